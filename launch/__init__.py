@@ -1,0 +1,1 @@
+"""How campaigns are run and read: command line, database, workers, report."""

@@ -1,0 +1,1 @@
+"""The task graph: jobflow Makers, one module a stage."""
