@@ -1,0 +1,18 @@
+"""How every kernel of this package is compiled.
+
+All kernels release the interpreter lock and are cached on disk. ``error_model="numpy"`` is not a
+matter of taste: a division that may raise keeps a loop from being vectorised. Kernels take their
+precision from the arrays they are given, so the same source runs in double and single precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a kernel (a plain Python function again with ``NUMBA_DISABLE_JIT=1``)."""
+    return numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")(function)

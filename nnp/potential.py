@@ -1,0 +1,260 @@
+"""The potential: symmetry functions, scaling, principal components, networks, repulsion."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from monty.json import MSONable
+from numpy.typing import ArrayLike, NDArray
+
+from nnp.centre import Model
+from nnp.descriptors import SymmetryFunctions
+from nnp.encoding import decode_array, encode_array
+from nnp.evaluator import Evaluator, Predictions
+from nnp.repulsion import Repulsion
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+_ARRAYS = ("shift", "scale", "projection", "reference_energies")
+
+
+@dataclass(eq=False)
+class Potential(MSONable):
+    """A high-dimensional neural network potential (or an ensemble of them).
+
+    The energy of an atom is a dense network of its element applied to
+    ``((G - shift) / scale) @ projection``, plus the element's reference energy, plus half of its
+    pair repulsion.
+
+    Parameters
+    ----------
+    functions
+        Symmetry functions G.
+    shift, scale
+        Of each function and centre element, shape (n_elements, n_functions).
+    projection
+        Principal components (whitened), shape (n_elements, n_functions, n_inputs).
+    weights
+        Of each layer, shape (n_elements, n_members, n_in, n_out); the last has one output, in eV.
+    biases
+        Of each layer, shape (n_elements, n_members, n_out).
+    reference_energies
+        Added to each atom's energy by element, in eV, shape (n_elements,).
+    activation
+        ``tanh`` or ``sigmoid``, after every layer but the last.
+    repulsion
+        Core below the shortest trained distances.
+    record
+        How it was made: errors, shortest distances, ranges of G, versions.
+    """
+
+    functions: SymmetryFunctions
+    shift: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    projection: NDArray[np.float64]
+    weights: tuple[NDArray[np.float64], ...]
+    biases: tuple[NDArray[np.float64], ...]
+    reference_energies: NDArray[np.float64]
+    activation: str = "tanh"
+    repulsion: Repulsion | None = None
+    record: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.activation not in ("tanh", "sigmoid"):
+            raise ValueError(f"Activation must be tanh or sigmoid, not {self.activation!r}.")
+        self._models: dict[str, Model] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_models": {}}
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """Chemical symbols the potential knows."""
+        return self.functions.elements
+
+    @property
+    def n_members(self) -> int:
+        """Networks in the ensemble."""
+        return self.weights[0].shape[1]
+
+    @property
+    def cutoff(self) -> float:
+        """Range of the potential in Å."""
+        return self.functions.radial_cutoff
+
+    def model(self, precision: str = "float64") -> Model:
+        """Fold everything linear into the first layer, for the kernels."""
+        if precision not in self._models:
+            self._models[precision] = _fold(self, np.dtype(precision))
+        return self._models[precision]
+
+    def evaluator(
+        self,
+        numbers: ArrayLike,
+        counts: ArrayLike,
+        threads: int = 1,
+        precision: str = "float64",
+    ) -> Evaluator:
+        """Persistent evaluation of a fixed batch, for relaxation and dynamics.
+
+        Parameters
+        ----------
+        numbers
+            Atomic numbers of all structures one after the other, shape (n_total,).
+        counts
+            Atoms in each structure, shape (n,).
+        threads
+            Threads over the batch.
+        precision
+            ``float64``, or ``float32`` for about two thirds of the time.
+        """
+        types = self.functions.types(np.asarray(numbers, dtype=np.int64))
+        return Evaluator(self.model(precision), types, np.asarray(counts), threads)
+
+    def compute(
+        self, structures: Sequence[Atoms], threads: int = 1, precision: str = "float64"
+    ) -> Predictions:
+        """Evaluate structures of any sizes once.
+
+        Directions without periodicity are given enough vacuum.
+        """
+        if not len(structures):
+            return Predictions(np.zeros(0), [], np.zeros((0, 3, 3)), [], np.zeros(0))
+        counts = np.array([len(atoms) for atoms in structures])
+        numbers = np.concatenate([atoms.numbers for atoms in structures])
+        evaluator = self.evaluator(numbers, counts, threads, precision)
+        cells = np.array([periodic_cell(atoms, self.cutoff) for atoms in structures])
+        positions = np.concatenate([atoms.positions for atoms in structures])
+        energies, forces, stresses, atomic = evaluator.compute(cells, positions)
+        limits = np.cumsum(counts)[:-1]
+        members = np.add.reduceat(evaluator.member_energies(), np.r_[0, limits], axis=0)
+        return Predictions(
+            energies,
+            np.split(forces, limits),
+            stresses,
+            np.split(atomic, limits),
+            members.std(axis=1) / counts,
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write one compressed JSON file."""
+        text = json.dumps(self.as_dict())
+        Path(path).write_bytes(zlib.compress(text.encode(), 6))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Potential:
+        """Read what :meth:`save` wrote."""
+        raw = Path(path).read_bytes()
+        try:
+            document = json.loads(zlib.decompress(raw))
+        except (zlib.error, ValueError) as error:
+            raise ValueError(f"{path} is not a devitrify potential.") from error
+        return cls.from_dict(document)
+
+    def with_record(self, **entries: Any) -> Potential:
+        """Copy with more entries in the record."""
+        return replace(self, record={**self.record, **entries})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Document with compressed arrays."""
+        document: dict[str, Any] = {"@module": type(self).__module__, "@class": "Potential"}
+        document.update({name: encode_array(getattr(self, name)) for name in _ARRAYS})
+        document["functions"] = self.functions.as_dict()
+        document["weights"] = [encode_array(array) for array in self.weights]
+        document["biases"] = [encode_array(array) for array in self.biases]
+        document["activation"] = self.activation
+        document["repulsion"] = None if self.repulsion is None else self.repulsion.as_dict()
+        document["record"] = self.record
+        return document
+
+    @classmethod
+    def from_dict(cls, d: dict[str, Any]) -> Potential:
+        """Undo :meth:`as_dict`."""
+        functions, repulsion = d["functions"], d["repulsion"]
+        if isinstance(functions, dict):
+            functions = SymmetryFunctions.from_dict(functions)
+        if isinstance(repulsion, dict):
+            repulsion = Repulsion.from_dict(repulsion)
+        return cls(
+            functions=functions,
+            weights=tuple(decode_array(array) for array in d["weights"]),
+            biases=tuple(decode_array(array) for array in d["biases"]),
+            activation=d["activation"],
+            repulsion=repulsion,
+            record=d["record"],
+            **{name: decode_array(d[name]) for name in _ARRAYS},
+        )
+
+
+def periodic_cell(atoms: Atoms, cutoff: float) -> NDArray[np.float64]:
+    """Cell in Å in which images do not see each other along directions without periodicity.
+
+    Parameters
+    ----------
+    atoms
+        Any structure; missing lattice vectors are completed.
+    cutoff
+        Range of the potential in Å.
+    """
+    if atoms.pbc.all():
+        return atoms.cell.array.copy()
+    cell = atoms.cell.complete().array.copy()
+    for axis in np.flatnonzero(~atoms.pbc):
+        others = cell[[k for k in range(3) if k != axis]]
+        normal = np.cross(*others)
+        normal /= np.linalg.norm(normal)
+        heights = atoms.positions @ normal
+        cell[axis] = normal * (np.ptp(heights) + cutoff + 3.0)
+    return cell
+
+
+def _fold(potential: Potential, dtype: np.dtype[Any]) -> Model:
+    """Potential to kernel arrays; sigmoids become hyperbolic tangents of half the argument."""
+    functions, basis = potential.functions, potential.functions.basis
+    transform = functions.transform
+    origin = np.linalg.lstsq(transform, potential.shift.T, rcond=None)[0].T
+    weights = [array.copy() for array in potential.weights]
+    biases = [array.copy() for array in potential.biases]
+    if potential.activation == "sigmoid":
+        for k in range(len(weights) - 1):
+            weights[k] *= 0.5
+            biases[k] *= 0.5
+            biases[k + 1] = biases[k + 1] + 0.5 * weights[k + 1].sum(axis=2)
+            weights[k + 1] *= 0.5
+    inputs = potential.projection / potential.scale[:, :, None]
+    weights[0] = np.einsum("efi,emio->emfo", inputs, weights[0])
+    rest = origin @ transform.T - potential.shift
+    biases[0] = biases[0] + np.einsum("ef,emfo->emo", rest, weights[0])
+    weights[0] = np.einsum("fk,emfo->emko", transform, weights[0])
+    biases[-1] = biases[-1] + potential.reference_energies[:, None, None]
+    n_elements, n_members = weights[0].shape[:2]
+    flat = [
+        part.reshape(n_elements, n_members, -1)
+        for w, b in zip(weights, biases, strict=True)
+        for part in (np.swapaxes(w, 2, 3), b)
+    ]
+    repulsion = potential.repulsion or Repulsion.none(functions.elements)
+    return Model(
+        radial_cutoff=basis.radial_cutoff,
+        angular_cutoff=basis.angular_cutoff,
+        radial_eta=basis.radial_eta.astype(dtype),
+        radial_shift=basis.radial_shift.astype(dtype),
+        radial_halvings=basis.radial_halvings,
+        angular_eta=basis.angular_eta.astype(dtype),
+        angular_halvings=basis.angular_halvings,
+        degree=basis.degree,
+        general=basis.general,
+        pair_block=basis.pair_block,
+        cutoff_q=basis.cutoff_q.astype(dtype),
+        sizes=np.array([w.shape[2] for w in weights] + [1], dtype=np.int64),
+        weights=np.ascontiguousarray(np.concatenate(flat, axis=2), dtype=dtype),
+        origin=np.ascontiguousarray(origin, dtype=dtype),
+        repulsion=repulsion.table,
+    )
