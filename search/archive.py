@@ -1,0 +1,198 @@
+"""The distinct structures found so far, lowest energy first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from search.arrays import pack, unpack
+from search.fingerprint import FingerprintOptions, distances, fingerprint
+from search.operators import ATOMIC_ENERGIES
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+
+@dataclass
+class Individual:
+    """One structure of the search.
+
+    Attributes
+    ----------
+    id : int
+        Number in the order of creation.
+    generation : int
+        Generation it was made in, from 0.
+    operator : str
+        What made it.
+    parents : tuple of int
+        Ids of its parents.
+    formula_units : int
+        Z of its cell.
+    energy : float
+        eV/atom; NaN if it has none.
+    volume : float
+        Å³/atom.
+    status : str
+        How its relaxation ended, or "duplicate of" and the id of the one kept.
+    atoms : ase.Atoms or None
+        Relaxed structure; None where it is not kept.
+    space_group : int or None
+        Number of the space group, once asked for.
+    """
+
+    id: int
+    generation: int
+    operator: str
+    parents: tuple[int, ...]
+    formula_units: int
+    energy: float
+    volume: float
+    status: str
+    atoms: Atoms | None = None
+    space_group: int | None = None
+
+
+def space_group_number(atoms: Atoms, precision: float = 0.1) -> int:
+    """Space group of a crystal with positions known to `precision` (Å); 1 if none is found."""
+    import spglib
+
+    cell: Any = (np.array(atoms.cell), atoms.get_scaled_positions(), atoms.numbers)
+    dataset = spglib.get_symmetry_dataset(cell, symprec=precision)
+    return 1 if dataset is None else int(dataset.number)
+
+
+class Archive:
+    """Distinct individuals in order of energy, with their fingerprints.
+
+    Two are duplicates when their energies differ by less than `energy_tolerance` (eV/atom) and
+    their fingerprints by less than `distance_tolerance`. The lower one stays.
+
+    Parameters
+    ----------
+    elements : sequence of str
+        Elements of the search.
+    energy_tolerance : float
+        eV/atom.
+    distance_tolerance : float
+        Cosine distance.
+    capacity : int
+        Individuals kept; the highest leave.
+    """
+
+    def __init__(
+        self,
+        elements: Sequence[str],
+        energy_tolerance: float,
+        distance_tolerance: float,
+        capacity: int,
+        options: FingerprintOptions | None = None,
+    ) -> None:
+        self.elements = tuple(elements)
+        self.energy_tolerance = energy_tolerance
+        self.distance_tolerance = distance_tolerance
+        self.capacity = capacity
+        self.options = options or FingerprintOptions()
+        self.members: list[Individual] = []
+        self.energies: NDArray[np.float64] = np.empty(0)
+        self.fingerprints: NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def add(self, individual: Individual) -> Individual | None:
+        """Take in an individual with a structure.
+
+        Returns the member it duplicates, if there is one. If the newcomer is the lower of the
+        two, it takes the place of all it duplicates and counts as one of them.
+        """
+        if individual.atoms is None:
+            raise ValueError("an individual without structure cannot enter the archive")
+        vector = fingerprint(individual.atoms, self.elements, self.options)
+        twin = None
+        same = self._alike(individual.energy, vector)
+        if len(same):
+            twin = self.members[same[0]]
+            if twin.energy <= individual.energy:
+                return twin
+            self._remove(same)
+        self._insert(individual, vector)
+        return twin
+
+    def _alike(self, energy: float, vector: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Members (indices, lowest first) that count as the same structure."""
+        near = np.flatnonzero(np.abs(self.energies - energy) < self.energy_tolerance)
+        if not len(near):
+            return near
+        return near[distances(vector, self.fingerprints[near]) < self.distance_tolerance]
+
+    def _remove(self, indices: NDArray[np.int64]) -> None:
+        gone = set(indices.tolist())
+        self.members = [m for i, m in enumerate(self.members) if i not in gone]
+        self.energies = np.delete(self.energies, indices)
+        self.fingerprints = np.delete(self.fingerprints, indices, axis=0)
+
+    def _insert(self, individual: Individual, vector: NDArray[np.float32]) -> None:
+        at = int(np.searchsorted(self.energies, individual.energy, side="right"))
+        if at >= self.capacity:
+            return
+        if not self.members:
+            self.fingerprints = np.empty((0, len(vector)), dtype=np.float32)
+        self.members.insert(at, individual)
+        self.energies = np.insert(self.energies, at, individual.energy)
+        self.fingerprints = np.insert(self.fingerprints, at, vector, axis=0)
+        if len(self.members) > self.capacity:
+            self._remove(np.array([self.capacity]))
+
+    def pack(self) -> dict[str, Any]:
+        """Ids and geometries as compressed arrays; fingerprints are computed again."""
+        structures = [member.atoms for member in self.members if member.atoms is not None]
+        counts = np.array([len(atoms) for atoms in structures], dtype=np.int32)
+        cells = np.array([np.array(atoms.cell) for atoms in structures]).reshape(-1, 3, 3)
+        numbers = [atoms.numbers for atoms in structures]
+        positions = [atoms.positions for atoms in structures]
+        atomic = [_atomic_energies(atoms) for atoms in structures]
+        empty = not structures
+        return {
+            "ids": pack(np.array([member.id for member in self.members], dtype=np.int64)),
+            "counts": pack(counts),
+            "numbers": pack(np.concatenate(numbers).astype(np.int16) if not empty else counts),
+            "cells": pack(cells),
+            "positions": pack(np.concatenate(positions) if not empty else np.empty((0, 3))),
+            "atomic_energies": pack(np.concatenate(atomic) if not empty else np.empty(0)),
+        }
+
+    def restore(self, packed: dict[str, Any], individuals: Sequence[Individual]) -> None:
+        """Fill the archive from `pack` and the individuals of the whole search, by id."""
+        for id_, atoms in zip(unpack(packed["ids"]), unpack_structures(packed), strict=True):
+            member = individuals[int(id_)]
+            member.atoms = atoms
+            self._insert(member, fingerprint(atoms, self.elements, self.options))
+
+
+def _atomic_energies(atoms: Atoms) -> NDArray[np.float64]:
+    """Atomic energies (n,) in eV; NaN where unknown."""
+    if ATOMIC_ENERGIES in atoms.arrays:
+        return np.asarray(atoms.arrays[ATOMIC_ENERGIES], dtype=float)
+    return np.full(len(atoms), np.nan)
+
+
+def unpack_structures(packed: dict[str, Any]) -> list[Atoms]:
+    """Structures from packed `counts`, `numbers`, `cells`, `positions`, `atomic_energies`."""
+    from ase import Atoms
+
+    counts, cells = unpack(packed["counts"]), unpack(packed["cells"])
+    numbers, positions = unpack(packed["numbers"]), unpack(packed["positions"])
+    atomic = unpack(packed["atomic_energies"])
+    structures = []
+    for end, n, cell in zip(np.cumsum(counts), counts, cells, strict=True):
+        part = slice(end - n, end)
+        atoms = Atoms(numbers[part], positions[part], cell=cell, pbc=True)
+        if np.isfinite(atomic[part]).all():
+            atoms.set_array(ATOMIC_ENERGIES, atomic[part])
+        structures.append(atoms)
+    return structures

@@ -1,0 +1,212 @@
+"""FIRE for many structures at once, cell and positions together.
+
+Each structure has its own step length, mixing and velocities, so one that is nearly at rest does
+not hold back another. The cell moves by strain increments: positions follow the strain, and the
+strain weighs as a displacement of `strain_length` times the strain. Keeping the strain symmetric
+leaves out rotations. Follows the improved scheme of Guénolé et al., Comput. Mater. Sci. 175,
+109584 (2020): on uphill motion half a step is taken back, and mixing comes after the kick.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numba
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FIRST_MIXING = 0.25
+MIXING_DECAY = 0.99
+GROWTH = 1.1
+SHRINK = 0.5
+DELAY = 5
+"""Downhill steps before the time step grows."""
+
+
+@dataclass
+class FireState:
+    """What FIRE remembers of a batch of n structures with n_total atoms.
+
+    Units are those of unit masses: velocities in Å per time unit, with the time unit
+    Å sqrt(mass / eV).
+    """
+
+    velocities: NDArray[np.float64]
+    strain_velocities: NDArray[np.float64]
+    time_steps: NDArray[np.float64]
+    mixing: NDArray[np.float64]
+    downhill: NDArray[np.int64]
+
+    @classmethod
+    def start(cls, counts: NDArray[np.integer], time_step: float) -> FireState:
+        """Structures at rest; `counts` (n,) atoms each."""
+        n = len(counts)
+        return cls(
+            velocities=np.zeros((int(np.sum(counts)), 3)),
+            strain_velocities=np.zeros((n, 3, 3)),
+            time_steps=np.full(n, time_step),
+            mixing=np.full(n, FIRST_MIXING),
+            downhill=np.zeros(n, dtype=np.int64),
+        )
+
+    def select(self, keep: NDArray[np.bool_], keep_atoms: NDArray[np.bool_]) -> FireState:
+        """Return the state of those where `keep` (n,) and `keep_atoms` (n_total,) are true."""
+        return FireState(
+            self.velocities[keep_atoms],
+            self.strain_velocities[keep],
+            self.time_steps[keep],
+            self.mixing[keep],
+            self.downhill[keep],
+        )
+
+
+@dataclass(frozen=True)
+class FireOptions:
+    """Step lengths of the minimiser."""
+
+    first_step: float = field(
+        default=0.1, metadata={"unit": "Å (u/eV)^1/2", "help": "first time step"}
+    )
+    largest_step: float = field(
+        default=0.5, metadata={"unit": "Å (u/eV)^1/2", "help": "longest time step"}
+    )
+    largest_move: float = field(
+        default=0.15, metadata={"unit": "Å", "help": "farthest an atom moves in a step"}
+    )
+    largest_strain: float = field(
+        default=0.03, metadata={"unit": "", "help": "most the cell is strained in a step"}
+    )
+    strain_length: float = field(
+        default=1.0,
+        metadata={
+            "unit": "Å",
+            "help": "weight of a strain against a displacement, times sqrt(atoms)",
+        },
+    )
+
+
+def advance(
+    counts: NDArray[np.integer],
+    cells: NDArray[np.float64],
+    positions: NDArray[np.float64],
+    forces: NDArray[np.float64],
+    stresses: NDArray[np.float64],
+    state: FireState,
+    options: FireOptions,
+) -> None:
+    """One step of every structure, in place.
+
+    Parameters
+    ----------
+    counts : (n,) array
+        Atoms in each structure.
+    cells : (n, 3, 3) array
+        Å.
+    positions : (n_total, 3) array
+        Å.
+    forces : (n_total, 3) array
+        eV/Å.
+    stresses : (n, 3, 3) array
+        eV/Å³, sign of ASE.
+    """
+    _advance(
+        np.asarray(counts, dtype=np.int64),
+        cells,
+        positions,
+        forces,
+        stresses,
+        state.velocities,
+        state.strain_velocities,
+        state.time_steps,
+        state.mixing,
+        state.downhill,
+        options.first_step,
+        options.largest_step,
+        options.largest_move,
+        options.largest_strain,
+        options.strain_length,
+    )
+
+
+@numba.njit(cache=True)
+def _strain(
+    cell: NDArray[np.float64], positions: NDArray[np.float64], strain: NDArray[np.float64]
+) -> None:
+    """Multiply lattice vectors and positions (rows) by 1 + `strain`, in place."""
+    deformation = strain + np.eye(3)
+    cell[:] = cell @ deformation
+    positions[:] = positions @ deformation
+
+
+@numba.njit(cache=True)
+def _advance(
+    counts: NDArray[np.int64],
+    cells: NDArray[np.float64],
+    positions: NDArray[np.float64],
+    forces: NDArray[np.float64],
+    stresses: NDArray[np.float64],
+    velocities: NDArray[np.float64],
+    strain_velocities: NDArray[np.float64],
+    time_steps: NDArray[np.float64],
+    mixing: NDArray[np.float64],
+    downhill: NDArray[np.int64],
+    first_step: float,
+    largest_step: float,
+    largest_move: float,
+    largest_strain: float,
+    strain_length: float,
+) -> None:
+    end = 0
+    for s in range(len(counts)):
+        start, end = end, end + counts[s]
+        length = strain_length * np.sqrt(float(counts[s]))
+        cell = cells[s]
+        x, f, v = positions[start:end], forces[start:end], velocities[start:end]
+        w = strain_velocities[s]
+        size = abs(np.linalg.det(cell))
+        # generalised force on the coordinate strain * length
+        g = -0.5 * (stresses[s] + stresses[s].T) * (size / length)
+
+        power = (f * v).sum() + (g * w).sum()
+        if power > 0.0:
+            downhill[s] += 1
+            if downhill[s] > DELAY:
+                time_steps[s] = min(time_steps[s] * GROWTH, largest_step)
+                mixing[s] *= MIXING_DECAY
+        else:
+            downhill[s] = 0
+            back = -0.5 * time_steps[s]
+            time_steps[s] = max(time_steps[s] * SHRINK, 0.02 * first_step)
+            mixing[s] = FIRST_MIXING
+            x += back * v
+            _strain(cell, x, w * (back / length))
+            v[:] = 0.0
+            w[:] = 0.0
+
+        dt = time_steps[s]
+        v += dt * f
+        w += dt * g
+        speed = np.sqrt((v * v).sum() + (w * w).sum())
+        force = np.sqrt((f * f).sum() + (g * g).sum())
+        if force > 0.0:
+            a = mixing[s]
+            v *= 1.0 - a
+            v += (a * speed / force) * f
+            w *= 1.0 - a
+            w += (a * speed / force) * g
+
+        farthest = 0.0
+        for i in range(len(v)):
+            farthest = max(farthest, v[i, 0] ** 2 + v[i, 1] ** 2 + v[i, 2] ** 2)
+        move = dt * np.sqrt(farthest)
+        strain = dt * np.abs(w).max() / length
+        scale = 1.0
+        if move > largest_move:
+            scale = largest_move / move
+        if strain * scale > largest_strain:
+            scale = largest_strain / strain
+        x += (scale * dt) * v
+        _strain(cell, x, w * (scale * dt / length))

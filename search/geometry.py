@@ -1,0 +1,300 @@
+"""Compiled geometry of periodic cells: reduced cells, and distances between atoms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations_with_replacement
+from typing import TYPE_CHECKING, Any
+
+import numba
+import numpy as np
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+
+@numba.njit(cache=True)
+def volume(cell: NDArray[np.float64]) -> float:
+    """Volume (Å³) of a cell (3, 3) with lattice vectors as rows."""
+    return abs(
+        cell[0, 0] * (cell[1, 1] * cell[2, 2] - cell[1, 2] * cell[2, 1])
+        - cell[0, 1] * (cell[1, 0] * cell[2, 2] - cell[1, 2] * cell[2, 0])
+        + cell[0, 2] * (cell[1, 0] * cell[2, 1] - cell[1, 1] * cell[2, 0])
+    )
+
+
+@numba.njit(cache=True)
+def reduced_cell(cell: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a cell (3, 3) of the same lattice with short, nearly orthogonal vectors.
+
+    Pairwise Gauss reduction followed by the shortest of the sums with the third vector; this is
+    the Minkowski-reduced cell but for rare ties, and always a basis of the same lattice.
+    """
+    reduced = cell.copy()
+    for _ in range(100):
+        changed = False
+        for i in range(3):
+            for j in range(3):
+                if i == j:
+                    continue
+                length = np.dot(reduced[j], reduced[j])
+                times = np.round(np.dot(reduced[i], reduced[j]) / length)
+                if times != 0.0:
+                    trial = reduced[i] - times * reduced[j]
+                    if np.dot(trial, trial) < np.dot(reduced[i], reduced[i]) * (1.0 - 1e-9):
+                        reduced[i] = trial
+                        changed = True
+        for i in range(3):
+            j, k = (i + 1) % 3, (i + 2) % 3
+            for s in (-1.0, 1.0):
+                for t in (-1.0, 1.0):
+                    trial = reduced[i] + s * reduced[j] + t * reduced[k]
+                    if np.dot(trial, trial) < np.dot(reduced[i], reduced[i]) * (1.0 - 1e-9):
+                        reduced[i] = trial
+                        changed = True
+        if not changed:
+            break
+    return reduced
+
+
+@numba.njit(cache=True)
+def image_ranges(inverse: NDArray[np.float64], cutoff: float) -> NDArray[np.int64]:
+    """Images (3,) to visit each way so that all neighbours within `cutoff` (Å) are met.
+
+    `inverse` (3, 3) is the inverse of the cell; fractional differences lie in [-1/2, 1/2].
+    """
+    ranges = np.empty(3, np.int64)
+    for k in range(3):
+        height = np.sqrt(inverse[0, k] ** 2 + inverse[1, k] ** 2 + inverse[2, k] ** 2)
+        ranges[k] = int(np.ceil(cutoff * height + 0.5 - 1e-9))
+    return ranges
+
+
+@numba.njit(cache=True)
+def _closest(
+    cell: NDArray[np.float64],
+    positions: NDArray[np.float64],
+    kinds: NDArray[np.int64],
+    limits: NDArray[np.float64],
+    first_only: bool,
+) -> NDArray[np.float64]:
+    """Shortest distances (n_kinds, n_kinds) within the largest limit; inf where there is none.
+
+    With `first_only` the search ends at the first pair nearer than its limit.
+    """
+    n_kinds = len(limits)
+    shortest = np.full((n_kinds, n_kinds), np.inf)
+    cutoff = limits.max()
+    inverse: NDArray[Any] = np.linalg.inv(cell)
+    ranges = image_ranges(inverse, cutoff)
+    for i in range(len(positions)):
+        for j in range(i, len(positions)):
+            a, b = kinds[i], kinds[j]
+            delta = np.empty(3)
+            fraction = np.empty(3)
+            for k in range(3):
+                delta[k] = positions[j, k] - positions[i, k]
+            for k in range(3):
+                f = delta[0] * inverse[0, k] + delta[1] * inverse[1, k] + delta[2] * inverse[2, k]
+                fraction[k] = f - np.round(f)
+            for p in range(-ranges[0], ranges[0] + 1):
+                for q in range(-ranges[1], ranges[1] + 1):
+                    for r in range(-ranges[2], ranges[2] + 1):
+                        if i == j and p == 0 and q == 0 and r == 0:
+                            continue
+                        u, v, w = fraction[0] + p, fraction[1] + q, fraction[2] + r
+                        square = 0.0
+                        for k in range(3):
+                            square += (u * cell[0, k] + v * cell[1, k] + w * cell[2, k]) ** 2
+                        if square < shortest[a, b] ** 2:
+                            distance = np.sqrt(square)
+                            if distance < limits[a, b] or not first_only:
+                                shortest[a, b] = distance
+                                shortest[b, a] = distance
+                                if first_only:
+                                    return shortest
+    return shortest
+
+
+@numba.njit(cache=True)
+def _push_apart(
+    cell: NDArray[np.float64],
+    positions: NDArray[np.float64],
+    kinds: NDArray[np.int64],
+    limits: NDArray[np.float64],
+    sweeps: int,
+) -> bool:
+    """Move atoms nearer than their limits apart, in place; whether that ended in success."""
+    n = len(positions)
+    inverse: NDArray[Any] = np.linalg.inv(cell)
+    ranges = image_ranges(inverse, limits.max())
+    fraction = np.empty(3)
+    delta = np.empty(3)
+    for _ in range(sweeps):
+        clean = True
+        for i in range(n):
+            for j in range(i, n):
+                limit = limits[kinds[i], kinds[j]]
+                for k in range(3):
+                    f = 0.0
+                    for m in range(3):
+                        f += (positions[j, m] - positions[i, m]) * inverse[m, k]
+                    fraction[k] = f - np.round(f)
+                for p in range(-ranges[0], ranges[0] + 1):
+                    for q in range(-ranges[1], ranges[1] + 1):
+                        for r in range(-ranges[2], ranges[2] + 1):
+                            if i == j and p == 0 and q == 0 and r == 0:
+                                continue
+                            u, v, w = fraction[0] + p, fraction[1] + q, fraction[2] + r
+                            square = 0.0
+                            for k in range(3):
+                                delta[k] = u * cell[0, k] + v * cell[1, k] + w * cell[2, k]
+                                square += delta[k] ** 2
+                            if square >= limit * limit:
+                                continue
+                            if i == j:
+                                return False  # an image stays where the cell puts it
+                            clean = False
+                            distance = np.sqrt(square)
+                            if distance < 1e-6:
+                                return False
+                            half = 0.5 * (1.02 * limit - distance) / distance
+                            for k in range(3):
+                                positions[i, k] -= half * delta[k]
+                                positions[j, k] += half * delta[k]
+        if clean:
+            return True
+    return False
+
+
+class DistanceLimits:
+    """The shortest distances a structure may have, for each pair of elements.
+
+    Parameters
+    ----------
+    limits : mapping from "A-B" to float
+        Å, for each pair of elements, in either order.
+
+    Examples
+    --------
+    >>> limits = DistanceLimits.from_radii(("Cu", "Au"))
+    >>> limits.violated(atoms)
+    False
+    """
+
+    def __init__(self, limits: Mapping[str, float]) -> None:
+        from ase.data import atomic_numbers
+
+        pairs = {tuple(sorted(pair.split("-"))): float(limit) for pair, limit in limits.items()}
+        self.elements = tuple(sorted({symbol for pair in pairs for symbol in pair}))
+        self.matrix = np.empty((len(self.elements), len(self.elements)))
+        self._kind_of_number = np.full(len(atomic_numbers), -1, dtype=np.int64)
+        for i, a in enumerate(self.elements):
+            self._kind_of_number[atomic_numbers[a]] = i
+            for j, b in enumerate(self.elements):
+                if tuple(sorted((a, b))) not in pairs:
+                    raise ValueError(f"no shortest distance given for the pair {a}-{b}")
+                self.matrix[i, j] = pairs[tuple(sorted((a, b)))]
+
+    @classmethod
+    def from_radii(cls, elements: Sequence[str], factor: float = 0.7) -> DistanceLimits:
+        """Limits of `factor` times the sum of the covalent radii."""
+        from ase.data import atomic_numbers, covalent_radii
+
+        radius = {symbol: covalent_radii[atomic_numbers[symbol]] for symbol in elements}
+        pairs = combinations_with_replacement(sorted(set(elements)), 2)
+        return cls({f"{a}-{b}": factor * (radius[a] + radius[b]) for a, b in pairs})
+
+    @classmethod
+    def from_structures(cls, structures: Sequence[Atoms], factor: float = 0.9) -> DistanceLimits:
+        """Limits of `factor` times the shortest distances met in `structures`.
+
+        Frames of the melt or the glass know how near two atoms of each kind come. A pair that
+        never meets within 4 Å is limited at `factor` times 4 Å or its covalent radii's sum,
+        whichever is less.
+        """
+        elements = sorted({symbol for atoms in structures for symbol in atoms.symbols})
+        bounds = cls.from_radii(elements, 1.0)
+        far = cls(dict.fromkeys(bounds.as_dict(), 4.0))
+        shortest = np.full_like(far.matrix, np.inf)
+        for atoms in structures:
+            shortest = np.minimum(shortest, far.shortest(atoms))
+        never = np.minimum(4.0, bounds.matrix)
+        far.matrix = factor * np.where(np.isfinite(shortest), shortest, never)
+        return cls(far.as_dict())
+
+    def as_dict(self) -> dict[str, float]:
+        """Limits (Å) by pair, "A-B"."""
+        n = range(len(self.elements))
+        return {
+            f"{self.elements[i]}-{self.elements[j]}": float(self.matrix[i, j])
+            for i, j in combinations_with_replacement(n, 2)
+        }
+
+    def scaled(self, factor: float) -> DistanceLimits:
+        """All limits multiplied by `factor`."""
+        return DistanceLimits({pair: factor * limit for pair, limit in self.as_dict().items()})
+
+    def kinds(self, numbers: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Index into `elements` for each atomic number."""
+        kinds: NDArray[np.int64] = self._kind_of_number[np.asarray(numbers, dtype=np.int64)]
+        if (kinds < 0).any():
+            raise ValueError(f"a structure has elements other than {', '.join(self.elements)}")
+        return kinds
+
+    def shortest(self, atoms: Atoms) -> NDArray[np.float64]:
+        """Shortest distances (n_elements, n_elements) in Å, inf beyond the largest limit."""
+        distances: NDArray[np.float64] = _closest(
+            np.array(atoms.cell), atoms.positions, self.kinds(atoms.numbers), self.matrix, False
+        )
+        return np.where(distances <= self.matrix.max(), distances, np.inf)
+
+    def violated(self, atoms: Atoms) -> bool:
+        """Whether two atoms, or an atom and its image, are nearer than allowed."""
+        return self.violated_arrays(
+            np.array(atoms.cell), atoms.positions, self.kinds(atoms.numbers)
+        )
+
+    def violated_arrays(
+        self,
+        cell: NDArray[np.float64],
+        positions: NDArray[np.float64],
+        kinds: NDArray[np.int64],
+    ) -> bool:
+        """As `violated`, from the cell (3, 3), positions (n, 3) in Å and kinds (n,)."""
+        if volume(cell) < 1e-3:
+            return True
+        return bool(np.isfinite(_closest(cell, positions, kinds, self.matrix, True)).any())
+
+    def push_apart(self, atoms: Atoms, sweeps: int = 30) -> bool:
+        """Move atoms of `atoms` that are too near apart, in place.
+
+        Pairs are moved along their connection, sweep after sweep. Returns whether all distances
+        are allowed in the end; if not, the positions are no use.
+        """
+        cell = np.array(atoms.cell)
+        if volume(cell) < 1e-3:
+            return False
+        kinds = self.kinds(atoms.numbers)
+        return bool(_push_apart(cell, atoms.positions, kinds, self.matrix, sweeps))
+
+    def describe(self, atoms: Atoms) -> str:
+        """Name the worst violation in words, or an empty string."""
+        shortest = self.shortest(atoms)
+        ratio = shortest / self.matrix
+        i, j = np.unravel_index(int(np.argmin(ratio)), ratio.shape)
+        if ratio[i, j] >= 1.0:
+            return ""
+        return f"{self.elements[i]}-{self.elements[j]} at {shortest[i, j]:.2f} Å"
+
+
+def reduced(atoms: Atoms) -> Atoms:
+    """Return the same crystal in its reduced, right-handed cell, with atoms wrapped into it."""
+    from ase import Atoms
+
+    cell = reduced_cell(np.array(atoms.cell))
+    if np.linalg.det(cell) < 0:
+        cell = -cell
+    fractions = atoms.positions @ np.linalg.inv(cell)
+    return Atoms(atoms.numbers, (fractions % 1.0) @ cell, cell=cell, pbc=True)

@@ -1,0 +1,76 @@
+"""How often each operator is used, and how that follows from what its children were worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class OperatorShares:
+    """Shares of the operators in a generation.
+
+    Each operator is credited for children that enter the low-energy, new part of the population.
+    Its share is its prior times its success rate over the recent past, relative to the others',
+    with a floor of `floor` times its prior, so that none dies out while it may be needed later.
+
+    Parameters
+    ----------
+    prior : mapping of str to float
+        Shares at the start; normalised.
+    adjust : bool
+        Whether to move away from the prior.
+    floor : float
+        Smallest share, as a fraction of the prior.
+    memory : float
+        What counts from one generation still counts by this factor in the next.
+    """
+
+    def __init__(
+        self,
+        prior: Mapping[str, float],
+        adjust: bool = True,
+        floor: float = 0.3,
+        memory: float = 0.8,
+    ) -> None:
+        used = {name: float(share) for name, share in prior.items() if share > 0}
+        if not used:
+            raise ValueError("at least one operator needs a share above zero")
+        total = sum(used.values())
+        self.prior = {name: share / total for name, share in used.items()}
+        self.adjust = adjust
+        self.floor = floor
+        self.memory = memory
+        self.made = dict.fromkeys(self.prior, 0.0)
+        self.successes = dict.fromkeys(self.prior, 0.0)
+
+    def current(self) -> dict[str, float]:
+        """Shares of the next generation; they sum to 1."""
+        if not self.adjust:
+            return dict(self.prior)
+        # with 10 imagined children at the overall rate, so that few trials decide little
+        overall = (sum(self.successes.values()) + 1) / (sum(self.made.values()) + 10)
+        rates = {
+            name: (self.successes[name] + 10 * overall) / (self.made[name] + 10)
+            for name in self.prior
+        }
+        weights = {name: self.prior[name] * rates[name] / overall for name in self.prior}
+        total = sum(weights.values())
+        return {
+            name: self.floor * self.prior[name] + (1 - self.floor) * weights[name] / total
+            for name in self.prior
+        }
+
+    def learn(self, made: Mapping[str, int], successes: Mapping[str, int]) -> None:
+        """Take in one generation: children evaluated and successful ones, by operator."""
+        for name in self.prior:
+            self.made[name] = self.memory * self.made[name] + made.get(name, 0)
+            self.successes[name] = self.memory * self.successes[name] + successes.get(name, 0)
+
+    def state(self) -> dict[str, Any]:
+        """Return the counts, for storage."""
+        return {"made": dict(self.made), "successes": dict(self.successes)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take the counts back from `state`."""
+        self.made.update(state["made"])
+        self.successes.update(state["successes"])

@@ -1,0 +1,75 @@
+import numpy as np
+from ase.build import bulk
+
+from search.archive import Archive, Individual, space_group_number
+
+
+def _individual(id_, energy, atoms):
+    return Individual(id_, 0, "random", (), 1, energy, 10.0, "converged", atoms)
+
+
+def _structures():
+    return bulk("Cu", "fcc", a=3.6), bulk("Cu", "bcc", a=2.87), bulk("Cu", "sc", a=2.4)
+
+
+def _archive(capacity=10):
+    return Archive(("Cu",), energy_tolerance=0.01, distance_tolerance=0.01, capacity=capacity)
+
+
+def test_members_are_in_order_of_energy():
+    archive = _archive()
+    for i, (atoms, energy) in enumerate(zip(_structures(), (-1.0, -3.0, -2.0), strict=True)):
+        assert archive.add(_individual(i, energy, atoms)) is None
+    assert [m.id for m in archive.members] == [1, 2, 0]
+    np.testing.assert_array_equal(archive.energies, [-3.0, -2.0, -1.0])
+
+
+def test_duplicate_leaves_the_lower_one():
+    archive = _archive()
+    fcc, bcc, _ = _structures()
+    archive.add(_individual(0, -1.0, fcc))
+    archive.add(_individual(1, -2.0, bcc))
+    assert archive.add(_individual(2, -0.995, fcc * (2, 1, 1))).id == 0
+    assert archive.add(_individual(3, -1.005, fcc * (1, 1, 2))).id == 0
+    assert [m.id for m in archive.members] == [1, 3]
+    assert len(archive.fingerprints) == 2
+
+
+def test_same_energy_of_another_structure_is_no_duplicate_nor_the_reverse():
+    archive = _archive()
+    fcc, bcc, _ = _structures()
+    archive.add(_individual(0, -1.0, fcc))
+    assert archive.add(_individual(1, -1.0, bcc)) is None
+    assert archive.add(_individual(2, -1.2, fcc)) is None
+    assert len(archive) == 3
+
+
+def test_capacity_drops_the_highest():
+    archive = _archive(capacity=2)
+    for i, (atoms, energy) in enumerate(zip(_structures(), (-1.0, -3.0, -2.0), strict=True)):
+        archive.add(_individual(i, energy, atoms))
+    assert [m.id for m in archive.members] == [1, 2]
+    archive.add(_individual(3, 5.0, bulk("Cu", "fcc", a=4.5)))
+    assert [m.id for m in archive.members] == [1, 2]
+
+
+def test_round_trip():
+    archive = _archive()
+    people = [_individual(i, -i, a) for i, a in enumerate(_structures())]
+    for person in people:
+        archive.add(person)
+    again = _archive()
+    fresh = [_individual(i, -i, None) for i in range(3)]
+    again.restore(archive.pack(), fresh)
+    np.testing.assert_array_equal(again.fingerprints, archive.fingerprints)
+    np.testing.assert_array_equal(
+        again.members[0].atoms.positions, archive.members[0].atoms.positions
+    )
+
+
+def test_space_groups():
+    assert [space_group_number(atoms) for atoms in _structures()] == [225, 229, 221]
+    shaken = bulk("Cu", cubic=True)
+    shaken.rattle(0.01, seed=0)
+    assert space_group_number(shaken) == 225
+    assert space_group_number(shaken, precision=1e-4) == 1

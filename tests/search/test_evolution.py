@@ -1,0 +1,166 @@
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from search.evolution import Evolution, EvolutionOptions
+from search.relaxer import Relaxed, Relaxer
+
+
+def _options(**changes):
+    settings = {"formula_units": (2, 4), "population": 12, "generations": 6}
+    return EvolutionOptions(**{**settings, **changes})
+
+
+def _run(evolution, energy, generations):
+    for _ in range(generations):
+        candidates = evolution.ask()
+        relaxed = Relaxer().relax([c.atoms for c in candidates], energy, limits=evolution.limits)
+        evolution.tell(relaxed)
+    return evolution
+
+
+def _energies(evolution):
+    return [individual.energy for individual in evolution.individuals]
+
+
+def test_lennard_jones_is_close_packed(lennard_jones):
+    """Four argon atoms: fcc or hcp, at the energy of the perfect crystal."""
+    from ase.build import bulk
+
+    options = EvolutionOptions(formula_units=(4,), population=15, volume_per_atom=36.0)
+    evolution = _run(Evolution({"Ar": 1}, options, seed=1), lennard_jones, 5)
+    best = evolution.best(1)[0]
+    assert best.space_group in (194, 225)
+    fcc = Relaxer(max_stress=0.1).relax([bulk("Ar", "fcc", a=5.2)], lennard_jones)[0]
+    assert best.energy == pytest.approx(fcc.energy, abs=0.01)
+
+
+def test_ions_order_as_rock_salt(rock_salt):
+    """Two sizes of cell in one search; ions of these sizes have six neighbours."""
+    evolution = _run(Evolution({"Na": 1, "Cl": 1}, _options(), seed=3), rock_salt, 6)
+    best = evolution.best(3)
+    assert best[0].space_group == 225
+    assert {individual.formula_units for individual in evolution.individuals} == {2, 4}
+    assert len({round(b.energy, 6) for b in best}) == 3
+
+
+def test_wrong_volume_corrects_itself(rock_salt):
+    evolution = Evolution({"Na": 1, "Cl": 1}, _options(volume_per_atom=30.0), seed=1)
+    _run(evolution, rock_salt, 5)
+    best = evolution.best(1)[0]
+    assert evolution.volume_per_atom == pytest.approx(best.volume, rel=0.35)
+    assert evolution.volume_per_atom < 20.0
+
+
+def test_operators_take_over_after_the_first_generation(rock_salt):
+    evolution = _run(Evolution({"Na": 1, "Cl": 1}, _options(), seed=2), rock_salt, 4)
+    first = [i for i in evolution.individuals if i.generation == 0]
+    later = [i for i in evolution.individuals if i.generation > 0]
+    assert {i.operator for i in first} == {"random"}
+    assert len({i.operator for i in later}) >= 4
+    assert all(len(i.parents) == 2 for i in later if i.operator == "heredity")
+    assert all(max(i.parents, default=-1) < i.id for i in later)
+
+
+def test_books_balance(rock_salt):
+    evolution = _run(Evolution({"Na": 1, "Cl": 1}, _options(), seed=2), rock_salt, 4)
+    assert [i.id for i in evolution.individuals] == list(range(48))
+    fate = Counter(i.status.split(" ")[0].rstrip(":") for i in evolution.individuals)
+    assert fate["duplicate"] == evolution.discards["duplicate"]
+    aborted = sum(n for reason, n in evolution.discards.items() if reason != "duplicate")
+    assert fate["aborted"] == aborted - sum(
+        n for reason, n in evolution.discards.items() if ": " in reason
+    )
+    assert fate["converged"] + fate["not"] == len(evolution.archive)
+    structures, energies = zip(*evolution.best_history, strict=True)
+    assert list(structures) == sorted(structures)
+    assert list(energies) == sorted(energies, reverse=True)
+    assert energies[-1] == evolution.best_energy == min(evolution.archive.energies)
+
+
+def test_same_seed_same_run_other_seed_another(rock_salt):
+    runs = [
+        _energies(_run(Evolution({"Na": 1, "Cl": 1}, _options(), seed), rock_salt, 3))
+        for seed in (7, 7, 8)
+    ]
+    np.testing.assert_array_equal(runs[0], runs[1])
+    assert runs[0] != runs[2]
+
+
+def test_asking_twice_gives_the_same_candidates(rock_salt):
+    evolution = Evolution({"Na": 1, "Cl": 1}, _options(), seed=1)
+    assert evolution.ask() is evolution.ask()
+
+
+@pytest.mark.parametrize("with_pending", [False, True])
+def test_state_round_trip_goes_on_identically(rock_salt, with_pending):
+    evolution = _run(Evolution({"Na": 1, "Cl": 1}, _options(), seed=5), rock_salt, 2)
+    evolution.best(3)
+    if with_pending:
+        evolution.ask()
+    text = json.dumps(evolution.as_dict())
+    again = Evolution.from_dict(json.loads(text))
+    assert again.structures == evolution.structures
+    assert again.discards == evolution.discards
+    assert [m.space_group for m in again.best(3)] == [m.space_group for m in evolution.best(3)]
+    np.testing.assert_array_equal(
+        _energies(_run(again, rock_salt, 2)), _energies(_run(evolution, rock_salt, 2))
+    )
+
+
+def test_state_is_small(rock_salt):
+    evolution = _run(Evolution({"Na": 1, "Cl": 1}, _options(), seed=5), rock_salt, 4)
+    per_structure = len(json.dumps(evolution.as_dict())) / evolution.structures
+    assert per_structure < 600
+
+
+def test_budget_of_structures_ends_the_search(rock_salt):
+    evolution = Evolution({"Na": 1, "Cl": 1}, _options(max_structures=20), seed=1)
+    while not evolution.finished:
+        _run(evolution, rock_salt, 1)
+    assert evolution.structures == 20
+
+
+def test_lost_and_failed_calculations_are_recorded(rock_salt):
+    evolution = Evolution({"Na": 1, "Cl": 1}, _options(), seed=1)
+    candidates = evolution.ask()
+    outcome = Relaxer().relax([c.atoms for c in candidates], rock_salt)
+    outcome[0] = Relaxed(candidates[0].atoms, float("nan"), "aborted: job failed")
+    outcome[1] = Relaxed(candidates[1].atoms, float("nan"), "converged")
+    evolution.tell(outcome)
+    assert evolution.discards["job failed"] == 1
+    assert evolution.individuals[0].status == "aborted: job failed"
+    assert evolution.individuals[1].status == "aborted: energy is not finite"
+    assert np.isfinite(evolution.best_energy)
+
+
+def test_mistaken_drivers_are_told():
+    evolution = Evolution({"Na": 1, "Cl": 1}, _options(), seed=1)
+    candidates = evolution.ask()
+    with pytest.raises(ValueError, match="asked for 12"):
+        evolution.tell([])
+    foreign = candidates[0].atoms.copy()
+    foreign.numbers[:] = 11
+    results = [Relaxed(foreign, -1.0, "converged") for _ in candidates]
+    with pytest.raises(ValueError, match="another composition"):
+        evolution.tell(results)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"formula_units": ()}, "formula_units"),
+        ({"shares": {"random": 0.5, "magic": 0.5}}, "magic"),
+        ({"shares": {"heredity": 1.0}}, "random generator"),
+    ],
+)
+def test_bad_options_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        _options(**changes)
+
+
+def test_distances_of_other_elements_are_refused():
+    with pytest.raises(ValueError, match="different elements"):
+        Evolution({"Na": 1, "Cl": 1}, _options(shortest_distances={"Na-Na": 2.0}))

@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+import spglib
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from search.generators import GenerationError, RandomSymmetric, random_lattice
+from search.geometry import DistanceLimits
+from search.wyckoff import choose_sites, space_group
+
+COMPOSITIONS = [
+    {"C": 4},
+    {"Na": 2, "Cl": 2},
+    {"Mg": 8, "Si": 4, "O": 16},
+    {"In": 2, "Te": 4, "O": 10, "F": 2},
+    {"Li": 1, "Mg": 1, "Al": 1, "Si": 1, "O": 5},
+]
+
+
+@pytest.mark.parametrize("counts", COMPOSITIONS, ids=lambda c: "".join(c))
+def test_structures_have_what_was_asked_for(counts):
+    """Composition, volume, distances, and at least the symmetry of the group drawn."""
+    limits = DistanceLimits.from_radii(list(counts), 0.75)
+    rng = np.random.default_rng(0)
+    volume = 12.0 * sum(counts.values())
+    for _ in range(8):
+        atoms = RandomSymmetric(limits).generate(counts, volume, rng)
+        symbols = list(atoms.symbols)
+        assert {s: symbols.count(s) for s in counts} == counts
+        assert atoms.get_volume() == pytest.approx(volume)
+        assert not limits.violated(atoms)
+        cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+        found = spglib.get_symmetry(cell, symprec=1e-4)
+        group = space_group(atoms.info["space_group"])
+        assert len(found["rotations"]) >= group.sites[0].multiplicity
+
+
+@pytest.mark.parametrize("number", range(1, 231, 7))
+def test_orbits_have_the_symmetry_of_their_group(number):
+    """Atoms in general position, in the primitive cell, have exactly the group's symmetry."""
+    group = space_group(number)
+    rng = np.random.default_rng(number)
+    lattice = random_lattice(group.system, rng) * 12.0
+    fractions = np.concatenate([group.sites[0].orbit(rng.random(3)) for _ in range(2)])
+    cell = group.primitive @ lattice
+    primitive = fractions @ np.linalg.inv(group.primitive)
+    kinds = np.repeat([1, 2], group.sites[0].multiplicity)
+    dataset = spglib.get_symmetry_dataset((cell, primitive % 1.0, kinds), symprec=1e-5)
+    # in groups with a polar axis two orbits may still be placed more symmetrically: never less
+    assert len(dataset.rotations) >= group.sites[0].multiplicity
+    assert dataset.number == number or len(dataset.rotations) > group.sites[0].multiplicity
+
+
+def test_multiplicities_fill_the_primitive_cell():
+    fluorite = space_group(225)
+    assert [site.multiplicity for site in fluorite.sites[-4:]] == [6, 2, 1, 1]
+    assert [site.free for site in fluorite.sites[-4:]] == [False, False, False, False]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 230), st.integers(0, 10**6))
+def test_sites_add_up_and_special_points_are_taken_once(number, seed):
+    counts = {"Mg": 4, "Al": 8, "O": 16}
+    sites = choose_sites(space_group(number), counts, np.random.default_rng(seed))
+    if sites is None:
+        return
+    for symbol, count in counts.items():
+        assert sum(site.multiplicity for s, site in sites if s == symbol) == count
+    fixed = [site.letter for _, site in sites if not site.free]
+    assert len(fixed) == len(set(fixed))
+
+
+def test_same_seed_same_structure():
+    generator = RandomSymmetric(DistanceLimits.from_radii(("Mg", "O")))
+    one, other = (
+        generator.generate({"Mg": 4, "O": 4}, 80.0, np.random.default_rng(5)) for _ in range(2)
+    )
+    np.testing.assert_array_equal(one.positions, other.positions)
+
+
+def test_impossible_volume_is_an_error_and_not_a_hang():
+    generator = RandomSymmetric(DistanceLimits({"Cu-Cu": 2.5}), max_attempts=200)
+    with pytest.raises(GenerationError, match="too small"):
+        generator.generate({"Cu": 8}, 8.0, np.random.default_rng(0))

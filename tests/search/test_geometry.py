@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.geometry import minkowski_reduce
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from search.geometry import DistanceLimits, reduced, reduced_cell, volume
+
+
+def _skewed(rng: np.random.Generator) -> np.ndarray:
+    """A cell with short vectors, disguised by unimodular combinations."""
+    cell = rng.normal(0, 1, (3, 3)) + 4 * np.eye(3)
+    for _ in range(4):
+        i, j = rng.choice(3, 2, replace=False)
+        cell[i] += int(rng.integers(-2, 3)) * cell[j]
+    return cell
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6))
+def test_reduced_cell_is_the_same_lattice_and_as_short_as_minkowski(seed):
+    cell = _skewed(np.random.default_rng(seed))
+    short = reduced_cell(cell)
+    change = short @ np.linalg.inv(cell)
+    np.testing.assert_allclose(change, np.round(change), atol=1e-8)
+    assert volume(short) == pytest.approx(volume(cell))
+    expected = np.sort(np.linalg.norm(minkowski_reduce(cell)[0], axis=1))
+    np.testing.assert_allclose(np.sort(np.linalg.norm(short, axis=1)), expected, rtol=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6))
+def test_shortest_distances_agree_with_ase(seed):
+    from ase.neighborlist import neighbor_list
+
+    rng = np.random.default_rng(seed)
+    atoms = Atoms("NaClNaCl", scaled_positions=rng.random((4, 3)), cell=_skewed(rng), pbc=True)
+    limits = DistanceLimits({"Na-Na": 6.0, "Cl-Na": 6.0, "Cl-Cl": 6.0})
+    i, j, d = neighbor_list("ijd", atoms, 6.0)
+    shortest = limits.shortest(atoms)
+    for a, x in enumerate(limits.elements):
+        for b, y in enumerate(limits.elements):
+            pairs = (atoms.symbols[i] == x) & (atoms.symbols[j] == y)
+            assert shortest[a, b] == pytest.approx(d[pairs].min())
+
+
+def test_violation_is_by_pair_and_named():
+    atoms = bulk("NaCl", "rocksalt", a=5.6)
+    assert not DistanceLimits({"Na-Na": 3.9, "Cl-Cl": 3.9, "Na-Cl": 2.7}).violated(atoms)
+    tight = DistanceLimits({"Na-Na": 3.9, "Cl-Cl": 3.9, "Na-Cl": 2.9})
+    assert tight.violated(atoms)
+    assert tight.describe(atoms) == "Cl-Na at 2.80 Å"
+    assert DistanceLimits({"Na-Na": 4.0, "Cl-Cl": 3.0, "Na-Cl": 2.0}).violated(atoms)
+
+
+def test_limits_from_a_glass():
+    frames = [bulk("NaCl", "rocksalt", a=a) for a in (5.6, 5.4)]
+    limits = DistanceLimits.from_structures(frames, factor=0.9).as_dict()
+    assert limits["Cl-Na"] == pytest.approx(0.9 * 2.7)
+    assert limits["Na-Na"] == pytest.approx(0.9 * 5.4 / np.sqrt(2))
+
+
+def test_missing_pair_and_foreign_element_are_errors():
+    with pytest.raises(ValueError, match="Na-Na"):
+        DistanceLimits({"Na-Cl": 2.0, "Cl-Cl": 2.0})
+    with pytest.raises(ValueError, match="other than"):
+        DistanceLimits({"Cu-Cu": 2.0}).violated(bulk("Au"))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6))
+def test_pushing_apart_ends_with_all_distances_allowed_or_says_not(seed):
+    rng = np.random.default_rng(seed)
+    atoms = Atoms("Cu8", scaled_positions=rng.random((8, 3)), cell=np.eye(3) * 5.2, pbc=True)
+    limits = DistanceLimits({"Cu-Cu": 1.9})
+    if limits.push_apart(atoms):
+        assert not limits.violated(atoms)
+
+
+def test_pushing_apart_cannot_help_a_cell_that_is_too_short():
+    atoms = Atoms("Cu", cell=[1.0, 6.0, 6.0], pbc=True)
+    assert not DistanceLimits({"Cu-Cu": 1.9}).push_apart(atoms)
+
+
+def test_reduced_crystal_is_the_same_crystal():
+    atoms = bulk("NaCl", "rocksalt", a=5.6)
+    atoms.set_cell(np.array([[1, 0, 0], [2, 1, 0], [-1, 3, 1]]) @ atoms.cell.array)
+    atoms.calc = None
+    small = reduced(atoms)
+    limits = DistanceLimits({"Na-Na": 6.0, "Cl-Na": 6.0, "Cl-Cl": 6.0})
+    np.testing.assert_allclose(limits.shortest(small), limits.shortest(atoms))
+    assert np.linalg.det(small.cell.array) > 0
