@@ -1,0 +1,388 @@
+"""The database of a campaign: an embedded server in its folder, or any MongoDB by URI.
+
+The embedded server is SecantusDB, an independent program that speaks MongoDB's wire protocol;
+where a ``mongod`` is on the PATH that is preferred. Either runs as a subprocess on a loopback
+port, with its data inside the campaign's folder, so that a campaign uses the same client code
+here and on a cluster. This module is the only one that knows which server it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import psutil
+
+from launch import tether
+from launch.errors import CampaignError
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+    from jobflow import JobStore
+    from pymongo import MongoClient
+
+SECANTUS = "secantusd-py"
+MONGOD = "mongod"
+START_SECONDS = 60.0
+STOP_SECONDS = 20.0
+CACHE_SIZE = "256M"
+LOCK_SECONDS = 30  # a workflow lock older than this was left by a dead process
+OUTPUTS = "outputs"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server, as written to ``server.json`` in the database folder.
+
+    Attributes
+    ----------
+    pid
+        Process id.
+    created
+        Start of that process, seconds since the epoch: tells a reused process id apart.
+    port
+        Port on 127.0.0.1.
+    """
+
+    pid: int
+    created: float
+    port: int
+
+    @property
+    def uri(self) -> str:
+        """The MongoDB connection string."""
+        return f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
+
+    def process(self) -> psutil.Process | None:
+        """Return the process if it still runs and is the one that was started."""
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.created) < 2.0
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except psutil.Error:
+            return None
+
+
+class EmbeddedDatabase:
+    """A database server for one campaign folder, or a connection to a given one.
+
+    Parameters
+    ----------
+    folder
+        The folder for the server's data, log and ``server.json``; created if missing.
+    uri
+        Use the server at this URI instead of starting one.
+    """
+
+    def __init__(self, folder: Path | str, uri: str | None = None) -> None:
+        self.folder = Path(folder)
+        self.external_uri = uri
+        self._process: subprocess.Popen[bytes] | None = None
+        self._server: Server | None = None
+
+    @property
+    def uri(self) -> str:
+        """The connection string of the running server."""
+        if self.external_uri:
+            return self.external_uri
+        server = self._server or self.running()
+        if server is None:
+            raise CampaignError(f"No database server runs in {self.folder}.")
+        return server.uri
+
+    @property
+    def log(self) -> Path:
+        """The server's log file."""
+        return self.folder / "server.log"
+
+    @property
+    def record(self) -> Path:
+        """The file that names the running server."""
+        return self.folder / "server.json"
+
+    def running(self) -> Server | None:
+        """Return the server that already serves this folder, or None.
+
+        It must be alive, be the process that was started here and answer.
+        """
+        server = self._recorded()
+        if server is None or not answers(server.uri, seconds=2.0):
+            return None
+        return server
+
+    def start(self) -> str:
+        """Start the server, stopping first one that a killed run has left behind.
+
+        A server that is left is not adopted: it would not end with this process.
+
+        Returns
+        -------
+        str
+            The connection string.
+        """
+        if self.external_uri:
+            if not answers(self.external_uri, seconds=10.0):
+                raise CampaignError(
+                    f"No MongoDB answers at {without_password(self.external_uri)}; start it or "
+                    "correct the URI given with --db."
+                )
+            return self.external_uri
+        self._prepare_folder()
+        self.stop()
+        for _ in range(3):  # another program may take the free port before the server does
+            server = self._launch(free_port())
+            if server is not None:
+                return server.uri
+        raise CampaignError(f"No free port for the database on 127.0.0.1; see {self.log}.")
+
+    def stop(self) -> None:
+        """End the server of this folder, by its process id, if there is one."""
+        server = self._server or self._recorded()
+        process = server.process() if server else None
+        if process is not None:
+            _end(process)
+        if self._process is not None:
+            self._process.wait()
+        self._process = self._server = None
+        self.record.unlink(missing_ok=True)
+
+    def alive(self) -> bool:
+        """Whether the server runs; a given server counts as running while it answers."""
+        if self.external_uri:
+            return answers(self.external_uri, seconds=5.0)
+        return self._process is not None and self._process.poll() is None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _recorded(self) -> Server | None:
+        """Return the live server of ``server.json`` if it serves this very folder."""
+        try:
+            server = Server(**json.loads(self.record.read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+        process = server.process()
+        with contextlib.suppress(psutil.Error):
+            if process is not None and str(self.folder.resolve()) in " ".join(process.cmdline()):
+                return server
+        return None
+
+    def _prepare_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / ".writable").write_text("")
+            (self.folder / ".writable").unlink()
+        except OSError as error:
+            raise CampaignError(
+                f"The database folder {self.folder} cannot be written ({error.strerror}); "
+                "give another --folder."
+            ) from error
+
+    def _command(self, port: int) -> list[str]:
+        """Return the server's command line; a folder stays with the server that made it."""
+        secantus_data = self.folder.resolve() / "secantusdb"
+        mongod_data = self.folder.resolve() / "mongod"
+        mongod = shutil.which(MONGOD)
+        if mongod and not secantus_data.exists():
+            mongod_data.mkdir(exist_ok=True)
+            options = ["--dbpath", str(mongod_data), "--bind_ip", "127.0.0.1", "--nounixsocket"]
+            return [mongod, "--port", str(port), *options]
+        if mongod_data.exists():
+            raise CampaignError(
+                f"The database in {self.folder} was made by mongod, which is not on the PATH; "
+                "add it, or start the campaign in a new folder."
+            )
+        secantus = shutil.which(SECANTUS, path=str(Path(sys.executable).parent)) or shutil.which(
+            SECANTUS
+        )
+        if secantus is None:
+            raise CampaignError(
+                "No database server found: install secantusdb (pip install secantusdb==0.7.0b3) "
+                "or mongod, or give a MongoDB with --db URI."
+            )
+        options = ["--host", "127.0.0.1", "--storage-path", str(secantus_data), "--standalone"]
+        # Without --sync-on-commit a kill loses the last acknowledged writes.
+        options += ["--cache-size", CACHE_SIZE, "--sync-on-commit"]
+        return [secantus, "--port", str(port), *options]
+
+    def _launch(self, port: int) -> Server | None:
+        """Start the server on a port; None if the port was taken meanwhile."""
+        command = [sys.executable, tether.__file__, str(os.getpid()), str(int(signal.SIGTERM))]
+        with self.log.open("wb") as log:
+            # A session of its own: Ctrl-C in the terminal must reach the campaign first.
+            self._process = subprocess.Popen(
+                command + self._command(port),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd=self.folder,
+            )
+        created = psutil.Process(self._process.pid).create_time()
+        self._server = Server(pid=self._process.pid, created=created, port=port)
+        write_atomically(self.record, json.dumps(asdict(self._server)))
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                self._explain_exit()
+                return None
+            if answers(self._server.uri, seconds=0.5) and self._process.poll() is None:
+                return self._server
+            time.sleep(0.05)
+        self.stop()
+        raise CampaignError(
+            f"The database did not answer within {START_SECONDS:.0f} s; see {self.log} and "
+            "run the same command again."
+        )
+
+    def _explain_exit(self) -> None:
+        """Raise the sentence that fits the log of a server that ended at once."""
+        self._process = self._server = None
+        self.record.unlink(missing_ok=True)
+        text = self.log.read_text(errors="replace")
+        if "Address already in use" in text:
+            return
+        last_line = (text.strip().splitlines() or ["no message"])[-1]
+        if "No space left" in text:
+            reason = "the disk is full: free some space and run the same command again"
+        elif "busy" in text or "already being managed" in text:
+            reason = "another database server uses it: end that one first"
+        elif "corrupt" in text or "WiredTigerError" in text:
+            reason = (
+                "its files are damaged: restore the folder from a copy, or move it away and run "
+                "the campaign again"
+            )
+        else:
+            reason = f"the server ended with '{last_line}'"
+        raise CampaignError(
+            f"The database in {self.folder} cannot be opened, {reason} ({self.log})."
+        )
+
+
+def _end(process: psutil.Process) -> None:
+    """Ask a process to end, and end it after a while; writes are on disk either way."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except psutil.TimeoutExpired:
+            process.kill()
+            process.wait(STOP_SECONDS)
+
+
+def free_port() -> int:
+    """Return a TCP port that is free on 127.0.0.1 now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def client(uri: str, seconds: float = 30.0) -> MongoClient:
+    """Return a MongoDB client that gives up selecting a server after some seconds."""
+    from pymongo import MongoClient
+
+    return MongoClient(uri, serverSelectionTimeoutMS=int(1000 * seconds))
+
+
+def answers(uri: str, seconds: float) -> bool:
+    """Whether a server answers a ping within some seconds."""
+    from pymongo.errors import PyMongoError
+
+    try:
+        with client(uri, seconds) as connection:
+            connection.admin.command("ping")
+    except (PyMongoError, ValueError):
+        return False
+    return True
+
+
+def without_password(uri: str) -> str:
+    """Return a URI that may be printed."""
+    scheme, separator, rest = uri.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
+def launchpad(uri: str, name: str, log_level: str = "ERROR") -> LaunchPad:
+    """Return the FireWorks launchpad of a campaign.
+
+    Parameters
+    ----------
+    uri
+        Connection string of the server.
+    name
+        Name of the campaign's database.
+    log_level
+        What FireWorks prints.
+    """
+    from fireworks import LaunchPad
+
+    configure_fireworks()
+    options = {"serverSelectionTimeoutMS": 30000}
+    return LaunchPad(
+        host=uri, name=name, uri_mode=True, strm_lvl=log_level, mongoclient_kwargs=options
+    )
+
+
+def configure_fireworks() -> None:
+    """Set what FireWorks binds at import: its own configuration files would come too late.
+
+    Locks of dead processes are taken over soon, and no Firework is copied into its folder.
+    """
+    from fireworks.core import launchpad as launchpad_module
+    from fireworks.core import rocket
+
+    launchpad_module.WFLock.__init__.__defaults__ = (LOCK_SECONDS, True)
+    rocket.PRINT_FW_JSON = False
+
+
+def job_store(uri: str, name: str) -> JobStore:
+    """Return the jobflow store of a campaign.
+
+    Documents go to the collection ``outputs``; what a job saves as ``data`` (trajectories,
+    potentials) to GridFS, since a MongoDB document ends at 16 MB.
+    """
+    from jobflow import JobStore
+    from maggma.stores import GridFSStore, MongoStore
+
+    documents = MongoStore(database=name, collection_name=OUTPUTS, uri=uri)
+    blobs = GridFSStore(database=name, collection_name=f"{OUTPUTS}_blobs", uri=uri)
+    return JobStore(documents, additional_stores={"data": blobs})
+
+
+def create_indexes(uri: str, name: str) -> None:
+    """Create the launchpad's counters and all indexes; harmless on a database in use."""
+    pad = launchpad(uri, name)
+    if pad.fw_id_assigner.count_documents({}) == 0:
+        pad.reset(None, require_password=False, max_reset_wo_password=0)
+    pad.tuneup()
+    with client(uri) as connection:
+        database = connection[name]
+        for field in ("uuid", "metadata.campaign", "metadata.stage", "completed_at"):
+            database[OUTPUTS].create_index(field)
+        database.fireworks.create_index([("spec.stage", 1), ("state", 1)])
+        database[f"{OUTPUTS}_blobs.files"].create_index("metadata.blob_uuid")
+        database.progress.create_index("campaign")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file so that a reader, or a crash, never sees half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

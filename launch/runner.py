@@ -1,0 +1,455 @@
+"""Run a campaign's workflow on this machine: the database, the workers, and watching over both.
+
+The workflow is a FireWorks workflow in the campaign's database, the same that a cluster would
+run. Nothing is kept in memory that a resumed run would miss.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import psutil
+
+from launch.campaign import Campaign, require_space
+from launch.database import EmbeddedDatabase, create_indexes, launchpad
+from launch.errors import CampaignError
+from launch.status import CampaignStatus, Failure, collect, state_counts
+from launch.worker import STOP_LINE, WorkerSettings
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+    from jobflow import Flow
+
+    from launch.display import Display
+    from launch.recovery import Lost
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+DISPLAY_SECONDS = 2.0  # the full status costs more than one query
+DISK_SECONDS = 10.0
+MINIMUM_SPACE = 50_000_000  # bytes; below this a running campaign stops
+IDLE_POLLS = 4  # a worker may be about to retry what has just failed
+STOP_SECONDS = 5.0
+MAX_LOSSES = 2  # a Firework whose process died this often is tried once more
+DATABASE_RESTARTS = 2
+OWNER_VARIABLE = "DEVITRIFY_CAMPAIGN_FOLDER"
+THREAD_VARIABLES = tuple(
+    f"{library}_NUM_THREADS" for library in ("OMP", "MKL", "OPENBLAS", "NUMBA")
+)
+
+
+@dataclass
+class CampaignResult:
+    """How a run of a campaign ended.
+
+    Attributes
+    ----------
+    state
+        ``completed``, ``failed`` or ``interrupted``.
+    status
+        Stages and figures at the end.
+    failures
+        Jobs that were left, each with its reason; a completed campaign may have some.
+    """
+
+    state: str
+    status: CampaignStatus
+    failures: list[Failure] = field(default_factory=list)
+
+
+def run_campaign(
+    campaign: Campaign,
+    build_flow: Callable[[], Flow],
+    *,
+    workers: int = 2,
+    display: Display | None = None,
+    uri: str | None = None,
+    retries: int = 1,
+) -> CampaignResult:
+    """Run a campaign to its end, or resume it.
+
+    Parameters
+    ----------
+    campaign
+        The campaign; it is locked meanwhile.
+    build_flow
+        Makes the flow; called on the first run only.
+    workers
+        Number of worker processes.
+    display
+        Shows the progress.
+    uri
+        Use the MongoDB at this URI instead of the embedded database.
+    retries
+        How often a Firework that raised an error runs again.
+
+    Returns
+    -------
+    CampaignResult
+        How it ended.
+    """
+    with campaign.lock(), _log_to(campaign.logs / "campaign.log"), display or nullcontext():
+        require_space(campaign.folder)
+        stop_leftovers(campaign.folder)
+        with campaign.database(uri) as database:
+            run = _Run(campaign, database, display, workers=workers, retries=retries)
+            return run.to_end(build_flow)
+
+
+class _Run:
+    """One run of a campaign, from the launchpad to the last worker's end."""
+
+    def __init__(
+        self,
+        campaign: Campaign,
+        database: EmbeddedDatabase,
+        display: Display | None,
+        *,
+        workers: int,
+        retries: int,
+    ) -> None:
+        self.campaign = campaign
+        self.database = database
+        self.display = display
+        self.workers = workers
+        self.retries = retries
+        self.since = datetime.now(UTC).isoformat()
+        self.losses: Counter[int] = Counter()
+        self.recover_at: float | None = None
+        self.started = 0
+        self.barren = 0  # workers that died one after the other without a Firework
+
+    def to_end(self, build_flow: Callable[[], Flow]) -> CampaignResult:
+        """Run until nothing is left to run, Ctrl-C, or an error that ends the campaign."""
+        from pymongo.errors import PyMongoError
+
+        for attempt in range(DATABASE_RESTARTS + 1):
+            try:
+                pad = self.prepare(build_flow)
+                return self.watch(pad)
+            except PyMongoError as error:
+                logger.warning("the database failed", exc_info=True)
+                # A full disk is the likeliest reason, and has a better message.
+                require_space(self.campaign.folder, MINIMUM_SPACE)
+                if attempt == DATABASE_RESTARTS:
+                    raise CampaignError(
+                        f"The database failed {attempt + 1} times ({_first_line(error)}): see "
+                        f"{self.database.log} and run the same command again to resume."
+                    ) from error
+                self.database.start()
+        raise AssertionError("unreachable")
+
+    def prepare(self, build_flow: Callable[[], Flow]) -> LaunchPad:
+        """Bring the launchpad in order and add the workflow on the first run."""
+        from launch.recovery import recover, retry_failed
+
+        name = self.campaign.document.database
+        create_indexes(self.database.uri, name)
+        pad = launchpad(self.database.uri, name)
+        _require_own(pad, self.campaign)
+        recover(pad, "the campaign was interrupted")
+        if pad.workflows.find_one({}, {"nodes": 1}) is None:
+            self.add_workflow(pad, build_flow())
+        else:
+            retry_failed(pad)
+        return pad
+
+    def add_workflow(self, pad: LaunchPad, flow: Flow) -> None:
+        """Add a flow to the launchpad."""
+        from jobflow.managers.fireworks import flow_to_workflow
+
+        flow.update_metadata({"campaign": self.campaign.id})
+        document = self.campaign.document
+        metadata = {"campaign": document.id, "formula": document.formula}
+        pad.add_wf(flow_to_workflow(flow, metadata=metadata))
+        document.workflow_uuid = flow.uuid
+        document.fw_ids = sorted(pad.workflows.find_one({}, {"nodes": 1})["nodes"])
+        self.campaign.save()
+
+    def watch(self, pad: LaunchPad) -> CampaignResult:
+        """Keep the workers running until nothing can run any more."""
+        processes: dict[int, _WorkerProcess] = {}
+        state = "interrupted"
+        try:
+            with _terminate_as_interrupt():
+                for number in range(1, self.workers + 1):
+                    processes[number] = self.start_worker(number)
+                self.poll(pad, processes)
+                state = "ended"
+        except KeyboardInterrupt:
+            pass
+        finally:
+            _stop_workers(list(processes.values()), at_once=state == "interrupted")
+        return self.result(pad, state)
+
+    def poll(self, pad: LaunchPad, processes: dict[int, _WorkerProcess]) -> None:
+        """Watch workers, Fireworks and disk until nothing can run any more."""
+        idle = 0
+        disk_at = show_at = 0.0
+        last_counts: Counter[str] = Counter()
+        while idle < IDLE_POLLS:
+            now = time.monotonic()
+            self.replace_dead(pad, processes)
+            counts = state_counts(pad)
+            active = counts["READY"] + counts["RUNNING"] + counts["RESERVED"]
+            done = counts["COMPLETED"] == counts.total()
+            idle = IDLE_POLLS if done else 0 if active else idle + 1
+            if counts != last_counts or now >= show_at:
+                last_counts, show_at = counts, now + DISPLAY_SECONDS
+                self.show(pad)
+            if now >= disk_at:
+                disk_at = now + DISK_SECONDS
+                require_space(self.campaign.folder, MINIMUM_SPACE)
+            if idle < IDLE_POLLS:
+                time.sleep(POLL_SECONDS)
+
+    def show(self, pad: LaunchPad) -> None:
+        """Feed the display."""
+        if self.display is not None:
+            self.display.update(collect(self.campaign, pad, running=True))
+
+    def start_worker(self, number: int) -> _WorkerProcess:
+        """Start a worker process."""
+        self.started += 1
+        settings = WorkerSettings(
+            name=f"worker-{number}.{os.getpid()}.{self.started}",
+            parent=os.getpid(),
+            uri=self.database.uri,
+            database=self.campaign.document.database,
+            launches=str(self.campaign.launches),
+            retries=self.retries,
+            since=self.since,
+        )
+        log = self.campaign.logs / f"worker-{number}.log"
+        environment = worker_environment(self.campaign.folder, self.workers)
+        return _WorkerProcess(settings, log, environment)
+
+    def replace_dead(self, pad: LaunchPad, processes: dict[int, _WorkerProcess]) -> None:
+        """Start a new worker for each that died, and free what it was running."""
+        from launch.recovery import recover
+
+        dead = {n: worker for n, worker in processes.items() if worker.exit_code() is not None}
+        due = self.recover_at is not None and time.monotonic() >= self.recover_at
+        if not dead and not due:
+            return
+        if dead and not self.database.alive():
+            raise _database_ended()
+        alive = {worker.settings.name for worker in processes.values()}
+        alive -= {worker.settings.name for worker in dead.values()}
+        reason = "; ".join(sorted({worker.reason() for worker in dead.values()}))
+        freed = recover(pad, reason or "its worker ended", alive, give_up=self.count_loss)
+        # What is RESERVED now may belong to a dead worker or a live one: look again later.
+        self.recover_at = time.monotonic() + 20.0 if dead else None
+        self.barren = 0 if freed else self.barren + len(dead)
+        for lost in freed:
+            self.tell(f"{lost.name} (Firework {lost.fw_id}): {reason}")
+        for number, worker in dead.items():
+            if self.barren > MAX_LOSSES:
+                raise CampaignError(
+                    f"Worker processes cannot run jobs ({worker.reason()}): see {worker.log} for "
+                    "the reason and run the same command again to resume."
+                )
+            processes[number] = self.start_worker(number)
+
+    def count_loss(self, lost: Lost) -> bool:
+        """Whether a Firework has taken its process down too often."""
+        self.losses[lost.fw_id] += 1
+        return self.losses[lost.fw_id] > MAX_LOSSES
+
+    def tell(self, message: str) -> None:
+        """Log a message and show it."""
+        logger.warning(message)
+        if self.display is not None:
+            self.display.message(message)
+
+    def result(self, pad: LaunchPad, state: str) -> CampaignResult:
+        """Free what was running and describe the end."""
+        from launch.recovery import recover
+
+        recover(pad, "the campaign was interrupted")
+        status = collect(self.campaign, pad, running=False)
+        if state == "ended":
+            state = "completed" if status.state == "completed" else "failed"
+        if self.display is not None:
+            self.display.update(status)
+        pad.connection.close()
+        return CampaignResult(state, status, status.failures)
+
+
+class _WorkerProcess:
+    """A worker process and what is known about its end."""
+
+    def __init__(self, settings: WorkerSettings, log: Path, environment: dict[str, str]) -> None:
+        self.settings = settings
+        self.log = log
+        Path(settings.launches).mkdir(exist_ok=True)
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "launch.worker"],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=settings.launches,
+                env=environment,
+                # Ctrl-C reaches the parent only, which ends its workers in order.
+                start_new_session=True,
+            )
+        self.say(settings.to_line())
+
+    @property
+    def _stdin(self) -> IO[bytes]:
+        assert self.process.stdin is not None
+        return self.process.stdin
+
+    def say(self, line: bytes) -> None:
+        """Write to the worker's standard input; a dead worker does not mind."""
+        with suppress(OSError):
+            self._stdin.write(line)
+            self._stdin.flush()
+
+    def exit_code(self) -> int | None:
+        """Return the exit code of a worker that ended, or None."""
+        return self.process.poll()
+
+    def reason(self) -> str:
+        """Say how the process ended."""
+        code = self.process.returncode
+        if code is None or code >= 0:
+            return f"the worker process ended with exit code {code}"
+        with suppress(ValueError):
+            return f"the worker process was ended by {signal.Signals(-code).name}"
+        return f"the worker process was ended by signal {-code}"
+
+    def kill(self) -> None:
+        """End the worker and the programs that its job started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Wait for the end of the process."""
+        self.process.wait()
+        with suppress(OSError):
+            self._stdin.close()
+
+
+def worker_environment(folder: Path, workers: int) -> dict[str, str]:
+    """Return the environment of a worker: its share of the cores, and where this code is."""
+    threads = str(max(1, usable_cores() // workers))
+    root = str(Path(__file__).resolve().parent.parent)
+    paths = [root, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    return {
+        **os.environ,
+        **dict.fromkeys(THREAD_VARIABLES, threads),
+        OWNER_VARIABLE: str(folder),
+        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+        "PYTHONUNBUFFERED": "1",
+        # A file of the user's would replace the campaign's own store.
+        "JOBFLOW_CONFIG_FILE": str(folder / "no-jobflow.yaml"),
+    }
+
+
+@contextmanager
+def _log_to(path: Path) -> Iterator[None]:
+    """Write what this package logs to a file, and not to the terminal."""
+    path.parent.mkdir(exist_ok=True)
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    package = logging.getLogger("launch")
+    package.addHandler(handler)
+    try:
+        yield
+    finally:
+        package.removeHandler(handler)
+        handler.close()
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def stop_leftovers(folder: Path) -> list[int]:
+    """End processes that a killed run of this campaign has left, and return their ids.
+
+    Workers die with their parent; programs that their jobs started may not.
+    """
+    ended = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get(OWNER_VARIABLE) == str(folder) and process.pid != os.getpid():
+                process.kill()
+                ended.append(process.pid)
+    return ended
+
+
+def _stop_workers(workers: list[_WorkerProcess], *, at_once: bool) -> None:
+    """End the workers; what they run after the grace period is lost and runs again."""
+    if not at_once:
+        for worker in workers:
+            worker.say(f"{STOP_LINE}\n".encode())
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline and any(w.exit_code() is None for w in workers):
+            time.sleep(0.05)
+    for worker in workers:
+        if worker.exit_code() is None:
+            worker.kill()
+        worker.close()
+
+
+def _require_own(pad: LaunchPad, campaign: Campaign) -> None:
+    """Make sure that the database is this campaign's alone."""
+    owner = pad.db.campaign.find_one({"_id": "owner"})
+    if owner is None:
+        if pad.workflows.find_one({}, {"_id": 1}) is not None:
+            raise CampaignError(
+                f"The database {pad.name} holds workflows of others: use a fresh database."
+            )
+        pad.db.campaign.insert_one({"_id": "owner", "campaign": campaign.id})
+    elif owner["campaign"] != campaign.id:
+        raise CampaignError(
+            f"The database {pad.name} belongs to campaign {owner['campaign']}, not to "
+            f"{campaign.id}: restore {campaign.folder} from a copy, or use another --folder."
+        )
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _database_ended() -> Exception:
+    from pymongo.errors import AutoReconnect
+
+    return AutoReconnect("the database server ended")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
