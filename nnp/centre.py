@@ -21,7 +21,9 @@ DX, DY, DZ, R2, ARGUMENT, CUT, SLOPE, PULL, FX, FY, FZ = range(11)
 # Rows of Workspace.close: unit vectors and lengths of the neighbours within the angular cutoff.
 UX, UY, UZ, R, CR2, INVERSE, CCUT, CSLOPE = range(8)
 # Rows of Workspace.triplets.
-COSINE, SEPARATION, SQUARES, INVERSES, CUTS, TSLOPE, WEIGHT, DECAY, TURN, VALUE, DERIVATIVE = range(11)
+COSINE, SEPARATION, SQUARES, INVERSES, CUTS, TSLOPE, WEIGHT, DECAY, TURN, VALUE, DERIVATIVE = range(
+    11
+)
 
 #: Squared distance in Å² below which two atoms count as this far apart (no division by zero).
 SMALLEST_R2 = 1e-4
@@ -89,9 +91,7 @@ class Workspace(NamedTuple):
     layer_gradients: NDArray[Any]
 
 
-def allocate(
-    model: Model, near: int, close: int, dtype: type[np.floating[Any]]
-) -> Workspace:
+def allocate(model: Model, near: int, close: int, dtype: type[np.floating[Any]]) -> Workspace:
     """Workspace for at most ``near`` and ``close`` neighbours within the two cutoffs."""
     n_elements = len(model.pair_block)
     n_blocks = n_elements * (n_elements + 1) // 2
@@ -188,9 +188,7 @@ def gather(
 
 
 @compiled
-def count_close(
-    n: int, atoms: NDArray, images: NDArray, point: tuple, angular2: float
-) -> int:
+def count_close(n: int, atoms: NDArray, images: NDArray, point: tuple, angular2: float) -> int:
     """Neighbours of one atom within the angular cutoff, to see whether they fit."""
     first, centre, points, translations = point
     count = 0
@@ -214,7 +212,9 @@ def radial_argument(r2: NDArray, shift: float, out: NDArray, n: int) -> None:
 
 
 @compiled
-def radial_forward(model: Model, near: NDArray, starts: NDArray, radial: NDArray, m: NDArray) -> None:
+def radial_forward(
+    model: Model, near: NDArray, starts: NDArray, radial: NDArray, m: NDArray
+) -> None:
     """Moments of all G2; leaves exp(...) fc of each in ``radial``."""
     n_elements = starts.size - 1
     n = starts[n_elements]
@@ -235,9 +235,7 @@ def radial_forward(model: Model, near: NDArray, starts: NDArray, radial: NDArray
 
 
 @compiled
-def add_radial_slope(
-    g: NDArray, near: tuple, d: float, rate: float, shift: float, n: int
-) -> None:
+def add_radial_slope(g: NDArray, near: tuple, d: float, rate: float, shift: float, n: int) -> None:
     """Add one G2's share of dE/d(r²), times two, to the pull of each neighbour."""
     r2, slope, pull = near
     real = pull.dtype.type
@@ -254,7 +252,9 @@ def add_radial_slope(
 
 
 @compiled
-def radial_backward(model: Model, near: NDArray, starts: NDArray, radial: NDArray, d: NDArray) -> None:
+def radial_backward(
+    model: Model, near: NDArray, starts: NDArray, radial: NDArray, d: NDArray
+) -> None:
     """From dE/dG2 to a pull along each neighbour's vector, in the row ``PULL``."""
     n_radial = model.radial_eta.size
     for e in range(starts.size - 1):
@@ -328,9 +328,7 @@ def select_triplets(
 
 
 @compiled
-def gather_triplets(
-    starts: NDArray, close: NDArray, found: tuple, arrays: NDArray
-) -> None:
+def gather_triplets(starts: NDArray, close: NDArray, found: tuple, arrays: NDArray) -> None:
     """Sum of squares, inverse lengths and cutoffs of both legs of each triplet."""
     triplet_k, segments, _ = found
     separation, squares = arrays[SEPARATION], arrays[SQUARES]
@@ -370,9 +368,7 @@ def triplet_forward(model: Model, ws: Workspace) -> int:
     loops.multiply(arrays[CUTS], value, total)
     for s in range(model.angular_eta.size):
         g = ws.decays[s]
-        loops.exp_decay(
-            arrays[SQUARES], model.angular_eta[s], model.angular_halvings[s], g, total
-        )
+        loops.exp_decay(arrays[SQUARES], model.angular_eta[s], model.angular_halvings[s], g, total)
         loops.multiply(g, arrays[CUTS], total)
     return total
 
@@ -526,7 +522,9 @@ def add_close(ws: Workspace) -> None:
 
 
 @compiled
-def network(sizes: NDArray, flat: NDArray, layers: NDArray, gradients: NDArray, dx: NDArray) -> float:
+def network(
+    sizes: NDArray, flat: NDArray, layers: NDArray, gradients: NDArray, dx: NDArray
+) -> float:
     """Energy of one network; adds dE/dx to ``dx``. The input is ``layers[0]``."""
     n_layers = sizes.size - 1
     o = 0

@@ -234,7 +234,9 @@ class SymmetryFunctions(MSONable):
             table[atomic_numbers[symbol]] = index
         types = table[np.asarray(numbers, dtype=np.int64)]
         if (types < 0).any():
-            unknown = sorted({chemical_symbols[z] for z in np.unique(np.asarray(numbers)[types < 0])})
+            unknown = sorted(
+                {chemical_symbols[z] for z in np.unique(np.asarray(numbers)[types < 0])}
+            )
             raise ValueError(
                 f"The potential knows {', '.join(self.elements)} but not {', '.join(unknown)}."
             )

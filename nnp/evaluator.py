@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -143,6 +144,57 @@ def list_structure(
 
 
 @compiled
+def prepare_structure(
+    s: int,
+    span: tuple,
+    cell: NDArray,
+    positions: NDArray,
+    batch: Batch,
+    model: Model,
+    state: tuple,
+) -> tuple[int, int]:
+    """Make lists, wrapped points and translations of structure ``s`` ready.
+
+    Parameters
+    ----------
+    span
+        (first atom wanted, end, first atom of the range the lists are for, skin in Å).
+    state
+        (neighbour list, reference, scratch).
+    """
+    low, high, begin, skin = span
+    lists, reference, scratch = state
+    first, last = batch.first[s], batch.first[s + 1]
+    local = positions[first:last]
+    if reference.valid[s] and not neighbors.is_stale(
+        cell,
+        local,
+        reference.inverse_cells[s],
+        reference.positions[first:last],
+        model.radial_cutoff,
+        skin,
+    ):
+        neighbors.wrapped(local, cell, lists.offsets[first:last], scratch.points)
+        neighbors.fill_translations(cell, reference.limits[s], scratch.translations)
+        return _DONE, 0
+    reference.valid[s] = False
+    rows = (low - first, high - first, low - begin, model.radial_cutoff, skin)
+    return list_structure(s, rows, cell, local, batch, state)
+
+
+@compiled
+def close_count(
+    i: int, r: int, first: int, model: Model, lists: NeighborList, scratch: Scratch, capacity: int
+) -> int:
+    """Neighbours of atom ``i`` within the angular cutoff, counted only if they may not fit."""
+    n = lists.starts[r, lists.starts.shape[1] - 1]
+    if n <= capacity:
+        return n
+    point = (first, i - first, scratch.points, scratch.translations)
+    return centre.count_close(n, lists.atom[r], lists.image[r], point, model.angular_cutoff**2)
+
+
+@compiled
 def add_forces(i: int, ws: Workspace, forces: NDArray, virial: NDArray) -> None:
     """Add one centre's derivatives to forces in eV/Å and to the virial in eV."""
     near, atoms = ws.near, ws.near_atom
@@ -209,50 +261,29 @@ def evaluate_range(
         Status and, when some array was too small, the size it should have.
     """
     begin, end, skin = span
-    cutoff = model.radial_cutoff
     capacity = ws.close_near.size - 1
-    n_elements = batch.element_starts.shape[1] - 1
     for s in range(cells.shape[0]):
         first, last = batch.first[s], batch.first[s + 1]
         if last <= begin or first >= end or not usable[s]:
             continue
-        local = positions[first:last]
         low, high = max(begin, first), min(end, last)
-        if not reference.valid[s] or neighbors.is_stale(
+        status, size = prepare_structure(
+            s,
+            (low, high, begin, skin),
             cells[s],
-            local,
-            reference.inverse_cells[s],
-            reference.positions[first:last],
-            cutoff,
-            skin,
-        ):
-            reference.valid[s] = False
-            status, size = list_structure(
-                s,
-                (low - first, high - first, low - begin, cutoff, skin),
-                cells[s],
-                local,
-                batch,
-                (lists, reference, scratch),
-            )
-            if status != _DONE:
-                return status, size
-        else:
-            neighbors.wrapped(local, cells[s], lists.offsets[first:last], scratch.points)
-            neighbors.fill_translations(cells[s], reference.limits[s], scratch.translations)
+            positions,
+            batch,
+            model,
+            (lists, reference, scratch),
+        )
+        if status != _DONE:
+            return status, size
         virial = output.virials[s]
         for i in range(low, high):
             r = i - begin
-            if lists.starts[r, n_elements] > capacity:
-                close = centre.count_close(
-                    lists.starts[r, n_elements],
-                    lists.atom[r],
-                    lists.image[r],
-                    (first, i - first, scratch.points, scratch.translations),
-                    model.angular_cutoff**2,
-                )
-                if close > capacity:
-                    return _CLOSE_TOO_SMALL, close
+            close = close_count(i, r, first, model, lists, scratch, capacity)
+            if close > capacity:
+                return _CLOSE_TOO_SMALL, close
             row = (lists.starts[r], lists.atom[r], lists.image[r], first)
             point = (scratch.points, i - first, scratch.translations)
             centre.energy_and_pulls(row, point, batch.types[i], model, ws, output.members[i])
@@ -278,9 +309,7 @@ class _Slab:
             inverse_cells=np.zeros((n_structures, 3, 3)),
             limits=np.zeros((n_structures, 3), dtype=np.int64),
         )
-        self.scratch = Scratch(
-            np.zeros((largest, 3)), np.zeros((4, largest)), np.zeros((343, 3))
-        )
+        self.scratch = Scratch(np.zeros((largest, 3)), np.zeros((4, largest)), np.zeros((343, 3)))
         self.output = Output(
             np.zeros((n_total, n_members)),
             np.zeros((n_total, 3)),
@@ -302,11 +331,12 @@ class _Slab:
         self.workspace = centre.allocate(self.model, near, close, self.dtype)
 
     def run(self, cells: NDArray, positions: NDArray, usable: NDArray) -> None:
-        """Evaluate the range, enlarging arrays as needed."""
-        while True:
+        """Evaluate the range."""
+
+        def evaluate() -> tuple[int, int]:
             for array in self.output:
                 array[...] = 0.0
-            status, size = evaluate_range(
+            return evaluate_range(
                 (self.begin, self.end, SKIN),
                 cells,
                 positions,
@@ -319,14 +349,20 @@ class _Slab:
                 self.workspace,
                 self.output,
             )
-            if status == _DONE:
-                return
+
+        self.enlarge_until_done(evaluate)
+
+    def enlarge_until_done(self, kernel: Callable[[], tuple[int, int]]) -> None:
+        """Run a kernel, enlarging arrays as it asks, until they suffice."""
+        status, size = kernel()
+        while status != _DONE:
             if status == _LISTS_TOO_SMALL:
                 self._resize_lists(int(size * 1.2) + 16)
             elif status == _CLOSE_TOO_SMALL:
                 self._resize_workspace(int(size * 1.2) + 8)
             else:
                 self.scratch = self.scratch._replace(translations=np.zeros((size, 3)))
+            status, size = kernel()
 
 
 @dataclass
@@ -380,9 +416,7 @@ class Evaluator:
 
     def compute(
         self, cells: ArrayLike, positions: ArrayLike
-    ) -> tuple[
-        NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]
-    ]:
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Energies, forces, stresses and atomic energies.
 
         Parameters
@@ -470,9 +504,7 @@ class Evaluator:
             task.result()
 
 
-def _make_batch(
-    types: NDArray[np.int64], counts: NDArray[np.int64], n_elements: int
-) -> Batch:
+def _make_batch(types: NDArray[np.int64], counts: NDArray[np.int64], n_elements: int) -> Batch:
     """Orders of the atoms by element."""
     first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     sorted_atoms = np.zeros(len(types), dtype=np.int64)

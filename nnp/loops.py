@@ -176,9 +176,7 @@ def clear(arrays: tuple, n: int) -> None:
 
 
 @compiled
-def pair_row(
-    k: tuple, j: tuple, cosine: NDArray, separation: NDArray, n: int
-) -> None:
+def pair_row(k: tuple, j: tuple, cosine: NDArray, separation: NDArray, n: int) -> None:
     """Cosine of the angle at the centre and squared distance of one neighbour j to n others.
 
     Parameters
@@ -228,9 +226,7 @@ def moments(g: NDArray, c: NDArray, out: NDArray, work: NDArray, degree: int, n:
 
 
 @compiled
-def polynomial(
-    d: NDArray, c: NDArray, value: NDArray, slope: NDArray, degree: int, n: int
-) -> None:
+def polynomial(d: NDArray, c: NDArray, value: NDArray, slope: NDArray, degree: int, n: int) -> None:
     """Horner's rule: sum of d_p c^p and its derivative."""
     if degree == 4:
         d0, d1, d2, d3, d4 = d[0], d[1], d[2], d[3], d[4]
@@ -255,9 +251,7 @@ def polynomial(
 
 
 @compiled
-def add_backward(
-    g: NDArray, eta: float, p: NDArray, q: NDArray, sums: tuple, n: int
-) -> None:
+def add_backward(g: NDArray, eta: float, p: NDArray, q: NDArray, sums: tuple, n: int) -> None:
     """Add one eta's share: g p, eta g p and g q to the three sums."""
     weight, decay, turn = sums
     rate = g.dtype.type(eta)
@@ -269,7 +263,9 @@ def add_backward(
 
 
 @compiled
-def finish_backward(sums: tuple, slope: NDArray, c: NDArray, inverse: NDArray, along: NDArray, n: int) -> None:
+def finish_backward(
+    sums: tuple, slope: NDArray, c: NDArray, inverse: NDArray, along: NDArray, n: int
+) -> None:
     """Turn the three sums into what the scatter needs, in place.
 
     On return ``along`` is dE/d(d_j . d_k); the sums hold the factor of the cutoffs' slopes, the

@@ -1,0 +1,89 @@
+"""The potential as an ASE calculator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from ase.calculators.calculator import Calculator, all_changes
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from nnp.potential import Potential, periodic_cell
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from nnp.evaluator import Evaluator
+
+
+class NeuralNetworkCalculator(Calculator):
+    """Energies, forces, stress, atomic energies and uncertainty.
+
+    Neighbour lists are kept while the atoms stay the same, so molecular dynamics and relaxation
+    are fast.
+
+    Parameters
+    ----------
+    potential
+        A potential or the file of one.
+    threads
+        Threads over the atoms.
+    precision
+        ``float64`` or ``float32``.
+
+    Examples
+    --------
+    >>> atoms.calc = NeuralNetworkCalculator("potential.nnp")  # doctest: +SKIP
+    """
+
+    implemented_properties: ClassVar[list[str]] = [
+        "energy",
+        "free_energy",
+        "forces",
+        "stress",
+        "energies",
+        "uncertainty",
+    ]
+
+    def __init__(
+        self,
+        potential: Potential | str | Path,
+        threads: int = 1,
+        precision: str = "float64",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.potential = (
+            potential if isinstance(potential, Potential) else Potential.load(potential)
+        )
+        self.threads, self.precision = threads, precision
+        self._evaluator: Evaluator | None = None
+        self._numbers = np.zeros(0, dtype=int)
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | None = None,
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Compute everything at once; forces cost little more than the energy."""
+        super().calculate(atoms, properties or ["energy"], system_changes)
+        atoms = self.atoms
+        if self._evaluator is None or not np.array_equal(self._numbers, atoms.numbers):
+            self._numbers = atoms.numbers.copy()
+            self._evaluator = self.potential.evaluator(
+                self._numbers, [len(atoms)], self.threads, self.precision
+            )
+        cell = periodic_cell(atoms, self.potential.cutoff)
+        energies, forces, stresses, atomic = self._evaluator.compute(cell[None], atoms.positions)
+        members = self._evaluator.member_energies().sum(axis=0)
+        self.results = {
+            "energy": float(energies[0]),
+            "free_energy": float(energies[0]),
+            "forces": forces.copy(),
+            "energies": atomic.copy(),
+            "uncertainty": float(members.std()) / len(atoms),
+        }
+        if atoms.pbc.all():
+            self.results["stress"] = full_3x3_to_voigt_6_stress(stresses[0])

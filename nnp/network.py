@@ -1,0 +1,130 @@
+"""Dense networks with the derivatives that training on forces needs.
+
+Forces contain dE/dx, so the gradient of a force loss needs second derivatives. They come from a
+tangent pass: with x' the change of the inputs that the force residuals ask for, the wanted gradient
+is that of sum E'(x, x') and one reverse pass through value and tangent gives it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Layers = list[tuple[NDArray[np.float64], NDArray[np.float64]]]
+
+
+class Forward(NamedTuple):
+    """What a forward pass leaves for the passes after it.
+
+    Attributes
+    ----------
+    activations
+        Input and output of every hidden layer, each (n_atoms, width).
+    energies
+        In units of the network, shape (n_atoms,).
+    input_gradient
+        dE/dx, shape (n_atoms, n_inputs).
+    """
+
+    activations: list[NDArray]
+    energies: NDArray
+    input_gradient: NDArray
+
+
+def initial_layers(sizes: tuple[int, ...], generator: np.random.Generator) -> Layers:
+    """Random layers of (n_in, n_out) weights that keep the variance of the signal."""
+    layers = []
+    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        weights = generator.normal(0.0, np.sqrt(2.0 / (n_in + n_out)), (n_in, n_out))
+        layers.append((weights, np.zeros(n_out)))
+    return layers
+
+
+def flatten(networks: list[Layers]) -> NDArray[np.float64]:
+    """All parameters in one vector."""
+    return np.concatenate([part.ravel() for net in networks for layer in net for part in layer])
+
+
+def unflatten(vector: NDArray, sizes: tuple[int, ...], n_networks: int) -> list[Layers]:
+    """Views into the vector, undoing :func:`flatten`."""
+    networks, o = [], 0
+    for _ in range(n_networks):
+        layers = []
+        for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+            weights = vector[o : o + n_in * n_out].reshape(n_in, n_out)
+            o += n_in * n_out
+            layers.append((weights, vector[o : o + n_out]))
+            o += n_out
+        networks.append(layers)
+    return networks
+
+
+def weight_mask(sizes: tuple[int, ...], n_networks: int) -> NDArray[np.float64]:
+    """One for weights, zero for biases: the parameters L2 acts on."""
+    networks: list[Layers] = [
+        [
+            (np.ones((n_in, n_out)), np.zeros(n_out))
+            for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True)
+        ]
+        for _ in range(n_networks)
+    ]
+    return flatten(networks)
+
+
+def forward(layers: Layers, x: NDArray) -> Forward:
+    """Energies and their gradient by the inputs, tanh between layers."""
+    activations = [x]
+    for weights, bias in layers[:-1]:
+        activations.append(np.tanh(activations[-1] @ weights + bias))
+    weights, bias = layers[-1]
+    energies = (activations[-1] @ weights + bias)[:, 0]
+    gradient = np.broadcast_to(weights[:, 0], activations[-1].shape)
+    for (inner, _), a in zip(layers[-2::-1], activations[:0:-1], strict=True):
+        gradient = (gradient * (1.0 - a * a)) @ inner.T
+    return Forward(activations, energies, gradient)
+
+
+def parameter_gradient(
+    layers: Layers, state: Forward, tangent: NDArray, energy_weights: NDArray
+) -> Layers:
+    """Gradient of sum(energy_weights E) + sum(E'), E' the change of E along ``tangent``.
+
+    Parameters
+    ----------
+    layers
+        Of the network.
+    state
+        Of the forward pass.
+    tangent
+        x', shape (n_atoms, n_inputs).
+    energy_weights
+        Shape (n_atoms,).
+
+    Returns
+    -------
+    list
+        Gradients, shaped like the layers.
+    """
+    acts = state.activations
+    tangents, raw = [tangent], []
+    for (weights, _), a in zip(layers[:-1], acts[1:], strict=True):
+        raw.append(tangents[-1] @ weights)
+        tangents.append((1.0 - a * a) * raw[-1])
+    weights = layers[-1][0]
+    last_w = acts[-1].T @ energy_weights[:, None] + tangents[-1].sum(axis=0)[:, None]
+    gradients = [(last_w, np.array([energy_weights.sum()]))]
+    value_bar = energy_weights[:, None] * weights[:, 0]
+    tangent_bar = np.broadcast_to(weights[:, 0], value_bar.shape)
+    for k in range(len(layers) - 2, -1, -1):
+        a = acts[k + 1]
+        slope = 1.0 - a * a
+        z_tangent = slope * tangent_bar
+        z_value = slope * value_bar - 2.0 * a * raw[k] * z_tangent
+        grad_w = acts[k].T @ z_value + tangents[k].T @ z_tangent
+        gradients.append((grad_w, z_value.sum(axis=0)))
+        if k > 0:
+            value_bar = z_value @ layers[k][0].T
+            tangent_bar = z_tangent @ layers[k][0].T
+    return gradients[::-1]

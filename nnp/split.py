@@ -1,0 +1,78 @@
+"""Which frames train and which validate."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnp.frames import Frames
+
+
+def random_split(
+    n_frames: int, fraction: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Training and validation frames at random, as in the paper."""
+    order = np.random.default_rng(seed).permutation(n_frames)
+    n_validation = _validation_size(n_frames, fraction)
+    return np.sort(order[n_validation:]), np.sort(order[:n_validation])
+
+
+def block_split(
+    frames: Frames, fraction: float, seed: int, block: int = 12, gap: int = 2
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Validation in stretches of time, with frames left out on both sides.
+
+    Frames 20 fs apart are nearly copies of each other, so a random split measures memory. Every
+    run of consecutive frames of one stage gives its share of validation blocks.
+
+    Parameters
+    ----------
+    frames
+        In the order of their time.
+    fraction
+        Of frames that validate.
+    seed
+        Of the blocks' positions.
+    block
+        Frames in a validation block.
+    gap
+        Frames dropped between validation and training.
+
+    Returns
+    -------
+    tuple of ndarray
+        Indices of training and validation frames.
+    """
+    generator = np.random.default_rng(seed)
+    changes = np.flatnonzero(
+        (frames.stages[1:] != frames.stages[:-1]) | (frames.counts[1:] != frames.counts[:-1])
+    )
+    bounds = np.concatenate([[0], changes + 1, [len(frames)]])
+    role = np.zeros(len(frames), dtype=np.int64)
+    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+        n = high - low
+        wanted = round(fraction * n)
+        if n < 10 or wanted < 1:
+            continue
+        n_blocks = max(1, round(wanted / block))
+        length = max(1, round(wanted / n_blocks))
+        # One block somewhere in each of n_blocks equal stretches, so that all times are sampled.
+        edges = np.linspace(low, high, n_blocks + 1).astype(int)
+        for a, b in zip(edges[:-1], edges[1:], strict=True):
+            start = a + int(generator.integers(0, max(1, b - a - length + 1)))
+            role[max(low, start - gap) : min(high, start + length + gap)] = np.maximum(
+                role[max(low, start - gap) : min(high, start + length + gap)], 1
+            )
+            role[start : start + length] = 2
+    if not (role == 2).any():
+        return random_split(len(frames), fraction, seed)
+    return np.flatnonzero(role == 0), np.flatnonzero(role == 2)
+
+
+def _validation_size(n_frames: int, fraction: float) -> int:
+    """At least one frame validates as soon as there are two."""
+    return (
+        0
+        if n_frames < 2 or fraction <= 0
+        else min(n_frames - 1, max(1, round(fraction * n_frames)))
+    )
