@@ -1,0 +1,69 @@
+# make run    predict the structures of $(FORMULA): the main job
+# make test   style, types, tests and coverage
+#
+# Both need python3 (3.11 or 3.12) with pip, and set up $(VENV) on their first run. Where pip would
+# fetch a CUDA build of torch that is not wanted, name PyTorch's CPU wheel index in the environment
+# variable PIP_EXTRA_INDEX_URL.
+
+PYTHON ?= python3
+VENV ?= .venv
+FORMULA ?= LiAlCl4
+OPTIONS ?=
+JOBS ?= 2
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip
+TORCH := $(shell grep '^torch==' constraints.txt)
+PACKAGES := workflows nnp search launch
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: run test lint types unit install install-dev constraints clean
+
+run: install
+	$(BIN)/devitrify run $(FORMULA) $(OPTIONS)
+
+test: lint types unit
+
+lint: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install-dev
+	$(BIN)/mypy $(PACKAGES)
+
+# The second pass runs the compiled kernels as plain Python, so that their lines are counted.
+unit: install-dev
+	$(BIN)/coverage erase
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --cov --cov-report=
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n $(JOBS) -m kernels --cov --cov-report= --cov-append
+	$(BIN)/coverage report --fail-under=85
+
+install: $(VENV)/.installed
+
+install-dev: $(VENV)/.installed-dev
+
+# Debian's python3 may come without ensurepip: then the system's pip puts one into the environment.
+$(BIN)/pip:
+	$(PYTHON) -m venv $(VENV) || { \
+	  $(PYTHON) -m venv --clear --without-pip $(VENV) && \
+	  $(PYTHON) -m pip --python $(BIN)/python install pip; \
+	}
+	test -x $@
+
+# torch first and alone, so that its version does not depend on what else is asked for.
+$(VENV)/.installed: $(BIN)/pip pyproject.toml constraints.txt
+	$(PIP) install $(TORCH)
+	$(PIP) install -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) install -c constraints.txt -e '.[dev]'
+	touch $@
+
+# Write down the versions now installed; torch without its build tag, which not every index has.
+constraints: install-dev
+	$(PIP) freeze --exclude-editable | sed 's/^\(torch==[^+]*\)+.*/\1/' > constraints.txt
+	touch $(VENV)/.installed $(VENV)/.installed-dev
+
+clean:
+	rm -rf $(VENV) build *.egg-info .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache
