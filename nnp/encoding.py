@@ -33,7 +33,7 @@ def encode_array(array: NDArray[Any]) -> dict[str, Any]:
         dtype, raw = "str", "\n".join(array.ravel().tolist()).encode()
     else:
         # Little endian whatever the machine, so that documents travel.
-        array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+        array = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
         dtype, raw = array.dtype.str, array.tobytes()
     data = base64.b64encode(zlib.compress(raw, 6)).decode("ascii")
     return {"dtype": dtype, "shape": list(array.shape), "data": data}

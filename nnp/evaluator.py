@@ -401,7 +401,7 @@ class Evaluator:
         n_slabs = max(1, min(self.threads, n_total))
         bounds = [n_total * k // n_slabs for k in range(n_slabs + 1)]
         dtype = self.model.weights.dtype.type
-        self._slabs = [
+        self.slabs = [
             _Slab(low, high, self._batch, self.model, dtype)
             for low, high in zip(bounds[:-1], bounds[1:], strict=True)
         ]
@@ -462,7 +462,7 @@ class Evaluator:
         volumes = np.abs(np.linalg.det(cells)) if n else np.zeros(0)
         usable = self._usable(cells, positions, volumes)
         self._share(cells, positions, usable)
-        outputs = [slab.output for slab in self._slabs]
+        outputs = [slab.output for slab in self.slabs]
         self._members = sum(output.members for output in outputs[1:]) + outputs[0].members
         self._forces = sum(output.forces for output in outputs[1:]) + outputs[0].forces
         virials = sum(output.virials for output in outputs[1:]) + outputs[0].virials
@@ -491,7 +491,7 @@ class Evaluator:
 
     def _share(self, cells: NDArray, positions: NDArray, usable: NDArray) -> None:
         """Run every slab, the first in this thread."""
-        others = self._slabs[1:]
+        others = self.slabs[1:]
         if others and self._pool is None:
             self._pool = ThreadPoolExecutor(len(others))
         tasks = [
@@ -499,7 +499,7 @@ class Evaluator:
             for slab in others
             if self._pool is not None
         ]
-        self._slabs[0].run(cells, positions, usable)
+        self.slabs[0].run(cells, positions, usable)
         for task in tasks:
             task.result()
 

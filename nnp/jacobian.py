@@ -443,7 +443,7 @@ def collect(
     """
     cells = np.ascontiguousarray(cells, dtype=np.float64)
     positions = np.ascontiguousarray(positions, dtype=np.float64)
-    slab = Evaluator(model, types, counts)._slabs[0]
+    slab = Evaluator(model, types, counts).slabs[0]
     n_atoms, n_elements = len(types), len(model.pair_block)
     width = n_elements * (len(model.angular_eta) * (model.degree + 1) + len(model.general))
     empty = Jacobian(

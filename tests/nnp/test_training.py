@@ -1,0 +1,204 @@
+"""Training recovers a known potential, and says clearly what it cannot use."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+
+from nnp.calculator import NeuralNetworkCalculator
+from nnp.descriptors import SymmetryFunctions
+from nnp.frames import Frames
+from nnp.training import TrainingOptions, TrainingResult, TrainingStep, train
+from tests.nnp.samples import disordered, random_potential
+
+FUNCTIONS = SymmetryFunctions.standard(("Li", "Cl"), 5.0, 4.0)
+QUICK = TrainingOptions(radial_cutoff=5.0, angular_cutoff=4.0, hidden=(12, 12), max_epochs=60)
+
+
+@pytest.fixture(scope="module")
+def frames() -> Frames:
+    """Vibrating structures labelled by a potential with random weights."""
+    teacher = random_potential(FUNCTIONS, seed=3, hidden=(5,))
+    rng = np.random.default_rng(0)
+    base = [disordered("Li4Cl4", 6.0, seed=1), disordered("Li3Cl6", 6.2, seed=2)]
+    structures = []
+    for n in range(60):
+        atoms = base[n // 40].copy()
+        atoms.positions += rng.normal(0, 0.12, atoms.positions.shape)
+        atoms.set_cell(atoms.cell * (1 + 0.02 * rng.normal()), scale_atoms=True)
+        structures.append(atoms)
+    return label(structures, teacher)
+
+
+def label(structures: list[Atoms], teacher) -> Frames:  # noqa: ANN001
+    found = teacher.compute(structures)
+    labelled = Frames.from_atoms(structures, stage="liquid")
+    return replace(
+        labelled,
+        energies=found.energies,
+        forces=np.concatenate(found.forces),
+        stresses=found.stresses,
+    )
+
+
+@pytest.fixture(scope="module")
+def result(frames: Frames) -> TrainingResult:
+    steps: list[TrainingStep] = []
+    found = train(frames, QUICK, seed=1, progress=steps.append)
+    assert [step.epoch for step in steps] == list(range(1, len(found.history) + 1))
+    return found
+
+
+def test_thresholds_are_reached_and_reported_truthfully(
+    frames: Frames, result: TrainingResult
+) -> None:
+    assert result.reached
+    assert result.reason == "thresholds reached"
+    held_out = frames[result.validation_frames]
+    found = result.potential.compute(held_out.to_atoms())
+    error = 1e3 * np.sqrt(np.mean(((found.energies - held_out.energies) / held_out.counts) ** 2))
+    assert error == pytest.approx(result.validation.energy, rel=1e-2)
+    assert error < 10.0
+    difference = np.concatenate(found.forces) - held_out.forces
+    assert np.sqrt(np.mean(difference**2)) == pytest.approx(result.validation.force, rel=1e-3)
+    stress = 1602.1766208 * np.sqrt(np.mean((found.stresses - held_out.stresses) ** 2))
+    assert stress == pytest.approx(result.validation.stress, rel=1e-2)
+
+
+def test_validation_frames_are_no_neighbours_of_training_frames(result: TrainingResult) -> None:
+    distances = np.abs(np.subtract.outer(result.validation_frames, result.training_frames)).min(
+        axis=1
+    )
+    assert distances.min() > 2
+    assert not set(result.validation_frames) & set(result.training_frames)
+
+
+def test_same_seed_same_potential(frames: Frames, result: TrainingResult) -> None:
+    again = train(frames, QUICK, seed=1)
+    for a, b in zip(again.potential.weights, result.potential.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    other = train(frames, replace(QUICK, max_epochs=2), seed=2)
+    assert not np.array_equal(other.potential.weights[0], result.potential.weights[0])
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_interrupted_training_continues_where_it_was(
+    frames: Frames, optimizer: str, tmp_path: Path
+) -> None:
+    options = replace(
+        QUICK,
+        optimizer=optimizer,
+        stop="converged",
+        max_epochs=8,
+        checkpoint_interval=0.0,
+        learning_rate=1e-3,
+    )
+    path = tmp_path / "checkpoint"
+    whole = train(frames, options, seed=4)
+
+    def kill(step: TrainingStep) -> None:
+        if step.epoch == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(frames, options, seed=4, progress=kill, checkpoint=path)
+    assert path.exists()
+    epochs: list[int] = []
+    resumed = train(
+        frames, options, seed=4, progress=lambda s: epochs.append(s.epoch), checkpoint=path
+    )
+    assert epochs[0] == 5
+    assert not path.exists()
+    assert [s.validation for s in resumed.history] == [s.validation for s in whole.history]
+
+
+def test_adam_learns(frames: Frames) -> None:
+    options = replace(QUICK, optimizer="adam", batch_size=4, max_epochs=25, stop="converged")
+    history = train(frames, options, seed=0).history
+    assert history[-1].training.force < 0.4 * history[0].training.force
+
+
+def test_recomputed_derivatives_give_the_same_training(frames: Frames) -> None:
+    options = replace(QUICK, max_epochs=3, stop="converged")
+    cached = train(frames, options, seed=0)
+    lean = train(frames, replace(options, memory_limit=0.0), seed=0)
+    for a, b in zip(cached.potential.weights, lean.potential.weights, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_result_document(result: TrainingResult, frames: Frames) -> None:
+    copy = TrainingResult.from_dict(result.as_dict())
+    atoms = frames[0].to_atoms()
+    assert copy.history == result.history
+    assert copy.potential.compute(atoms).energies[0] == result.potential.compute(atoms).energies[0]
+
+
+def test_core_is_not_felt_in_the_data_and_wins_below(
+    frames: Frames, result: TrainingResult
+) -> None:
+    potential = result.potential
+    bare = replace(potential, repulsion=None)
+    structures = frames.to_atoms()
+    np.testing.assert_array_equal(
+        potential.compute(structures).energies, bare.compute(structures).energies
+    )
+    atoms = structures[7]
+    distances = atoms.get_all_distances(mic=True) + 10 * np.eye(len(atoms))
+    i, j = np.unravel_index(distances.argmin(), distances.shape)
+    direction = atoms.get_distance(i, j, mic=True, vector=True) / distances[i, j]
+    symbols = [potential.elements.index(atoms.symbols[k]) for k in (i, j)]
+    end = potential.repulsion.ends[symbols[0]][symbols[1]]
+    trials = []
+    for r in np.linspace(0.4, 0.85 * end, 15):
+        trial = atoms.copy()
+        trial.positions[j] = atoms.positions[i] + r * direction
+        trials.append(trial)
+    energies = potential.compute(trials).energies
+    assert (np.diff(energies) < 0).all()
+    assert energies[0] - energies[-1] > 200.0
+
+
+def test_calculator_agrees_and_follows_changes(result: TrainingResult, frames: Frames) -> None:
+    atoms = frames[3].to_atoms()[0]
+    atoms.calc = NeuralNetworkCalculator(result.potential)
+    expected = result.potential.compute([atoms])
+    assert atoms.get_potential_energy() == pytest.approx(expected.energies[0], abs=1e-11)
+    np.testing.assert_allclose(atoms.get_forces(), expected.forces[0], atol=1e-12)
+    np.testing.assert_allclose(atoms.get_stress(voigt=False), expected.stresses[0], atol=1e-14)
+    assert atoms.get_potential_energies().sum() == pytest.approx(expected.energies[0])
+    del atoms[0]
+    assert atoms.get_potential_energy() == pytest.approx(
+        result.potential.compute([atoms]).energies[0], abs=1e-11
+    )
+
+
+def test_missing_stress_single_frame_and_mixed_sizes(frames: Frames) -> None:
+    stresses = frames.stresses.copy()
+    stresses[::2] = np.nan
+    partly = train(replace(frames, stresses=stresses), replace(QUICK, max_epochs=5))
+    assert np.isfinite(partly.validation.stress)
+    none = train(replace(frames, stresses=stresses * np.nan), replace(QUICK, max_epochs=5))
+    assert np.isnan(none.validation.stress)
+    one = train(frames[0], replace(QUICK, max_epochs=40))
+    assert one.validation.energy < 10.0
+
+
+@pytest.mark.parametrize(
+    ("field", "index", "message"),
+    [
+        ("energies", 2, "Frame 2 has no finite energy"),
+        ("forces", 9, "Frame 1 has missing or infinite forces"),
+        ("positions", 0, "Frame 0 has missing or infinite positions"),
+    ],
+)
+def test_unusable_frames_are_named(frames: Frames, field: str, index: int, message: str) -> None:
+    values = getattr(frames, field).copy()
+    values[index] = np.nan
+    with pytest.raises(ValueError, match=message):
+        train(replace(frames, **{field: values}), QUICK)
+    with pytest.raises(ValueError, match="no frames"):
+        train(frames[[]], QUICK)
