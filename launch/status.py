@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 OTHER_STAGE = "other"
 ENDED = ("COMPLETED", "FIZZLED", "DEFUSED", "ARCHIVED")
 ACTIVE = ("RUNNING", "RESERVED")
+PATIENCE = 10.0  # s for the server of a campaign that is just starting
 UNITS = {
     "K": "{:.0f} K",
     "kbar": "{:.1f} kbar",
@@ -90,7 +91,7 @@ def campaign_status(folder: Path | str, uri: str | None = None) -> CampaignStatu
         The MongoDB it was run with, if not the embedded database.
     """
     campaign = Campaign.open(folder)
-    with _connection(campaign, uri) as (address, running):
+    with open_database(campaign, uri) as (address, running):
         pad = launchpad(address, campaign.document.database)
         try:
             return collect(campaign, pad, running=running)
@@ -99,7 +100,7 @@ def campaign_status(folder: Path | str, uri: str | None = None) -> CampaignStatu
 
 
 @contextmanager
-def _connection(campaign: Campaign, uri: str | None) -> Iterator[tuple[str, bool]]:
+def open_database(campaign: Campaign, uri: str | None) -> Iterator[tuple[str, bool]]:
     """Yield the address of the campaign's database and whether the campaign runs.
 
     The server is the one in use, or one that is started for the purpose.
@@ -114,9 +115,9 @@ def _connection(campaign: Campaign, uri: str | None) -> Iterator[tuple[str, bool
             yield database.uri, False
 
 
-def _running_uri(campaign: Campaign, patience: float = 10.0) -> str:
+def _running_uri(campaign: Campaign) -> str:
     """Return the address of the server of a running campaign, which may just be starting."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         server = campaign.database().running()
         if server is not None:

@@ -46,7 +46,7 @@ DEFAULT_SHARES = {
 
 
 @dataclass
-class EvolutionOptions:
+class EvolutionOptions(MSONable):
     """How a search varies, selects and ends."""
 
     formula_units: tuple[int, ...] = field(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
+from monty.json import MSONable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,7 +65,7 @@ class FireState:
 
 
 @dataclass(frozen=True)
-class FireOptions:
+class FireOptions(MSONable):
     """Step lengths of the minimiser."""
 
     first_step: float = field(

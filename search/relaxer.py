@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from monty.json import MSONable
 
 from search.energy import KBAR, BatchEnergy
 from search.fire import FireOptions, FireState, advance
@@ -63,7 +64,7 @@ class Relaxed:
 
 
 @dataclass
-class Relaxer:
+class Relaxer(MSONable):
     """Minimise energy over cell and positions, a batch of structures at a time.
 
     Examples

@@ -88,19 +88,14 @@ def stored_output() -> tuple[bool, Any]:
         return False, None
     store: JobStore = CURRENT_JOB.store or SETTINGS.JOB_STORE
     store.connect()
-    document = store.query_one({"uuid": job.uuid, "index": job.index}, load=True)
-    # A kill between document and blobs leaves references to blobs that are not there.
-    if document is None or _has_blob_reference(document["output"]):
+    try:
+        document = store.query_one({"uuid": job.uuid, "index": job.index}, load=True)
+    except KeyError:
+        # A kill between document and blobs has left a reference to a blob that is not there.
+        return False, None
+    if document is None:
         return False, None
     return True, MontyDecoder().process_decoded(document["output"])
-
-
-def _has_blob_reference(value: Any) -> bool:
-    if isinstance(value, dict):
-        return "blob_uuid" in value or any(_has_blob_reference(v) for v in value.values())
-    if isinstance(value, list):
-        return any(_has_blob_reference(v) for v in value)
-    return False
 
 
 def _all_uuids(flow: Job | Flow) -> list[str]:

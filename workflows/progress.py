@@ -8,8 +8,8 @@ store is not a MongoDB nothing happens.
 from __future__ import annotations
 
 import logging
-import time
 from datetime import UTC, datetime
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class _Throttle:
 
     def due(self, key: str, finished: bool) -> bool:
         """Whether a job may write now; the first and the last report always may."""
-        now = time.monotonic()
+        now = monotonic()
         if not finished and now - self.last.get(key, -INTERVAL) < INTERVAL:
             return False
         self.last[key] = now

@@ -1,0 +1,312 @@
+"""The command ``devitrify``. Heavy packages are imported by the commands that need them."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from launch.errors import CampaignError
+
+if TYPE_CHECKING:
+    from launch.campaign import Campaign
+    from launch.request import Choices, Request
+
+app = typer.Typer(
+    name="devitrify",
+    help="Predict crystal structures from a composition alone: melt, quench, learn, search.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Formula = Annotated[str, typer.Argument(help="Chemical formula, e.g. LiAlCl4.")]
+Protocol = Annotated[
+    str, typer.Option("--protocol", "-p", help="Named set of numbers: quick or paper.")
+]
+EngineName = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        "-e",
+        help="Reference engine: chgnet, emt, or an ASE calculator module:callable.",
+    ),
+]
+EngineArguments = Annotated[
+    str | None, typer.Option("--engine-arguments", help="JSON object passed to the ASE calculator.")
+]
+Config = Annotated[
+    Path | None, typer.Option("--config", "-c", help="YAML file that overrides settings.")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", "-s", help="One setting, e.g. quench.rate=200.")
+]
+FormulaUnits = Annotated[
+    str | None, typer.Option("--z", help="Formula units in the cell, e.g. 1,2,4.")
+]
+AtomsMax = Annotated[int | None, typer.Option("--atoms-max", help="Largest cell to search.")]
+Seed = Annotated[int, typer.Option("--seed", help="Everything random derives from it.")]
+Folder = Annotated[
+    Path | None, typer.Option("--folder", "-f", help="Campaign's folder; default: the formula.")
+]
+Database = Annotated[
+    str | None, typer.Option("--db", help="URI of a MongoDB to use instead of the embedded one.")
+]
+
+
+@app.command()
+def run(
+    formula: Formula,
+    protocol: Protocol = "quick",
+    engine: EngineName = "chgnet",
+    engine_arguments: EngineArguments = None,
+    config: Config = None,
+    overrides: Overrides = None,
+    z: FormulaUnits = None,
+    atoms_max: AtomsMax = None,
+    seed: Seed = 0,
+    workers: Annotated[int, typer.Option("--workers", "-w", help="Worker processes.", min=1)] = 2,
+    folder: Folder = None,
+    db: Database = None,
+) -> None:
+    """Predict the crystal structures of FORMULA here; the same command resumes."""
+    from launch.campaign import Campaign
+    from launch.request import read_request
+
+    choices = _choices(
+        protocol, engine, engine_arguments, config, overrides, z, atoms_max, seed
+    )  # fmt: skip
+    request = read_request(formula, choices)
+    campaign = Campaign.create_or_open(
+        folder or Path(request.target.formula),
+        formula=request.target.formula,
+        engine=request.engine,
+        protocol=request.protocol,
+        seed=seed,
+        settings=request.settings(),
+    )
+    _log_to_file(campaign.folder / "devitrify.log")
+    _run_and_report(campaign, request, workers, db)
+
+
+def _run_and_report(campaign: Campaign, request: Request, workers: int, db: str | None) -> None:
+    """Run to the end, write the report, and print the ranking or the reason why there is none."""
+    from rich.console import Console
+
+    from launch.display import Display
+    from launch.report import ranking_table, write_report
+    from launch.runner import run_campaign
+    from launch.status import format_duration
+
+    console = Console(highlight=False)
+    target = request.target
+    console.print(
+        f"{target.formula}, Z = {', '.join(map(str, target.formula_units))}; "
+        f"engine {request.engine}, protocol {request.protocol}; folder {campaign.folder}"
+    )
+    outcome = run_campaign(
+        campaign,
+        lambda: request.flow(campaign.id),
+        workers=workers,
+        display=Display(console),
+        uri=db,
+    )
+    if outcome.state == "interrupted":
+        console.print("Interrupted. The same command resumes where it stopped.")
+        raise typer.Exit(130)
+    with _open_results(campaign, db) as results:
+        write_report(results, campaign.folder)
+        for warning in results.warnings():
+            console.print(f"Warning: {warning}.", style="yellow")
+        for failure in outcome.failures:
+            console.print(f"Failed: {failure.name}: {failure.reason}", style="yellow")
+        if results.prediction is None:
+            raise CampaignError(
+                "The campaign ended without a ranking, because of the failure above; the logs are "
+                f"in {campaign.logs}. The same command tries the failed jobs again."
+            )
+        console.print(ranking_table(results.prediction))
+    console.print(
+        f"{format_duration(outcome.status.elapsed)} of wall time. "
+        f"Structures, potential, frames and plots are in {campaign.folder}"
+    )
+
+
+@app.command()
+def workflow(
+    formula: Formula,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File for lpad add.")],
+    protocol: Protocol = "quick",
+    engine: EngineName = "chgnet",
+    engine_arguments: EngineArguments = None,
+    config: Config = None,
+    overrides: Overrides = None,
+    z: FormulaUnits = None,
+    atoms_max: AtomsMax = None,
+    seed: Seed = 0,
+    campaign: Annotated[
+        str | None, typer.Option("--campaign", help="Its name; default: formula and a number.")
+    ] = None,
+) -> None:
+    """Write the workflow of FORMULA to a file for `lpad add`."""
+    import uuid
+
+    from launch.request import read_request
+
+    choices = _choices(
+        protocol, engine, engine_arguments, config, overrides, z, atoms_max, seed
+    )  # fmt: skip
+    if output.suffix != ".json":
+        raise CampaignError(f"{output} must end in .json, the format that lpad add takes.")
+    request = read_request(formula, choices)
+    name = campaign or f"{request.target.formula}-{uuid.uuid4().hex[:8]}"
+    from jobflow.managers.fireworks import flow_to_workflow
+
+    graph = flow_to_workflow(
+        request.flow(name), metadata={"campaign": name, "formula": request.target.formula}
+    )
+    try:
+        graph.to_file(str(output))
+    except OSError as error:
+        raise CampaignError(f"{output} cannot be written: {error.strerror}.") from None
+    queues = [firework.spec["_category"] for firework in graph.fws]
+    typer.echo(
+        f"{output}: campaign {name}, engine {request.engine}, protocol {request.protocol}, "
+        f"{len(queues)} Fireworks to begin with ("
+        + ", ".join(f"{queues.count(queue)} {queue}" for queue in sorted(set(queues)))
+        + f"). Add it with: lpad add {output}"
+    )
+
+
+@app.command()
+def status(
+    folder: Annotated[Path, typer.Argument(help="Campaign's folder.")],
+    db: Database = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
+) -> None:
+    """Tell where the campaign in FOLDER is."""
+    from launch.status import campaign_status, print_status
+
+    document = campaign_status(folder, db)
+    if as_json:
+        typer.echo(document.model_dump_json(indent=2))
+    else:
+        print_status(document)
+
+
+@app.command()
+def results(
+    folder: Annotated[Path, typer.Argument(help="Campaign's folder.")],
+    db: Database = None,
+) -> None:
+    """Print the ranking of the campaign in FOLDER and write its report anew."""
+    from rich.console import Console
+
+    from launch.campaign import Campaign
+    from launch.report import ranking_table, write_report
+
+    campaign = Campaign.open(folder)
+    with _open_results(campaign, db) as found:
+        paths = write_report(found, campaign.folder)
+        if found.prediction is None:
+            raise CampaignError(
+                f"The campaign in {folder} has no ranking yet; see devitrify status {folder}."
+            )
+        Console(highlight=False).print(ranking_table(found.prediction))
+    typer.echo(f"{len(paths)} files written in {campaign.folder}")
+
+
+@app.command()
+def protocol(
+    name: Annotated[str, typer.Argument(help="quick or paper.")] = "quick",
+    as_yaml: Annotated[bool, typer.Option("--yaml", help="As a file for --config.")] = False,
+) -> None:
+    """Print every number of a protocol, with its unit."""
+    from workflows.protocols import UnknownProtocolError, find_protocol
+    from workflows.settings import list_settings
+
+    try:
+        settings = list_settings(find_protocol(name))
+    except UnknownProtocolError as error:
+        raise CampaignError(f"{str(error).capitalize()}.") from None
+    width = max(len(setting.path) for setting in settings)
+    for setting in settings:
+        if as_yaml:
+            import json
+
+            typer.echo(f"{setting.path}: {json.dumps(setting.value, ensure_ascii=False)}")
+            continue
+        value = "none" if setting.value is None else setting.value
+        quantity = f"{value} {setting.unit}".strip()
+        typer.echo(f"{setting.path:<{width}}  {quantity:<24}  {setting.help}".rstrip())
+
+
+def _choices(
+    protocol: str,
+    engine: str,
+    engine_arguments: str | None,
+    config: Path | None,
+    overrides: list[str] | None,
+    z: str | None,
+    atoms_max: int | None,
+    seed: int,
+) -> Choices:
+    """Gather the options that say what to compute."""
+    from launch.request import Choices
+
+    return Choices(
+        protocol=protocol,
+        engine=engine,
+        engine_arguments=engine_arguments,
+        config=config,
+        overrides=tuple(overrides or ()),
+        formula_units=z,
+        atoms_max=atoms_max,
+        seed=seed,
+    )
+
+
+def _open_results(campaign: Campaign, uri: str | None) -> Any:
+    """Context manager of the campaign's results; starts the database if nobody has."""
+    from contextlib import contextmanager
+
+    from launch.database import job_store
+    from launch.results import CampaignResults
+    from launch.status import open_database
+
+    @contextmanager
+    def opened() -> Any:
+        with open_database(campaign, uri) as (address, _):
+            store = job_store(address, campaign.document.database)
+            try:
+                yield CampaignResults(store, campaign.id)
+            finally:
+                store.close()
+
+    return opened()
+
+
+def _log_to_file(path: Path) -> None:
+    logging.basicConfig(
+        filename=path,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        force=True,
+    )
+
+
+def main() -> None:
+    """Run the command line; an expected error is one sentence on standard error."""
+    try:
+        app()
+    except CampaignError as error:
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""Figures of a campaign."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from launch.results import CampaignResults
+    from workflows.schemas import (
+        MeltingTemperatureDocument,
+        PredictionDocument,
+        SampleDocument,
+        SearchDocument,
+        TrainingDocument,
+    )
+
+
+def write_plots(results: CampaignResults, folder: Path) -> list[Path]:
+    """
+    Draw all figures whose data exist.
+
+    Parameters
+    ----------
+    results
+        Of a finished or unfinished campaign.
+    folder
+        Where the PNG files go.
+
+    Returns
+    -------
+    list of Path
+        The files.
+    """
+    folder.mkdir(exist_ok=True)
+    drawn = {
+        "melting_temperature": (plot_melting_temperature, results.melting_temperature),
+        "trajectory": (plot_trajectory, results.sample),
+        "training": (plot_training, results.training),
+        "parity": (plot_parity, results.training),
+        "search": (plot_search, results.search),
+        "ranking": (plot_ranking, results.prediction),
+    }
+    paths = []
+    for name, (plot, document) in drawn.items():
+        if document is None:
+            continue
+        figure = plot(document)  # type: ignore[operator]
+        path = folder / f"{name}.png"
+        figure.savefig(path, dpi=150, bbox_inches="tight")
+        plt.close(figure)
+        paths.append(path)
+    return paths
+
+
+def plot_melting_temperature(document: MeltingTemperatureDocument) -> Figure:
+    """Mean-square displacement by element at every temperature, and the diffusion coefficients."""
+    elements = list(document.points[0].displacements)
+    figure, axes = plt.subplots(
+        1, len(elements) + 1, figsize=(3.4 * (len(elements) + 1), 3.2), layout="constrained"
+    )
+    span = [point.temperature for point in document.points]
+    colours = mpl.colormaps["plasma"]
+    norm = mpl.colors.Normalize(min(span), max(span) * 1.15 + 1)
+    for axis, element in zip(axes, elements, strict=False):
+        for point in document.points:
+            style = "-" if point.species[element]["liquid"] else ":"
+            axis.plot(point.times, point.displacements[element], style,
+                      color=colours(norm(point.temperature)),
+                      label=f"{point.temperature:.0f} K")  # fmt: skip
+        axis.set(title=element, xlabel="time (ps)", ylabel="mean-square displacement (Å²)")
+    axes[0].legend(fontsize=7, title="dotted: not diffusing", title_fontsize=7)
+    for element in elements:
+        axes[-1].errorbar(
+            span,
+            [point.species[element]["diffusivity"] for point in document.points],
+            [point.species[element]["diffusivity_error"] for point in document.points],
+            marker="o", capsize=2, label=element,
+        )  # fmt: skip
+    axes[-1].axvspan(
+        document.melting_temperature - 2 * document.uncertainty,
+        document.melting_temperature,
+        alpha=0.2,
+        label=f"T_m = {document.melting_temperature:.0f} K",
+    )
+    axes[-1].set(xlabel="T (K)", ylabel="diffusion coefficient (Å²/ps)")
+    axes[-1].legend(fontsize=7)
+    return figure
+
+
+def plot_trajectory(document: SampleDocument) -> Figure:
+    """Temperature, energy and pressure along liquid, quench and anneal."""
+    figure, axes = plt.subplots(3, 1, figsize=(7, 6), sharex=True, layout="constrained")
+    series = document.series
+    labels = {
+        "temperature": "T (K)",
+        "energy": "energy (eV/atom)",
+        "pressure": "pressure (kbar)",
+    }
+    for axis, (name, text) in zip(axes, labels.items(), strict=True):
+        axis.plot(series["time"], series[name], linewidth=0.7)
+        axis.set_ylabel(text)
+    axes[0].set_title(f"{document.formula}: {document.n_frames} frames of {document.n_atoms} atoms")
+    axes[-1].set_xlabel("time (ps), trajectories one after the other")
+    return figure
+
+
+def plot_training(document: TrainingDocument) -> Figure:
+    """Errors of training and validation set against epochs."""
+    figure, axes = plt.subplots(1, 3, figsize=(10, 3), layout="constrained")
+    epochs = [entry["epoch"] for entry in document.history]
+    for axis, quantity, unit in zip(
+        axes, ("energy", "force", "stress"), ("meV/atom", "eV/Å", "kbar"), strict=True
+    ):
+        for part in ("training", "validation"):
+            values = [entry.get(f"{part}_{quantity}", np.nan) for entry in document.history]
+            axis.semilogy(epochs, values, label=part)
+        axis.set(xlabel="epoch", ylabel=f"{quantity} RMSE ({unit})")
+    axes[0].legend()
+    return figure
+
+
+def plot_parity(document: TrainingDocument) -> Figure:
+    """Potential against reference on the validation set."""
+    figure, axes = plt.subplots(1, 2, figsize=(7.5, 3.6), layout="constrained")
+    parity = document.parity
+    for axis, name, unit, error in (
+        (axes[0], "energy", "eV/atom", f"{document.energy_rmse:.1f} meV/atom"),
+        (axes[1], "force", "eV/Å", f"{document.force_rmse:.2f} eV/Å"),
+    ):
+        x, y = parity[f"{name}_reference"], parity[f"{name}_predicted"]
+        ends = [min(x), max(x)]
+        axis.plot(ends, ends, color="grey", linewidth=0.8)
+        axis.scatter(x, y, s=4, alpha=0.5)
+        axis.set(
+            xlabel=f"reference {name} ({unit})", ylabel=f"potential ({unit})", title=f"RMSE {error}"
+        )
+    return figure
+
+
+def plot_search(document: SearchDocument) -> Figure:
+    """Best energy against structures relaxed, and the shares of the operators."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    for number, history in enumerate(document.histories, start=1):
+        energies = np.array(history["best_energy"]) * 1000 - document.best_energy * 1000
+        axes[0].step(history["structures"], energies, where="post", label=f"island {number}")
+    axes[0].set(
+        xlabel="structures relaxed", ylabel="best NNP energy above the final best (meV/atom)"
+    )
+    axes[0].legend()
+    operators = sorted({name for shares in document.shares for name in shares})
+    if operators:
+        axes[1].stackplot(
+            range(1, len(document.shares) + 1),
+            [[shares.get(name, 0.0) for shares in document.shares] for name in operators],
+            labels=operators,
+        )
+        axes[1].legend(fontsize=7, loc="lower left")
+    axes[1].set(xlabel="generation", ylabel="share of the operators")
+    return figure
+
+
+def plot_ranking(document: PredictionDocument) -> Figure:
+    """Energies of the candidates: potential against reference, each above its own lowest."""
+    figure, axis = plt.subplots(figsize=(4.5, 4), layout="constrained")
+    reference = np.array([candidate.energy for candidate in document.candidates], dtype=float)
+    potential = np.array([candidate.potential_energy for candidate in document.candidates])
+    x, y = (reference - reference.min()) * 1000, (potential - potential.min()) * 1000
+    axis.plot([0, x.max()], [0, x.max()], color="grey", linewidth=0.8)
+    axis.scatter(x, y, s=16)
+    for candidate, i, j in zip(document.candidates, x, y, strict=True):
+        axis.annotate(candidate.space_group, (i, j), fontsize=6, xytext=(3, 3),
+                      textcoords="offset points")  # fmt: skip
+    axis.set(
+        xlabel=f"{document.engine} energy above the best (meV/atom)",
+        ylabel="NNP energy above its lowest (meV/atom)",
+        title=f"{document.formula}: candidates",
+    )
+    return figure

@@ -1,0 +1,128 @@
+"""Molecular dynamics and relaxation of an ASE engine against statistical physics."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import units
+from pymatgen.core import Structure
+
+from tests.workflows.samples import copper, emt, engine
+from workflows.ase_jobs import (
+    KBAR,
+    AseDynamicsMaker,
+    AseRelaxMaker,
+    AseStaticMaker,
+    ExplodedError,
+    to_atoms,
+    to_structure,
+)
+from workflows.dynamics import SegmentSettings
+from workflows.engines import AseEngine
+from workflows.schemas import SegmentDocument
+
+
+def run(
+    engine: AseEngine,
+    structure: Structure,
+    temperature: float = 800.0,
+    end: float | None = None,
+    n_steps: int = 100,
+    seed: int = 1,
+    thermostat: float = 50.0,
+) -> SegmentDocument:
+    """Run one segment without a job store."""
+    maker = AseDynamicsMaker(engine=engine, settings=SegmentSettings(n_steps, 2.0, 10, thermostat))
+    make = AseDynamicsMaker.make.original
+    return make(maker, structure, temperature, end or temperature, "liquid", seed=seed)
+
+
+def test_pressure_of_an_ideal_gas_is_kinetic() -> None:
+    document = run(engine("IdealGas"), copper(), 1000.0, n_steps=2000, thermostat=20.0)
+    expected = 32 * units.kB * np.mean(document.temperatures) / document.volume * KBAR
+    assert np.mean(document.pressures) == pytest.approx(expected, rel=1e-6)
+    assert np.mean(document.temperatures) == pytest.approx(1000, rel=0.05)
+
+
+def test_frames_are_kept_every_sample_interval_with_their_labels() -> None:
+    document = run(emt(), copper())
+    assert len(document.frames) == 10
+    assert np.allclose(np.diff(document.frames.times), 20.0)
+    assert set(document.frames.stages) == {"liquid"}
+    assert np.isfinite(document.frames.stresses).all()
+
+
+def test_the_ramp_ramps() -> None:
+    document = run(emt(), copper(), 1500.0, 300.0, n_steps=600, thermostat=20.0)
+    assert document.frames.temperatures[0] > document.frames.temperatures[-1]
+    assert document.frames.temperatures[-1] == pytest.approx(300.0)
+    late = np.mean(document.temperatures[-10:])
+    assert late == pytest.approx(np.mean(document.frames.temperatures[-10:]), rel=0.3)
+    assert np.mean(document.temperatures[:10]) > 2 * late
+
+
+def test_segments_continue_positions_and_velocities() -> None:
+    """With the thermostat switched off, energy is conserved across the boundary."""
+    first = run(emt(), copper(), n_steps=100, thermostat=1e9)
+    second = run(emt(), first.structure, n_steps=100, thermostat=1e9)
+    kinetic = 1.5 * units.kB
+    total = [
+        [energy + kinetic * temperature for energy, temperature in
+         zip(document.energies, document.temperatures, strict=True)]
+        for document in (first, second)
+    ]  # fmt: skip
+    assert np.mean(second.temperatures) > 200
+    assert np.ptp(np.concatenate(total)) < 2e-3
+
+
+def test_positions_are_not_wrapped() -> None:
+    structure = copper()
+    moved = to_atoms(structure)
+    moved.positions += 30.0
+    assert np.allclose(to_structure(moved).cart_coords, moved.positions)
+
+
+def test_velocities_survive_the_change_of_units() -> None:
+    document = run(emt(), copper(), 700.0)
+    atoms = to_atoms(document.structure)
+    again = to_atoms(to_structure(atoms, with_velocities=True))
+    assert np.allclose(again.get_velocities(), atoms.get_velocities())
+    # Å/fs, as VASP writes them: thermal copper moves a few thousandths of an Å in a fs
+    speeds = np.linalg.norm(document.structure.site_properties["velocities"], axis=1)
+    assert 1e-4 < speeds.mean() < 2e-2
+
+
+def test_an_explosion_starts_the_segment_over_with_half_the_step() -> None:
+    document = run(engine("SometimesExploding", fail_at=8), copper(), n_steps=40)
+    assert (document.explosions, document.time_step) == (1, 1.0)
+    assert document.duration == 80.0
+    assert len(document.frames) == 4
+
+
+def test_a_run_that_keeps_exploding_ends_with_a_sentence() -> None:
+    with pytest.raises(ExplodedError, match="exploded 3 times.*too dense"):
+        run(engine("SometimesExploding", fail_at=3, failures=9), copper(), n_steps=40)
+
+
+def test_relaxation_finds_the_lattice_constant_of_copper() -> None:
+    maker = AseRelaxMaker(engine=emt(), max_force=0.01, max_stress=0.5)
+    document = AseRelaxMaker.make.original(maker, copper(1, constant=3.8))
+    assert document.converged
+    assert document.structure.lattice.a == pytest.approx(3.59, abs=0.02)  # EMT's own minimum
+    assert document.max_stress < 0.5
+    assert len(document.frames) >= 2
+
+
+def test_a_calculator_that_fails_is_recorded() -> None:
+    maker = AseRelaxMaker(engine=emt())
+    unknown = Structure(np.eye(3) * 4, ["U"], [[0, 0, 0]])
+    document = AseRelaxMaker.make.original(maker, unknown)
+    assert document.energy is None
+    assert "U" in document.failure
+
+
+def test_static_labels_structures_of_different_sizes() -> None:
+    maker = AseStaticMaker(engine=emt())
+    frames = AseStaticMaker.make.original(maker, [copper(1), copper(2)], "label")
+    assert list(frames.counts) == [4, 32]
+    assert frames.energies[1] == pytest.approx(8 * frames.energies[0])

@@ -1,0 +1,110 @@
+"""The melting temperature from trajectories whose mobility is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from nnp.frames import Frames
+from tests.workflows.samples import copper
+from workflows.melting_temperature import MeltingTemperatureMaker
+from workflows.schemas import MobilityPoint, SegmentDocument
+
+INTERVAL = 20.0  # fs
+
+
+def trajectory(diffusivities: dict[str, float], n_frames: int = 150) -> SegmentDocument:
+    """Atoms that vibrate about sites which themselves diffuse freely (Å²/ps by element)."""
+    generator = np.random.default_rng(3)
+    symbols = [symbol for symbol in diffusivities for _ in range(16)]
+    spread = np.sqrt([2 * diffusivities[s] * INTERVAL / 1000 for s in symbols])
+    walk = np.cumsum(generator.normal(size=(n_frames, 32, 3)) * spread[:, None], axis=0)
+    positions = walk + generator.normal(0, 0.15, (n_frames, 32, 3)) + np.arange(32)[:, None]
+    frames = []
+    for number, frame in enumerate(positions):
+        atoms = Atoms(symbols, frame, cell=np.eye(3) * 40, pbc=True)
+        atoms.calc = SinglePointCalculator(
+            atoms, energy=0.0, forces=np.zeros((32, 3)), stress=np.zeros(6)
+        )
+        atoms.info["time"] = number * INTERVAL
+        frames.append(atoms)
+    ones = [1.0] * n_frames
+    return SegmentDocument(
+        structure=copper(), engine="x", temperature=1000, end_temperature=1000, time_step=2.0,
+        duration=n_frames * INTERVAL, sample_interval=INTERVAL, volume=1.0, temperatures=ones,
+        pressures=ones, energies=ones, frames=Frames.from_atoms(frames, stage="x"),
+    )  # fmt: skip
+
+
+def point(temperature: float, liquid: bool) -> MobilityPoint:
+    return MobilityPoint(
+        temperature=temperature, liquid=liquid, pressure=1.0, pressure_error=1.0, species={},
+        times=[], displacements={},
+    )  # fmt: skip
+
+
+def test_free_diffusion_is_liquid_with_the_right_diffusivity() -> None:
+    result = MeltingTemperatureMaker().judge(1000, [trajectory({"Li": 0.4, "Cl": 0.3})])
+    assert result.liquid
+    assert result.species["Li"]["diffusivity"] == pytest.approx(0.4, rel=0.4)
+    assert result.pressure == pytest.approx(1.0)
+
+
+def test_a_vibrating_solid_is_not_liquid() -> None:
+    assert not MeltingTemperatureMaker().judge(1000, [trajectory({"Li": 0.0, "Cl": 0.0})]).liquid
+
+
+def test_one_mobile_sublattice_is_not_a_melt() -> None:
+    result = MeltingTemperatureMaker().judge(1000, [trajectory({"Li": 0.5, "Cl": 0.0})])
+    assert result.species["Li"]["liquid"]
+    assert not result.species["Cl"]["liquid"]
+    assert not result.liquid
+
+
+def test_segments_of_one_run_are_joined() -> None:
+    whole = trajectory({"Li": 0.4, "Cl": 0.3}, 150)
+    parts = [whole.model_copy(update={"frames": whole.frames[half]})
+             for half in (slice(0, 75), slice(75, None))]  # fmt: skip
+    maker = MeltingTemperatureMaker()
+    assert maker.judge(1, parts).species == maker.judge(1, [whole]).species
+
+
+def search(maker: MeltingTemperatureMaker, truth: float) -> tuple[float, float, int]:
+    """Run the search on a material that freezes below a temperature."""
+    points: list[MobilityPoint] = []
+    rounds = 0
+    while temperatures := maker.next_temperatures(points):
+        points += [point(temperature, temperature >= truth) for temperature in temperatures]
+        rounds += 1
+    document = maker.conclude(copper(), points, [])
+    return document.melting_temperature, document.uncertainty, rounds
+
+
+@pytest.mark.parametrize("side_by_side", [1, 2, 3])
+@pytest.mark.parametrize(("truth", "expected"), [(1400, 1500), (3500, 3500), (600, 1000)])
+def test_descent_stops_at_the_lowest_liquid(
+    side_by_side: int, truth: float, expected: float
+) -> None:
+    found, uncertainty, _ = search(MeltingTemperatureMaker(side_by_side=side_by_side), truth)
+    assert (found, uncertainty) == (expected, 250.0)
+
+
+def test_refinement_halves_the_interval() -> None:
+    found, uncertainty, _ = search(MeltingTemperatureMaker(refine=2), 1300)
+    assert (found, uncertainty) == (1375.0, 62.5)
+
+
+def test_more_side_by_side_takes_fewer_rounds() -> None:
+    assert search(MeltingTemperatureMaker(), 600)[2] == 7
+    assert search(MeltingTemperatureMaker(side_by_side=2), 600)[2] == 4
+
+
+def test_a_melt_that_never_freezes_or_never_flows_gets_a_warning() -> None:
+    maker = MeltingTemperatureMaker()
+    always = maker.conclude(copper(), [point(t, True) for t in (1000, 500)], [])
+    never = maker.conclude(copper(), [point(3500, False)], [])
+    assert (always.melting_temperature, never.melting_temperature) == (500, 3500)
+    assert "still liquid" in always.warning
+    assert "not every species" in never.warning

@@ -1,0 +1,429 @@
+"""The makers of an ASE engine: a molecular dynamics segment, a relaxation, a static run."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase import Atoms, units
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.md.bussi import Bussi
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from jobflow import Maker, job
+from pymatgen.core import Structure
+
+from nnp.frames import Frames
+from workflows.dynamics import SegmentSettings
+from workflows.engines import AseEngine
+from workflows.identity import once
+from workflows.progress import report
+from workflows.schemas import RelaxDocument, SegmentDocument
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+#: kbar in one eV/Å³.
+KBAR = 1 / (units.GPa / 10)
+
+#: Times a segment starts over, each time with half the time step, before it gives up.
+ATTEMPTS = 3
+
+
+class ExplodedError(RuntimeError):
+    """Forces are not finite, or the atoms are far hotter than the thermostat wants them."""
+
+
+def to_atoms(structure: Structure) -> Atoms:
+    """ASE atoms with unwrapped positions and, if there are any, velocities."""
+    atoms = Atoms(
+        numbers=structure.atomic_numbers,
+        positions=structure.cart_coords,
+        cell=structure.lattice.matrix,
+        pbc=True,
+    )
+    velocities = structure.site_properties.get("velocities")
+    if velocities is not None and all(v is not None for v in velocities):
+        # pymatgen follows VASP, Å/fs; ASE has its own unit of time
+        atoms.set_velocities(np.array(velocities, dtype=float) / units.fs)
+    return atoms
+
+
+def to_structure(atoms: Atoms, with_velocities: bool = False) -> Structure:
+    """Pymatgen structure with unwrapped positions and, if wanted, velocities in Å/fs."""
+    properties = (
+        {"velocities": (atoms.get_velocities() * units.fs).tolist()} if with_velocities else None
+    )
+    return Structure(
+        atoms.cell.array,
+        atoms.get_chemical_symbols(),
+        atoms.positions,
+        coords_are_cartesian=True,
+        to_unit_cell=False,
+        site_properties=properties,
+    )
+
+
+@dataclass
+class AseDynamicsMaker(Maker):
+    """
+    One segment of constant-volume molecular dynamics with the Bussi thermostat.
+
+    Parameters
+    ----------
+    engine
+        Gives the calculator.
+    settings
+        Length, time step and sampling.
+
+    References
+    ----------
+    G. Bussi, D. Donadio and M. Parrinello, J. Chem. Phys. 126, 014101 (2007).
+    """
+
+    name: str = "molecular dynamics"
+    engine: AseEngine = field(default_factory=AseEngine)
+    settings: SegmentSettings = field(default_factory=lambda: SegmentSettings(10, 2.0, 10, 100.0))
+
+    @job(data=[Frames])
+    @once
+    def make(
+        self,
+        structure: Structure,
+        temperature: float,
+        end_temperature: float,
+        stage: str,
+        seed: int = 0,
+        new_velocities: bool = False,
+    ) -> SegmentDocument:
+        """
+        Run the segment; if it explodes, start it over with half the time step.
+
+        Parameters
+        ----------
+        structure
+            Start, with velocities in Å/fs if it continues a segment.
+        temperature, end_temperature
+            Target of the thermostat in K, linear in between.
+        stage
+            Label of the frames.
+        seed
+            Seed of the thermostat and of new velocities.
+        new_velocities
+            Draw velocities even if the structure has some.
+
+        Raises
+        ------
+        ExplodedError
+            If it still explodes at the smallest time step.
+        """
+        settings = self.settings
+        for attempt in range(ATTEMPTS):
+            atoms = to_atoms(structure)
+            atoms.calc = self.engine.build()
+            generator = np.random.default_rng([seed, attempt])
+            if new_velocities or not atoms.get_velocities().any():
+                MaxwellBoltzmannDistribution(atoms, temperature_K=temperature, rng=generator)
+                Stationary(atoms)
+            run = _Run(atoms, settings, temperature, end_temperature, stage, generator)
+            try:
+                run.execute()
+            except ExplodedError as error:
+                logger.warning("%s; starting over with half the time step", error)
+                settings = replace(
+                    settings,
+                    time_step=settings.time_step / 2,
+                    n_steps=settings.n_steps * 2,
+                    sample_stride=settings.sample_stride * 2,
+                )
+                failure = error
+            else:
+                return run.document(self.engine.name, explosions=attempt)
+        raise ExplodedError(
+            f"the {stage} run at {temperature:.0f} K exploded {ATTEMPTS} times, last with a time "
+            f"step of {settings.time_step * 2:g} fs ({failure}); the start may be too dense or "
+            f"{self.engine.name} may not describe these elements"
+        )
+
+
+class _Run:
+    """State of a running segment: the dynamics, window means, kept frames."""
+
+    def __init__(
+        self,
+        atoms: Atoms,
+        settings: SegmentSettings,
+        temperature: float,
+        end_temperature: float,
+        stage: str,
+        generator: np.random.Generator,
+    ) -> None:
+        self.atoms = atoms
+        self.settings = settings
+        self.targets = np.linspace(temperature, end_temperature, settings.n_steps + 1)[1:]
+        self.stage = stage
+        self.windows: list[tuple[float, float, float]] = []
+        self.kept: list[Atoms] = []
+        self.dynamics = Bussi(
+            atoms,
+            timestep=settings.time_step * units.fs,
+            temperature_K=temperature,
+            taut=settings.thermostat_time * units.fs,
+            rng=np.random.RandomState(generator.integers(2**32)),
+        )
+
+    def execute(self) -> None:
+        """Take all steps."""
+        window = []
+        for step, target in enumerate(self.targets, start=1):
+            self._set_target(float(target))
+            self.dynamics.step()
+            window.append(self._measure(float(target)))
+            if step % self.settings.sample_stride == 0:
+                self.windows.append(tuple(np.mean(window, axis=0)))
+                window = []
+                self._keep(step, float(target))
+                self._report(step)
+
+    def _set_target(self, temperature: float) -> None:
+        """Move the thermostat along the ramp; ASE's class has no setter for it."""
+        self.dynamics.temp = temperature * units.kB
+        self.dynamics.target_kinetic_energy = 0.5 * self.dynamics.temp * self.dynamics.ndof
+
+    def _measure(self, target: float) -> tuple[float, float, float]:
+        """Temperature (K), pressure with its kinetic part (kbar), energy (eV/atom)."""
+        energy = self.atoms.get_potential_energy()
+        kinetic = self.atoms.get_kinetic_energy()
+        temperature = self.atoms.get_temperature()
+        forces = self.atoms.get_forces()
+        if not (np.isfinite(energy) and np.isfinite(forces).all() and np.isfinite(kinetic)):
+            raise ExplodedError("energy or forces are not finite")
+        if temperature > 20 * target + 20000:
+            raise ExplodedError(f"the temperature rose to {temperature:.0f} K at {target:.0f} K")
+        virial = -self.atoms.get_stress()[:3].mean()
+        pressure = virial + 2 * kinetic / (3 * self.atoms.get_volume())
+        return temperature, pressure * KBAR, energy / len(self.atoms)
+
+    def _keep(self, step: int, target: float) -> None:
+        frame = self.atoms.copy()
+        frame.calc = SinglePointCalculator(
+            frame,
+            energy=self.atoms.get_potential_energy(),
+            forces=self.atoms.get_forces().copy(),
+            stress=self.atoms.get_stress().copy(),
+        )
+        frame.info = {
+            "stage": self.stage,
+            "temperature": target,
+            "time": step * self.settings.time_step,
+        }
+        self.kept.append(frame)
+
+    def _report(self, step: int) -> None:
+        temperature, pressure, energy = self.windows[-1]
+        report(
+            self.stage,
+            step,
+            self.settings.n_steps,
+            temperature_K=temperature,
+            pressure_kbar=float(np.mean([window[1] for window in self.windows])),
+            energy_eV_atom=energy,
+        )
+
+    def document(self, engine: str, explosions: int) -> SegmentDocument:
+        """Output document of the finished segment."""
+        temperatures, pressures, energies = np.array(self.windows).T
+        settings = self.settings
+        return SegmentDocument(
+            structure=to_structure(self.atoms, with_velocities=True),
+            engine=engine,
+            temperature=float(self.targets[0]),
+            end_temperature=float(self.targets[-1]),
+            time_step=settings.time_step,
+            duration=settings.n_steps * settings.time_step,
+            sample_interval=settings.sample_stride * settings.time_step,
+            volume=self.atoms.get_volume(),
+            temperatures=temperatures.tolist(),
+            pressures=pressures.tolist(),
+            energies=energies.tolist(),
+            explosions=explosions,
+            frames=Frames.from_atoms(self.kept),
+        )
+
+
+@dataclass
+class AseRelaxMaker(Maker):
+    """
+    Relaxation of cell and positions.
+
+    Parameters
+    ----------
+    engine
+        Gives the calculator.
+    max_force
+        eV/Å, the largest force on an atom that is let pass.
+    max_stress
+        kbar, the largest stress component that is let pass.
+    max_steps
+        Steps after which it ends unconverged.
+    """
+
+    name: str = "relax"
+    engine: AseEngine = field(default_factory=AseEngine)
+    max_force: float = 0.02
+    max_stress: float = 4.0
+    max_steps: int = 500
+
+    @job(data=[Frames])
+    @once
+    def make(self, structure: Structure) -> RelaxDocument:
+        """
+        Relax; a failure of the calculator is recorded in the document instead of raised.
+
+        Parameters
+        ----------
+        structure
+            Start.
+        """
+        atoms = to_atoms(structure)
+        atoms.calc = self.engine.build()
+        trajectory: list[Atoms] = []
+        failure = None
+        try:
+            steps, converged = relax_atoms(
+                atoms, self.max_force, self.max_stress, self.max_steps, trajectory.append
+            )
+        except (ArithmeticError, RuntimeError, ValueError) as error:
+            failure, steps, converged = f"{type(error).__name__}: {error}", len(trajectory), False
+        if failure is not None:
+            return RelaxDocument(
+                structure=structure, engine=self.engine.name, steps=steps, failure=failure
+            )
+        return RelaxDocument(
+            structure=to_structure(atoms),
+            engine=self.engine.name,
+            energy=atoms.get_potential_energy() / len(atoms),
+            max_force=_largest_force(atoms),
+            max_stress=_largest_stress(atoms),
+            converged=converged,
+            steps=steps,
+            frames=Frames.from_atoms(trajectory, stage="candidates"),
+        )
+
+
+def _largest_force(atoms: Atoms) -> float:
+    """Largest force on an atom in eV/Å."""
+    return float(np.linalg.norm(atoms.get_forces(), axis=1).max())
+
+
+def _largest_stress(atoms: Atoms) -> float:
+    """Largest stress component in kbar."""
+    return float(np.abs(atoms.get_stress()).max() * KBAR)
+
+
+def relax_atoms(
+    atoms: Atoms,
+    max_force: float,
+    max_stress: float,
+    max_steps: int,
+    observe: Callable[[Atoms], None] | None = None,
+) -> tuple[int, bool]:
+    """
+    Relax cell and positions in place with FIRE.
+
+    ASE's own criterion mixes forces and the cell's gradient; here each has its threshold.
+
+    Parameters
+    ----------
+    atoms
+        With a calculator that knows stress.
+    max_force
+        eV/Å
+    max_stress
+        kbar
+    max_steps
+        Steps after which it ends unconverged.
+    observe
+        Gets a labelled copy of every tenth configuration and of the last one.
+
+    Returns
+    -------
+    tuple of int and bool
+        Steps taken, and whether both thresholds were met.
+
+    Raises
+    ------
+    ExplodedError
+        If energy or forces stop being finite or the volume runs away.
+    """
+    from ase.filters import FrechetCellFilter
+    from ase.optimize import FIRE
+
+    optimizer = FIRE(FrechetCellFilter(atoms), logfile=None)
+    start_volume = atoms.get_volume()
+    step, converged = 0, False
+    while True:
+        force, stress = _largest_force(atoms), _largest_stress(atoms)
+        if not np.isfinite([force, stress, atoms.get_potential_energy()]).all():
+            raise ExplodedError("energy, forces or stress are not finite")
+        if not 0.2 < atoms.get_volume() / start_volume < 5:
+            raise ExplodedError("the volume changed more than fivefold")
+        converged = force <= max_force and stress <= max_stress
+        last = converged or step >= max_steps
+        if observe is not None and (step % 10 == 0 or last):
+            observe(_labelled_copy(atoms))
+        if last:
+            return step, converged
+        optimizer.step()
+        step += 1
+        report("candidates", step, max_steps, force_eV_A=force, stress_kbar=stress)
+
+
+def _labelled_copy(atoms: Atoms) -> Atoms:
+    copy = atoms.copy()
+    copy.calc = SinglePointCalculator(
+        copy,
+        energy=atoms.get_potential_energy(),
+        forces=atoms.get_forces().copy(),
+        stress=atoms.get_stress().copy(),
+    )
+    return copy
+
+
+@dataclass
+class AseStaticMaker(Maker):
+    """
+    Energies, forces and stresses of given configurations.
+
+    Parameters
+    ----------
+    engine
+        Gives the calculator.
+    """
+
+    name: str = "static"
+    engine: AseEngine = field(default_factory=AseEngine)
+
+    @job(data=[Frames])
+    @once
+    def make(self, structures: list[Structure], stage: str) -> Frames:
+        """
+        Label configurations.
+
+        Parameters
+        ----------
+        structures
+            Any number, of any size.
+        stage
+            Label of the frames.
+        """
+        labelled = []
+        for structure in structures:
+            atoms = to_atoms(structure)
+            atoms.calc = self.engine.build()
+            atoms.get_potential_energy()
+            labelled.append(_labelled_copy(atoms))
+        return Frames.from_atoms(labelled, stage=stage)

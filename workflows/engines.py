@@ -1,0 +1,193 @@
+"""Reference engines: what computes energies, forces and stresses, and what it knows."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from monty.json import MSONable
+
+if TYPE_CHECKING:
+    from ase.calculators.calculator import Calculator
+
+    from workflows.ase_jobs import AseDynamicsMaker, AseRelaxMaker, AseStaticMaker
+    from workflows.dynamics import SegmentSettings
+
+
+class UnknownEngineError(ValueError):
+    """No engine has that name, or its calculator cannot be imported."""
+
+
+@dataclass(frozen=True)
+class Engine(MSONable):
+    """
+    What a stage needs to know of the reference level: makers, a name, its elements.
+
+    Stages take an engine and never ask which one it is.
+
+    Parameters
+    ----------
+    name
+        Shown in tables and stored with every result. Energies of two engines are not comparable.
+    """
+
+    name: str
+
+    def elements(self) -> frozenset[str] | None:
+        """Symbols of the elements it knows; none if it does not say."""
+        raise TypeError(f"{type(self).__name__} does not say which elements it knows")
+
+    def molecular_dynamics(self, settings: SegmentSettings) -> AseDynamicsMaker:
+        """Maker of one segment of molecular dynamics."""
+        raise TypeError(f"{type(self).__name__} has no molecular dynamics")
+
+    def relax(self, max_force: float, max_stress: float, max_steps: int) -> AseRelaxMaker:
+        """Maker of a relaxation of cell and positions, to eV/Å and kbar."""
+        raise TypeError(f"{type(self).__name__} has no relaxation")
+
+    def static(self) -> AseStaticMaker:
+        """Maker of a single evaluation."""
+        raise TypeError(f"{type(self).__name__} has no static calculation")
+
+
+@dataclass(frozen=True)
+class AseEngine(Engine):
+    """
+    Any ASE calculator, by import path.
+
+    Parameters
+    ----------
+    name
+        Shown in tables and stored with every result.
+    calculator
+        ``package.module:callable``; calling it gives an ASE calculator with energy, forces and
+        stress.
+    arguments
+        Keyword arguments of the callable.
+    known_elements
+        Symbols; none if the calculator does not say.
+    """
+
+    name: str = "ase"
+    calculator: str = ""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    known_elements: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.known_elements is not None:  # JSON has no tuples
+            object.__setattr__(self, "known_elements", tuple(self.known_elements))
+
+    def elements(self) -> frozenset[str] | None:
+        """Symbols of the elements it knows; none if it does not say."""
+        return None if self.known_elements is None else frozenset(self.known_elements)
+
+    def build(self) -> Calculator:
+        """
+        Build the calculator, once a process.
+
+        Raises
+        ------
+        UnknownEngineError
+            If it cannot be imported.
+        """
+        return _build(self.calculator, json.dumps(self.arguments, sort_keys=True))
+
+    def molecular_dynamics(self, settings: SegmentSettings) -> AseDynamicsMaker:
+        """Maker of one segment of molecular dynamics."""
+        from workflows.ase_jobs import AseDynamicsMaker
+
+        return AseDynamicsMaker(engine=self, settings=settings)
+
+    def relax(self, max_force: float, max_stress: float, max_steps: int) -> AseRelaxMaker:
+        """Maker of a relaxation of cell and positions, to eV/Å and kbar."""
+        from workflows.ase_jobs import AseRelaxMaker
+
+        return AseRelaxMaker(
+            engine=self, max_force=max_force, max_stress=max_stress, max_steps=max_steps
+        )
+
+    def static(self) -> AseStaticMaker:
+        """Maker of a single evaluation."""
+        from workflows.ase_jobs import AseStaticMaker
+
+        return AseStaticMaker(engine=self)
+
+
+@functools.cache
+def _build(path: str, arguments: str) -> Calculator:
+    return _import(path)(**json.loads(arguments))
+
+
+def _import(path: str) -> Any:
+    """Import ``module:callable``."""
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UnknownEngineError(
+            f"the calculator {path!r} cannot be imported ({error}); "
+            "give it as package.module:callable of an installed package"
+        ) from error
+
+
+def _up_to(last: int) -> tuple[str, ...]:
+    from ase.data import chemical_symbols
+
+    return tuple(chemical_symbols[1 : last + 1])
+
+
+def chgnet_engine() -> AseEngine:
+    """CHGNet 0.3.0: PBE-like, hydrogen to curium, weights in its package."""
+    return AseEngine(
+        name="chgnet",
+        calculator="workflows.chgnet:FastCHGNetCalculator",
+        known_elements=_up_to(94),
+    )
+
+
+def emt_engine() -> AseEngine:
+    """Effective medium theory: a few metals, instant; for trying things out."""
+    return AseEngine(
+        name="emt",
+        calculator="ase.calculators.emt:EMT",
+        known_elements=("Al", "Cu", "Ag", "Au", "Ni", "Pd", "Pt"),
+    )
+
+
+#: Engines known by name.
+ENGINES = {"chgnet": chgnet_engine, "emt": emt_engine}
+
+
+def default_engine() -> AseEngine:
+    """The engine that works offline without any licence."""
+    return chgnet_engine()
+
+
+def find_engine(name: str, arguments: dict[str, Any] | None = None) -> AseEngine:
+    """
+    Find an engine by its name, or make one from the import path of an ASE calculator.
+
+    Parameters
+    ----------
+    name
+        One of :data:`ENGINES`, or ``package.module:callable``.
+    arguments
+        Keyword arguments of the callable.
+
+    Raises
+    ------
+    UnknownEngineError
+        If it is neither.
+    """
+    if ":" in name:
+        _import(name)
+        return AseEngine(name=name, calculator=name, arguments=arguments or {})
+    if name not in ENGINES:
+        raise UnknownEngineError(
+            f"there is no engine {name!r}; the engines are {', '.join(sorted(ENGINES))}, "
+            "or any ASE calculator as package.module:callable"
+        )
+    return ENGINES[name]()

@@ -1,0 +1,135 @@
+"""The whole chain: a composition in, crystal structures ranked at the reference level out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from jobflow import Flow, Maker
+
+from workflows.candidates import CandidateMaker
+from workflows.composition import Target
+from workflows.dynamics import DynamicsMaker
+from workflows.jobs import POTENTIAL_QUEUE, label
+from workflows.liquid import AnnealMaker, LiquidMaker, QuenchMaker
+from workflows.melt import MeltMaker
+from workflows.melting_temperature import MeltingTemperatureMaker
+from workflows.packing import PackMaker
+from workflows.sample import SampleMaker
+from workflows.search import SearchMaker
+from workflows.training import TrainingMaker
+from workflows.volume import EquilibriumVolumeMaker
+
+
+@dataclass
+class StructurePredictionMaker(Maker):
+    """
+    Melt, quench, learn, search, re-relax.
+
+    Every field is a stage; its fields are the numbers of the protocol. The tree of this object is
+    what configuration files and ``--set`` options override by path, ``quench.rate`` for example.
+
+    Parameters
+    ----------
+    replicas
+        Independent liquid-quench-anneal trajectories; more of them use more workers.
+    seed
+        Everything random derives from it.
+    dynamics, pack, melt, melting_temperature, volume, liquid, quench, anneal, sample, train, \
+    search, candidates
+        The stages.
+
+    References
+    ----------
+    C. Hong et al., Phys. Rev. B 102, 224104 (2020).
+    """
+
+    name: str = "structure prediction"
+    seed: int = field(default=0, metadata={"help": "everything random derives from it"})
+    replicas: int = field(
+        default=1, metadata={"help": "independent liquid-quench-anneal trajectories"}
+    )
+    dynamics: DynamicsMaker = field(default_factory=DynamicsMaker)
+    pack: PackMaker = field(default_factory=PackMaker)
+    melt: MeltMaker = field(default_factory=MeltMaker)
+    melting_temperature: MeltingTemperatureMaker = field(default_factory=MeltingTemperatureMaker)
+    volume: EquilibriumVolumeMaker = field(default_factory=EquilibriumVolumeMaker)
+    liquid: LiquidMaker = field(default_factory=LiquidMaker)
+    quench: QuenchMaker = field(default_factory=QuenchMaker)
+    anneal: AnnealMaker = field(default_factory=AnnealMaker)
+    sample: SampleMaker = field(default_factory=SampleMaker)
+    train: TrainingMaker = field(default_factory=TrainingMaker)
+    search: SearchMaker = field(default_factory=SearchMaker)
+    candidates: CandidateMaker = field(default_factory=CandidateMaker)
+
+    def make(self, target: Target, campaign: str) -> Flow:
+        """
+        Make the task graph of one campaign.
+
+        Parameters
+        ----------
+        target
+            What is looked for.
+        campaign
+            Name of the campaign; goes to the metadata of every job.
+
+        Returns
+        -------
+        Flow
+            Its output is a :class:`workflows.schemas.PredictionDocument`.
+        """
+        dynamics = replace(self.dynamics, seed=self.seed).for_elements(set(target.elements))
+        pack = label(replace(self.pack, seed=self.seed).make(target.formula), "pack")
+        melt = self.melt.make(pack.output, dynamics)
+        melting = self.melting_temperature.make(melt.output, dynamics)
+        temperature = melting.output.melting_temperature
+        volume = self.volume.make(
+            melting.output.structure, temperature, melting.output.pressure, dynamics
+        )
+        trajectories = [
+            self._trajectory(volume.output.structure, temperature, dynamics, replica)
+            for replica in range(self.replicas)
+        ]
+        sample = self.sample.make(
+            [part for flow in trajectories for part in flow.output],
+            [melting.output.segments, volume.output.segments],
+        )
+        train = self.train.make(sample.output.frames, seed=self.seed)
+        search = self.search.make(
+            train.output.potential,
+            target,
+            volume_per_atom=sample.output.volume_per_atom,
+            shortest_distances=sample.output.shortest_distances,
+            seed=self.seed,
+        )
+        candidates = self.candidates.make(search.output, target, dynamics.engine)
+        flow = Flow(
+            [pack, melt, melting, volume, *trajectories, sample, train, search, candidates],
+            output=candidates.output,
+            name=f"{target.formula} {campaign}",
+        )
+        flow.update_metadata({"campaign": campaign, "formula": target.formula}, dynamic=True)
+        # jobflow adds jobs of its own that pass on the outputs of spawned jobs
+        flow.update_config(
+            {"manager_config": {"_category": POTENTIAL_QUEUE}},
+            name_filter="store_inputs",
+            attributes=["manager_config"],
+            dynamic=True,
+        )
+        return flow
+
+    def _trajectory(
+        self, structure: object, temperature: object, dynamics: DynamicsMaker, replica: int
+    ) -> Flow:
+        """Liquid, quench and anneal in a row; its output lists the segments of the three."""
+        liquid = self.liquid.make(structure, temperature, dynamics, replica)
+        quench = self.quench.make(liquid.output["structure"], temperature, dynamics, replica)
+        anneal = self.anneal.make(quench.output["structure"], dynamics, replica)
+        return Flow(
+            [liquid, quench, anneal],
+            output=[
+                liquid.output["segments"],
+                quench.output["segments"],
+                anneal.output["segments"],
+            ],
+            name=f"trajectory {replica + 1}",
+        )

@@ -1,0 +1,267 @@
+"""The evolutionary search on the neural network potential, in blocks of generations."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from jobflow import Flow, Job, JobConfig, Maker, Response, job
+
+from nnp.potential import Potential
+from search.driver import SearchFigures, run_generations
+from search.evolution import Evolution, EvolutionOptions
+from search.geometry import DistanceLimits
+from search.relaxer import Relaxer
+from workflows.ase_jobs import to_structure
+from workflows.composition import Target
+from workflows.handover import output_of
+from workflows.identity import once, spawn
+from workflows.jobs import derive_seed, label, usable_cores
+from workflows.progress import report
+from workflows.schemas import IslandDocument, SearchCandidate, SearchDocument
+
+if TYPE_CHECKING:
+    from jobflow import OutputReference
+
+
+@dataclass
+class SearchMaker(Maker):
+    """
+    Evolve crystal structures on the potential and collect the best.
+
+    A job runs a block of generations on one island, since one relaxation is far too short to be
+    a job; after each round of blocks a short job looks at all islands and starts the next round,
+    until they are finished. The state of an island stays in the job store, where the next block
+    fetches it by the job that left it: no document grows with the length of the search.
+
+    Parameters
+    ----------
+    evolution
+        How the search varies, selects and ends. Formula units, volume and shortest distances
+        come from the target and the glass.
+    relaxer
+        How structures are relaxed.
+    islands
+        Populations side by side, each with its own seed.
+    block
+        Generations in one job.
+    threads
+        Threads of one block; none: the cores of the machine divided by the islands.
+    distance_factor
+        Bonds may be this much shorter than the shortest ones of the trajectory.
+    n_best
+        Distinct structures that are reported.
+    """
+
+    name: str = "search"
+    evolution: EvolutionOptions = field(default_factory=lambda: EvolutionOptions(generations=120))
+    relaxer: Relaxer = field(default_factory=Relaxer)
+    islands: int = field(default=1, metadata={"help": "populations side by side"})
+    block: int = field(default=10, metadata={"unit": "generations", "help": "in one job"})
+    threads: int | None = field(
+        default=None, metadata={"help": "of one block; none: the cores divided by the islands"}
+    )
+    distance_factor: float = field(
+        default=0.9, metadata={"help": "bonds against the shortest ones of the trajectory"}
+    )
+    n_best: int = field(default=40, metadata={"help": "distinct structures reported"})
+
+    def make(
+        self,
+        potential: Potential | OutputReference,
+        target: Target,
+        volume_per_atom: float | OutputReference,
+        shortest_distances: dict[str, float] | OutputReference,
+        seed: int,
+    ) -> Job:
+        """
+        Search.
+
+        Parameters
+        ----------
+        potential
+            Gives the energies.
+        target
+            Composition and formula units.
+        volume_per_atom
+            Å³, of the glass: where the search starts.
+        shortest_distances
+            Å by pair of elements, of the trajectory.
+        seed
+            Seed of the campaign.
+
+        Returns
+        -------
+        Job
+            Its output is a :class:`SearchDocument`.
+        """
+        start = self.start(potential, target, volume_per_atom, shortest_distances, seed)
+        start.name = "search"
+        return label(start, "search")
+
+    @job
+    def start(
+        self,
+        potential: Potential,
+        target: Target,
+        volume_per_atom: float,
+        shortest_distances: dict[str, float],
+        seed: int,
+    ) -> Response:
+        """Set up the islands and start their first blocks."""
+        options = replace(
+            self.evolution,
+            formula_units=target.formula_units,
+            volume_per_atom=self.evolution.volume_per_atom or volume_per_atom,
+            shortest_distances=self.limits(target, shortest_distances),
+        )
+        states = [
+            Evolution(target.counts, options, derive_seed(seed, "search", island))
+            for island in range(self.islands)
+        ]
+        return self._next_round(potential, target, states, [None] * self.islands)
+
+    def limits(self, target: Target, shortest: dict[str, float]) -> dict[str, float]:
+        """Shortest distances allowed, in Å: those of the trajectory, or of radii if no such pair met."""
+        elements = sorted(target.elements)
+        radii = DistanceLimits.from_radii(elements, 1.0).as_dict()
+        return {
+            pair: self.distance_factor * min(shortest.get(pair, 4.0), 4.0)
+            if pair in shortest
+            else self.distance_factor * min(distance, 4.0)
+            for pair, distance in radii.items()
+        }
+
+    def _next_round(
+        self,
+        potential: Potential,
+        target: Target,
+        states: list[Evolution | None],
+        previous: list[str | None],
+    ) -> Response:
+        """One block for every island, and the job that looks at them afterwards."""
+        blocks = []
+        for island in range(self.islands):
+            block = self.evolve(potential, states[island], previous[island])
+            block.name = f"search island {island + 1}" if self.islands > 1 else "search block"
+            blocks.append(label(block, "search"))
+        ahead = self.advance(
+            potential, target, [block.output for block in blocks], [block.uuid for block in blocks]
+        )
+        ahead.name = "search round"
+        flow = Flow([*blocks, label(ahead, "search")], output=ahead.output)
+        return Response(replace=spawn(flow))
+
+    @job(data=[Evolution], config=JobConfig(expose_store=True))
+    @once
+    def evolve(
+        self, potential: Potential, evolution: Evolution | None, previous: str | None
+    ) -> IslandDocument:
+        """
+        Run one block of generations.
+
+        Parameters
+        ----------
+        potential
+            Gives the energies.
+        evolution
+            State to start from, in the first block.
+        previous
+            Job whose output holds the state, in later blocks.
+        """
+        document: IslandDocument | None = output_of(previous) if previous else None
+        state = document.evolution if document is not None else evolution
+        if state is None:
+            raise ValueError("a block of the search needs a state to start from")
+        started = time.process_time()
+        state = run_generations(
+            state,
+            self.relaxer,
+            potential,
+            state.generation + self.block,
+            threads=self.threads or max(1, usable_cores() // self.islands),
+            progress=lambda figures: _report(figures, state.options.generations),
+        )
+        seconds = time.process_time() - started
+        return IslandDocument(
+            generation=state.generation,
+            n_structures=state.structures,
+            best_energy=state.best_energy,
+            finished=state.finished,
+            cpu_seconds=seconds + (document.cpu_seconds if document is not None else 0.0),
+            evolution=state,
+        )
+
+    @job
+    def advance(
+        self,
+        potential: Potential,
+        target: Target,
+        islands: list[IslandDocument],
+        blocks: list[str],
+    ) -> Response:
+        """Start the next round, or sum up if every island is finished."""
+        if not all(island.finished for island in islands):
+            return self._next_round(potential, target, [None] * len(islands), list(blocks))
+        return Response(output=self.conclude(target, islands))
+
+    def conclude(self, target: Target, islands: list[IslandDocument]) -> SearchDocument:
+        """Collect the best distinct structures of all islands."""
+        states = [island.evolution for island in islands]
+        merged = merge_archives(states)
+        best = [member for member in merged if member.atoms is not None][: self.n_best]
+        leader = min(states, key=lambda state: state.best_energy)
+        return SearchDocument(
+            formula=target.formula,
+            formula_units=list(target.formula_units),
+            generations=max(state.generation for state in states),
+            n_structures=sum(state.structures for state in states),
+            best_energy=leader.best_energy,
+            candidates=[
+                SearchCandidate(
+                    structure=to_structure(member.atoms),
+                    energy=member.energy,
+                    formula_units=member.formula_units,
+                    found_by=member.operator,
+                    found_at=member.id + 1,
+                )
+                for member in best
+            ],
+            histories=[
+                {
+                    "structures": [float(n) for n, _ in state.best_history],
+                    "best_energy": [float(energy) for _, energy in state.best_history],
+                }
+                for state in states
+            ],
+            shares=leader.share_history,
+            discarded=_sum_discards(states),
+            cpu_seconds=sum(island.cpu_seconds for island in islands),
+        )
+
+
+def merge_archives(states: list[Evolution]) -> list[Any]:
+    """Distinct members of all islands' archives, lowest energy first."""
+    first, *others = states
+    for other in others:
+        for member in other.archive.members:
+            first.archive.add(member)
+    return list(first.archive.members)
+
+
+def _sum_discards(states: list[Evolution]) -> list[tuple[str, int]]:
+    """Structures left out, by reason; pairs, since reasons may hold dots."""
+    reasons = sorted({reason for state in states for reason in state.discards})
+    return [(reason, sum(state.discards[reason] for state in states)) for reason in reasons]
+
+
+def _report(figures: SearchFigures, generations: int) -> None:
+    report(
+        "search",
+        figures.generation,
+        generations,
+        best_eV_atom=figures.best_energy,
+        structures=figures.structures,
+        structures_per_second=figures.structures_per_second,
+    )

@@ -1,0 +1,129 @@
+"""The potential, trained on the frames of the trajectory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jobflow import Job, Maker, job
+
+from nnp.frames import Frames
+from nnp.potential import Potential
+from nnp.training import TrainingOptions, TrainingResult, TrainingStep, train
+from workflows.identity import once
+from workflows.jobs import derive_seed, label, usable_cores
+from workflows.progress import report
+from workflows.schemas import TrainingDocument
+
+if TYPE_CHECKING:
+    from jobflow import OutputReference
+    from numpy.typing import NDArray
+
+#: Force components kept for the parity plot.
+PARITY_FORCES = 3000
+
+
+@dataclass
+class TrainingMaker(Maker):
+    """
+    Train a Behler-Parrinello potential.
+
+    Parameters
+    ----------
+    options
+        Descriptors, network, loss, optimiser and when to stop; its threads are set to the cores
+        of the machine, since nothing else of a campaign runs meanwhile.
+    """
+
+    name: str = "train"
+    options: TrainingOptions = field(default_factory=TrainingOptions)
+
+    def make(self, frames: Frames | OutputReference, seed: int) -> Job:
+        """
+        Train.
+
+        Parameters
+        ----------
+        frames
+            Training and validation frames together.
+        seed
+            Seed of the campaign.
+
+        Returns
+        -------
+        Job
+            Its output is a :class:`TrainingDocument`.
+        """
+        work = self.fit(frames, derive_seed(seed, "train"))
+        work.name = "train"
+        return label(work, "train")
+
+    @job(data=[Potential])
+    @once
+    def fit(self, frames: Frames, seed: int) -> TrainingDocument:
+        """Train and describe the fit."""
+        options = replace(self.options, threads=usable_cores())
+        result = train(
+            frames, options, seed=seed, progress=lambda step: _report(step, options.max_epochs)
+        )
+        validation = frames[result.validation_frames]
+        warning = None
+        if not result.reached:
+            warning = (
+                f"the thresholds of validation were not reached ({result.reason}); more frames "
+                "or a larger train.options.max_epochs may help"
+            )
+        return TrainingDocument(
+            formula=frames[0].to_atoms()[0].symbols.formula.reduce()[0].format("reduce"),
+            n_training=len(result.training_frames),
+            n_validation=len(result.validation_frames),
+            validation_split=options.split,
+            converged=result.reached,
+            energy_rmse=result.validation.energy,
+            force_rmse=result.validation.force,
+            stress_rmse=result.validation.stress,
+            epochs=len(result.history),
+            history=[_entry(step) for step in result.history],
+            parity=_parity(result, validation),
+            warning=warning,
+            potential=result.potential,
+        )
+
+
+def _entry(step: TrainingStep) -> dict[str, float]:
+    """One epoch as flat numbers: errors in meV/atom, eV/Å and kbar."""
+    return {
+        "epoch": float(step.epoch),
+        "seconds": step.seconds,
+        **{
+            f"{part}_{quantity}": float(getattr(errors, quantity))
+            for part, errors in (("training", step.training), ("validation", step.validation))
+            for quantity in ("energy", "force", "stress")
+        },
+    }
+
+
+def _parity(result: TrainingResult, validation: Frames) -> dict[str, list[float]]:
+    """Reference and predicted energies (eV/atom) and some force components (eV/Å)."""
+    predictions = result.potential.compute(validation.to_atoms())
+    predicted: NDArray[np.float64] = np.concatenate(predictions.forces).ravel()
+    reference = validation.forces.ravel()
+    stride = max(1, len(reference) // PARITY_FORCES)
+    return {
+        "energy_reference": (validation.energies / validation.counts).tolist(),
+        "energy_predicted": (predictions.energies / validation.counts).tolist(),
+        "force_reference": reference[::stride].tolist(),
+        "force_predicted": predicted[::stride].tolist(),
+    }
+
+
+def _report(step: TrainingStep, max_epochs: int) -> None:
+    report(
+        "train",
+        step.epoch,
+        max_epochs,
+        validation_meV_atom=step.validation.energy,
+        force_eV_A=step.validation.force,
+        stress_kbar=step.validation.stress,
+    )
