@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 from launch.status import CampaignStatus, StageStatus, format_duration, format_figures, status_table
@@ -34,7 +34,7 @@ class Display:
         self.line_interval = line_interval
         self._live: Live | None = None
         self._states: dict[str, str] = {}
-        self._last_line = time.monotonic()
+        self._last_line = monotonic()
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -58,7 +58,7 @@ class Display:
             if self._states.get(stage.name, "waiting") != stage.state:
                 self._states[stage.name] = stage.state
                 self._print(stage)
-        if time.monotonic() - self._last_line >= self.line_interval:
+        if monotonic() - self._last_line >= self.line_interval:
             for stage in status.stages:
                 if stage.state == "running":
                     self._print(stage)
@@ -68,7 +68,7 @@ class Display:
         self.console.print(text, markup=False, highlight=False)
 
     def _print(self, stage: StageStatus) -> None:
-        self._last_line = time.monotonic()
+        self._last_line = monotonic()
         parts = [
             f"{format_duration(stage.elapsed):>8}",
             f"{stage.name}: {stage.state}",

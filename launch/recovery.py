@@ -9,6 +9,7 @@ launch is recorded as COMPLETED never runs again.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
+
+logger = logging.getLogger(__name__)
 
 RESERVED_SECONDS = 15.0  # a live worker leaves RESERVED much sooner
 LOST_FIELD = "action.stored_data._lost"  # marks launches that ended with their process
@@ -65,7 +68,11 @@ def recover(
     if not alive:
         _discard_strangers(pad)
     for fw_id in [*reset, *_unapplied(pad)]:
-        pad._refresh_wf(fw_id)
+        try:
+            pad._refresh_wf(fw_id)
+        except RuntimeError:
+            # FireWorks has marked it FIZZLED; the others can go on.
+            logger.warning("Firework %d cannot be brought up to date", fw_id, exc_info=True)
     lost = _free_running(pad, reason, alive, give_up)
     _end_launches(pad, reason, alive)
     return lost

@@ -56,7 +56,7 @@ def environment(names: list[str]) -> dict[str, str | None]:
 
 @job
 @once
-def leaf(path: str, name: str) -> dict[str, str]:
+def leaf(path: str, name: str, after: object = None) -> dict[str, str]:
     """Note that the computation ran."""
     note(path, f"leaf {name}")
     return {"name": name}
@@ -67,7 +67,7 @@ def spawn(path: str, count: int) -> Response:
     """Spawn jobs that depend on each other, under ids that depend on this job only."""
     note(path, "spawn")
     jobs = [leaf(path, f"leaf-{i}") for i in range(count)]
-    last = leaf(path, jobs[-1].output["name"])
+    last = leaf(path, "last", after=[job.output["name"] for job in jobs])
     return Response(replace=identity.spawn(Flow([*jobs, last], output=last.output)))
 
 
@@ -87,3 +87,11 @@ def tolerant(path: str) -> Flow:
     last = sleep(path, "last", 0.0, first.output)
     last.config.on_missing_references = OnMissing.NONE
     return Flow([first, last])
+
+
+def mixed(path: str) -> Flow:
+    """Return a flow of a row of sleeping jobs beside a job that spawns."""
+    row = chain(path, 8, 0.05)
+    spawning = spawn(path, 4)
+    after = sleep(path, "after", 0.05, spawning.output)
+    return Flow([row, spawning, after])

@@ -1,0 +1,167 @@
+"""The campaign folder: whose it is, who holds it, and what is said when it cannot be used."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from launch import campaign as module
+from launch.campaign import Campaign, digest, installed_versions, require_space
+from launch.errors import CampaignError
+
+HOLD = """
+import sys, time
+from launch.campaign import Campaign
+with Campaign.open(sys.argv[1]).lock():
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_document_round_trip(new_campaign: Callable[..., Campaign]) -> None:
+    campaign = new_campaign(settings={"quench": {"rate": 100.0}})
+    again = Campaign.open(campaign.folder)
+    assert again.document == campaign.document
+    assert again.id.startswith("LiAlCl4-")
+    assert again.document.database == "devitrify_" + again.id.replace("-", "_")
+    assert again.document.versions["jobflow"]
+
+
+def test_resuming_keeps_the_identity(new_campaign: Callable[..., Campaign]) -> None:
+    first = new_campaign(settings={"b": 1, "a": (1, 2)})
+    assert new_campaign(settings={"a": [1, 2], "b": 1}).id == first.id
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"formula": "Mg2SiO4"}, "formula LiAlCl4, not Mg2SiO4"),
+        ({"engine": "vasp"}, "engine emt, not vasp"),
+        ({"seed": 2}, "seed 1, not 2"),
+        ({"settings": {"quench": {"rate": 50.0}}}, r"quench\.rate 100\.0, not 50\.0"),
+        ({"settings": {"quench": {}}}, r"quench\.rate 100\.0, not null"),
+    ],
+)
+def test_folder_of_another_campaign(
+    new_campaign: Callable[..., Campaign], change: dict, sentence: str
+) -> None:
+    settings = {"quench": {"rate": 100.0}, "melt": {"temperature": 4000.0}}
+    campaign = new_campaign(settings=settings)
+    change = {"settings": settings, **change}
+    if "quench" in change["settings"]:
+        change["settings"] = {**settings, **change["settings"]}
+    with pytest.raises(CampaignError, match=sentence) as error:
+        new_campaign(**change)
+    assert "another --folder" in str(error.value)
+    assert Campaign.open(campaign.folder).document == campaign.document
+
+
+def test_no_campaign(tmp_path: Path) -> None:
+    with pytest.raises(CampaignError, match="There is no campaign in"):
+        Campaign.open(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"id": "a", "surprise": 1}', "\xff"])
+def test_damaged_document(new_campaign: Callable[..., Campaign], text: str) -> None:
+    campaign = new_campaign()
+    (campaign.folder / "campaign.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(CampaignError, match="cannot be read") as error:
+        new_campaign()
+    assert "\n" not in str(error.value)
+
+
+def test_folder_under_a_file(tmp_path: Path, new_campaign: Callable[..., Campaign]) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CampaignError, match=r"cannot be written \(Not a directory\)"):
+        new_campaign("file/campaign")
+
+
+def test_unwritable_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_campaign: Callable[..., Campaign]
+) -> None:
+    """The tests may run as root, for whom every folder is writable."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    with pytest.raises(CampaignError, match=r"cannot be written \(Permission denied\): give"):
+        new_campaign()
+
+
+def test_no_space(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, new_campaign: Callable[..., Campaign]
+) -> None:
+    monkeypatch.setattr(module, "REQUIRED_SPACE", 10**18)
+    monkeypatch.setattr(require_space, "__defaults__", (10**18,))
+    with pytest.raises(CampaignError, match=r"MB are free in .* nothing is lost"):
+        new_campaign()
+    assert not (tmp_path / "campaign" / "campaign.json").exists()
+
+
+def test_full_disk_while_saving(
+    monkeypatch: pytest.MonkeyPatch, new_campaign: Callable[..., Campaign]
+) -> None:
+    campaign = new_campaign()
+    before = (campaign.folder / "campaign.json").read_text()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    campaign.document.fw_ids = [1]
+    with pytest.raises(CampaignError, match="No space left on device"):
+        campaign.save()
+    assert (campaign.folder / "campaign.json").read_text() == before
+
+
+def test_lock_excludes_other_processes_and_ends_with_its_holder(
+    new_campaign: Callable[..., Campaign],
+) -> None:
+    campaign = new_campaign()
+    assert not campaign.locked()
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(campaign.folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        assert campaign.locked()
+        with (
+            pytest.raises(CampaignError, match=f"already being run by process {holder.pid}"),
+            campaign.lock(patience=0.2),
+        ):
+            pass
+    finally:
+        holder.kill()
+        holder.wait()
+    assert not campaign.locked()
+    with campaign.lock():
+        assert campaign.locked()
+    assert not campaign.locked()
+
+
+def test_lock_in_a_folder_that_is_gone(new_campaign: Callable[..., Campaign]) -> None:
+    campaign = new_campaign()
+    for path in campaign.folder.iterdir():
+        path.unlink()
+    campaign.folder.rmdir()
+    with pytest.raises(CampaignError, match="cannot be written"), campaign.lock():
+        pass
+
+
+def test_digest_ignores_the_order() -> None:
+    assert digest({"a": 1, "b": {"c": 2, "d": 3}}) == digest({"b": {"d": 3, "c": 2}, "a": 1})
+    assert digest({"a": 1}) != digest({"a": 2})
+
+
+def test_versions() -> None:
+    versions = installed_versions()
+    assert versions["python"].startswith("3.")
+    assert "no-such-package" not in versions

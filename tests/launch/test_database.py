@@ -1,0 +1,262 @@
+"""The embedded database: it starts, survives a kill, explains itself and leaves nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from launch import database as module
+from launch.database import (
+    EmbeddedDatabase,
+    Server,
+    answers,
+    client,
+    create_indexes,
+    free_port,
+    job_store,
+    launchpad,
+    without_password,
+    write_atomically,
+)
+from launch.errors import CampaignError
+
+START_AND_WAIT = """
+import sys, time
+from launch.database import EmbeddedDatabase, client
+database = EmbeddedDatabase(sys.argv[1])
+uri = database.start()
+client(uri).test.numbers.insert_many([{"n": n} for n in range(200)])
+print(uri, flush=True)
+time.sleep(600)
+"""
+
+
+def gone(pid: int, seconds: float = 10.0) -> bool:
+    """Whether a process ends within some seconds."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_data_outlive_the_server(tmp_path: Path) -> None:
+    database = EmbeddedDatabase(tmp_path)
+    with database:
+        assert database.alive()
+        with client(database.uri) as connection:
+            connection.test.numbers.insert_one({"n": 7})
+        server = database.running()
+        assert server is not None
+        assert json.loads(database.record.read_text())["pid"] == server.pid
+    assert gone(server.pid)
+    assert not database.record.exists()
+    assert not database.alive()
+    assert database.running() is None
+    with EmbeddedDatabase(tmp_path) as again, client(again.uri) as connection:
+        assert [d["n"] for d in connection.test.numbers.find()] == [7]
+
+
+def test_server_dies_with_a_killed_parent_and_loses_nothing(tmp_path: Path) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", START_AND_WAIT, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    try:
+        assert parent.stdout is not None
+        uri = parent.stdout.readline().strip()
+        server = EmbeddedDatabase(tmp_path).running()
+        assert server is not None
+        assert server.uri == uri
+    finally:
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    assert gone(server.pid)
+    with EmbeddedDatabase(tmp_path) as again, client(again.uri) as connection:
+        assert again.uri != ""
+        assert connection.test.numbers.count_documents({}) == 200
+
+
+def test_orphaned_server_is_replaced(tmp_path: Path) -> None:
+    """A server that survived its parent is stopped, by its own process id only."""
+    orphan = EmbeddedDatabase(tmp_path)
+    orphan.start()
+    first = orphan.running()
+    assert first is not None
+    with EmbeddedDatabase(tmp_path) as database:
+        second = database.running()
+        assert second is not None
+        assert second.pid != first.pid
+        assert gone(first.pid)
+    orphan.stop()
+
+
+def test_record_of_another_process_is_not_believed(tmp_path: Path) -> None:
+    """A process id used again by another program must not be signalled."""
+    database = EmbeddedDatabase(tmp_path)
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        created = psutil.Process(sleeper.pid).create_time()
+        record = {"pid": sleeper.pid, "created": created, "port": free_port()}
+        database.record.write_text(json.dumps(record))
+        assert database.running() is None
+        database.stop()
+        assert sleeper.poll() is None
+        assert Server(sleeper.pid, created - 100.0, 1).process() is None
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+
+
+def test_second_server_on_a_folder_in_use(tmp_path: Path) -> None:
+    with EmbeddedDatabase(tmp_path) as first:
+        first.record.rename(tmp_path / "hidden.json")
+        with pytest.raises(CampaignError, match="another database server uses it"):
+            EmbeddedDatabase(tmp_path).start()
+        assert first.alive()
+
+
+def test_damaged_files(tmp_path: Path) -> None:
+    with EmbeddedDatabase(tmp_path) as database:
+        server = database.running()
+    (tmp_path / "secantusdb" / "WiredTiger.turtle").write_bytes(os.urandom(2000))
+    with pytest.raises(CampaignError, match="its files are damaged: restore the folder") as error:
+        EmbeddedDatabase(tmp_path).start()
+    assert str(tmp_path) in str(error.value)
+    assert "\n" not in str(error.value)
+    assert server is not None
+    assert gone(server.pid)
+
+
+def test_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CampaignError, match="cannot be written"):
+        EmbeddedDatabase(tmp_path / "file" / "database").start()
+
+
+def write_server(path: Path, body: str) -> None:
+    """Write an executable that stands for a database server."""
+    path.write_text(f"#!{sys.executable}\n{body}")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ("import sys; sys.exit('OSError: No space left on device')", "the disk is full"),
+        ("import sys; sys.exit('bad luck')", "the server ended with 'bad luck'"),
+        ("import sys; sys.exit('OSError: Address already in use')", "No free port"),
+    ],
+)
+def test_server_that_ends_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, sentence: str
+) -> None:
+    write_server(tmp_path / "mongod", body)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    database = EmbeddedDatabase(tmp_path / "database")
+    with pytest.raises(CampaignError, match=sentence):
+        database.start()
+    assert not database.record.exists()
+
+
+def test_server_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_server(tmp_path / "mongod", "import time; time.sleep(60)")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(module, "START_SECONDS", 0.5)
+    database = EmbeddedDatabase(tmp_path / "database")
+    with pytest.raises(CampaignError, match="did not answer"):
+        database.start()
+    assert not database.alive()
+
+
+def test_mongod_is_preferred_and_a_folder_keeps_its_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secantus = Path(sys.executable).parent / module.SECANTUS
+    translate = (
+        "import os, sys\n"
+        "port, data = (sys.argv[sys.argv.index(o) + 1] for o in ('--port', '--dbpath'))\n"
+        f"os.execv({str(secantus)!r}, [{str(secantus)!r}, '--standalone', '--port', port, "
+        "'--storage-path', data])\n"
+    )
+    (tmp_path / "bin").mkdir()
+    write_server(tmp_path / "bin" / "mongod", translate)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+        with EmbeddedDatabase(tmp_path / "a") as database:
+            assert answers(database.uri, 5.0)
+            assert (tmp_path / "a" / "mongod" / "WiredTiger").exists()
+        (tmp_path / "b" / "secantusdb").mkdir(parents=True)
+        assert "secantusd" in EmbeddedDatabase(tmp_path / "b")._command(1)[0]
+    with pytest.raises(CampaignError, match="made by mongod, which is not on the PATH"):
+        EmbeddedDatabase(tmp_path / "a").start()
+
+
+def test_given_server(server: EmbeddedDatabase, tmp_path: Path) -> None:
+    given = EmbeddedDatabase(tmp_path / "unused", uri=server.uri)
+    with given:
+        assert given.uri == server.uri
+        assert given.alive()
+    assert server.alive()
+    assert not (tmp_path / "unused").exists()
+
+
+def test_given_server_that_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"mongodb://me:secret@127.0.0.1:{free_port()}/?serverSelectionTimeoutMS=200"
+    monkeypatch.setattr(module, "answers", lambda uri, **_: answers(uri, 0.2))
+    with pytest.raises(
+        CampaignError, match=r"No MongoDB answers at mongodb://127\.0\.0\.1"
+    ) as error:
+        EmbeddedDatabase(tmp_path, uri=uri).start()
+    assert "secret" not in str(error.value)
+
+
+def test_uri_without_server(tmp_path: Path) -> None:
+    with pytest.raises(CampaignError, match="No database server runs"):
+        _ = EmbeddedDatabase(tmp_path).uri
+
+
+def test_stores_and_indexes(server: EmbeddedDatabase) -> None:
+    create_indexes(server.uri, "stores")
+    create_indexes(server.uri, "stores")
+    pad = launchpad(server.uri, "stores")
+    assert pad.get_new_fw_id() == 1
+    store = job_store(server.uri, "stores")
+    with store:
+        blob = {"positions": list(range(1000))}
+        document = {"uuid": "a", "index": 1, "output": {"energy": -1.0, "frames": blob}}
+        store.update(document, save={"data": ["frames"]})
+        assert store.get_output("a", load=True)["frames"] == blob
+        assert "blob_uuid" in store.get_output("a", load=False)["frames"]
+    with client(server.uri) as connection:
+        indexes = connection.stores.outputs.index_information()
+    assert {"uuid_1", "metadata.campaign_1", "metadata.stage_1"} <= set(indexes)
+
+
+def test_without_password() -> None:
+    assert without_password("mongodb://u:p@h:1/x") == "mongodb://h:1/x"
+    assert without_password("mongodb://h:1/x") == "mongodb://h:1/x"
+
+
+def test_write_atomically_keeps_the_old_file_on_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.json"
+    write_atomically(path, "old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
