@@ -79,7 +79,7 @@ class Workspace(NamedTuple):
     close_start: NDArray[np.int64]
     row_cosine: NDArray[Any]
     row_separation: NDArray[Any]
-    triplet_k: NDArray[np.int32]
+    triplet_k: NDArray[np.uint32]
     segments: NDArray[np.int64]
     block_start: NDArray[np.int64]
     triplets: NDArray[Any]
@@ -108,12 +108,12 @@ def allocate(model: Model, near: int, close: int, dtype: type[np.floating[Any]])
         close_start=np.zeros(n_elements + 1, np.int64),
         row_cosine=np.zeros((close + 1, close + 1), dtype),
         row_separation=np.zeros((close + 1, close + 1), dtype),
-        triplet_k=np.zeros(n_triplets, np.int32),
+        triplet_k=np.zeros(n_triplets, np.uint32),
         segments=np.zeros((n_blocks, close + 2), np.int64),
         block_start=np.zeros(n_blocks + 1, np.int64),
         triplets=np.zeros((11, n_triplets), dtype),
         decays=np.zeros((max(1, len(model.angular_eta)), n_triplets), dtype),
-        scatter=np.zeros((close + 1, 8), dtype),
+        scatter=np.zeros((close + 1, 4), dtype),
         moments=np.zeros(int(model.sizes[0]), dtype),
         gradient=np.zeros(int(model.sizes[0]), dtype),
         layers=np.zeros((len(model.sizes), width), dtype),
@@ -281,69 +281,71 @@ def close_geometry(close: NDArray, xyz: NDArray, n: int) -> None:
 
 @compiled
 def pair_rows(close: NDArray, cosines: NDArray, separations: NDArray, n: int) -> None:
-    """cos(theta) and r_jk² of all pairs j < k, as upper triangles."""
-    ux, uy, uz, r, r2 = close[UX], close[UY], close[UZ], close[R], close[CR2]
-    for j in range(n - 1):
-        k = j + 1
-        loops.pair_row(
-            (ux[k:], uy[k:], uz[k:], r[k:], r2[k:]),
-            (ux[j], uy[j], uz[j], r[j], r2[j]),
-            cosines[j][k:],
-            separations[j][k:],
-            n - k,
-        )
+    """Write cos(theta) and r_jk² of all pairs k < j, as lower triangles."""
+    x, y, z, r, r2 = close[UX], close[UY], close[UZ], close[R], close[CR2]
+    for j in range(1, n):
+        jx, jy, jz, j2 = x[j], y[j], z[j], r2[j]
+        minus_two_r = -(r[j] + r[j])
+        row_c, row_x = cosines[j], separations[j]
+        for k in range(j):
+            c = x[k] * jx + y[k] * jy + z[k] * jz
+            row_c[k] = c
+            row_x[k] = r2[k] + j2 + r[k] * minus_two_r * c
 
 
 @compiled
-def select_triplets(
-    rows: tuple, starts: NDArray, cutoff2: float, found: tuple, arrays: NDArray
-) -> None:
+def select_triplets(separations: NDArray, starts: NDArray, cutoff2: float, found: tuple) -> None:
     """Keep the triplets with r_jk within the cutoff, ordered by element pair, then by j.
 
     ``found`` holds k of each triplet, where each j starts in each block, and the blocks' starts.
     """
-    cosines, separations = rows
     triplet_k, segments, block_start = found
-    cosine, separation = arrays[COSINE], arrays[SEPARATION]
-    limit = separation.dtype.type(cutoff2)
+    limit = separations.dtype.type(cutoff2)
     n_elements = starts.size - 1
+    # Unsigned, so that no test for a negative index enters the innermost loop.
     t = np.uint64(0)
     one, zero = np.uint64(1), np.uint64(0)
     block = 0
     for ea in range(n_elements):
         for eb in range(ea, n_elements):
             block_start[block] = t
-            for j in range(starts[ea], starts[ea + 1]):
-                segments[block, j - starts[ea]] = t
-                row_c, row_x = cosines[j], separations[j]
-                for k in range(max(j + 1, starts[eb]), starts[eb + 1]):
-                    x = row_x[k]
+            first = np.uint64(starts[ea])
+            for j in range(starts[eb], starts[eb + 1]):
+                segments[block, j - starts[eb]] = t
+                row = separations[j]
+                for k in range(first, np.uint64(min(j, starts[ea + 1]))):
                     triplet_k[t] = k
-                    cosine[t] = row_c[k]
-                    separation[t] = x
-                    t += one if x < limit else zero
-            segments[block, starts[ea + 1] - starts[ea]] = t
+                    t += one if row[k] < limit else zero
+            segments[block, starts[eb + 1] - starts[eb]] = t
             block += 1
     block_start[block] = t
 
 
 @compiled
-def gather_triplets(starts: NDArray, close: NDArray, found: tuple, arrays: NDArray) -> None:
-    """Sum of squares, inverse lengths and cutoffs of both legs of each triplet."""
+def gather_triplets(
+    rows: tuple, starts: NDArray, close: NDArray, found: tuple, arrays: NDArray
+) -> None:
+    """Bring what a triplet takes from its two legs into contiguous arrays."""
+    cosines, separations = rows
     triplet_k, segments, _ = found
-    separation, squares = arrays[SEPARATION], arrays[SQUARES]
-    inverses, cuts = arrays[INVERSES], arrays[CUTS]
+    cosine, separation = arrays[COSINE], arrays[SEPARATION]
+    squares, inverses, cuts = arrays[SQUARES], arrays[INVERSES], arrays[CUTS]
     r2, inverse, cut = close[CR2], close[INVERSE], close[CCUT]
     n_elements = starts.size - 1
     block = 0
     for ea in range(n_elements):
-        for _eb in range(ea, n_elements):
-            for j in range(starts[ea], starts[ea + 1]):
-                local = j - starts[ea]
+        for eb in range(ea, n_elements):
+            for j in range(starts[eb], starts[eb + 1]):
+                local = j - starts[eb]
                 j2, ji, jc = r2[j], inverse[j], cut[j]
-                for t in range(segments[block, local], segments[block, local + 1]):
+                row_c, row_x = cosines[j], separations[j]
+                begin = np.uint64(segments[block, local])
+                for t in range(begin, np.uint64(segments[block, local + 1])):
                     k = triplet_k[t]
-                    squares[t] = separation[t] + r2[k] + j2
+                    x = row_x[k]
+                    cosine[t] = row_c[k]
+                    separation[t] = x
+                    squares[t] = x + r2[k] + j2
                     inverses[t] = inverse[k] * ji
                     cuts[t] = cut[k] * jc
             block += 1
@@ -360,8 +362,8 @@ def triplet_forward(model: Model, ws: Workspace) -> int:
     pair_rows(close, ws.row_cosine, ws.row_separation, n)
     found = (ws.triplet_k, ws.segments, ws.block_start)
     rows = (ws.row_cosine, ws.row_separation)
-    select_triplets(rows, ws.close_start, model.angular_cutoff**2, found, arrays)
-    gather_triplets(ws.close_start, close, found, arrays)
+    select_triplets(ws.row_separation, ws.close_start, model.angular_cutoff**2, found)
+    gather_triplets(rows, ws.close_start, close, found, arrays)
     total = ws.block_start[ws.block_start.size - 1]
     value, slope = arrays[VALUE], arrays[TSLOPE]
     loops.cutoff(arrays[SEPARATION], inverse2, model.cutoff_q, value, slope, total)
@@ -431,8 +433,12 @@ def triplet_backward(model: Model, ws: Workspace, d: NDArray) -> None:
         c, p, q = arrays[COSINE][t:], arrays[VALUE][t:], arrays[DERIVATIVE][t:]
         part = (arrays[WEIGHT][t:], arrays[DECAY][t:], arrays[TURN][t:])
         for s in range(n_etas):
-            loops.polynomial(d[o + s * n_powers :], c, p, q, model.degree, n)
-            loops.add_backward(ws.decays[s][t:], model.angular_eta[s], p, q, part, n)
+            factors = d[o + s * n_powers :]
+            if model.degree == 4:
+                loops.add_backward4(ws.decays[s][t:], model.angular_eta[s], factors, c, part, n)
+            else:
+                loops.polynomial(factors, c, p, q, model.degree, n)
+                loops.add_backward(ws.decays[s][t:], model.angular_eta[s], p, q, part, n)
         for g in range(len(model.general)):
             s = int(model.general[g, 0])
             general_power(c, model.general[g, 1], model.general[g, 2], p, q, n)
@@ -444,56 +450,47 @@ def triplet_backward(model: Model, ws: Workspace, d: NDArray) -> None:
 
 
 @compiled
-def scatter_segment(
-    ks: NDArray, j: int, xyz: NDArray, values: tuple, sums: NDArray, n: int
-) -> None:
-    """Add the triplets of one j to the sums of j and of every k: (x, y, z, three factors)."""
-    along, weight, decay, turn = values
-    x, y, z = xyz[j, 0], xyz[j, 1], xyz[j, 2]
-    zero = sums.dtype.type(0.0)
-    fx, fy, fz, s0, s1, s2 = zero, zero, zero, zero, zero, zero
-    for t in range(n):
-        k = ks[t]
-        a, w, d, u = along[t], weight[t], decay[t], turn[t]
-        fx += a * xyz[k, 0]
-        fy += a * xyz[k, 1]
-        fz += a * xyz[k, 2]
-        s0 += w
-        s1 += d
-        s2 += u
-        sums[k, 0] += a * x
-        sums[k, 1] += a * y
-        sums[k, 2] += a * z
-        sums[k, 3] += w
-        sums[k, 4] += d
-        sums[k, 5] += u
-    sums[j, 0] += fx
-    sums[j, 1] += fy
-    sums[j, 2] += fz
-    sums[j, 3] += s0
-    sums[j, 4] += s1
-    sums[j, 5] += s2
-
-
-@compiled
 def scatter_triplets(ws: Workspace) -> None:
-    """Sum the triplets' derivatives over the neighbours they belong to."""
-    starts, arrays, sums = ws.close_start, ws.triplets, ws.scatter
+    """Sum the triplets' derivatives over the neighbours they belong to.
+
+    Each neighbour collects a vector, and the factor of its own vector; the four numbers of one
+    neighbour lie side by side.
+    """
+    starts, arrays, sums, xyz = ws.close_start, ws.triplets, ws.scatter, ws.close_xyz
+    slopes, inverse = ws.close[CSLOPE], ws.close[INVERSE]
     n_elements = starts.size - 1
+    zero = sums.dtype.type(0.0)
     for i in range(starts[n_elements]):
-        for c in range(6):
-            sums[i, c] = 0.0
+        for c in range(4):
+            sums[i, c] = zero
     along, weight = arrays[VALUE], arrays[WEIGHT]
     decay, turn = arrays[DECAY], arrays[TURN]
     block = 0
     for ea in range(n_elements):
-        for _eb in range(ea, n_elements):
-            for j in range(starts[ea], starts[ea + 1]):
-                t = ws.segments[block, j - starts[ea]]
-                n = ws.segments[block, j - starts[ea] + 1] - t
-                if n > 0:
-                    values = (along[t:], weight[t:], decay[t:], turn[t:])
-                    scatter_segment(ws.triplet_k[t:], j, ws.close_xyz, values, sums, n)
+        for eb in range(ea, n_elements):
+            for j in range(starts[eb], starts[eb + 1]):
+                x, y, z = xyz[j, 0], xyz[j, 1], xyz[j, 2]
+                fx, fy, fz, w_sum, d_sum, u_sum = zero, zero, zero, zero, zero, zero
+                begin = np.uint64(ws.segments[block, j - starts[eb]])
+                for t in range(begin, np.uint64(ws.segments[block, j - starts[eb] + 1])):
+                    k = ws.triplet_k[t]
+                    a, w, d, u = along[t], weight[t], decay[t], turn[t]
+                    inner = w * slopes[k] + d
+                    fx += a * xyz[k, 0]
+                    fy += a * xyz[k, 1]
+                    fz += a * xyz[k, 2]
+                    w_sum += w
+                    d_sum += d
+                    u_sum += u
+                    sums[k, 0] += a * x
+                    sums[k, 1] += a * y
+                    sums[k, 2] += a * z
+                    sums[k, 3] += inner + inner - u * inverse[k] * inverse[k]
+                own = w_sum * slopes[j] + d_sum
+                sums[j, 0] += fx
+                sums[j, 1] += fy
+                sums[j, 2] += fz
+                sums[j, 3] += own + own - u_sum * inverse[j] * inverse[j]
             block += 1
 
 
@@ -511,14 +508,13 @@ def scale_vectors(near: NDArray, n: int) -> None:
 @compiled
 def add_close(ws: Workspace) -> None:
     """Add the angular part to the force rows of the near neighbours."""
-    near, close, sums = ws.near, ws.close, ws.scatter
+    near, sums, xyz = ws.near, ws.scatter, ws.close_xyz
+    fx, fy, fz = near[FX], near[FY], near[FZ]
     for m in range(ws.close_start[ws.close_start.size - 1]):
         o = ws.close_near[m]
-        pull = sums[m, 3] * close[CSLOPE, m] + sums[m, 4]
-        pull = pull + pull - sums[m, 5] * close[INVERSE, m] * close[INVERSE, m]
-        near[FX, o] += pull * ws.close_xyz[m, 0] + sums[m, 0]
-        near[FY, o] += pull * ws.close_xyz[m, 1] + sums[m, 1]
-        near[FZ, o] += pull * ws.close_xyz[m, 2] + sums[m, 2]
+        fx[o] += sums[m, 3] * xyz[m, 0] + sums[m, 0]
+        fy[o] += sums[m, 3] * xyz[m, 1] + sums[m, 1]
+        fz[o] += sums[m, 3] * xyz[m, 2] + sums[m, 2]
 
 
 @compiled

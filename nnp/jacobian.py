@@ -150,9 +150,9 @@ def fill_angular(model: Model, ws: Workspace, factors: tuple, out: NDArray) -> N
     block = 0
     for ea in range(n_elements):
         for eb in range(ea, n_elements):
-            low_j, low_k = eb * size, ea * size
-            for j in range(starts[ea], starts[ea + 1]):
-                local = j - starts[ea]
+            low_j, low_k = ea * size, eb * size
+            for j in range(starts[eb], starts[eb + 1]):
+                local = j - starts[eb]
                 leg_j = (xyz[j, 0], xyz[j, 1], xyz[j, 2], close[CSLOPE, j], 1.0 / close[CR2, j])
                 for t in range(ws.segments[block, local], ws.segments[block, local + 1]):
                     k = ws.triplet_k[t]

@@ -176,28 +176,6 @@ def clear(arrays: tuple, n: int) -> None:
 
 
 @compiled
-def pair_row(k: tuple, j: tuple, cosine: NDArray, separation: NDArray, n: int) -> None:
-    """Cosine of the angle at the centre and squared distance of one neighbour j to n others.
-
-    Parameters
-    ----------
-    k
-        Arrays of the others: unit vector x, y, z, distance, squared distance.
-    j
-        The same five numbers of the one.
-    cosine, separation
-        Written: cos(theta) and r_jk² in Å².
-    """
-    x, y, z, r, r2 = k
-    jx, jy, jz, jr, jr2 = j
-    minus_two_r = -(jr + jr)
-    for i in range(n):
-        c = x[i] * jx + y[i] * jy + z[i] * jz
-        cosine[i] = c
-        separation[i] = r2[i] + jr2 + r[i] * minus_two_r * c
-
-
-@compiled
 def moments(g: NDArray, c: NDArray, out: NDArray, work: NDArray, degree: int, n: int) -> None:
     """Write the sums of g c^p, p = 0..degree."""
     if degree == 4:
@@ -228,26 +206,13 @@ def moments(g: NDArray, c: NDArray, out: NDArray, work: NDArray, degree: int, n:
 @compiled
 def polynomial(d: NDArray, c: NDArray, value: NDArray, slope: NDArray, degree: int, n: int) -> None:
     """Horner's rule: sum of d_p c^p and its derivative."""
-    if degree == 4:
-        d0, d1, d2, d3, d4 = d[0], d[1], d[2], d[3], d[4]
+    for i in range(n):
+        value[i] = d[degree]
+        slope[i] = value.dtype.type(0.0)
+    for p in range(degree - 1, -1, -1):
         for i in range(n):
-            x = c[i]
-            p = x * d4 + d3
-            q = x * d4 + p
-            p = p * x + d2
-            q = q * x + p
-            p = p * x + d1
-            q = q * x + p
-            value[i] = p * x + d0
-            slope[i] = q
-    else:
-        for i in range(n):
-            value[i] = d[degree]
-            slope[i] = value.dtype.type(0.0)
-        for p in range(degree - 1, -1, -1):
-            for i in range(n):
-                slope[i] = slope[i] * c[i] + value[i]
-                value[i] = value[i] * c[i] + d[p]
+            slope[i] = slope[i] * c[i] + value[i]
+            value[i] = value[i] * c[i] + d[p]
 
 
 @compiled
@@ -260,6 +225,26 @@ def add_backward(g: NDArray, eta: float, p: NDArray, q: NDArray, sums: tuple, n:
         weight[i] += gp
         decay[i] += gp * rate
         turn[i] += g[i] * q[i]
+
+
+@compiled
+def add_backward4(g: NDArray, eta: float, d: NDArray, c: NDArray, sums: tuple, n: int) -> None:
+    """:func:`polynomial` of degree 4 and :func:`add_backward` in one loop."""
+    weight, decay, turn = sums
+    rate = g.dtype.type(eta)
+    d0, d1, d2, d3, d4 = d[0], d[1], d[2], d[3], d[4]
+    for i in range(n):
+        x = c[i]
+        p = x * d4 + d3
+        q = x * d4 + p
+        p = p * x + d2
+        q = q * x + p
+        p = p * x + d1
+        q = q * x + p
+        gp = g[i] * (p * x + d0)
+        weight[i] += gp
+        decay[i] += gp * rate
+        turn[i] += g[i] * q
 
 
 @compiled
