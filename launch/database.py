@@ -332,11 +332,11 @@ def launchpad(uri: str, name: str, log_level: str = "ERROR") -> LaunchPad:
     log_level
         What FireWorks prints.
     """
-    from fireworks import LaunchPad
+    from launch.counters import CampaignLaunchPad
 
     configure_fireworks()
     options = {"serverSelectionTimeoutMS": 30000}
-    return LaunchPad(
+    return CampaignLaunchPad(
         host=uri, name=name, uri_mode=True, strm_lvl=log_level, mongoclient_kwargs=options
     )
 

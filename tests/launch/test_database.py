@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import psutil
@@ -240,6 +242,26 @@ def test_stores_and_indexes(server: EmbeddedDatabase) -> None:
     with client(server.uri) as connection:
         indexes = connection.stores.outputs.index_information()
     assert {"uuid_1", "metadata.campaign_1", "metadata.stage_1"} <= set(indexes)
+
+
+def take_ids(uri: str, count: int) -> list[int]:
+    """Take launch ids as a worker does."""
+    pad = launchpad(uri, "counters")
+    return [pad.get_new_launch_id() for _ in range(count)]
+
+
+def test_ids_are_unique_among_processes(server: EmbeddedDatabase) -> None:
+    create_indexes(server.uri, "counters")
+    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
+        tasks = [pool.submit(take_ids, server.uri, 100) for _ in range(3)]
+        taken = [number for task in tasks for number in task.result()]
+    assert sorted(taken) == list(range(1, 301))
+    pad = launchpad(server.uri, "counters")
+    assert pad.get_new_fw_id(5) == 1
+    assert pad.get_new_fw_id() == 6
+    pad.fw_id_assigner.delete_many({})
+    with pytest.raises(ValueError, match="never reset"):
+        pad.get_new_launch_id()
 
 
 def test_without_password() -> None:
