@@ -5,15 +5,19 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from launch.errors import CampaignError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
     from launch.campaign import Campaign
     from launch.request import Choices, Request
+    from launch.results import CampaignResults
 
 app = typer.Typer(
     name="devitrify",
@@ -95,14 +99,12 @@ def run(
 
 def _run_and_report(campaign: Campaign, request: Request, workers: int, db: str | None) -> None:
     """Run to the end, write the report, and print the ranking or the reason why there is none."""
-    from rich.console import Console
-
     from launch.display import Display
-    from launch.report import ranking_table, write_report
+    from launch.report import ranking_table, wide_console, write_report
     from launch.runner import run_campaign
     from launch.status import format_duration
 
-    console = Console(highlight=False)
+    console = wide_console()
     target = request.target
     console.print(
         f"{target.formula}, Z = {', '.join(map(str, target.formula_units))}; "
@@ -189,13 +191,14 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
     """Tell where the campaign in FOLDER is."""
+    from launch.report import wide_console
     from launch.status import campaign_status, print_status
 
     document = campaign_status(folder, db)
     if as_json:
         typer.echo(document.model_dump_json(indent=2))
     else:
-        print_status(document)
+        print_status(document, wide_console())
 
 
 @app.command()
@@ -204,10 +207,8 @@ def results(
     db: Database = None,
 ) -> None:
     """Print the ranking of the campaign in FOLDER and write its report anew."""
-    from rich.console import Console
-
     from launch.campaign import Campaign
-    from launch.report import ranking_table, write_report
+    from launch.report import ranking_table, wide_console, write_report
 
     campaign = Campaign.open(folder)
     with _open_results(campaign, db) as found:
@@ -216,7 +217,7 @@ def results(
             raise CampaignError(
                 f"The campaign in {folder} has no ranking yet; see devitrify status {folder}."
             )
-        Console(highlight=False).print(ranking_table(found.prediction))
+        wide_console().print(ranking_table(found.prediction))
     typer.echo(f"{len(paths)} files written in {campaign.folder}")
 
 
@@ -270,7 +271,7 @@ def _choices(
     )
 
 
-def _open_results(campaign: Campaign, uri: str | None) -> Any:
+def _open_results(campaign: Campaign, uri: str | None) -> AbstractContextManager[CampaignResults]:
     """Context manager of the campaign's results; starts the database if nobody has."""
     from contextlib import contextmanager
 
@@ -279,7 +280,7 @@ def _open_results(campaign: Campaign, uri: str | None) -> Any:
     from launch.status import open_database
 
     @contextmanager
-    def opened() -> Any:
+    def opened() -> Iterator[CampaignResults]:
         with open_database(campaign, uri) as (address, _):
             store = job_store(address, campaign.document.database)
             try:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from launch.database import write_atomically
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from launch.results import CampaignResults
@@ -65,6 +66,14 @@ def write_structures(prediction: PredictionDocument, folder: Path) -> list[Path]
     return paths
 
 
+def wide_console(file: TextIO | None = None) -> Console:
+    """Console that never folds the ranking: where nobody watches there is no width to keep to."""
+    from rich.console import Console
+
+    console = Console(highlight=False, file=file)
+    return console if console.is_terminal else Console(highlight=False, file=file, width=110)
+
+
 def ranking_table(prediction: PredictionDocument, most: int | None = None) -> Table:
     """
     Tabulate the ranked structures.
@@ -81,9 +90,9 @@ def ranking_table(prediction: PredictionDocument, most: int | None = None) -> Ta
     table = Table(title=f"{prediction.formula}: crystal structures by {prediction.engine} energy")
     for heading, justify in (
         ("rank", "right"), ("formula", "left"), ("Z", "right"), ("space group", "left"),
-        (f"{prediction.engine} eV/atom", "right"), ("NNP eV/atom", "right"),
-        ("above best meV/atom", "right"), ("density g/cm³", "right"),
-        ("volume Å³/atom", "right"),
+        (f"{prediction.engine}\neV/atom", "right"), ("NNP\neV/atom", "right"),
+        ("above best\nmeV/atom", "right"), ("density\ng/cm³", "right"),
+        ("volume\nÅ³/atom", "right"),
     ):  # fmt: skip
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     for candidate in prediction.candidates[:most]:
@@ -110,10 +119,8 @@ def _write_table(prediction: PredictionDocument, path: Path) -> Path:
     """Write the table as plain text."""
     from io import StringIO
 
-    from rich.console import Console
-
     text = StringIO()
-    console = Console(file=text, width=140)
+    console = wide_console(text)
     console.print(ranking_table(prediction))
     if any(not candidate.converged for candidate in prediction.candidates):
         console.print("* not relaxed to the thresholds within the steps allowed")

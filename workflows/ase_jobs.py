@@ -223,7 +223,7 @@ class _Run:
         self.kept.append(frame)
 
     def _report(self, step: int) -> None:
-        temperature, pressure, energy = self.windows[-1]
+        temperature, _, energy = self.windows[-1]
         report(
             self.stage,
             step,

@@ -13,6 +13,7 @@ from workflows.composition import Target
 from workflows.engines import Engine
 from workflows.identity import spawn
 from workflows.jobs import REFERENCE_QUEUE, label
+from workflows.progress import report
 from workflows.schemas import (
     CandidateDocument,
     PredictionDocument,
@@ -125,7 +126,8 @@ class CandidateMaker(Maker):
         ranked = distinct([d for d in documents if d.energy is not None])
         for rank, document in enumerate(ranked, start=1):
             document.rank = rank
-            document.energy_above_best = (document.energy - ranked[0].energy) * 1000
+            document.energy_above_best = (energy_of(document) - energy_of(ranked[0])) * 1000
+        report("candidates", 1, 1, best_eV_atom=energy_of(ranked[0]) if ranked else float("nan"))
         return PredictionDocument(
             formula=target.formula,
             engine=engine,
@@ -188,6 +190,11 @@ def space_group(structure: Structure, tolerance: float) -> tuple[str, int]:
         return "P1", 1
 
 
+def energy_of(document: CandidateDocument) -> float:
+    """Reference energy in eV/atom; infinite where there is none, so that it sorts last."""
+    return float("inf") if document.energy is None else document.energy
+
+
 def distinct(documents: list[CandidateDocument]) -> list[CandidateDocument]:
     """
     Sort by energy and keep the first of each structure.
@@ -202,9 +209,9 @@ def distinct(documents: list[CandidateDocument]) -> list[CandidateDocument]:
     """
     matcher = StructureMatcher(ltol=0.15, stol=0.2, angle_tol=4)
     kept: list[CandidateDocument] = []
-    for document in sorted(documents, key=lambda d: (d.energy, d.formula_units)):
+    for document in sorted(documents, key=lambda d: (energy_of(d), d.formula_units)):
         same = any(
-            abs(document.energy - other.energy) < 0.005
+            abs(energy_of(document) - energy_of(other)) < 0.005
             and matcher.fit(document.structure, other.structure)
             for other in kept
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from ase.calculators.calculator import Calculator, all_changes
@@ -29,7 +29,12 @@ class FastCHGNetCalculator(Calculator):
         Name of a weight set that the chgnet package ships.
     """
 
-    implemented_properties: ClassVar[list[str]] = ["energy", "forces", "stress", "free_energy"]
+    implemented_properties = [  # noqa: RUF012 (ASE declares it for instances)
+        "energy",
+        "forces",
+        "stress",
+        "free_energy",
+    ]
 
     def __init__(self, model_name: str = "0.3.0", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -48,8 +53,10 @@ class FastCHGNetCalculator(Calculator):
     ) -> None:
         """Compute energy (eV), forces (eV/Å) and stress (eV/Å³, Voigt, ASE's sign)."""
         super().calculate(atoms, properties or ["energy"], system_changes)
+        current = self.atoms
+        assert current is not None
         structure = Structure(
-            self.atoms.cell.array, self.atoms.numbers, self.atoms.get_scaled_positions(wrap=False)
+            current.cell.array, current.numbers, current.get_scaled_positions(wrap=False)
         )
         graph = self.model.graph_converter(structure)
         batch = BatchedGraph.from_graphs(
@@ -64,7 +71,7 @@ class FastCHGNetCalculator(Calculator):
         leaves = (*batch.atom_positions, *batch.strains)
         gradients = torch.autograd.grad(per_atom.sum() * scale, leaves)
         strain_gradient = gradients[-1].numpy()
-        stress = (strain_gradient + strain_gradient.T) / (2 * self.atoms.get_volume())
+        stress = (strain_gradient + strain_gradient.T) / (2 * current.get_volume())
         energy = float((per_atom.detach() + shift).item()) * scale
         self.results = {
             "energy": energy,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jobflow import Flow, Maker
+from jobflow import Flow, Job, Maker
 from pymatgen.core import Structure
 
 from workflows.engines import Engine, default_engine
@@ -103,7 +103,7 @@ class DynamicsMaker(Maker):
         steps = self._segment_lengths(duration)
         total = sum(steps)
         start_of_segment = np.cumsum([0, *steps])
-        segments = []
+        segments: list[Job | Flow] = []
         for number, n_steps in enumerate(steps):
             first, last = (
                 _ramp(temperature, end_temperature, start_of_segment[number + end] / total)

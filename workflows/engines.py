@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ class UnknownEngineError(ValueError):
 
 
 @dataclass(frozen=True)
-class Engine(MSONable):
+class Engine(MSONable, ABC):
     """
     What a stage needs to know of the reference level: makers, a name, its elements.
 
@@ -36,21 +37,21 @@ class Engine(MSONable):
 
     name: str
 
+    @abstractmethod
     def elements(self) -> frozenset[str] | None:
         """Symbols of the elements it knows; none if it does not say."""
-        raise TypeError(f"{type(self).__name__} does not say which elements it knows")
 
+    @abstractmethod
     def molecular_dynamics(self, settings: SegmentSettings) -> AseDynamicsMaker:
         """Maker of one segment of molecular dynamics."""
-        raise TypeError(f"{type(self).__name__} has no molecular dynamics")
 
+    @abstractmethod
     def relax(self, max_force: float, max_stress: float, max_steps: int) -> AseRelaxMaker:
         """Maker of a relaxation of cell and positions, to eV/Å and kbar."""
-        raise TypeError(f"{type(self).__name__} has no relaxation")
 
+    @abstractmethod
     def static(self) -> AseStaticMaker:
         """Maker of a single evaluation."""
-        raise TypeError(f"{type(self).__name__} has no static calculation")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jobflow import Flow, Maker, job
+from jobflow import Flow, Job, Maker, job
 from pymatgen.core import Structure
 
 from workflows.dynamics import DynamicsMaker, mean_pressure
@@ -119,7 +119,7 @@ class MeltMaker(Maker):
             Its output is the molten configuration with velocities.
         """
         parts = self.corrections + 1
-        runs: list[Flow | object] = []
+        runs: list[Flow | Job] = []
         current = structure
         for number in range(parts):
             run = dynamics.make(

@@ -13,6 +13,7 @@ from workflows.dynamics import DynamicsMaker, mean_pressure
 from workflows.identity import spawn
 from workflows.jobs import label
 from workflows.melt import relieve
+from workflows.progress import report
 from workflows.schemas import MeltingTemperatureDocument, MobilityPoint, SegmentDocument
 from workflows.statistics import fit_diffusion, mean_square_displacement, remove_drift
 
@@ -132,7 +133,9 @@ class MeltingTemperatureMaker(Maker):
                 )  # fmt: skip
         temperatures = self.next_temperatures(points)
         if not temperatures:
-            return Response(output=self.conclude(structure, points, segments))
+            document = self.conclude(structure, points, segments)
+            report("melting_temperature", 1, 1, T_m_K=document.melting_temperature)
+            return Response(output=document)
         flows = [
             dynamics.make(
                 structure,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from jobflow import Maker, job
-from pymatgen.core import Composition, Element, Structure
+from pymatgen.core import Composition, DummySpecies, Element, Species, Structure
 
 from workflows.jobs import derive_seed
 
@@ -64,7 +64,7 @@ def estimate_volume(composition: Composition) -> float:
     return total / composition.num_atoms
 
 
-def _atomic_volume(element: Element, beside_anions: bool) -> float:
+def _atomic_volume(element: Element | Species | DummySpecies, beside_anions: bool) -> float:
     if element.symbol in ANION_VOLUMES:
         return ANION_VOLUMES[element.symbol]
     molar = element.molar_volume

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from jobflow import Flow, Maker
+from jobflow import Flow, Maker, OutputReference
 
 from workflows.candidates import CandidateMaker
 from workflows.composition import Target
@@ -118,7 +118,11 @@ class StructurePredictionMaker(Maker):
         return flow
 
     def _trajectory(
-        self, structure: object, temperature: object, dynamics: DynamicsMaker, replica: int
+        self,
+        structure: OutputReference,
+        temperature: OutputReference,
+        dynamics: DynamicsMaker,
+        replica: int,
     ) -> Flow:
         """Liquid, quench and anneal in a row; its output lists the segments of the three."""
         liquid = self.liquid.make(structure, temperature, dynamics, replica)

@@ -13,6 +13,7 @@ from nnp.frames import Frames
 from workflows.handover import output_of
 from workflows.identity import once
 from workflows.jobs import label
+from workflows.progress import report
 from workflows.schemas import SampleDocument, SegmentDocument
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class SampleMaker(Maker):
         for index in np.flatnonzero(usable):
             for pair, distance in distances[index].items():
                 shortest[pair] = min(distance, shortest.get(pair, np.inf))
+        report("sample", 1, 1, frames=len(kept))
         return SampleDocument(
             formula=flat[0].structure.composition.reduced_formula,
             n_frames=len(kept),

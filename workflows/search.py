@@ -116,14 +116,14 @@ class SearchMaker(Maker):
             volume_per_atom=self.evolution.volume_per_atom or volume_per_atom,
             shortest_distances=self.limits(target, shortest_distances),
         )
-        states = [
+        states: list[Evolution | None] = [
             Evolution(target.counts, options, derive_seed(seed, "search", island))
             for island in range(self.islands)
         ]
         return self._next_round(potential, target, states, [None] * self.islands)
 
     def limits(self, target: Target, shortest: dict[str, float]) -> dict[str, float]:
-        """Shortest distances allowed, in Å: those of the trajectory, or of radii if no such pair met."""
+        """Shortest distances allowed (Å): of the trajectory, or of radii where no pair met."""
         elements = sorted(target.elements)
         radii = DistanceLimits.from_radii(elements, 1.0).as_dict()
         return {

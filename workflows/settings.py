@@ -92,6 +92,7 @@ def override(tree: Tree, path: str, value: Any) -> Tree:
     if branch is None:
         raise SettingError(_unknown(tree, path))
     current = getattr(tree, head)
+    changed: Any
     if rest and isinstance(current, dict):
         changed = _override_entry(current, rest, value, path)
     elif rest:

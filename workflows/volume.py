@@ -13,6 +13,7 @@ from workflows.dynamics import DynamicsMaker, mean_pressure
 from workflows.identity import spawn
 from workflows.jobs import label
 from workflows.melt import scale_volume
+from workflows.progress import report
 from workflows.schemas import PressurePoint, VolumeDocument
 
 if TYPE_CHECKING:
@@ -148,7 +149,9 @@ class EquilibriumVolumeMaker(Maker):
             if here is self.best(points):
                 structure = run["structure"]
         if runs and (self.accepts(self.best(points)) or self.gives_up(points, rounds)):
-            return Response(output=self.conclude(structure, points, segments))
+            document = self.conclude(structure, points, segments)
+            report("volume", 1, 1, volume_A3_atom=document.volume, pressure_kbar=document.pressure)
+            return Response(output=document)
         if first_volume is not None:
             estimate = self._limited(first_volume * math.exp(pressure / self.bulk_modulus),
                                      first_volume)  # fmt: skip

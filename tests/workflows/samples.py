@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from pymatgen.core import Lattice, Structure
@@ -15,7 +16,13 @@ class IdealGas(Calculator):
 
     implemented_properties = ("energy", "forces", "stress")  # type: ignore[assignment]
 
-    def calculate(self, atoms=None, properties=None, system_changes=all_changes) -> None:  # type: ignore[no-untyped-def]
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | None = None,
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Compute energy, forces and stress."""
         super().calculate(atoms, properties, system_changes)
         self.results = {"energy": 0.0, "forces": np.zeros((len(atoms), 3)), "stress": np.zeros(6)}
 
@@ -27,7 +34,13 @@ class SometimesExploding(EMT):
         super().__init__(**kwargs)
         self.evaluations, self.fail_at, self.failures = 0, fail_at, failures
 
-    def calculate(self, atoms=None, properties=None, system_changes=all_changes) -> None:  # type: ignore[no-untyped-def]
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | None = None,
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Compute energy, forces and stress."""
         super().calculate(atoms, properties, system_changes)
         self.evaluations += 1
         if self.failures and self.evaluations == self.fail_at:

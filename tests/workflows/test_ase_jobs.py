@@ -100,7 +100,7 @@ def test_an_explosion_starts_the_segment_over_with_half_the_step() -> None:
 
 
 def test_a_run_that_keeps_exploding_ends_with_a_sentence() -> None:
-    with pytest.raises(ExplodedError, match="exploded 3 times.*too dense"):
+    with pytest.raises(ExplodedError, match=r"exploded 3 times.*too dense"):
         run(engine("SometimesExploding", fail_at=3, failures=9), copper(), n_steps=40)
 
 

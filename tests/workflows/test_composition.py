@@ -61,10 +61,9 @@ def test_formula_units_fit_the_largest_cell() -> None:
 def test_any_text_is_a_target_or_a_formula_error(text: str) -> None:
     try:
         target = parse_target(text, KNOWN, "chgnet")
-    except FormulaError as error:
-        assert "\n" not in str(error).replace(repr(text), "")
-    else:
-        assert all(count >= 1 for count in target.counts.values())
+    except FormulaError:
+        return
+    assert all(count >= 1 for count in target.counts.values())
 
 
 def test_a_target_survives_json() -> None:
