@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
@@ -37,7 +37,7 @@ class NeuralNetworkCalculator(Calculator):
     >>> atoms.calc = NeuralNetworkCalculator("potential.nnp")  # doctest: +SKIP
     """
 
-    implemented_properties: ClassVar[list[str]] = [
+    implemented_properties = [  # noqa: RUF012
         "energy",
         "free_energy",
         "forces",
@@ -69,6 +69,8 @@ class NeuralNetworkCalculator(Calculator):
     ) -> None:
         """Compute everything at once; forces cost little more than the energy."""
         super().calculate(atoms, properties or ["energy"], system_changes)
+        if self.atoms is None:
+            raise ValueError("There are no atoms to calculate.")
         atoms = self.atoms
         if self._evaluator is None or not np.array_equal(self._numbers, atoms.numbers):
             self._numbers = atoms.numbers.copy()

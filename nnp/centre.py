@@ -268,7 +268,7 @@ def radial_backward(
 
 @compiled
 def close_geometry(close: NDArray, xyz: NDArray, n: int) -> None:
-    """Unit vectors, distances and their inverses of the close neighbours."""
+    """Fill in unit vectors, distances and their inverses of the close neighbours."""
     for i in range(n):
         r = np.sqrt(close[CR2, i])
         inverse = close.dtype.type(1.0) / r

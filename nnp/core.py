@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from nnp.frames import Frames
 from nnp.potential import Potential
 from nnp.repulsion import Repulsion, pair_repulsion
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 #: No core reaches further than this, in Å.
 LARGEST_END = 3.0
@@ -65,7 +69,7 @@ def calibrated_repulsion(
     return Repulsion.below(elements, ends, strengths)
 
 
-def _needed(potential: Potential, atoms, pair: tuple[str, str], row: NDArray) -> float:  # noqa: ANN001
+def _needed(potential: Potential, atoms: Atoms, pair: tuple[str, str], row: NDArray) -> float:
     """Strength at which the closest pair of one frame repels at every distance."""
     symbols = np.array(atoms.get_chemical_symbols())
     first, second = np.flatnonzero(symbols == pair[0]), np.flatnonzero(symbols == pair[1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -123,7 +124,7 @@ def list_structure(
     if images > scratch.translations.shape[0]:
         return _IMAGES_TOO_SMALL, images
     offsets = lists.offsets[first : first + positions.shape[0]]
-    neighbors.wrap(positions, cell, inverse, offsets)
+    neighbors.wrap(positions, inverse, offsets)
     neighbors.wrapped(positions, cell, offsets, scratch.points)
     neighbors.fill_translations(cell, limits, scratch.translations)
     needed = neighbors.build_rows(
@@ -138,7 +139,7 @@ def list_structure(
     )
     if needed > lists.atom.shape[1]:
         return _LISTS_TOO_SMALL, needed
-    reference.positions[first : first + positions.shape[0]] = positions
+    neighbors.copy_rows(positions, reference.positions[first:])
     reference.valid[s] = True
     return _DONE, 0
 
@@ -402,8 +403,7 @@ class Evaluator:
         bounds = [n_total * k // n_slabs for k in range(n_slabs + 1)]
         dtype = self.model.weights.dtype.type
         self.slabs = [
-            _Slab(low, high, self._batch, self.model, dtype)
-            for low, high in zip(bounds[:-1], bounds[1:], strict=True)
+            _Slab(low, high, self._batch, self.model, dtype) for low, high in pairwise(bounds)
         ]
         self._pool: ThreadPoolExecutor | None = None
 
@@ -441,7 +441,7 @@ class Evaluator:
         return self._members
 
     def select(self, keep: ArrayLike) -> Evaluator:
-        """Evaluator of the structures where the Boolean array ``keep`` of shape (n,) is true."""
+        """Give the evaluator of the structures where ``keep``, Boolean of shape (n,), is true."""
         mask = np.asarray(keep, dtype=bool)
         return Evaluator(
             self.model, self.types[np.repeat(mask, self.counts)], self.counts[mask], self.threads
@@ -509,7 +509,7 @@ def _make_batch(types: NDArray[np.int64], counts: NDArray[np.int64], n_elements:
     first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     sorted_atoms = np.zeros(len(types), dtype=np.int64)
     starts = np.zeros((len(counts), n_elements + 1), dtype=np.int64)
-    for s, (low, high) in enumerate(zip(first[:-1], first[1:], strict=True)):
+    for s, (low, high) in enumerate(pairwise(first)):
         own = types[low:high]
         sorted_atoms[low:high] = np.argsort(own, kind="stable")
         starts[s, 1:] = np.cumsum(np.bincount(own, minlength=n_elements))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from monty.json import MSONable
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from nnp.encoding import decode_array, encode_array
 
@@ -78,7 +78,7 @@ class Frames(MSONable):
         }
         kinds: dict[str, type] = {"numbers": np.int64, "stages": str}
         for name, shape in shapes.items():
-            array = np.asarray(getattr(self, name), dtype=kinds.get(name, np.float64))
+            array: NDArray = np.asarray(getattr(self, name), dtype=kinds.get(name, np.float64))
             if array.shape != shape:
                 raise ValueError(f"Frames.{name} has shape {array.shape}, expected {shape}.")
             setattr(self, name, array)
@@ -109,7 +109,7 @@ class Frames(MSONable):
     def __iter__(self) -> Iterator[Frames]:
         return (self[index] for index in range(len(self)))
 
-    def __getitem__(self, index: int | slice | ArrayLike) -> Frames:
+    def __getitem__(self, index: int | slice | list[int] | NDArray) -> Frames:
         chosen = np.atleast_1d(np.arange(len(self))[index])
         offsets = self.offsets
         atoms = [np.arange(offsets[i], offsets[i + 1]) for i in chosen]

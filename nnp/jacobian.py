@@ -78,6 +78,21 @@ class Jacobian(NamedTuple):
 
 
 @compiled
+def clear_table(array: NDArray) -> None:
+    """Zero a matrix."""
+    for i in range(array.shape[0]):
+        for k in range(array.shape[1]):
+            array[i, k] = 0.0
+
+
+@compiled
+def clear_cube(array: NDArray) -> None:
+    """Zero an array of three dimensions."""
+    for i in range(array.shape[0]):
+        clear_table(array[i])
+
+
+@compiled
 def moment_factors(model: Model, decays: NDArray, t: int, c: float, out: tuple) -> None:
     """Value, eta times value, and derivative by cos(theta) of each moment of one triplet."""
     value, decayed, turn = out
@@ -142,11 +157,11 @@ def add_triplet(
 
 @compiled
 def fill_angular(model: Model, ws: Workspace, factors: tuple, out: NDArray) -> None:
-    """Derivatives of all G4 moments of one atom, shape (n_close, 3, n_elements * size)."""
+    """Write dG4/dr of one atom, shape (n_close, 3, n_elements * size)."""
     starts, arrays, close, xyz = ws.close_start, ws.triplets, ws.close, ws.close_xyz
     n_elements = starts.size - 1
     size = factors[0].size
-    out[...] = 0.0
+    clear_cube(out)
     block = 0
     for ea in range(n_elements):
         for eb in range(ea, n_elements):
@@ -205,7 +220,7 @@ def collect_range(
     tuple of int
         As :func:`nnp.evaluator.evaluate_range`.
     """
-    lists, reference, scratch = state
+    lists, _, scratch = state
     capacity = ws.close_near.size - 1
     n_elements = batch.element_starts.shape[1] - 1
     for s in range(cells.shape[0]):
@@ -231,7 +246,8 @@ def collect_range(
                     jacobian.close_start[i, e] = ws.close_start[e]
                 continue
             centre.environment(row, point, batch.types[i], model, ws)
-            moments[i] = ws.moments
+            for m in range(ws.moments.size):
+                moments[i, m] = ws.moments[m]
             a, b = jacobian.near_start[i, 0], jacobian.near_start[i, n_elements]
             arrays = (jacobian.near_atom[a:b], jacobian.near_vector[a:b], jacobian.radial[a:b])
             fill_radial(model, ws, arrays)
@@ -247,7 +263,7 @@ def collect_range(
 def pull_back(
     jacobian: Jacobian, structures: NDArray, gradient: NDArray, forces: NDArray, virials: NDArray
 ) -> None:
-    """Forces and virials from dE/dM of each atom.
+    """Turn dE/dM of each atom into forces and virials.
 
     Parameters
     ----------
@@ -263,8 +279,8 @@ def pull_back(
     width = jacobian.angular.shape[2]
     size = width // n_elements
     columns = np.zeros(width, dtype=np.float32)
-    forces[...] = 0.0
-    virials[...] = 0.0
+    clear_table(forces)
+    clear_cube(virials)
     offset = 0
     for n in range(structures.size):
         s = structures[n]
@@ -325,7 +341,7 @@ def push_forward(
     size = width // n_elements
     columns = np.zeros(width, dtype=np.float32)
     step = np.zeros(3, dtype=np.float32)
-    out[...] = 0.0
+    clear_table(out)
     offset = 0
     for n in range(structures.size):
         s = structures[n]
@@ -350,7 +366,8 @@ def push_forward(
                     factors = jacobian.radial[p]
                     for m in range(n_radial):
                         part[m] += factors[m] * along
-                columns[:] = 0.0
+                for m in range(width):
+                    columns[m] = 0.0
                 for q in range(jacobian.close_start[i, e], jacobian.close_start[i, e + 1]):
                     p = jacobian.close_near[q]
                     j = jacobian.near_atom[p] - first

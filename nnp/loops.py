@@ -37,7 +37,8 @@ def cutoff_polynomial(degree: int = 10) -> NDArray[np.float64]:
     u = 1.0 - np.sqrt(nodes)
     values = (0.5 * np.pi * np.sinc(0.5 * u) / (1.0 + np.sqrt(nodes))) ** 2
     series = np.polynomial.Chebyshev.fit(nodes, values, degree, domain=[0.0, 1.0])
-    return series.convert(kind=np.polynomial.Polynomial, domain=[-1, 1]).coef
+    powers = series.convert(kind=np.polynomial.Polynomial, domain=[-1, 1])
+    return np.asarray(powers.coef, dtype=np.float64)
 
 
 @compiled

@@ -90,7 +90,9 @@ class Loss:
         self.n_elements, _, n_inputs = preprocessing.projection.shape
         self.sizes = (n_inputs, *hidden, 1)
         self.volumes = frames.volumes
-        self.has_stress = np.isfinite(frames.stresses).all(axis=(1, 2))
+        self.has_stress: NDArray[np.bool_] = np.asarray(
+            np.isfinite(frames.stresses).all(axis=(1, 2))
+        )
         types = environments.types
         frame = np.repeat(np.arange(len(frames)), frames.counts)
         reference = np.bincount(frame, reference_energies[types], minlength=len(frames))
@@ -100,7 +102,7 @@ class Loss:
             (transform.T @ (projection / scale[:, None])).astype(dtype)
             for projection, scale in zip(preprocessing.projection, preprocessing.scale, strict=True)
         ]
-        self.inputs = np.zeros((len(types), n_inputs), dtype)
+        self.inputs: NDArray = np.zeros((len(types), n_inputs), dtype)
         for e, values in enumerate(environments.values):
             scaled = (values - preprocessing.shift[e]) / preprocessing.scale[e]
             self.inputs[types == e] = scaled @ preprocessing.projection[e]
@@ -143,7 +145,7 @@ class Loss:
     def _sum(
         self, parameters: NDArray[np.float64], structures: NDArray, with_gradient: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Sums of squares and gradient, chunk by chunk in a fixed order."""
+        """Add up squares and gradient, chunk by chunk in a fixed order."""
         networks = network.unflatten(parameters.astype(self.dtype), self.sizes, self.n_elements)
         n = self._sizes(structures)
         chunks = [structures[k : k + self.CHUNK] for k in range(0, len(structures), self.CHUNK)]

@@ -7,7 +7,7 @@ rebuilds every tenth step or less hardly notices it.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +70,7 @@ def invert(cell: NDArray, inverse: NDArray) -> float:
 
 @compiled
 def image_range(inverse: NDArray, reach: float, out: NDArray) -> int:
-    """Translations -out..out that can bring a wrapped atom within reach; returns their number."""
+    """Find translations -out..out that bring a wrapped atom within reach; returns how many."""
     total = 1
     for c in range(3):
         height = np.sqrt(inverse[0, c] ** 2 + inverse[1, c] ** 2 + inverse[2, c] ** 2)
@@ -149,7 +149,7 @@ def squared_distances(
 
 
 @compiled
-def wrap(positions: NDArray, cell: NDArray, inverse: NDArray, offsets: NDArray) -> None:
+def wrap(positions: NDArray, inverse: NDArray, offsets: NDArray) -> None:
     """Integer translations that bring each position into the cell when subtracted."""
     for i in range(positions.shape[0]):
         for c in range(3):
@@ -169,6 +169,14 @@ def wrapped(positions: NDArray, cell: NDArray, offsets: NDArray, out: NDArray) -
             out[i, c] = positions[i, c] - (
                 offsets[i, 0] * cell[0, c] + offsets[i, 1] * cell[1, c] + offsets[i, 2] * cell[2, c]
             )
+
+
+@compiled
+def copy_rows(source: NDArray, target: NDArray) -> None:
+    """Copy three columns (an array assignment would take seconds to compile)."""
+    for i in range(source.shape[0]):
+        for c in range(3):
+            target[i, c] = source[i, c]
 
 
 @compiled
@@ -263,8 +271,3 @@ def build_rows(
         needed = max(needed, count)
         row += 1
     return needed
-
-
-def as_tuple(lists: NeighborList) -> tuple[Any, ...]:
-    """The three arrays that :func:`build_rows` writes."""
-    return lists.starts, lists.atom, lists.image

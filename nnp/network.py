@@ -7,6 +7,7 @@ is that of sum E'(x, x') and one reverse pass through value and tangent gives it
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +37,7 @@ class Forward(NamedTuple):
 def initial_layers(sizes: tuple[int, ...], generator: np.random.Generator) -> Layers:
     """Random layers of (n_in, n_out) weights that keep the variance of the signal."""
     layers = []
-    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for n_in, n_out in pairwise(sizes):
         weights = generator.normal(0.0, np.sqrt(2.0 / (n_in + n_out)), (n_in, n_out))
         layers.append((weights, np.zeros(n_out)))
     return layers
@@ -48,11 +49,11 @@ def flatten(networks: list[Layers]) -> NDArray[np.float64]:
 
 
 def unflatten(vector: NDArray, sizes: tuple[int, ...], n_networks: int) -> list[Layers]:
-    """Views into the vector, undoing :func:`flatten`."""
+    """Give views into the vector, undoing :func:`flatten`."""
     networks, o = [], 0
     for _ in range(n_networks):
         layers = []
-        for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for n_in, n_out in pairwise(sizes):
             weights = vector[o : o + n_in * n_out].reshape(n_in, n_out)
             o += n_in * n_out
             layers.append((weights, vector[o : o + n_out]))
@@ -64,10 +65,7 @@ def unflatten(vector: NDArray, sizes: tuple[int, ...], n_networks: int) -> list[
 def weight_mask(sizes: tuple[int, ...], n_networks: int) -> NDArray[np.float64]:
     """One for weights, zero for biases: the parameters L2 acts on."""
     networks: list[Layers] = [
-        [
-            (np.ones((n_in, n_out)), np.zeros(n_out))
-            for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True)
-        ]
+        [(np.ones((n_in, n_out)), np.zeros(n_out)) for n_in, n_out in pairwise(sizes)]
         for _ in range(n_networks)
     ]
     return flatten(networks)

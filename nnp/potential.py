@@ -102,7 +102,7 @@ class Potential(MSONable):
         threads: int = 1,
         precision: str = "float64",
     ) -> Evaluator:
-        """Persistent evaluation of a fixed batch, for relaxation and dynamics.
+        """Give the persistent evaluation of a fixed batch, for relaxation and dynamics.
 
         Parameters
         ----------
@@ -143,13 +143,13 @@ class Potential(MSONable):
             members.std(axis=1) / counts,
         )
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path) -> None:  # type: ignore[override]
         """Write one compressed JSON file."""
         text = json.dumps(self.as_dict())
         Path(path).write_bytes(zlib.compress(text.encode(), 6))
 
     @classmethod
-    def load(cls, path: str | Path) -> Potential:
+    def load(cls, path: str | Path) -> Potential:  # type: ignore[override]
         """Read what :meth:`save` wrote."""
         raw = Path(path).read_bytes()
         try:

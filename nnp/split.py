@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +22,7 @@ def random_split(
 def block_split(
     frames: Frames, fraction: float, seed: int, block: int = 12, gap: int = 2
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Validation in stretches of time, with frames left out on both sides.
+    """Choose validation frames in stretches of time, with frames left out on both sides.
 
     Frames 20 fs apart are nearly copies of each other, so a random split measures memory. Every
     run of consecutive frames of one stage gives its share of validation blocks.
@@ -49,7 +51,7 @@ def block_split(
     )
     bounds = np.concatenate([[0], changes + 1, [len(frames)]])
     role = np.zeros(len(frames), dtype=np.int64)
-    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+    for low, high in pairwise(bounds):
         n = high - low
         wanted = round(fraction * n)
         if n < 10 or wanted < 1:
@@ -58,7 +60,7 @@ def block_split(
         length = max(1, round(wanted / n_blocks))
         # One block somewhere in each of n_blocks equal stretches, so that all times are sampled.
         edges = np.linspace(low, high, n_blocks + 1).astype(int)
-        for a, b in zip(edges[:-1], edges[1:], strict=True):
+        for a, b in pairwise(edges):
             start = a + int(generator.integers(0, max(1, b - a - length + 1)))
             role[max(low, start - gap) : min(high, start + length + gap)] = np.maximum(
                 role[max(low, start - gap) : min(high, start + length + gap)], 1

@@ -402,9 +402,9 @@ class _Run:
             return f"no improvement on validation for {options.patience} epochs"
         if epoch >= options.max_epochs:
             return "epoch limit"
-        if options.time_limit is not None and self.history:
-            if self.history[-1].seconds >= options.time_limit:
-                return "time limit"
+        seconds = self.history[-1].seconds if self.history else 0.0
+        if options.time_limit is not None and seconds >= options.time_limit:
+            return "time limit"
         return None
 
     def _epoch(self) -> tuple[bool, Errors]:

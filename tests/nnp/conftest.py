@@ -11,7 +11,7 @@ from tests.nnp.samples import random_potential
 
 @pytest.fixture
 def functions() -> SymmetryFunctions:
-    """Standard set for three elements."""
+    """Give the standard set for three elements."""
     return SymmetryFunctions.standard(("Li", "Al", "Cl"))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from ase import Atoms
 
@@ -20,7 +22,7 @@ def random_potential(
     rng = np.random.default_rng(seed)
     n, f = len(functions.elements), functions.n_functions
     sizes = [f, *hidden, 1]
-    pairs = list(zip(sizes[:-1], sizes[1:], strict=True))
+    pairs = list(pairwise(sizes))
     return Potential(
         functions=functions,
         shift=rng.uniform(0.0, 0.5, (n, f)),

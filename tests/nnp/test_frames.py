@@ -1,8 +1,11 @@
 """Frames: selection, files and documents keep every number and label."""
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,12 +41,12 @@ def assert_same(left: Frames, right: Frames, tolerance: float = 0.0) -> None:
         )
 
 
-def test_extended_xyz_round_trip(frames, tmp_path):
+def test_extended_xyz_round_trip(frames: Frames, tmp_path: Path) -> None:
     frames.write(tmp_path / "frames.extxyz")
     assert_same(frames, Frames.read(tmp_path / "frames.extxyz"), 1e-12)
 
 
-def test_document_round_trip_without_number_lists(frames):
+def test_document_round_trip_without_number_lists(frames: Frames) -> None:
     text = json.dumps(frames, cls=MontyEncoder)
     assert_same(frames, MontyDecoder().decode(text))
     longest = max(
@@ -53,13 +56,13 @@ def test_document_round_trip_without_number_lists(frames):
     assert all(isinstance(frames.as_dict()[k]["data"], str) for k in ("positions", "forces"))
 
 
-def test_atoms_round_trip_keeps_missing_stress(frames):
+def test_atoms_round_trip_keeps_missing_stress(frames: Frames) -> None:
     structures = frames.to_atoms()
     assert "stress" not in structures[1].calc.results
     assert_same(frames, Frames.from_atoms(structures), 1e-14)
 
 
-def test_selection_and_concatenation(frames):
+def test_selection_and_concatenation(frames: Frames) -> None:
     assert_same(frames, Frames.concatenate([frames[0], frames[1:]]))
     assert_same(frames[[2, 0]], Frames.concatenate([frames[2], frames[0]]))
     assert_same(frames[np.array([True, False, True])], frames[::2])
@@ -67,14 +70,14 @@ def test_selection_and_concatenation(frames):
     assert [len(frame.numbers) for frame in frames] == [6, 2, 4]
 
 
-def test_wrong_shape_is_named(frames):
+def test_wrong_shape_is_named(frames: Frames) -> None:
     document = {name: getattr(frames, name) for name in frames.__dataclass_fields__}
     document["forces"] = document["forces"][:-1]
     with pytest.raises(ValueError, match=r"Frames\.forces has shape \(11, 3\)"):
         Frames(**document)
 
 
-def test_import_is_light():
+def test_import_is_light() -> None:
     code = "import sys, nnp.frames; print([m for m in ('ase','torch','numba') if m in sys.modules])"
     output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
