@@ -146,6 +146,7 @@ def test_kill_and_resume(new_campaign: Callable[..., Campaign], tmp_path: Path) 
         assert lines[f"start s{i}"] == (2 if i == 3 else 1)
 
 
+@pytest.mark.slow
 def test_interrupt_ends_in_order(new_campaign: Callable[..., Campaign], tmp_path: Path) -> None:
     campaign = new_campaign()
     notes = tmp_path / "notes"
@@ -162,6 +163,7 @@ def test_interrupt_ends_in_order(new_campaign: Callable[..., Campaign], tmp_path
         assert pad.launches.count_documents({"state": "RUNNING"}) == 0
 
 
+@pytest.mark.slow
 def test_rerun_of_a_spawning_job_computes_nothing_again(
     new_campaign: Callable[..., Campaign], tmp_path: Path
 ) -> None:
@@ -189,6 +191,7 @@ def campaign_job(database: EmbeddedDatabase, name: str) -> str:
     return str(firework["spec"]["_tasks"][0]["job"]["uuid"])
 
 
+@pytest.mark.slow
 def test_failures_are_retried_and_then_left(
     new_campaign: Callable[..., Campaign], tmp_path: Path
 ) -> None:
@@ -216,6 +219,7 @@ def test_failures_are_retried_and_then_left(
     assert Path(once).read_text().split() == ["fail"] * 2
 
 
+@pytest.mark.slow
 def test_dying_workers_are_replaced(
     new_campaign: Callable[..., Campaign], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,6 +241,7 @@ def test_dying_workers_are_replaced(
     assert "SIGKILL" in (campaign.logs / "campaign.log").read_text()
 
 
+@pytest.mark.slow
 def test_workers_that_cannot_start(
     new_campaign: Callable[..., Campaign], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,6 +252,7 @@ def test_workers_that_cannot_start(
     assert processes_of(campaign) == []
 
 
+@pytest.mark.slow
 def test_database_server_that_dies_is_started_again(
     new_campaign: Callable[..., Campaign], tmp_path: Path
 ) -> None:
@@ -266,6 +272,7 @@ def test_database_server_that_dies_is_started_again(
     assert lines["end s0"] == lines["end s2"] == 1
 
 
+@pytest.mark.slow
 def test_full_disk_stops_the_campaign_and_loses_nothing(
     new_campaign: Callable[..., Campaign], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
