@@ -121,7 +121,7 @@ def test_run_and_run_again(new_campaign: Callable[..., Campaign], tmp_path: Path
         in (campaign.logs / "worker-1.log").read_text()
         + (campaign.logs / "worker-2.log").read_text()
     )
-    assert run_campaign(campaign, never).state == "completed"
+    assert run_campaign(campaign, never, workers=1).state == "completed"
     assert len(notes.read_text().splitlines()) == 8
 
 
@@ -138,7 +138,7 @@ def test_kill_and_resume(new_campaign: Callable[..., Campaign], tmp_path: Path) 
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert alive == []
     assert not campaign.locked()
-    result = run_campaign(campaign, never)
+    result = run_campaign(campaign, never, workers=1)
     assert result.state == "completed"
     lines = Counter(notes.read_text().splitlines())
     for i in range(6):
@@ -169,14 +169,14 @@ def test_rerun_of_a_spawning_job_computes_nothing_again(
 ) -> None:
     campaign = new_campaign()
     notes = tmp_path / "notes"
-    result = run_campaign(campaign, lambda: Flow([sample_jobs.spawn(str(notes), 2)]))
+    result = run_campaign(campaign, lambda: Flow([sample_jobs.spawn(str(notes), 2)]), workers=1)
     assert result.state == "completed"
     before = sorted(notes.read_text().splitlines())
     assert before == ["leaf last", "leaf leaf-0", "leaf leaf-1", "spawn"]
     name = campaign.document.database
     with campaign.database() as database:
         launchpad(database.uri, name).rerun_fw(1)
-    result = run_campaign(campaign, never)
+    result = run_campaign(campaign, never, workers=1)
     assert result.state == "completed"
     assert sorted(notes.read_text().splitlines()) == sorted([*before, "spawn"])
     with campaign.database() as database, job_store(database.uri, name) as store:
@@ -202,6 +202,7 @@ def test_failures_are_retried_and_then_left(
         lambda: Flow(
             [sample_jobs.fail(once, 1), sample_jobs.fail(always, 3), sample_jobs.tolerant(left_out)]
         ),
+        workers=1,
     )
     assert result.state == "failed"
     assert {failure.reason for failure in result.failures} == {"ValueError: forces are not finite"}
@@ -211,7 +212,7 @@ def test_failures_are_retried_and_then_left(
     # the job that tolerates a failed parent has run, after both attempts
     assert Path(left_out).read_text().splitlines() == ["fail", "fail", "start last", "end last"]
     # the same command tries the failed one again, and not the one whose child went on
-    result = run_campaign(campaign, never)
+    result = run_campaign(campaign, never, workers=1)
     assert result.state == "completed"
     assert len(result.failures) == 1
     assert Path(always).read_text().split() == ["fail"] * 4
@@ -248,7 +249,7 @@ def test_workers_that_cannot_start(
     monkeypatch.setattr(runner.WorkerSettings, "to_line", lambda _: b"{}\n")
     campaign = new_campaign()
     with pytest.raises(CampaignError, match=r"cannot run jobs \(the worker process ended with"):
-        run_campaign(campaign, lambda: sample_jobs.chain("unused", 1, 0.0))
+        run_campaign(campaign, lambda: sample_jobs.chain("unused", 1, 0.0), workers=1)
     assert processes_of(campaign) == []
 
 
@@ -281,9 +282,9 @@ def test_full_disk_stops_the_campaign_and_loses_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(runner, "MINIMUM_SPACE", 10**18)
         with pytest.raises(CampaignError, match="nothing is lost"):
-            run_campaign(campaign, lambda: sample_jobs.chain(str(notes), 2, 0.0))
+            run_campaign(campaign, lambda: sample_jobs.chain(str(notes), 2, 0.0), workers=1)
     assert processes_of(campaign) == []
-    assert run_campaign(campaign, never).state == "completed"
+    assert run_campaign(campaign, never, workers=1).state == "completed"
 
 
 def test_workers_share_the_cores(
