@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from search.relaxer import Relaxed
 
 RANDOM = "random"
+FARTHEST_SPACING = 4.0
+"""Å; learned spacings go no farther."""
 DEFAULT_SHARES = {
     RANDOM: 0.4,
     "heredity": 0.3,
@@ -86,6 +88,14 @@ class EvolutionOptions(MSONable):
     shortest_distances: dict[str, float] | None = field(
         default=None,
         metadata={"unit": "Å", "help": "by pair, e.g. Mg-O: 1.7; none: 0.7 covalent radii"},
+    )
+    learned_spacing: float | None = field(
+        default=0.85,
+        metadata={
+            "unit": "",
+            "help": "new structures keep this part of the distances in the best; none: only the "
+            "shortest distances",
+        },
     )
     energy_tolerance: float = field(
         default=0.003, metadata={"unit": "eV/atom", "help": "duplicates differ by less"}
@@ -183,6 +193,7 @@ class Evolution(MSONable):
         )
         if set(self.limits.elements) != set(self.composition):
             raise ValueError("shortest distances and composition are of different elements")
+        self.spacing = self.limits
         self.archive = Archive(
             sorted(self.composition),
             self.options.energy_tolerance,
@@ -258,6 +269,7 @@ class Evolution(MSONable):
         self.share_history.append(self.shares.current())
         self.shares.learn(made, successes)
         self._adapt_volume()
+        self._adapt_spacing()
         self._pending = []
         self.generation += 1
 
@@ -277,21 +289,23 @@ class Evolution(MSONable):
 
     def _random(self, id_: int) -> Candidate:
         """Make a random symmetric structure, in more volume if the atoms find no room."""
-        generator = RandomSymmetric(self.limits)
+        spacing = self.spacing
         formula_units = int(self.rng.choice(self.options.formula_units))
         counts = {symbol: n * formula_units for symbol, n in self.composition.items()}
         per_atom = self.volume_per_atom * self.rng.uniform(*self.options.volume_range)
         for _ in range(6):
             try:
+                generator = RandomSymmetric(spacing)
                 atoms = generator.generate(counts, per_atom * sum(counts.values()), self.rng)
             except GenerationError:
                 self.discards["random: no room for the atoms"] += 1
-                per_atom *= 1.2
+                per_atom *= 1.1
+                spacing = spacing.scaled(0.9)
                 continue
             return Candidate(id_, atoms, RANDOM, (), formula_units)
         raise GenerationError(
             f"no random structure of {counts} fits even {per_atom:.1f} Å³/atom; "
-            f"shortest distances: {self.limits.as_dict()}"
+            f"shortest distances: {spacing.as_dict()}"
         )
 
     def _child(self, id_: int, operator: str) -> Candidate:
@@ -301,13 +315,13 @@ class Evolution(MSONable):
         if operator == "heredity":
             mate = self._parent(formula_units=parent.formula_units, other_than=parent.id)
             parents = (parent.id, mate.id)
-            child = heredity(atoms, _structure(mate), self.limits, self.rng)
+            child = heredity(atoms, _structure(mate), self.spacing, self.rng)
         elif operator == "permutation":
-            child = permutation(atoms, self.limits, self.rng)
+            child = permutation(atoms, self.spacing, self.rng)
         elif operator == "lattice mutation":
-            child = lattice_mutation(atoms, self.limits, self.rng)
+            child = lattice_mutation(atoms, self.spacing, self.rng)
         else:
-            child = rattle(atoms, self.limits, self.rng)
+            child = rattle(atoms, self.spacing, self.rng)
         return Candidate(id_, child, operator, parents, parent.formula_units)
 
     def _parents_count(self) -> int:
@@ -384,6 +398,22 @@ class Evolution(MSONable):
             best = self.archive.members[: int(np.clip(known // 4, 3, 20))]
             self.volume_per_atom = float(np.median([member.volume for member in best]))
 
+    def _adapt_spacing(self) -> None:
+        """Keep new structures' atoms about as far apart as the best ones do.
+
+        Covalent radii say little about like charges; the best structures so far know how near two
+        oxygen atoms come. What starts with such bonds relaxes in fewer steps and far lower.
+        """
+        known = len(self.archive)
+        if self.options.learned_spacing is None or known < 10:
+            return
+        best = self.archive.members[: int(np.clip(known // 4, 5, 20))]
+        wide = DistanceLimits(dict.fromkeys(self.limits.as_dict(), FARTHEST_SPACING))
+        shortest = np.median([wide.shortest(_structure(member)) for member in best], axis=0)
+        shortest = self.options.learned_spacing * np.minimum(shortest, FARTHEST_SPACING)
+        wide.matrix = np.maximum(shortest, self.limits.matrix)
+        self.spacing = wide
+
     # storage
 
     def as_dict(self) -> dict[str, Any]:
@@ -397,6 +427,7 @@ class Evolution(MSONable):
             "rng": json.dumps(self.rng.bit_generator.state),
             "generation": self.generation,
             "volume_per_atom": self.volume_per_atom,
+            "spacing": self.spacing.as_dict(),
             "best_history": [list(entry) for entry in self.best_history],
             "share_history": self.share_history,
             "shares": self.shares.state(),
@@ -417,6 +448,7 @@ class Evolution(MSONable):
         evolution.rng.bit_generator.state = json.loads(d["rng"])
         evolution.generation = d["generation"]
         evolution.volume_per_atom = d["volume_per_atom"]
+        evolution.spacing = DistanceLimits(d["spacing"])
         evolution.best_history = [(int(n), float(e)) for n, e in d["best_history"]]
         evolution.share_history = list(d["share_history"])
         evolution.shares.restore(d["shares"])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numba
 import numpy as np
 
-from search.geometry import DistanceLimits, reduced
+from search.geometry import DistanceLimits, fits, image_ranges, reduced
 from search.wyckoff import Site, SpaceGroup, choose_sites, space_group
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ def typical_volume(counts: Mapping[str, int]) -> float:
 
 def random_lattice(system: str, rng: np.random.Generator) -> NDArray[np.float64]:
     """Random cell (3, 3) of unit volume with the metric of a crystal system, vectors as rows."""
-    from ase.cell import Cell
-
     while True:
         lengths = np.exp(np.clip(rng.normal(0.0, 0.4, 3), -0.9, 0.9))
         angles = np.full(3, 90.0)
@@ -55,14 +54,66 @@ def random_lattice(system: str, rng: np.random.Generator) -> NDArray[np.float64]
             angles = rng.uniform(60.0, 120.0, 3)
             if _solid_angle(angles) < 0.3:
                 continue
-        cell = Cell.fromcellpar([*lengths, *angles]).array
-        return np.asarray(cell / np.linalg.det(cell) ** (1 / 3))
+        return _unit_cell(lengths, np.cos(np.radians(angles)))
+
+
+@numba.njit(cache=True)
+def _unit_cell(lengths: NDArray[np.float64], cosines: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cell (3, 3) of unit volume with these ratios of lengths and cosines of angles."""
+    cell = np.zeros((3, 3))
+    sine = np.sqrt(1.0 - cosines[2] ** 2)
+    cell[0, 0] = lengths[0]
+    cell[1, 0] = lengths[1] * cosines[2]
+    cell[1, 1] = lengths[1] * sine
+    x = cosines[1]
+    y = (cosines[0] - cosines[1] * cosines[2]) / sine
+    cell[2, 0] = lengths[2] * x
+    cell[2, 1] = lengths[2] * y
+    cell[2, 2] = lengths[2] * np.sqrt(1.0 - x * x - y * y)
+    return cell / (cell[0, 0] * cell[1, 1] * cell[2, 2]) ** (1.0 / 3.0)
 
 
 def _solid_angle(angles: NDArray[np.float64]) -> float:
     """Volume of the unit-length cell with these angles (degrees); 0 if there is none."""
     a, b, c = np.cos(np.radians(angles))
     return float(np.sqrt(max(1 - a * a - b * b - c * c + 2 * a * b * c, 0.0)))
+
+
+@numba.njit(cache=True)
+def _place_orbits(
+    rotations: NDArray[np.float64],
+    translations: NDArray[np.float64],
+    multiplicities: NDArray[np.int64],
+    free: NDArray[np.bool_],
+    points: NDArray[np.float64],
+    to_primitive: NDArray[np.float64],
+    cell: NDArray[np.float64],
+    kinds: NDArray[np.int64],
+    limits: NDArray[np.float64],
+    positions: NDArray[np.float64],
+) -> bool:
+    """Fill `positions` (n, 3) orbit after orbit; whether all found a place.
+
+    `points` (n_sites, tries, 3) are tried in turn. Atoms of an orbit are equivalent, so that the
+    first one stands for all of them when distances are checked.
+    """
+    inverse: NDArray[Any] = np.linalg.inv(cell)
+    ranges = image_ranges(inverse, limits.max())
+    end = 0
+    for site in range(len(multiplicities)):
+        start, end = end, end + multiplicities[site]
+        tries = points.shape[1] if free[site] else 1
+        placed = False
+        for attempt in range(tries):
+            for k in range(start, end):
+                fraction = (rotations[k] @ points[site, attempt] + translations[k]) @ to_primitive
+                positions[k] = (fraction % 1.0) @ cell
+            if fits(cell, inverse, ranges, positions[:end], kinds[:end], start, limits):
+                placed = True
+                break
+        if not placed:
+            return False
+    return True
 
 
 @dataclass
@@ -86,6 +137,9 @@ class RandomSymmetric:
     tries_per_site: int = field(
         default=20, metadata={"unit": "", "help": "random points before a structure is given up"}
     )
+    tries_per_choice: int = field(
+        default=3, metadata={"unit": "", "help": "lattices tried with the same sites"}
+    )
     max_attempts: int = field(
         default=1000, metadata={"unit": "", "help": "space groups drawn before a call gives up"}
     )
@@ -107,12 +161,13 @@ class RandomSymmetric:
                 break
             group = space_group(int(rng.choice(self.space_groups)))
             for _ in range(5):
-                sites = choose_sites(group, dict(counts), rng)
+                sites = choose_sites(group, counts, rng)
                 if sites is None:
                     continue
-                atoms = self._place(group, sites, volume, rng)
-                if atoms is not None:
-                    return atoms
+                for _ in range(self.tries_per_choice):
+                    atoms = self._place(group, sites, volume, rng)
+                    if atoms is not None:
+                        return atoms
         raise GenerationError(
             f"no structure of {dict(counts)} fits into {volume:.0f} Å³; "
             "the volume may be too small for the shortest distances allowed"
@@ -132,23 +187,23 @@ class RandomSymmetric:
         centrings = round(1 / np.linalg.det(group.primitive))
         conventional = random_lattice(group.system, rng) * (volume * centrings) ** (1 / 3)
         cell = np.ascontiguousarray(group.primitive @ conventional)
-        to_primitive = np.linalg.inv(group.primitive)
-        numbers = np.repeat(
-            [atomic_numbers[symbol] for symbol, _ in sites],
-            [site.multiplicity for _, site in sites],
-        )
-        kinds = self.limits.kinds(numbers)
+        multiplicities = np.array([site.multiplicity for _, site in sites])
+        numbers = np.repeat([atomic_numbers[symbol] for symbol, _ in sites], multiplicities)
         positions = np.empty((len(numbers), 3))
-        end = 0
-        for _, site in sites:
-            start, end = end, end + site.multiplicity
-            for _ in range(self.tries_per_site if site.free else 1):
-                fractions = (site.orbit(rng.random(3)) @ to_primitive) % 1.0
-                positions[start:end] = fractions @ cell
-                if not self.limits.violated_arrays(cell, positions[:end], kinds[:end]):
-                    break
-            else:
-                return None
+        placed = _place_orbits(
+            np.concatenate([site.rotations for _, site in sites]),
+            np.concatenate([site.translations for _, site in sites]),
+            multiplicities,
+            np.array([site.free for _, site in sites]),
+            rng.random((len(sites), self.tries_per_site, 3)),
+            group.to_primitive,
+            cell,
+            self.limits.kinds(numbers),
+            self.limits.matrix,
+            positions,
+        )
+        if not placed:
+            return None
         order = np.argsort(numbers, kind="stable")
         atoms = reduced(Atoms(numbers[order], positions[order], cell=cell, pbc=True))
         atoms.info["space_group"] = group.number

@@ -72,6 +72,42 @@ def image_ranges(inverse: NDArray[np.float64], cutoff: float) -> NDArray[np.int6
 
 
 @numba.njit(cache=True)
+def fits(
+    cell: NDArray[np.float64],
+    inverse: NDArray[np.float64],
+    ranges: NDArray[np.int64],
+    positions: NDArray[np.float64],
+    kinds: NDArray[np.int64],
+    i: int,
+    limits: NDArray[np.float64],
+) -> bool:
+    """Whether atom `i` keeps its distances from all `positions` (n, 3) and its own images.
+
+    `inverse` (3, 3) of the cell and `ranges` (3,) of images are the caller's to reuse.
+    """
+    fraction = np.empty(3)
+    for j in range(len(positions)):
+        limit = limits[kinds[i], kinds[j]]
+        for k in range(3):
+            f = 0.0
+            for m in range(3):
+                f += (positions[j, m] - positions[i, m]) * inverse[m, k]
+            fraction[k] = f - np.round(f)
+        for p in range(-ranges[0], ranges[0] + 1):
+            for q in range(-ranges[1], ranges[1] + 1):
+                for r in range(-ranges[2], ranges[2] + 1):
+                    if i == j and p == 0 and q == 0 and r == 0:
+                        continue
+                    u, v, w = fraction[0] + p, fraction[1] + q, fraction[2] + r
+                    square = 0.0
+                    for k in range(3):
+                        square += (u * cell[0, k] + v * cell[1, k] + w * cell[2, k]) ** 2
+                    if square < limit * limit:
+                        return False
+    return True
+
+
+@numba.njit(cache=True)
 def _closest(
     cell: NDArray[np.float64],
     positions: NDArray[np.float64],

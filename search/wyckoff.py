@@ -5,10 +5,12 @@ The tables come from pyxtal (standard settings: unique axis b, origin choice 2, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
 
+import numba
 import numpy as np
 
 if TYPE_CHECKING:
@@ -76,6 +78,22 @@ class SpaceGroup:
     primitive: NDArray[np.float64]
     sites: tuple[Site, ...]
 
+    @cached_property
+    def to_primitive(self) -> NDArray[np.float64]:
+        """Matrix (3, 3) from conventional to primitive fractional coordinates (rows)."""
+        inverse: NDArray[Any] = np.linalg.inv(self.primitive)
+        return inverse
+
+    @cached_property
+    def multiplicities(self) -> NDArray[np.int64]:
+        """Multiplicities of the sites in the primitive cell."""
+        return np.array([site.multiplicity for site in self.sites])
+
+    @cached_property
+    def free(self) -> NDArray[np.bool_]:
+        """Whether each site has a free coordinate."""
+        return np.array([site.free for site in self.sites])
+
 
 @lru_cache(maxsize=230)
 def space_group(number: int) -> SpaceGroup:
@@ -101,7 +119,7 @@ def space_group(number: int) -> SpaceGroup:
 
 
 def choose_sites(
-    group: SpaceGroup, counts: dict[str, int], rng: np.random.Generator
+    group: SpaceGroup, counts: Mapping[str, int], rng: np.random.Generator
 ) -> list[tuple[str, Site]] | None:
     """Fill the counts of each element in the primitive cell with Wyckoff positions at random.
 
@@ -109,23 +127,52 @@ def choose_sites(
     multiplicity, so that groups with many special positions are not confined to them. Returns
     None if this attempt came to a dead end.
     """
-    by_multiplicity = rng.random() < 0.5
-    taken: set[str] = set()
-    chosen: list[tuple[str, Site]] = []
-    for symbol in rng.permutation(list(counts)):
-        left = counts[str(symbol)]
-        while left:
-            fitting = [
-                site
-                for site in group.sites
-                if site.multiplicity <= left and (site.free or site.letter not in taken)
-            ]
-            if not fitting:
-                return None
-            weights = np.array([s.multiplicity if by_multiplicity else 1 for s in fitting], float)
-            site = fitting[int(rng.choice(len(fitting), p=weights / weights.sum()))]
-            if not site.free:
-                taken.add(site.letter)
-            chosen.append((str(symbol), site))
-            left -= site.multiplicity
-    return chosen
+    symbols = [str(symbol) for symbol in rng.permutation(list(counts))]
+    wanted = np.array([counts[symbol] for symbol in symbols])
+    by_multiplicity = bool(rng.random() < 0.5)
+    chances = rng.random(int(wanted.sum()))
+    element, site = _fill(group.multiplicities, group.free, wanted, by_multiplicity, chances)
+    if len(element) == 0:
+        return None
+    return [(symbols[e], group.sites[i]) for e, i in zip(element, site, strict=True)]
+
+
+@numba.njit(cache=True)
+def _fill(
+    multiplicities: NDArray[np.int64],
+    free: NDArray[np.bool_],
+    wanted: NDArray[np.int64],
+    by_multiplicity: bool,
+    chances: NDArray[np.float64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Elements and sites (indices) chosen with the random numbers `chances`; empty if stuck."""
+    n = len(multiplicities)
+    taken = np.zeros(n, np.bool_)
+    element = np.empty(len(chances), np.int64)
+    site = np.empty(len(chances), np.int64)
+    weights = np.empty(n)
+    chosen = 0
+    for e in range(len(wanted)):
+        left = wanted[e]
+        while left > 0:
+            for i in range(n):
+                fits = multiplicities[i] <= left and not taken[i]
+                weights[i] = 0.0
+                if fits:
+                    weights[i] = float(multiplicities[i]) if by_multiplicity else 1.0
+            total = weights.sum()
+            if total == 0.0:
+                return element[:0], site[:0]
+            threshold = chances[chosen] * total
+            pick = -1
+            for i in range(n):
+                if weights[i] > 0.0:
+                    pick = i
+                    threshold -= weights[i]
+                    if threshold < 0.0:
+                        break
+            taken[pick] = not free[pick]
+            element[chosen], site[chosen] = e, pick
+            chosen += 1
+            left -= multiplicities[pick]
+    return element[:chosen], site[:chosen]

@@ -164,3 +164,18 @@ def test_bad_options_are_refused(changes, message):
 def test_distances_of_other_elements_are_refused():
     with pytest.raises(ValueError, match="different elements"):
         Evolution({"Na": 1, "Cl": 1}, _options(shortest_distances={"Na-Na": 2.0}))
+
+
+def test_spacing_is_learned_from_the_best_and_kept_by_new_structures(rock_salt):
+    """Sodium ions end up far apart; new structures start that way, random ones and children."""
+    evolution = _run(Evolution({"Na": 1, "Cl": 1}, _options(), seed=4), rock_salt, 3)
+    learned, first = evolution.spacing.as_dict(), evolution.limits.as_dict()
+    assert all(learned[pair] >= first[pair] for pair in first)
+    assert learned["Na-Na"] > 1.2 * first["Na-Na"]
+    assert 0.7 < learned["Cl-Na"] / (0.85 * 2.8) < 1.2
+    crowded = [c for c in evolution.ask() if evolution.spacing.violated(c.atoms)]
+    assert len(crowded) <= 1
+    fixed = _run(
+        Evolution({"Na": 1, "Cl": 1}, _options(learned_spacing=None), seed=4), rock_salt, 3
+    )
+    assert fixed.spacing.as_dict() == first
