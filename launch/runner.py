@@ -215,7 +215,8 @@ class _Run:
                 disk_at = now + DISK_SECONDS
                 require_space(self.campaign.folder, MINIMUM_SPACE)
             if idle < IDLE_POLLS:
-                time.sleep(POLL_SECONDS)
+                # In a large workflow a query takes long; most of the time is for the workers.
+                time.sleep(max(POLL_SECONDS, 5.0 * (time.monotonic() - now)))
 
     def show(self, pad: LaunchPad) -> None:
         """Feed the display."""

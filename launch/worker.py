@@ -23,7 +23,7 @@ from launch.tether import die_with_parent
 if TYPE_CHECKING:
     from fireworks import FWorker, LaunchPad
 
-IDLE_SECONDS = 0.2
+IDLE_SECONDS = (0.2, 1.0)  # first and longest wait when nothing is ready
 STOP_LINE = "stop"
 
 
@@ -83,11 +83,16 @@ class Worker:
         SETTINGS.JOB_STORE = job_store(self.settings.uri, self.settings.database)
         pad = launchpad(self.settings.uri, self.settings.database, log_level="INFO")
         fworker = FWorker(name=self.settings.name)
+        shortest, longest = IDLE_SECONDS
+        pause = shortest
         while not self.stopping.is_set():
             if pad.run_exists(fworker):
                 self.launch(pad, fworker)
+                pause = shortest
             else:
-                self.stopping.wait(IDLE_SECONDS)
+                # The database needs the cores too: do not ask it five times a second for hours.
+                self.stopping.wait(pause)
+                pause = min(1.5 * pause, longest)
 
     def launch(self, pad: LaunchPad, fworker: FWorker) -> None:
         """Run one Firework in a folder of its own; the folder is removed if it stays empty."""
