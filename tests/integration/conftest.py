@@ -1,0 +1,45 @@
+"""The command as a user types it, and what it leaves."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from launch.campaign import Campaign
+from launch.runner import stop_leftovers
+
+SETTINGS = Path(__file__).with_name("small.yaml")
+DEVITRIFY = [sys.executable, "-m", "launch.cli"]
+RUN = ["--engine", "emt", "--config", str(SETTINGS), "--z", "1,2", "--seed", "1"]
+
+
+def environment() -> dict[str, str]:
+    """Environment in which the packages of this checkout are found, one thread a process."""
+    root = str(Path(__file__).resolve().parents[2])
+    return {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", "COLUMNS": "110"}
+
+
+@pytest.fixture
+def devitrify(tmp_path: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """Run the command in the test's folder; whatever it leaves behind ends with the test."""
+
+    def run(*arguments: str, timeout: float = 400) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*DEVITRIFY, *arguments], cwd=tmp_path, env=environment(), timeout=timeout,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    yield run
+    stop_campaigns(tmp_path)
+
+
+def stop_campaigns(folder: Path) -> None:
+    """End the processes of all campaigns in a folder."""
+    for file in folder.glob("*/campaign.json"):
+        stop_leftovers(file.parent)
+        Campaign.open(file.parent).database().stop()
