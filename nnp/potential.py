@@ -150,8 +150,12 @@ class Potential(MSONable):
 
     @classmethod
     def load(cls, path: str | Path) -> Potential:  # type: ignore[override]
-        """Read what :meth:`save` wrote."""
+        """Read what :meth:`save` wrote, or a potential of SIMPLE-NN."""
+        from nnp.simple_nn import is_simple_nn, read_simple_nn
+
         raw = Path(path).read_bytes()
+        if is_simple_nn(raw):
+            return read_simple_nn(path)
         try:
             document = json.loads(zlib.decompress(raw))
         except (zlib.error, ValueError) as error:
