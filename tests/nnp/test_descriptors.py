@@ -1,0 +1,136 @@
+"""Symmetry functions against dscribe, PyTorch and the plain formulas."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from numpy.typing import NDArray
+
+from nnp.dataset import descriptor_model
+from nnp.descriptors import SymmetryFunctions
+from nnp.jacobian import collect, pull_back, push_forward
+from tests.nnp.oracle import symmetry_functions
+from tests.nnp.samples import disordered, random_potential
+from tests.nnp.torch_oracle import TorchPotential, neighbors
+
+GENERAL = SymmetryFunctions(
+    ("Li", "Al", "Cl"),
+    radial=((0.5, 0.0), (2.0, 1.5)),
+    angular=((0.01, 1.0, 1.0), (0.05, 2.7, 1.0), (0.01, 8.0, -1.0)),
+    radial_cutoff=5.0,
+    angular_cutoff=4.0,
+)
+
+
+def kernel_values(atoms: Atoms, functions: SymmetryFunctions) -> NDArray[np.float64]:
+    """Symmetry functions by the compiled kernel, shape (n_atoms, n_functions)."""
+    moments, _ = collect(
+        descriptor_model(functions),
+        functions.types(atoms.numbers),
+        np.array([len(atoms)]),
+        atoms.cell.array[None],
+        atoms.positions,
+    )
+    return moments @ functions.transform.T
+
+
+def test_standard_set_agrees_with_dscribe() -> None:
+    """Dscribe sorts elements by atomic number and uses one cutoff."""
+    from dscribe.descriptors import ACSF
+
+    functions = SymmetryFunctions.standard(("Li", "Al", "Cl"), 5.5, 5.5)
+    atoms = disordered("Li3Al3Cl6", 7.0)
+    acsf = ACSF(
+        r_cut=5.5,
+        g2_params=functions.radial,
+        g4_params=functions.angular,
+        species=functions.elements,
+        periodic=True,
+    )
+    theirs = acsf.create(atoms)
+    n, n_g2, n_g4 = 3, len(functions.radial), len(functions.angular)
+    # Dscribe: for each element G1 and the G2, then for each pair (second <= first) the G4.
+    radial = theirs[:, : n * (1 + n_g2)].reshape(len(atoms), n, 1 + n_g2)[:, :, 1:]
+    angular = theirs[:, n * (1 + n_g2) :].reshape(len(atoms), -1, n_g4)
+    order = [(a, b) for a in range(n) for b in range(a + 1)]
+    pairs = [order.index((b, a)) for a in range(n) for b in range(a, n)]
+    expected = np.hstack(
+        [radial.reshape(len(atoms), -1), angular[:, pairs].reshape(len(atoms), -1)]
+    )
+    np.testing.assert_allclose(kernel_values(atoms, functions), expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("functions", [SymmetryFunctions.standard(("Li", "Al", "Cl")), GENERAL])
+def test_functions_agree_with_the_formulas(functions: SymmetryFunctions) -> None:
+    atoms = disordered("LiAl2Cl4", 5.5, skew=1.2)
+    expected = symmetry_functions(atoms, functions)
+    np.testing.assert_allclose(kernel_values(atoms, functions), expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("functions", [SymmetryFunctions.standard(("Li", "Al", "Cl")), GENERAL])
+def test_torch_gives_the_same_energy_forces_and_stress(functions: SymmetryFunctions) -> None:
+    potential = random_potential(functions)
+    atoms = disordered("Li2Al4Cl8", 7.5)
+    energy, forces, stress = TorchPotential(potential).compute(
+        atoms, neighbors(atoms, potential.cutoff)
+    )
+    found = potential.compute([atoms])
+    assert found.energies[0] == pytest.approx(energy, abs=1e-10)
+    np.testing.assert_allclose(found.forces[0], forces.numpy(), rtol=0, atol=1e-10)
+    np.testing.assert_allclose(found.stresses[0], stress.numpy(), rtol=0, atol=1e-12)
+    assert torch.isfinite(forces).all()
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("functions", [SymmetryFunctions.standard(("Li", "Cl")), GENERAL])
+def test_jacobian_products(functions: SymmetryFunctions) -> None:
+    """The forward product is the derivative of the moments; the backward one its adjoint."""
+    batch = [disordered("LiCl2", 5.0, seed=1), disordered("Li2Cl2", 5.2, seed=2)]
+    counts = np.array([len(atoms) for atoms in batch])
+    types = functions.types(np.concatenate([atoms.numbers for atoms in batch]))
+    positions = np.concatenate([atoms.positions for atoms in batch])
+    cells = np.array([atoms.cell.array for atoms in batch])
+    model, frame = descriptor_model(functions), np.repeat([0, 1], counts)
+    rng = np.random.default_rng(0)
+    moves, strains = rng.normal(size=positions.shape), rng.normal(size=(2, 3, 3)) * 0.1
+    strains = strains + strains.transpose(0, 2, 1)
+
+    def moments(h: float) -> NDArray[np.float64]:
+        deformed = positions + h * np.einsum("adc,ad->ac", strains[frame], positions)
+        cell = cells + h * np.einsum("adc,abd->abc", strains, cells)
+        return collect(model, types, counts, cell, deformed + h * moves)[0]
+
+    values, jacobian = collect(model, types, counts, cells, positions)
+    both = np.array([0, 1])
+    forward = np.zeros(values.shape, np.float32)
+    push_forward(jacobian, both, moves, strains, forward)
+    numerical = (moments(1e-5) - moments(-1e-5)) / 2e-5
+    np.testing.assert_allclose(forward, numerical, rtol=1e-5, atol=1e-5 * np.abs(numerical).max())
+    gradient = rng.normal(size=values.shape).astype(np.float32)
+    forces, virials = np.zeros_like(positions), np.zeros_like(cells)
+    pull_back(jacobian, both, gradient, forces, virials)
+    expected = (virials * strains).sum() - (forces * moves).sum()
+    assert (gradient * forward).sum() == pytest.approx(expected, rel=1e-4)
+    # One structure alone gives its own part.
+    part, virial = np.zeros((counts[1], 3)), np.zeros((1, 3, 3))
+    pull_back(jacobian, both[1:], gradient[counts[0] :], part, virial)
+    np.testing.assert_allclose(part, forces[counts[0] :], atol=1e-6)
+
+
+def test_sets_are_described_and_checked() -> None:
+    four = SymmetryFunctions.standard(("In", "Te", "O", "F"))
+    assert four.n_functions == 212
+    assert len(four.labels) == 212
+    assert np.linalg.matrix_rank(four.transform) == 182
+    assert SymmetryFunctions.from_dict(four.as_dict()) == four
+    with pytest.raises(ValueError, match="not exceed the radial one"):
+        SymmetryFunctions.standard(("Li",), 4.0, 5.0)
+    with pytest.raises(ValueError, match="once each"):
+        SymmetryFunctions.standard(("Li", "Li"))
+    with pytest.raises(ValueError, match="At least one radial"):
+        SymmetryFunctions(("Li",), (), ())
+    with pytest.raises(ValueError, match="eta >= 0"):
+        SymmetryFunctions(("Li",), ((-1.0, 0.0),), ())
