@@ -11,12 +11,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -38,6 +40,7 @@ STOP_SECONDS = 5.0  # then it is killed, which loses nothing that was acknowledg
 CACHE_SIZE = "256M"
 LOCK_SECONDS = 30  # a workflow lock older than this was left by a dead process
 OUTPUTS = "outputs"
+USER = "devitrify"
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,6 @@ class Server:
     pid: int
     created: float
     port: int
-
-    @property
-    def uri(self) -> str:
-        """The MongoDB connection string."""
-        return f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
 
     def process(self) -> psutil.Process | None:
         """Return the process if it still runs and is the one that was started."""
@@ -98,7 +96,7 @@ class EmbeddedDatabase:
         server = self._server or self.running()
         if server is None:
             raise CampaignError(f"No database server runs in {self.folder}.")
-        return server.uri
+        return self._uri(server)
 
     @property
     def log(self) -> Path:
@@ -116,7 +114,7 @@ class EmbeddedDatabase:
         It must be alive, be the process that was started here and answer.
         """
         server = self._recorded()
-        if server is None or not answers(server.uri, seconds=2.0):
+        if server is None or not answers(self._uri(server), seconds=2.0):
             return None
         return server
 
@@ -139,11 +137,9 @@ class EmbeddedDatabase:
             return self.external_uri
         self._prepare_folder()
         self.stop()
-        for _ in range(3):  # another program may take the free port before the server does
-            server = self._launch(free_port())
-            if server is not None:
-                return server.uri
-        raise CampaignError(f"No free port for the database on 127.0.0.1; see {self.log}.")
+        if not self._password_file.exists():
+            self._set_password()
+        return self._uri(self._start_server("--auth"))
 
     def stop(self) -> None:
         """End the server of this folder, by its process id, if there is one."""
@@ -219,9 +215,46 @@ class EmbeddedDatabase:
         options += ["--cache-size", CACHE_SIZE, "--sync-on-commit"]
         return [secantus, "--port", str(port), *options]
 
-    def _launch(self, port: int) -> Server | None:
+    @property
+    def _password_file(self) -> Path:
+        return self.folder / "password"
+
+    def _uri(self, server: Server) -> str:
+        """Return the connection string, with the password once the server asks for one."""
+        address = f"127.0.0.1:{server.port}/?directConnection=true"
+        try:
+            return f"mongodb://{USER}:{self._password_file.read_text()}@{address}&authSource=admin"
+        except FileNotFoundError:
+            return f"mongodb://{address}"
+
+    def _set_password(self) -> None:
+        """Protect a new database: anybody on this machine can reach its port.
+
+        Jobs are code, so whoever writes to the launchpad runs programs as this user.
+        """
+        password = secrets.token_urlsafe(24)
+        server = self._start_server()
+        with client(self._uri(server)) as connection:
+            known = connection.admin.command("usersInfo", USER)["users"]
+            command = "updateUser" if known else "createUser"
+            connection.admin.command(command, USER, pwd=password, roles=["root"])
+        self.stop()
+        # Last, and only for this user: until it is there the next start sets a new password.
+        draft = self._password_file.with_name(".password")
+        draft.touch(mode=0o600)
+        draft.write_text(password)
+        draft.replace(self._password_file)
+
+    def _start_server(self, *options: str) -> Server:
+        for _ in range(3):  # another program may take the free port before the server does
+            server = self._launch(free_port(), options)
+            if server is not None:
+                return server
+        raise CampaignError(f"No free port for the database on 127.0.0.1; see {self.log}.")
+
+    def _launch(self, port: int, options: Sequence[str]) -> Server | None:
         """Start the server on a port; None if the port was taken meanwhile."""
-        server_command = self._command(port)
+        server_command = [*self._command(port), *options]
         # SecantusDB now and then hangs in its shutdown on SIGTERM; synced commits survive SIGKILL.
         by_name = {MONGOD: signal.SIGTERM}
         ending = by_name.get(Path(server_command[0]).name, signal.SIGKILL)
@@ -244,7 +277,7 @@ class EmbeddedDatabase:
             if self._process.poll() is not None:
                 self._explain_exit()
                 return None
-            if answers(self._server.uri, seconds=0.5) and self._process.poll() is None:
+            if answers(self._uri(self._server), seconds=0.5) and self._process.poll() is None:
                 return self._server
             time.sleep(0.05)
         self.stop()
@@ -320,7 +353,7 @@ def without_password(uri: str) -> str:
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
 
-def launchpad(uri: str, name: str, log_level: str = "ERROR") -> LaunchPad:
+def launchpad(uri: str, name: str, log_level: str = "ERROR", patience: float = 30.0) -> LaunchPad:
     """Return the FireWorks launchpad of a campaign.
 
     Parameters
@@ -331,11 +364,13 @@ def launchpad(uri: str, name: str, log_level: str = "ERROR") -> LaunchPad:
         Name of the campaign's database.
     log_level
         What FireWorks prints.
+    patience
+        How long to look for the server before an operation fails, in seconds.
     """
     from launch.counters import CampaignLaunchPad
 
     configure_fireworks()
-    options = {"serverSelectionTimeoutMS": 30000}
+    options = {"serverSelectionTimeoutMS": int(1000 * patience)}
     return CampaignLaunchPad(
         host=uri, name=name, uri_mode=True, strm_lvl=log_level, mongoclient_kwargs=options
     )

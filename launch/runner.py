@@ -159,7 +159,9 @@ class _Run:
 
         name = self.campaign.document.database
         create_indexes(self.database.uri, name)
-        pad = launchpad(self.database.uri, name)
+        # A server on this machine answers soon or has ended, and is then started again.
+        patience = 30.0 if self.database.external_uri else 3.0
+        pad = launchpad(self.database.uri, name, patience=patience)
         _require_own(pad, self.campaign)
         recover(pad, "the campaign was interrupted")
         if pad.workflows.find_one({}, {"nodes": 1}) is None:

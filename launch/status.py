@@ -119,9 +119,9 @@ def _running_uri(campaign: Campaign) -> str:
     """Return the address of the server of a running campaign, which may just be starting."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        server = campaign.database().running()
-        if server is not None:
-            return server.uri
+        database = campaign.database()
+        if database.running() is not None:
+            return database.uri
         time.sleep(0.2)
     raise CampaignError(
         f"The campaign in {campaign.folder} is in use but its database does not answer: try again "

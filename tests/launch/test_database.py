@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pymongo.errors import OperationFailure
 
 from launch import database as module
 from launch.database import (
@@ -78,7 +79,7 @@ def test_server_dies_with_a_killed_parent_and_loses_nothing(tmp_path: Path) -> N
         uri = parent.stdout.readline().strip()
         server = EmbeddedDatabase(tmp_path).running()
         assert server is not None
-        assert server.uri == uri
+        assert EmbeddedDatabase(tmp_path).uri == uri
     finally:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
@@ -117,6 +118,25 @@ def test_record_of_another_process_is_not_believed(tmp_path: Path) -> None:
     finally:
         sleeper.kill()
         sleeper.wait()
+
+
+def test_nobody_else_can_use_it(tmp_path: Path) -> None:
+    """The port is open to every user of the machine, and jobs are code."""
+    with EmbeddedDatabase(tmp_path) as database:
+        server = database.running()
+        assert server is not None
+        stranger = f"mongodb://127.0.0.1:{server.port}/?directConnection=true"
+        with client(stranger) as connection, pytest.raises(OperationFailure, match="authentic"):
+            connection.test.numbers.insert_one({"n": 1})
+        secret = tmp_path / "password"
+        assert secret.stat().st_mode & 0o777 == 0o600
+        assert secret.read_text() in database.uri
+    # killed before the password was kept: the next start sets a new one
+    old = secret.read_text()
+    secret.unlink()
+    with EmbeddedDatabase(tmp_path) as database:
+        assert old not in database.uri
+        assert database.running() is not None
 
 
 def test_second_server_on_a_folder_in_use(tmp_path: Path) -> None:
