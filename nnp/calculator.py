@@ -85,7 +85,7 @@ class NeuralNetworkCalculator(Calculator):
             "free_energy": float(energies[0]),
             "forces": forces.copy(),
             "energies": atomic.copy(),
-            "uncertainty": float(members.std()) / len(atoms),
+            "uncertainty": self.potential.uncertainty_scale * float(members.std()) / len(atoms),
         }
         if atoms.pbc.all():
             self.results["stress"] = full_3x3_to_voigt_6_stress(stresses[0])

@@ -128,6 +128,12 @@ class Environments:
             self.moments[self.types == e] @ transform.T for e in range(len(self.functions.elements))
         ]
 
+    def values_of(self, structures: NDArray[np.int64]) -> list[NDArray[np.float64]]:
+        """Symmetry functions by centre element in some of the frames."""
+        chosen = np.zeros(len(self.types), dtype=bool)
+        chosen[self.atoms(structures)] = True
+        return [values[chosen[self.types == e]] for e, values in enumerate(self.values)]
+
     def atoms(self, structures: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows of the atoms of some frames."""
         return np.concatenate([np.arange(self.offsets[s], self.offsets[s + 1]) for s in structures])

@@ -39,8 +39,10 @@ class Predictions(NamedTuple):
     atomic_energies
         One (n_atoms,) array in eV for each structure.
     uncertainties
-        Standard deviation of the ensemble's energies in eV/atom, shape (n_structures,); zero for a
-        single network.
+        Calibrated standard deviation of the ensemble's energies in eV/atom, shape
+        (n_structures,); zero for a single network.
+    atomic_uncertainties
+        The same of the atomic energies, one (n_atoms,) array in eV for each structure.
     """
 
     energies: NDArray[np.float64]
@@ -48,6 +50,7 @@ class Predictions(NamedTuple):
     stresses: NDArray[np.float64]
     atomic_energies: list[NDArray[np.float64]]
     uncertainties: NDArray[np.float64]
+    atomic_uncertainties: list[NDArray[np.float64]]
 
 
 class Batch(NamedTuple):

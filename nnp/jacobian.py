@@ -7,7 +7,7 @@ can be non-zero: a neighbour of element e touches the G2 of e and the G4 of pair
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ from nnp.evaluator import (
     close_count,
     prepare_structure,
 )
+from nnp.loops import clear_cube
 
 
 class Jacobian(NamedTuple):
@@ -75,21 +76,6 @@ class Jacobian(NamedTuple):
     def nbytes(self) -> int:
         """Memory taken."""
         return sum(array.nbytes for array in self)
-
-
-@compiled
-def clear_table(array: NDArray) -> None:
-    """Zero a matrix."""
-    for i in range(array.shape[0]):
-        for k in range(array.shape[1]):
-            array[i, k] = 0.0
-
-
-@compiled
-def clear_cube(array: NDArray) -> None:
-    """Zero an array of three dimensions."""
-    for i in range(array.shape[0]):
-        clear_table(array[i])
 
 
 @compiled
@@ -213,7 +199,7 @@ def collect_range(
     moments: NDArray,
     jacobian: Jacobian,
 ) -> tuple[int, int]:
-    """Count the neighbours of every atom, or fill moments and Jacobian.
+    """Count the neighbours of every atom and compute moments, or fill the Jacobian.
 
     Returns
     -------
@@ -235,19 +221,14 @@ def collect_range(
                 return _CLOSE_TOO_SMALL, close
             row = (lists.starts[i], lists.atom[i], lists.image[i], first)
             point = (scratch.points, i - first, scratch.translations)
+            centre.environment(row, point, batch.types[i], model, ws)
             if counting:
-                reach = (model.radial_cutoff**2, model.angular_cutoff**2)
-                near = (ws.near, ws.near_atom, ws.near_start)
-                angular = (ws.close_xyz, ws.close[CR2], ws.close_near, ws.close_start)
-                ty = batch.types[i]
-                centre.gather(row, point, ty, reach, model.repulsion, near, angular)
+                for m in range(ws.moments.size):
+                    moments[i, m] = ws.moments[m]
                 for e in range(n_elements + 1):
                     jacobian.near_start[i, e] = ws.near_start[e]
                     jacobian.close_start[i, e] = ws.close_start[e]
                 continue
-            centre.environment(row, point, batch.types[i], model, ws)
-            for m in range(ws.moments.size):
-                moments[i, m] = ws.moments[m]
             a, b = jacobian.near_start[i, 0], jacobian.near_start[i, n_elements]
             arrays = (jacobian.near_atom[a:b], jacobian.near_vector[a:b], jacobian.radial[a:b])
             fill_radial(model, ws, arrays)
@@ -259,190 +240,94 @@ def collect_range(
     return _DONE, 0
 
 
-@compiled
-def pull_back(
-    jacobian: Jacobian, structures: NDArray, gradient: NDArray, forces: NDArray, virials: NDArray
-) -> None:
-    """Turn dE/dM of each atom into forces and virials.
+class _Collector:
+    """Passes over a batch with one set of lists."""
 
-    Parameters
-    ----------
-    structures
-        Which structures; arrays below hold their atoms one after the other.
-    gradient
-        dE/dM, shape (n_atoms, n_moments), single precision.
-    forces, virials
-        Written: eV/Å (n_atoms, 3), and eV (n_structures, 3, 3) as sum of d ⊗ dE/dd.
-    """
-    n_elements = jacobian.near_start.shape[1] - 1
-    n_radial = jacobian.radial.shape[1]
-    width = jacobian.angular.shape[2]
-    size = width // n_elements
-    columns = np.zeros(width, dtype=np.float32)
-    clear_table(forces)
-    clear_cube(virials)
-    offset = 0
-    for n in range(structures.size):
-        s = structures[n]
-        first = jacobian.first[s]
-        for i in range(first, jacobian.first[s + 1]):
-            row = gradient[offset + i - first]
-            for e in range(n_elements):
-                part = row[e * n_radial :]
-                for p in range(jacobian.near_start[i, e], jacobian.near_start[i, e + 1]):
-                    pull = 0.0
-                    factors = jacobian.radial[p]
-                    for m in range(n_radial):
-                        pull += factors[m] * part[m]
-                    j = offset + jacobian.near_atom[p] - first
-                    for c in range(3):
-                        f = pull * jacobian.near_vector[p, c]
-                        forces[j, c] -= f
-                        forces[offset + i - first, c] += f
-                        for d in range(3):
-                            virials[n, d, c] += jacobian.near_vector[p, d] * f
-                gather_columns(jacobian.pair_block, e, size, row[n_elements * n_radial :], columns)
-                for q in range(jacobian.close_start[i, e], jacobian.close_start[i, e + 1]):
-                    p = jacobian.close_near[q]
-                    j = offset + jacobian.near_atom[p] - first
-                    for c in range(3):
-                        f = single_dot(jacobian.angular[q, c], columns)
-                        forces[j, c] -= f
-                        forces[offset + i - first, c] += f
-                        for d in range(3):
-                            virials[n, d, c] += jacobian.near_vector[p, d] * f
-        offset += jacobian.first[s + 1] - first
+    def __init__(
+        self,
+        model: Model,
+        types: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        cells: NDArray[np.float64],
+        positions: NDArray[np.float64],
+    ) -> None:
+        self.model = model
+        self.cells = np.ascontiguousarray(cells, dtype=np.float64)
+        self.positions = np.ascontiguousarray(positions, dtype=np.float64)
+        self.slab = Evaluator(model, types, counts).slabs[0]
+        n_atoms, n_elements = len(types), len(model.pair_block)
+        self.size = len(model.angular_eta) * (model.degree + 1) + len(model.general)
+        self.moments = np.zeros((n_atoms, int(model.sizes[0])))
+        self.starts = np.zeros((2, n_atoms, n_elements + 1), np.int64)
 
+    def count(self) -> None:
+        """Fill moments, and the starts of each atom's neighbours counted from its first."""
+        self._run(True, self._jacobian((0, 0), *self.starts))
 
-@compiled
-def push_forward(
-    jacobian: Jacobian,
-    structures: NDArray,
-    displacements: NDArray,
-    strains: NDArray,
-    out: NDArray,
-) -> None:
-    """Change of the moments when atoms move and the cell is strained.
+    def fill(self) -> Jacobian:
+        """Derivatives; call :meth:`count` first."""
+        totals = self.starts[:, :, -1]
+        shifts = np.cumsum(totals, axis=1) - totals
+        near, close = (int(total) for total in totals.sum(axis=1))
+        jacobian = self._jacobian((near, close), *(self.starts + shifts[:, :, None]))
+        self._run(False, jacobian)
+        return jacobian
 
-    Parameters
-    ----------
-    structures
-        As in :func:`pull_back`.
-    displacements
-        Of each atom, shape (n_atoms, 3).
-    strains
-        e with d -> d + e.T @ d on top, shape (n_structures, 3, 3).
-    out
-        Written: shape (n_atoms, n_moments).
-    """
-    n_elements = jacobian.near_start.shape[1] - 1
-    n_radial = jacobian.radial.shape[1]
-    width = jacobian.angular.shape[2]
-    size = width // n_elements
-    columns = np.zeros(width, dtype=np.float32)
-    step = np.zeros(3, dtype=np.float32)
-    clear_table(out)
-    offset = 0
-    for n in range(structures.size):
-        s = structures[n]
-        first = jacobian.first[s]
-        for i in range(first, jacobian.first[s + 1]):
-            row = out[offset + i - first]
-            for e in range(n_elements):
-                part = row[e * n_radial :]
-                for p in range(jacobian.near_start[i, e], jacobian.near_start[i, e + 1]):
-                    j = jacobian.near_atom[p] - first
-                    pair_step(
-                        jacobian.near_vector[p],
-                        displacements,
-                        offset,
-                        (i - first, j),
-                        strains[n],
-                        step,
-                    )
-                    along = np.float32(0.0)
-                    for c in range(3):
-                        along += step[c] * jacobian.near_vector[p, c]
-                    factors = jacobian.radial[p]
-                    for m in range(n_radial):
-                        part[m] += factors[m] * along
-                for m in range(width):
-                    columns[m] = 0.0
-                for q in range(jacobian.close_start[i, e], jacobian.close_start[i, e + 1]):
-                    p = jacobian.close_near[q]
-                    j = jacobian.near_atom[p] - first
-                    pair_step(
-                        jacobian.near_vector[p],
-                        displacements,
-                        offset,
-                        (i - first, j),
-                        strains[n],
-                        step,
-                    )
-                    add_three(jacobian.angular[q], step, columns)
-                scatter_columns(jacobian.pair_block, e, size, columns, row[n_elements * n_radial :])
-        offset += jacobian.first[s + 1] - first
+    def _jacobian(
+        self, sizes: tuple[int, int], near_start: NDArray, close_start: NDArray
+    ) -> Jacobian:
+        near, close = sizes
+        width = len(self.model.pair_block) * self.size
+        return Jacobian(
+            first=self.slab.batch.first,
+            near_start=near_start,
+            close_start=close_start,
+            near_atom=np.zeros(near, np.int32),
+            near_vector=np.zeros((near, 3), np.float32),
+            radial=np.zeros((near, len(self.model.radial_eta)), np.float32),
+            close_near=np.zeros(close, np.int64),
+            angular=np.zeros((close, 3, width), np.float32),
+            pair_block=self.model.pair_block,
+        )
+
+    def _run(self, counting: bool, jacobian: Jacobian) -> None:
+        slab = self.slab
+        factors = tuple(np.zeros(self.size) for _ in range(3))
+        slab.enlarge_until_done(
+            lambda: collect_range(
+                counting,
+                self.cells,
+                self.positions,
+                slab.batch,
+                self.model,
+                (slab.lists, slab.reference, slab.scratch),
+                slab.workspace,
+                factors,
+                self.moments,
+                jacobian,
+            )
+        )
 
 
-@compiled
-def pair_step(
-    vector: NDArray, displacements: NDArray, offset: int, pair: tuple, strain: NDArray, out: NDArray
-) -> None:
-    """Change of the vector from atom i to j."""
-    i, j = pair
-    for c in range(3):
-        x = displacements[offset + j, c] - displacements[offset + i, c]
-        for d in range(3):
-            x += strain[d, c] * vector[d]
-        out[c] = x
-
-
-@compiled
-def single_dot(a: NDArray, b: NDArray) -> Any:
-    """Inner product in single precision."""
-    total = np.float32(0.0)
-    for m in range(a.size):
-        total += a[m] * b[m]
-    return total
-
-
-@compiled
-def add_three(rows: NDArray, factors: NDArray, out: NDArray) -> None:
-    """``out += factors @ rows`` with three rows."""
-    x, y, z = rows[0], rows[1], rows[2]
-    a, b, c = factors[0], factors[1], factors[2]
-    for m in range(out.size):
-        out[m] += a * x[m] + b * y[m] + c * z[m]
-
-
-@compiled
-def gather_columns(
-    pair_block: NDArray, e: int, size: int, angular: NDArray, columns: NDArray
-) -> None:
-    """Line up the blocks a neighbour of element ``e`` touches."""
-    for other in range(pair_block.shape[0]):
-        o = pair_block[e, other] * size
-        for m in range(size):
-            columns[other * size + m] = angular[o + m]
-
-
-@compiled
-def scatter_columns(
-    pair_block: NDArray, e: int, size: int, columns: NDArray, angular: NDArray
-) -> None:
-    """Undo :func:`gather_columns`, adding."""
-    for other in range(pair_block.shape[0]):
-        o = pair_block[e, other] * size
-        for m in range(size):
-            angular[o + m] += columns[other * size + m]
+def moments_of(
+    model: Model,
+    types: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    cells: NDArray[np.float64],
+    positions: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Moments of every atom, shape (n_atoms, n_moments); arguments as for :func:`collect`."""
+    collector = _Collector(model, types, counts, cells, positions)
+    collector.count()
+    return collector.moments
 
 
 def collect(
     model: Model,
     types: NDArray[np.int64],
     counts: NDArray[np.int64],
-    cells: NDArray,
-    positions: NDArray,
+    cells: NDArray[np.float64],
+    positions: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], Jacobian]:
     """Moments and their derivatives.
 
@@ -458,57 +343,6 @@ def collect(
     tuple
         Moments (n_atoms, n_moments) and Jacobian.
     """
-    cells = np.ascontiguousarray(cells, dtype=np.float64)
-    positions = np.ascontiguousarray(positions, dtype=np.float64)
-    slab = Evaluator(model, types, counts).slabs[0]
-    n_atoms, n_elements = len(types), len(model.pair_block)
-    width = n_elements * (len(model.angular_eta) * (model.degree + 1) + len(model.general))
-    empty = Jacobian(
-        first=slab.batch.first,
-        near_start=np.zeros((n_atoms, n_elements + 1), np.int64),
-        close_start=np.zeros((n_atoms, n_elements + 1), np.int64),
-        near_atom=np.zeros(0, np.int32),
-        near_vector=np.zeros((0, 3), np.float32),
-        radial=np.zeros((0, len(model.radial_eta)), np.float32),
-        close_near=np.zeros(0, np.int64),
-        angular=np.zeros((0, 3, width), np.float32),
-        pair_block=model.pair_block,
-    )
-    moments = np.zeros((n_atoms, int(model.sizes[0])))
-    factors = tuple(np.zeros(width // n_elements) for _ in range(3))
-
-    def passes(counting: bool, jacobian: Jacobian) -> None:
-        slab.enlarge_until_done(
-            lambda: collect_range(
-                counting,
-                cells,
-                positions,
-                slab.batch,
-                model,
-                (slab.lists, slab.reference, slab.scratch),
-                slab.workspace,
-                factors,
-                moments,
-                jacobian,
-            )
-        )
-
-    passes(True, empty)
-    near_shift = _exclusive_sum(empty.near_start[:, -1])
-    close_shift = _exclusive_sum(empty.close_start[:, -1])
-    jacobian = empty._replace(
-        near_start=empty.near_start + near_shift[:-1, None],
-        close_start=empty.close_start + close_shift[:-1, None],
-        near_atom=np.zeros(near_shift[-1], np.int32),
-        near_vector=np.zeros((near_shift[-1], 3), np.float32),
-        radial=np.zeros((near_shift[-1], len(model.radial_eta)), np.float32),
-        close_near=np.zeros(close_shift[-1], np.int64),
-        angular=np.zeros((close_shift[-1], 3, width), np.float32),
-    )
-    passes(False, jacobian)
-    return moments, jacobian
-
-
-def _exclusive_sum(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Start of each item and the total."""
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    collector = _Collector(model, types, counts, cells, positions)
+    collector.count()
+    return collector.moments, collector.fill()

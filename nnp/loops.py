@@ -318,3 +318,18 @@ def add_transposed(w: NDArray, g: NDArray, out: NDArray) -> None:
         a = g[n_out - 1]
         for m in range(w.shape[1]):
             out[m] += a * row[m]
+
+
+@compiled
+def clear_table(array: NDArray) -> None:
+    """Zero a matrix."""
+    for i in range(array.shape[0]):
+        for k in range(array.shape[1]):
+            array[i, k] = 0.0
+
+
+@compiled
+def clear_cube(array: NDArray) -> None:
+    """Zero an array of three dimensions."""
+    for i in range(array.shape[0]):
+        clear_table(array[i])

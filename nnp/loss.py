@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nnp import jacobian, network
+from nnp import network, products
 from nnp.dataset import Environments, Preprocessing
 from nnp.frames import Frames
 
@@ -204,7 +204,7 @@ class Loss:
         for positions, matrix, inside in pieces:
             rows = _rows(counts, positions)
             part_f, part_v = np.zeros((len(rows), 3)), np.zeros((len(positions), 3, 3))
-            jacobian.pull_back(matrix, inside, slopes[rows], part_f, part_v)
+            products.pull_back(matrix, inside, slopes[rows], part_f, part_v)
             forces[rows], virials[positions] = part_f, part_v
         return forces, virials
 
@@ -215,7 +215,7 @@ class Loss:
         for positions, matrix, inside in pieces:
             rows = _rows(counts, positions)
             part = np.zeros((len(rows), out.shape[1]), np.float32)
-            jacobian.push_forward(matrix, inside, displacements[rows], strains[positions], part)
+            products.push_forward(matrix, inside, displacements[rows], strains[positions], part)
             out[rows] = part
         return out
 

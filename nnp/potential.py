@@ -51,6 +51,8 @@ class Potential(MSONable):
         ``tanh`` or ``sigmoid``, after every layer but the last.
     repulsion
         Core below the shortest trained distances.
+    uncertainty_scale
+        Factor that turns the spread of the ensemble into the error expected from held-out frames.
     record
         How it was made: errors, shortest distances, ranges of G, versions.
     """
@@ -64,6 +66,7 @@ class Potential(MSONable):
     reference_energies: NDArray[np.float64]
     activation: str = "tanh"
     repulsion: Repulsion | None = None
+    uncertainty_scale: float = 1.0
     record: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -125,22 +128,51 @@ class Potential(MSONable):
 
         Directions without periodicity are given enough vacuum.
         """
-        if not len(structures):
-            return Predictions(np.zeros(0), [], np.zeros((0, 3, 3)), [], np.zeros(0))
-        counts = np.array([len(atoms) for atoms in structures])
-        numbers = np.concatenate([atoms.numbers for atoms in structures])
+        counts = [len(atoms) for atoms in structures]
+        cells = [periodic_cell(atoms, self.cutoff) for atoms in structures]
+        numbers = [atoms.numbers for atoms in structures]
+        positions = [atoms.positions for atoms in structures]
+        return self.compute_arrays(
+            np.concatenate(numbers) if numbers else np.zeros(0, dtype=int),
+            np.array(counts, dtype=int),
+            np.array(cells).reshape(-1, 3, 3),
+            np.concatenate(positions) if positions else np.zeros((0, 3)),
+            threads,
+            precision,
+        )
+
+    def compute_arrays(
+        self,
+        numbers: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        cells: NDArray[np.float64],
+        positions: NDArray[np.float64],
+        threads: int = 1,
+        precision: str = "float64",
+    ) -> Predictions:
+        """Evaluate periodic structures given as flat arrays once.
+
+        Parameters
+        ----------
+        numbers, counts, cells, positions
+            As in :class:`nnp.frames.Frames`.
+        threads, precision
+            As in :meth:`evaluator`.
+        """
+        if not len(counts):
+            return Predictions(np.zeros(0), [], np.zeros((0, 3, 3)), [], np.zeros(0), [])
         evaluator = self.evaluator(numbers, counts, threads, precision)
-        cells = np.array([periodic_cell(atoms, self.cutoff) for atoms in structures])
-        positions = np.concatenate([atoms.positions for atoms in structures])
         energies, forces, stresses, atomic = evaluator.compute(cells, positions)
         limits = np.cumsum(counts)[:-1]
-        members = np.add.reduceat(evaluator.member_energies(), np.r_[0, limits], axis=0)
+        members = evaluator.member_energies()
+        totals = np.add.reduceat(members, np.r_[0, limits], axis=0)
         return Predictions(
             energies,
             np.split(forces, limits),
             stresses,
             np.split(atomic, limits),
-            members.std(axis=1) / counts,
+            self.uncertainty_scale * totals.std(axis=1) / counts,
+            np.split(self.uncertainty_scale * members.std(axis=1), limits),
         )
 
     def save(self, path: str | Path) -> None:  # type: ignore[override]
@@ -175,6 +207,7 @@ class Potential(MSONable):
         document["biases"] = [encode_array(array) for array in self.biases]
         document["activation"] = self.activation
         document["repulsion"] = None if self.repulsion is None else self.repulsion.as_dict()
+        document["uncertainty_scale"] = self.uncertainty_scale
         document["record"] = self.record
         return document
 
@@ -192,6 +225,7 @@ class Potential(MSONable):
             biases=tuple(decode_array(array) for array in d["biases"]),
             activation=d["activation"],
             repulsion=repulsion,
+            uncertainty_scale=d.get("uncertainty_scale", 1.0),
             record=d["record"],
             **{name: decode_array(d[name]) for name in _ARRAYS},
         )

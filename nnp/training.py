@@ -6,13 +6,11 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
-from monty.json import MSONable
 from numpy.typing import NDArray
 
 from nnp import network
@@ -21,177 +19,23 @@ from nnp.core import calibrated_repulsion
 from nnp.dataset import Environments, Preprocessing, shortest_distances
 from nnp.descriptors import SymmetryFunctions
 from nnp.encoding import encode_array
+from nnp.evaluation import evaluate
 from nnp.frames import Frames
-from nnp.loss import Errors, Loss, LossWeights
+from nnp.history import TrainingResult, TrainingStep
+from nnp.loss import Errors, Loss
 from nnp.optimizers import LBFGS, Adam
+from nnp.options import TrainingOptions
 from nnp.potential import Potential
 from nnp.split import block_split, random_split
 
-
-def _option(default: Any, unit: str, text: str) -> Any:
-    """Field of an options class with its unit and help."""
-    return field(default=default, metadata={"unit": unit, "help": text})
-
-
-@dataclass(frozen=True)
-class TrainingOptions(MSONable):
-    """Everything that can be chosen about training.
-
-    Units and meanings are in the fields' metadata.
-    """
-
-    radial_cutoff: float = _option(6.0, "Å", "cutoff of the radial symmetry functions")
-    angular_cutoff: float = _option(4.5, "Å", "cutoff of the angular symmetry functions")
-    hidden: tuple[int, ...] = _option((30, 30), "", "widths of the hidden layers")
-    optimizer: Literal["lbfgs", "adam"] = _option(
-        "lbfgs", "", "full-batch L-BFGS, or minibatch Adam as in the paper"
-    )
-    max_epochs: int = _option(2000, "", "iterations (L-BFGS) or passes over the data (Adam)")
-    time_limit: float | None = _option(None, "s", "stop after this much time")
-    stop: Literal["thresholds", "converged"] = _option(
-        "thresholds", "", "when to stop: thresholds reached, or no improvement for `patience`"
-    )
-    patience: int = _option(150, "", "epochs without improvement on validation that end training")
-    energy_threshold: float = _option(10.0, "meV/atom", "validation energy error aimed at")
-    force_threshold: float = _option(0.2, "eV/Å", "validation force error aimed at")
-    stress_threshold: float = _option(10.0, "kbar", "validation stress error aimed at")
-    energy_weight: float = _option(1.0, "", "of (energy error / energy_threshold)² in the loss")
-    force_weight: float = _option(1.0, "", "of (force error / force_threshold)² in the loss")
-    stress_weight: float = _option(1.0, "", "of (stress error / stress_threshold)² in the loss")
-    l2: float = _option(1e-5, "", "of half the sum of squared weights in the loss")
-    validation_fraction: float = _option(0.1, "", "share of frames that validate")
-    split: Literal["blocks", "random"] = _option(
-        "blocks", "", "validation in stretches of time, or at random as in the paper"
-    )
-    whitening: bool = _option(True, "", "scale principal components to unit variance")
-    whitening_floor: float = _option(1e-3, "", "smallest variance relative to the largest")
-    batch_size: int = _option(10, "frames", "minibatch of Adam")
-    learning_rate: float = _option(3e-3, "", "of Adam, at the start")
-    final_learning_rate: float = _option(1e-4, "", "of Adam, at the last epoch (exponential decay)")
-    memory_limit: float = _option(4.0, "GB", "for derivatives of the symmetry functions")
-    precision: Literal["float32", "float64"] = _option("float32", "", "of the network in training")
-    repulsion: bool = _option(True, "", "add a repulsive core below the shortest distances")
-    threads: int = _option(1, "", "threads")
-    checkpoint_interval: float = _option(20.0, "s", "between checkpoints")
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", tuple(self.hidden))
-        if not 0 <= self.validation_fraction < 1:
-            raise ValueError("The validation fraction must be at least 0 and less than 1.")
-        if not self.hidden or min(self.hidden) < 1:
-            raise ValueError("At least one hidden layer is needed, each of one neuron or more.")
-
-    @property
-    def loss_weights(self) -> LossWeights:
-        """Weights in the units of the thresholds."""
-        return LossWeights(
-            self.energy_weight,
-            self.force_weight,
-            self.stress_weight,
-            self.energy_threshold,
-            self.force_threshold,
-            self.stress_threshold,
-            self.l2,
-        )
-
-    def score(self, errors: Errors) -> float:
-        """Largest ratio of an error to its threshold: at most one when all are met."""
-        ratios = [errors.energy / self.energy_threshold, errors.force / self.force_threshold]
-        if np.isfinite(errors.stress):
-            ratios.append(errors.stress / self.stress_threshold)
-        return max(ratios)
-
-
-@dataclass(frozen=True)
-class TrainingStep(MSONable):
-    """Errors after one epoch.
-
-    Parameters
-    ----------
-    epoch
-        Counted from one.
-    seconds
-        Since training began, interruptions not counted.
-    training, validation
-        Root-mean-square errors in meV/atom, eV/Å and kbar.
-    """
-
-    epoch: int
-    seconds: float
-    training: Errors
-    validation: Errors
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain numbers."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, d: dict[str, Any]) -> TrainingStep:
-        """Undo :meth:`as_dict`."""
-        return cls(d["epoch"], d["seconds"], Errors(**d["training"]), Errors(**d["validation"]))
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingResult(MSONable):
-    """What training gives.
-
-    Parameters
-    ----------
-    potential
-        Best on validation; its ``record`` says how it was made.
-    history
-        Every epoch.
-    training, validation
-        Errors of that potential in meV/atom, eV/Å and kbar.
-    reached
-        Whether all thresholds were met on validation.
-    reason
-        Why training stopped.
-    training_frames, validation_frames
-        Indices of the frames that trained and validated.
-    """
-
-    potential: Potential
-    history: list[TrainingStep]
-    training: Errors
-    validation: Errors
-    reached: bool
-    reason: str
-    training_frames: list[int]
-    validation_frames: list[int]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Document with the potential's arrays compressed."""
-        return {
-            "@module": type(self).__module__,
-            "@class": "TrainingResult",
-            "potential": self.potential.as_dict(),
-            "history": [step.as_dict() for step in self.history],
-            "training": asdict(self.training),
-            "validation": asdict(self.validation),
-            "reached": self.reached,
-            "reason": self.reason,
-            "training_frames": self.training_frames,
-            "validation_frames": self.validation_frames,
-        }
-
-    @classmethod
-    def from_dict(cls, d: dict[str, Any]) -> TrainingResult:
-        """Undo :meth:`as_dict`."""
-        potential = d["potential"]
-        if isinstance(potential, dict):
-            potential = Potential.from_dict(potential)
-        return cls(
-            potential,
-            [TrainingStep.from_dict(step) for step in d["history"]],
-            Errors(**d["training"]),
-            Errors(**d["validation"]),
-            d["reached"],
-            d["reason"],
-            d["training_frames"],
-            d["validation_frames"],
-        )
-
+__all__ = [
+    "TrainingOptions",
+    "TrainingResult",
+    "TrainingStep",
+    "check_frames",
+    "reference_energies",
+    "train",
+]
 
 Progress = Callable[[TrainingStep], None]
 
@@ -204,6 +48,7 @@ def train(
     progress: Progress | None = None,
     checkpoint: Path | None = None,
     elements: tuple[str, ...] | None = None,
+    split: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
 ) -> TrainingResult:
     """Train a potential.
 
@@ -224,6 +69,8 @@ def train(
         the end.
     elements
         Order of the elements; by atomic number unless given.
+    split
+        Training and validation frames, when the options' split is not wanted.
 
     Returns
     -------
@@ -231,14 +78,27 @@ def train(
     """
     options = options or TrainingOptions()
     check_frames(frames)
-    run = _Run(frames, options, seed, elements or frames.elements)
+    chosen = split or _split(frames, options, seed)
+    run = _Run(frames, options, seed, elements or frames.elements, chosen)
     if checkpoint is not None:
         run.restore(checkpoint)
-    reason = run.optimize(progress, checkpoint)
-    result = run.result(reason)
+    reasons = run.optimize_members(progress, checkpoint)
+    result = run.result(reasons)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     return result
+
+
+def _split(
+    frames: Frames, options: TrainingOptions, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split as the options say; without validation frames the training frames stand in."""
+    fraction = options.validation_fraction
+    if options.split == "random" or fraction == 0:
+        training, validation = random_split(len(frames), fraction, seed)
+    else:
+        training, validation = block_split(frames, fraction, seed)
+    return training, validation if len(validation) else training
 
 
 def check_frames(frames: Frames) -> None:
@@ -282,28 +142,24 @@ class _Run:
     """One training: the problem and where the optimisation stands."""
 
     def __init__(
-        self, frames: Frames, options: TrainingOptions, seed: int, elements: tuple[str, ...]
+        self,
+        frames: Frames,
+        options: TrainingOptions,
+        seed: int,
+        elements: tuple[str, ...],
+        split: tuple[NDArray[np.int64], NDArray[np.int64]],
     ) -> None:
         self.frames, self.options, self.seed = frames, options, seed
         self.functions = SymmetryFunctions.standard(
             elements, options.radial_cutoff, options.angular_cutoff
         )
-        split = block_split if options.split == "blocks" else None
-        if split is None or options.validation_fraction == 0:
-            chosen = random_split(len(frames), options.validation_fraction, seed)
-        else:
-            chosen = split(frames, options.validation_fraction, seed)
-        self.training, self.validation = chosen
-        if not len(self.validation):
-            self.validation = self.training
+        self.training, self.validation = split
         self.environments = Environments(frames, self.functions, options.memory_limit * 1e9)
-        trained_atoms = self.environments.atoms(self.training)
-        mask = np.zeros(len(frames.numbers), dtype=bool)
-        mask[trained_atoms] = True
-        types = self.environments.types
-        values = [value[mask[types == e]] for e, value in enumerate(self.environments.values)]
         self.preprocessing = Preprocessing.fit(
-            values, self.functions.n_functions, options.whitening_floor, options.whitening
+            self.environments.values_of(self.training),
+            self.functions.n_functions,
+            options.whitening_floor,
+            options.whitening,
         )
         self.references = reference_energies(frames, elements, self.training)
         self.loss = Loss(
@@ -316,13 +172,22 @@ class _Run:
             options.threads,
             np.float32 if options.precision == "float32" else np.float64,
         )
-        self.generator = np.random.default_rng(seed)
-        nets = [network.initial_layers(self.loss.sizes, self.generator) for _ in elements]
-        self.parameters = network.flatten(nets)
-        self.optimizer = LBFGS() if options.optimizer == "lbfgs" else Adam(len(self.parameters))
-        self.best = self.parameters
-        self.best_score, self.best_epoch = np.inf, 0
         self.history: list[TrainingStep] = []
+        self.members: list[NDArray[np.float64]] = []
+        self.start_member()
+
+    def start_member(self) -> None:
+        """Begin the next network from fresh weights."""
+        self.generator = np.random.default_rng([self.seed, len(self.members)])
+        nets = [
+            network.initial_layers(self.loss.sizes, self.generator) for _ in self.functions.elements
+        ]
+        self.parameters = network.flatten(nets)
+        self.optimizer = (
+            LBFGS() if self.options.optimizer == "lbfgs" else Adam(len(self.parameters))
+        )
+        self.best = self.parameters
+        self.best_score, self.best_epoch, self.epoch = np.inf, 0, 0
 
     @property
     def fingerprint(self) -> str:
@@ -347,27 +212,32 @@ class _Run:
         state = read_checkpoint(path, self.fingerprint)
         if state is None:
             return
-        self.parameters, self.best = state["parameters"], state["best"]
-        self.best_score, self.best_epoch = state["best_score"], state["best_epoch"]
+        self.members = state["members"]
+        self.start_member()
+        for name in ("parameters", "best", "best_score", "best_epoch", "epoch"):
+            setattr(self, name, state[name])
         self.history = [TrainingStep.from_dict(step) for step in state["history"]]
         self.generator.bit_generator.state = state["generator"]
         self.optimizer.restore(state["optimizer"])
 
     def save(self, path: Path) -> None:
         """Write a checkpoint."""
-        write_checkpoint(
-            path,
-            self.fingerprint,
-            {
-                "parameters": self.parameters,
-                "best": self.best,
-                "best_score": self.best_score,
-                "best_epoch": self.best_epoch,
-                "history": [step.as_dict() for step in self.history],
-                "generator": self.generator.bit_generator.state,
-                "optimizer": self.optimizer.state(),
-            },
-        )
+        names = ("members", "parameters", "best", "best_score", "best_epoch", "epoch")
+        state = {name: getattr(self, name) for name in names}
+        state["history"] = [step.as_dict() for step in self.history]
+        state["generator"] = self.generator.bit_generator.state
+        state["optimizer"] = self.optimizer.state()
+        write_checkpoint(path, self.fingerprint, state)
+
+    def optimize_members(self, progress: Progress | None, checkpoint: Path | None) -> list[str]:
+        """Train every member that is not finished; returns why each stopped."""
+        reasons = []
+        while True:
+            reasons.append(self.optimize(progress, checkpoint))
+            self.members.append(self.best)
+            if len(self.members) == self.options.members:
+                return reasons
+            self.start_member()
 
     def optimize(self, progress: Progress | None, checkpoint: Path | None) -> str:
         """Epochs until something says stop; returns what."""
@@ -376,14 +246,15 @@ class _Run:
         reason = self._finished()
         while reason is None:
             moved, errors = self._epoch()
+            self.epoch += 1
             seconds = earlier + time.monotonic() - start
             validation = self.loss.errors(self.parameters, self.validation)
-            step = TrainingStep(len(self.history) + 1, seconds, errors, validation)
+            step = TrainingStep(self.epoch, seconds, errors, validation, len(self.members))
             self.history.append(step)
             score = self.options.score(validation)
             if score < self.best_score:
                 self.best, self.best_score = self.parameters.copy(), score
-                self.best_epoch = step.epoch
+                self.best_epoch = self.epoch
             if progress is not None:
                 progress(step)
             reason = self._finished() if moved else "the loss cannot be lowered further"
@@ -395,15 +266,17 @@ class _Run:
         return reason
 
     def _finished(self) -> str | None:
-        options, epoch = self.options, len(self.history)
+        options = self.options
         if options.stop == "thresholds" and self.best_score < 1.0:
             return "thresholds reached"
-        if epoch - self.best_epoch >= options.patience:
+        if self.epoch - self.best_epoch >= options.patience:
             return f"no improvement on validation for {options.patience} epochs"
-        if epoch >= options.max_epochs:
+        if self.epoch >= options.max_epochs:
             return "epoch limit"
         seconds = self.history[-1].seconds if self.history else 0.0
-        if options.time_limit is not None and seconds >= options.time_limit:
+        # Every member has its share of the time, at least one epoch.
+        share = (len(self.members) + 1) / options.members
+        if options.time_limit is not None and self.epoch and seconds >= options.time_limit * share:
             return "time limit"
         return None
 
@@ -428,7 +301,7 @@ class _Run:
         """One pass over shuffled minibatches; errors are averages over the pass."""
         options = self.options
         order = self.generator.permutation(self.training)
-        done = len(self.history) / max(1, options.max_epochs - 1)
+        done = self.epoch / max(1, options.max_epochs - 1)
         decay = (options.final_learning_rate / options.learning_rate) ** min(1.0, done)
         squares, counts = np.zeros(3), np.zeros(3)
         for low in range(0, len(order), options.batch_size):
@@ -444,32 +317,39 @@ class _Run:
         means = [np.sqrt(s / n) if n else np.nan for s, n in zip(squares, counts, strict=True)]
         return Errors(*map(float, means))
 
-    def result(self, reason: str) -> TrainingResult:
+    def result(self, reasons: list[str]) -> TrainingResult:
         """Potential of the best parameters, with its record."""
-        training = self.loss.errors(self.best, self.training)
-        validation = self.loss.errors(self.best, self.validation)
-        potential = self._potential(training, validation)
+        potential = self._potential()
+        training = evaluate(potential, self.frames[self.training]).errors
+        found = evaluate(potential, self.frames[self.validation])
+        potential.uncertainty_scale = found.calibration
+        potential.record |= {"training": asdict(training), "validation": asdict(found.errors)}
         return TrainingResult(
             potential=potential,
             history=self.history,
             training=training,
-            validation=validation,
-            reached=self.options.score(validation) < 1.0,
-            reason=reason,
+            validation=found.errors,
+            reached=self.options.score(found.errors) < 1.0,
+            reason="; ".join(dict.fromkeys(reasons)),
             training_frames=[int(i) for i in self.training],
             validation_frames=[int(i) for i in self.validation],
         )
 
-    def _potential(self, training: Errors, validation: Errors) -> Potential:
-        nets = network.unflatten(self.best, self.loss.sizes, len(self.functions.elements))
-        n_layers = len(self.loss.sizes) - 1
+    def _potential(self) -> Potential:
+        n_elements, n_layers = len(self.functions.elements), len(self.loss.sizes) - 1
+        nets = [network.unflatten(best, self.loss.sizes, n_elements) for best in self.members]
+
+        def stack(layer: int, part: int) -> NDArray[np.float64]:
+            """One array (n_elements, n_members, ...) for a layer's weights or biases."""
+            return np.array([[net[e][layer][part] for net in nets] for e in range(n_elements)])
+
         potential = Potential(
             functions=self.functions,
             shift=self.preprocessing.shift,
             scale=self.preprocessing.scale,
             projection=self.preprocessing.projection,
-            weights=tuple(np.array([net[k][0] for net in nets])[:, None] for k in range(n_layers)),
-            biases=tuple(np.array([net[k][1] for net in nets])[:, None] for k in range(n_layers)),
+            weights=tuple(stack(k, 0) for k in range(n_layers)),
+            biases=tuple(stack(k, 1) for k in range(n_layers)),
             reference_energies=self.references,
         )
         shortest = shortest_distances(self.frames, self.functions.elements)
@@ -480,8 +360,6 @@ class _Run:
             "n_frames": len(self.frames),
             "n_training": len(self.training),
             "n_validation": len(self.validation),
-            "training": asdict(training),
-            "validation": asdict(validation),
             "shortest_distances": [
                 [float(x) if np.isfinite(x) else None for x in row] for row in shortest
             ],

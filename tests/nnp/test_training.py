@@ -11,6 +11,7 @@ from ase import Atoms
 
 from nnp.calculator import NeuralNetworkCalculator
 from nnp.descriptors import SymmetryFunctions
+from nnp.evaluation import evaluate
 from nnp.frames import Frames
 from nnp.training import TrainingOptions, TrainingResult, TrainingStep, train
 from tests.nnp.samples import disordered, random_potential
@@ -202,3 +203,65 @@ def test_unusable_frames_are_named(frames: Frames, field: str, index: int, messa
         train(replace(frames, **{field: values}), QUICK)
     with pytest.raises(ValueError, match="no frames"):
         train(frames[[]], QUICK)
+
+
+@pytest.fixture(scope="module")
+def ensemble(frames: Frames) -> TrainingResult:
+    return train(frames, replace(QUICK, members=3, max_epochs=15, stop="converged"), seed=5)
+
+
+def test_ensemble_members_are_trained_apart_on_shared_inputs(
+    frames: Frames, ensemble: TrainingResult
+) -> None:
+    assert ensemble.potential.n_members == 3
+    assert [step.member for step in ensemble.history] == [0] * 15 + [1] * 15 + [2] * 15
+    weights = ensemble.potential.weights[0]
+    assert not np.allclose(weights[:, 0], weights[:, 1])
+    single = train(frames, replace(QUICK, max_epochs=15, stop="converged"), seed=5)
+    np.testing.assert_array_equal(single.potential.weights[0][:, 0], weights[:, 0])
+
+
+def test_uncertainty_is_calibrated_on_held_out_frames(
+    frames: Frames, ensemble: TrainingResult
+) -> None:
+    found = evaluate(ensemble.potential, frames[ensemble.validation_frames])
+    spread = np.sqrt(np.mean(found.predictions.uncertainties**2))
+    assert spread == pytest.approx(1e-3 * ensemble.validation.energy, rel=1e-9)
+    squeezed = frames[0].to_atoms()[0]
+    squeezed.set_cell(squeezed.cell * 0.8, scale_atoms=True)
+    unknown = ensemble.potential.compute([squeezed]).uncertainties[0]
+    assert unknown > found.predictions.uncertainties.max()
+    squeezed.calc = NeuralNetworkCalculator(ensemble.potential)
+    assert squeezed.calc.get_property("uncertainty", squeezed) == pytest.approx(unknown)
+
+
+def test_interrupted_ensemble_keeps_finished_members(
+    frames: Frames, ensemble: TrainingResult, tmp_path: Path
+) -> None:
+    options = replace(QUICK, members=3, max_epochs=15, stop="converged", checkpoint_interval=0.0)
+    path = tmp_path / "checkpoint"
+
+    def kill(step: TrainingStep) -> None:
+        if (step.member, step.epoch) == (1, 6):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(frames, options, seed=5, progress=kill, checkpoint=path)
+    resumed = train(frames, options, seed=5, checkpoint=path)
+    assert len(resumed.history) == 45
+    for a, b in zip(resumed.potential.weights, ensemble.potential.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_evaluation_leaves_out_what_has_no_reference(
+    frames: Frames, result: TrainingResult
+) -> None:
+    energies = frames.energies.copy()
+    energies[3] = np.nan
+    some = evaluate(result.potential, replace(frames, energies=energies)[:6])
+    assert np.isnan(some.energy_errors[3])
+    kept = np.delete(some.energy_errors, 3)
+    assert some.errors.energy == pytest.approx(1e3 * np.sqrt(np.mean(kept**2)))
+    assert some.calibration == 1.0
+    nothing = replace(frames, energies=energies * np.nan)
+    assert np.isnan(evaluate(result.potential, nothing[:2]).errors.energy)

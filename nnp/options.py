@@ -1,0 +1,88 @@
+"""What can be chosen about training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from monty.json import MSONable
+
+from nnp.loss import Errors, LossWeights
+
+
+def _option(default: Any, unit: str, text: str) -> Any:
+    """Field of an options class with its unit and help."""
+    return field(default=default, metadata={"unit": unit, "help": text})
+
+
+@dataclass(frozen=True)
+class TrainingOptions(MSONable):
+    """Everything that can be chosen about training.
+
+    Units and meanings are in the fields' metadata.
+    """
+
+    radial_cutoff: float = _option(6.0, "Å", "cutoff of the radial symmetry functions")
+    angular_cutoff: float = _option(4.5, "Å", "cutoff of the angular symmetry functions")
+    hidden: tuple[int, ...] = _option((30, 30), "", "widths of the hidden layers")
+    members: int = _option(1, "", "networks of the ensemble; more than one gives uncertainties")
+    optimizer: Literal["lbfgs", "adam"] = _option(
+        "lbfgs", "", "full-batch L-BFGS, or minibatch Adam as in the paper"
+    )
+    max_epochs: int = _option(2000, "", "iterations (L-BFGS) or passes over the data (Adam)")
+    time_limit: float | None = _option(None, "s", "stop after this much time")
+    stop: Literal["thresholds", "converged"] = _option(
+        "thresholds", "", "when to stop: thresholds reached, or no improvement for `patience`"
+    )
+    patience: int = _option(150, "", "epochs without improvement on validation that end training")
+    energy_threshold: float = _option(10.0, "meV/atom", "validation energy error aimed at")
+    force_threshold: float = _option(0.2, "eV/Å", "validation force error aimed at")
+    stress_threshold: float = _option(10.0, "kbar", "validation stress error aimed at")
+    energy_weight: float = _option(1.0, "", "of (energy error / energy_threshold)² in the loss")
+    force_weight: float = _option(1.0, "", "of (force error / force_threshold)² in the loss")
+    stress_weight: float = _option(1.0, "", "of (stress error / stress_threshold)² in the loss")
+    l2: float = _option(1e-5, "", "of half the sum of squared weights in the loss")
+    validation_fraction: float = _option(0.1, "", "share of frames that validate")
+    split: Literal["blocks", "random"] = _option(
+        "blocks", "", "validation in stretches of time, or at random as in the paper"
+    )
+    whitening: bool = _option(True, "", "scale principal components to unit variance")
+    whitening_floor: float = _option(1e-3, "", "smallest variance relative to the largest")
+    batch_size: int = _option(10, "frames", "minibatch of Adam")
+    learning_rate: float = _option(3e-3, "", "of Adam, at the start")
+    final_learning_rate: float = _option(1e-4, "", "of Adam, at the last epoch (exponential decay)")
+    memory_limit: float = _option(4.0, "GB", "for derivatives of the symmetry functions")
+    precision: Literal["float32", "float64"] = _option("float32", "", "of the network in training")
+    repulsion: bool = _option(True, "", "add a repulsive core below the shortest distances")
+    threads: int = _option(1, "", "threads")
+    checkpoint_interval: float = _option(20.0, "s", "between checkpoints")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden", tuple(self.hidden))
+        if not 0 <= self.validation_fraction < 1:
+            raise ValueError("The validation fraction must be at least 0 and less than 1.")
+        if self.members < 1:
+            raise ValueError("An ensemble needs at least one member.")
+        if not self.hidden or min(self.hidden) < 1:
+            raise ValueError("At least one hidden layer is needed, each of one neuron or more.")
+
+    @property
+    def loss_weights(self) -> LossWeights:
+        """Weights in the units of the thresholds."""
+        return LossWeights(
+            self.energy_weight,
+            self.force_weight,
+            self.stress_weight,
+            self.energy_threshold,
+            self.force_threshold,
+            self.stress_threshold,
+            self.l2,
+        )
+
+    def score(self, errors: Errors) -> float:
+        """Largest ratio of an error to its threshold: at most one when all are met."""
+        ratios = [errors.energy / self.energy_threshold, errors.force / self.force_threshold]
+        if np.isfinite(errors.stress):
+            ratios.append(errors.stress / self.stress_threshold)
+        return max(ratios)
