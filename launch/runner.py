@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 DISPLAY_SECONDS = 2.0  # the full status costs more than one query
-DISK_SECONDS = 10.0
+DISK_SECONDS = 1.0
 MINIMUM_SPACE = 50_000_000  # bytes; below this a running campaign stops
 IDLE_POLLS = 4  # a worker may be about to retry what has just failed
 STOP_SECONDS = 5.0
@@ -293,6 +293,13 @@ class _Run:
         return CampaignResult(state, status, status.failures)
 
 
+class _CampaignLog(logging.FileHandler):
+    """A log that a full disk does not turn into a traceback on the terminal."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Lose the record: what ends the campaign is reported by an exception."""
+
+
 class _WorkerProcess:
     """A worker process and what is known about its end."""
 
@@ -369,7 +376,7 @@ def worker_environment(folder: Path, workers: int) -> dict[str, str]:
 def _log_to(path: Path) -> Iterator[None]:
     """Write what this package logs to a file, and not to the terminal."""
     path.parent.mkdir(exist_ok=True)
-    handler = logging.FileHandler(path)
+    handler = _CampaignLog(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     package = logging.getLogger("launch")
     package.addHandler(handler)
@@ -433,7 +440,7 @@ def _require_own(pad: LaunchPad, campaign: Campaign) -> None:
 
 @contextmanager
 def _terminate_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C."""
+    """Treat SIGTERM, and a closed terminal, like Ctrl-C."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -441,11 +448,15 @@ def _terminate_as_interrupt() -> Iterator[None]:
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    # Under nohup SIGHUP is ignored, and stays so.
+    ours = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) == signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _database_ended() -> Exception:
