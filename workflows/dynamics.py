@@ -100,7 +100,7 @@ class DynamicsMaker(Maker):
         Flow
             Its output is ``{"structure": last configuration, "segments": [SegmentDocument]}``.
         """
-        steps = self._segment_lengths(duration)
+        steps = self.segment_lengths(duration)
         total = sum(steps)
         start_of_segment = np.cumsum([0, *steps])
         segments: list[Job | Flow] = []
@@ -130,8 +130,20 @@ class DynamicsMaker(Maker):
         )
         return label(flow, stage, REFERENCE_QUEUE)
 
-    def _segment_lengths(self, duration: float) -> list[int]:
-        """Steps of each segment: equal, whole sample intervals, none longer than allowed."""
+    def segment_lengths(self, duration: float) -> list[int]:
+        """
+        Cut a run into segments: equal, whole sample intervals, none longer than allowed.
+
+        Parameters
+        ----------
+        duration
+            ps
+
+        Returns
+        -------
+        list of int
+            Steps of each segment.
+        """
         stride = self._stride()
         samples = max(1, round(duration * 1000 / (self._step() * stride)))
         n_segments = math.ceil(samples / max(1, self.segment_steps // stride))

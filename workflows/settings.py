@@ -20,6 +20,10 @@ class SettingError(ValueError):
     """An override names no field, or its value does not fit the field."""
 
 
+class UnknownSettingError(SettingError):
+    """An override names no field."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """
@@ -90,7 +94,7 @@ def override(tree: Tree, path: str, value: Any) -> Tree:
     head, _, rest = path.partition(".")
     branch = {field.name: field for field in _fields(tree)}.get(head)
     if branch is None:
-        raise SettingError(_unknown(tree, path))
+        raise UnknownSettingError(_unknown(tree, path))
     current = getattr(tree, head)
     changed: Any
     if rest and isinstance(current, dict):
@@ -100,6 +104,8 @@ def override(tree: Tree, path: str, value: Any) -> Tree:
             raise SettingError(f"{head!r} is a number and has no field {rest!r}")
         try:
             changed = override(current, rest, value)
+        except UnknownSettingError:
+            raise UnknownSettingError(_unknown(tree, path)) from None
         except SettingError as error:
             raise SettingError(str(error).replace(repr(rest), repr(path))) from None
     elif dataclasses.is_dataclass(current):

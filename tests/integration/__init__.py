@@ -1,0 +1,1 @@
+"""The whole chain, through the real command, FireWorks and database."""

@@ -1,0 +1,140 @@
+"""The command line: what it prints, what it refuses, and how fast it answers."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from launch import cli
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Run the command in this process: exit code, standard output, standard error."""
+    sys.argv = ["devitrify", *arguments]
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    captured = capsys.readouterr()
+    code = ended.value.code
+    return (code if isinstance(code, int) else 0 if code is None else 1), captured.out, captured.err
+
+
+def test_help_answers_without_heavy_imports() -> None:
+    """Half a second of CPU is the limit; torch alone would take three times that."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    code = (
+        "import sys; sys.argv = ['devitrify', '--help']\nfrom launch.cli import main\ntry: main()\n"
+    )
+    code += "except SystemExit: pass\nprint([m for m in ('torch', 'numpy', 'pymatgen', 'ase', "
+    code += "'fireworks', 'jobflow', 'matplotlib') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.stdout.rstrip().endswith("[]")
+    # allow for coverage measurement and a loaded machine; the imports above are the real test
+    assert after.ru_utime - before.ru_utime < 1.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["LiAlCL4"], "did you mean LiAlCl4?"),
+        (["LiAlCl4", "--engine", "emt"], "does not know Al|does not know Cl, Li"),
+        (["LiAlCl4", "--engine", "nosuch"], "There is no engine 'nosuch'"),
+        (["LiAlCl4", "--protocol", "fast"], "There is no protocol 'fast'"),
+        (["LiAlCl4", "--set", "quensh.rate=3"], "did you mean 'quench.rate'"),
+        (["LiAlCl4", "--set", "quench.rate"], "has no value"),
+        (["LiAlCl4", "--config", "nosuch.yaml"], "cannot be read"),
+        (["LiAlCl4", "--z", "one"], "--z takes whole numbers"),
+        (["LiAlCl4", "--atoms-max", "2"], "too small"),
+        (["LiAlCl4", "--engine", "m:n", "--engine-arguments", "{"], "is not JSON"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_no_folder(
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, error = call(capsys, "run", *arguments)
+    assert code == 1
+    assert len(error.strip().splitlines()) == 1
+    import re
+
+    assert re.search(message.replace("?", r"\?"), error)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_gets_a_sentence(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    code, _, error = call(capsys, "run", "Cu", "-e", "emt", "--folder", str(tmp_path / "file/a"))
+    assert code == 1
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_protocols_print_every_number_with_its_unit(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, "protocol", "paper")
+    assert code == 0
+    assert any(line.split()[:3] == ["quench.rate", "100.0", "K/ps"] for line in out.splitlines())
+    code, _, error = call(capsys, "protocol", "fast")
+    assert (code, "quick, paper" in error or "paper, quick" in error) == (1, True)
+
+
+def test_a_printed_protocol_is_a_configuration(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from launch.request import Choices, read_request
+
+    _, out, _ = call(capsys, "protocol", "paper", "--yaml")
+    path = tmp_path / "paper.yaml"
+    path.write_text(out)
+    assert yaml.safe_load(out)["quench.rate"] == 100.0
+    as_read = read_request("LiAlCl4", Choices("quick", "chgnet", config=path))
+    assert as_read.settings() == read_request("LiAlCl4", Choices("paper", "chgnet")).settings()
+
+
+def test_settings_are_overridden_in_order(tmp_path: Path) -> None:
+    from launch.request import Choices, read_request
+
+    path = tmp_path / "mine.yaml"
+    path.write_text("quench: {rate: 50}\nliquid.duration: 7\n")
+    choices = Choices("quick", "chgnet", overrides=("quench.rate=20",), config=path, seed=4)
+    request = read_request("Mg2SiO4", choices)
+    assert request.maker.quench.rate == 20.0
+    assert request.maker.liquid.duration == 7.0
+    assert request.settings()["seed"] == 4
+    assert request.target.formula_units == (1, 2, 4)
+
+
+def test_workflow_writes_a_file_for_lpad(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "wf.json"
+    code, out, _ = call(capsys, "workflow", "LiAlCl4", "-o", str(path), "--campaign", "mine")
+    assert code == 0
+    assert "campaign mine" in out
+    written = json.loads(path.read_text())
+    assert written["metadata"]["campaign"] == "mine"
+    for firework in written["fws"]:
+        assert firework["spec"]["_category"] in ("dft", "nnp")
+        assert firework["spec"]["campaign"] == "mine"
+        assert firework["spec"]["stage"]
+    code, _, error = call(capsys, "workflow", "LiAlCl4", "-o", str(tmp_path / "wf.txt"))
+    assert (code, "must end in .json" in error) == (1, True)
+
+
+def test_status_and_results_of_nothing_get_a_sentence(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for command in ("status", "results"):
+        code, _, error = call(capsys, command, str(tmp_path))
+        assert code == 1
+        assert "There is no campaign" in error

@@ -1,0 +1,163 @@
+"""Reading results back from a job store, and the files made of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from jobflow import JobStore
+from maggma.stores import MemoryStore
+from monty.json import jsanitize
+from pymatgen.core import Structure
+
+from launch.report import ranking_table, summarise, wide_console, write_report
+from launch.results import CampaignResults
+from nnp.frames import Frames
+from nnp.training import TrainingOptions, train
+from tests.workflows.samples import copper
+from workflows.candidates import CandidateMaker
+from workflows.composition import Target
+from workflows.schemas import (
+    Document,
+    MeltingTemperatureDocument,
+    MobilityPoint,
+    PredictionDocument,
+    RelaxDocument,
+    SampleDocument,
+    SearchCandidate,
+    SearchDocument,
+    TrainingDocument,
+    VolumeDocument,
+)
+
+
+def labelled_frames(n: int = 6) -> Frames:
+    """Rattled copper with the energies of effective medium theory."""
+    frames = []
+    for seed in range(n):
+        atoms = bulk("Cu", cubic=True)
+        atoms.rattle(0.1, seed=seed)
+        atoms.calc = EMT()
+        atoms.get_forces()
+        atoms.get_stress()
+        frames.append(atoms)
+    return Frames.from_atoms(frames, stage="liquid")
+
+
+def prediction() -> PredictionDocument:
+    """Two structures, one of them twice, and one that failed."""
+    crystals = [copper(1), copper(1, 3.7), copper(1), copper(1)]
+    relaxed = [
+        RelaxDocument(structure=crystals[0], engine="emt", energy=-0.01, converged=True),
+        RelaxDocument(structure=crystals[1], engine="emt", energy=0.02),
+        RelaxDocument(structure=crystals[2], engine="emt", energy=-0.0099, converged=True),
+        None,
+    ]
+    candidates = [
+        SearchCandidate(structure=s, energy=0.1, formula_units=4, found_by="random", found_at=1)
+        for s in crystals
+    ]
+    rank = CandidateMaker.rank.original
+    return rank(CandidateMaker(), relaxed, candidates, Target("Cu", (4,)), "emt")
+
+
+def documents() -> list[Document]:
+    """One document of every stage."""
+    frames = labelled_frames()
+    fitted = train(frames, TrainingOptions(max_epochs=2, hidden=(4,)))
+    species = {"Cu": {"diffusivity": 0.3, "diffusivity_error": 0.1, "liquid": True}}
+    point = MobilityPoint(
+        temperature=1500, liquid=True, pressure=1.0, pressure_error=0.5, species=species,
+        times=[0.0, 0.1, 0.2], displacements={"Cu": [0.0, 0.2, 0.4]},
+    )  # fmt: skip
+    errors = {f"{p}_{q}": 1.0 for p in ("training", "validation")
+              for q in ("energy", "force", "stress")}  # fmt: skip
+    return [
+        MeltingTemperatureDocument(
+            melting_temperature=1500, uncertainty=250, pressure=1, structure=copper(),
+            points=[point], segments=[], warning="still liquid",
+        ),
+        VolumeDocument(volume=12, pressure=0.1, pressure_error=0.2, structure=copper(),
+                       points=[], segments=[]),
+        SampleDocument(
+            formula="Cu", n_frames=6, n_atoms=4, frames_by_stage={"liquid": 6},
+            shortest_distances={"Cu-Cu": 2.2}, volume_per_atom=12,
+            series={k: [1.0, 2.0] for k in ("time", "temperature", "energy", "pressure")},
+            frames=frames,
+        ),
+        TrainingDocument(
+            formula="Cu", n_training=5, n_validation=1, validation_split="blocks", converged=True,
+            energy_rmse=5, force_rmse=0.1, stress_rmse=3, epochs=2,
+            history=[{"epoch": 1.0, **errors}, {"epoch": 2.0, **errors}],
+            parity={"energy_reference": [0.0, 1.0], "energy_predicted": [0.1, 0.9],
+                    "force_reference": [0.0, 1.0], "force_predicted": [0.1, 0.9]},
+            potential=fitted.potential,
+        ),
+        SearchDocument(
+            formula="Cu", formula_units=[4], generations=2, n_structures=16, best_energy=-0.1,
+            candidates=[], histories=[{"structures": [1.0, 9.0], "best_energy": [0.0, -0.1]}],
+            shares=[{"random": 1.0}, {"random": 0.6, "heredity": 0.4}],
+            discarded=[("short bond", 2)], cpu_seconds=4.0,
+        ),
+        prediction(),
+    ]  # fmt: skip
+
+
+def store_of(found: list[Document]) -> JobStore:
+    """A job store in memory that holds documents as jobflow stores them."""
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    store.connect()
+    for number, document in enumerate(found):
+        output = jsanitize(document, strict=True, enum_values=True, allow_bson=True)
+        store.update(
+            {"uuid": f"job-{number}", "index": 1, "output": output, "name": "x",
+             "completed_at": f"2026-01-01T00:00:{number:02d}", "metadata": {"campaign": "mine"}},
+            save={"data": ["Frames", "Potential"]},
+        )  # fmt: skip
+    return store
+
+
+def test_the_report_has_everything_and_reads_back(tmp_path: Path) -> None:
+    results = CampaignResults(store_of(documents()), "mine")
+    paths = write_report(results, tmp_path)
+    assert all(path.stat().st_size > 100 for path in paths)
+    assert len([path for path in paths if path.suffix == ".png"]) == 6
+    assert len(Frames.read(tmp_path / "frames.extxyz")) == 6
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["melting_temperature_K"] == 1500
+    assert summary["structures_per_cpu_second"] == 4.0
+    assert summary["warnings"] == ["melting temperature: still liquid"]
+    cif = next((tmp_path / "structures").glob("01_Cu_Z4_Fm-3m.cif"))
+    assert len(Structure.from_file(cif)) == 4
+    table = (tmp_path / "ranking.txt").read_text()
+    assert "Fm-3m (225)" in table
+    assert "* not relaxed" in table
+
+
+def test_the_newest_document_counts_and_other_campaigns_do_not(tmp_path: Path) -> None:
+    older, newer = documents()[1], documents()[1]
+    newer.volume = 13.0  # type: ignore[attr-defined]
+    store = store_of([older, newer])
+    assert CampaignResults(store, "mine").volume.volume == 13.0  # type: ignore[union-attr]
+    nothing = CampaignResults(store, "yours")
+    assert nothing.volume is None
+    assert summarise(nothing) == {"campaign": "yours", "warnings": []}
+    assert [path.name for path in write_report(nothing, tmp_path)] == ["summary.json"]
+
+
+def test_ranking_drops_twins_and_records_failures() -> None:
+    ranked = prediction()
+    assert [c.rank for c in ranked.candidates] == [1, 2]
+    assert ranked.candidates[1].energy_above_best == pytest.approx(30.0)
+    assert ranked.candidates[0].density == pytest.approx(8.97, abs=0.05)
+    assert ranked.failures == ["candidate 4: its job failed; see the log"]
+    assert np.isfinite([c.volume for c in ranked.candidates]).all()
+
+
+def test_the_table_fits_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
+    wide_console().print(ranking_table(prediction()))
+    assert "…" not in capsys.readouterr().out

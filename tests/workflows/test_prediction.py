@@ -1,0 +1,56 @@
+"""The task graph as a whole."""
+
+from __future__ import annotations
+
+import json
+
+from jobflow.managers.fireworks import flow_to_workflow
+from monty.json import MontyDecoder, jsanitize
+
+from workflows.composition import Target
+from workflows.progress import STAGES
+from workflows.protocols import find_protocol
+
+TARGET = Target("LiAlCl4", (1, 2, 4))
+
+
+def test_every_firework_has_queue_stage_and_campaign() -> None:
+    workflow = flow_to_workflow(find_protocol("quick").make(TARGET, "mine"))
+    specs = [firework.spec for firework in workflow.fws]
+    assert {spec["campaign"] for spec in specs} == {"mine"}
+    assert all(spec["stage"] in STAGES for spec in specs)
+    queues = {spec["stage"]: set() for spec in specs}
+    for spec in specs:
+        queues[spec["stage"]].add(spec["_category"])
+    assert queues["liquid"] == {"dft"}
+    assert queues["train"] == queues["search"] == {"nnp"}
+
+
+def test_the_paper_protocol_keeps_documents_small() -> None:
+    workflow = flow_to_workflow(find_protocol("paper").make(TARGET, "mine"))
+    sizes = [len(json.dumps(firework.to_dict())) for firework in workflow.fws]
+    assert max(sizes) < 50_000
+
+
+def test_replicas_are_independent_trajectories() -> None:
+    workflow = flow_to_workflow(find_protocol("quick").make(TARGET, "mine"))
+    names = [firework.name for firework in workflow.fws]
+    assert {"liquid", "liquid replica 2", "anneal", "anneal replica 2"} <= set(names)
+
+
+def test_the_seed_changes_the_seeds_of_jobs_and_nothing_else() -> None:
+    from dataclasses import replace
+
+    protocol = find_protocol("quick")
+    flows = [replace(protocol, seed=seed).make(TARGET, "mine") for seed in (1, 2)]
+    jobs = [[job for job, _ in flow.iterflow()] for flow in flows]
+    assert [job.name for job in jobs[0]] == [job.name for job in jobs[1]]
+    seeds = [{job.function_kwargs["seed"] for job in part if "seed" in job.function_kwargs}
+             for part in jobs]  # fmt: skip
+    assert not seeds[0] & seeds[1]
+
+
+def test_a_protocol_survives_json() -> None:
+    protocol = find_protocol("quick")
+    text = json.dumps(jsanitize(protocol.as_dict(), strict=True))
+    assert MontyDecoder().process_decoded(json.loads(text)) == protocol
