@@ -105,6 +105,7 @@ def run_campaign(
     with campaign.lock(), _log_to(campaign.logs / "campaign.log"), display or nullcontext():
         require_space(campaign.folder)
         stop_leftovers(campaign.folder)
+        remove_empty_folders(campaign.launches)
         with campaign.database(uri) as database:
             run = _Run(campaign, database, display, workers=workers, retries=retries)
             return run.to_end(build_flow)
@@ -406,6 +407,13 @@ def stop_leftovers(folder: Path) -> list[int]:
                 process.kill()
                 ended.append(process.pid)
     return ended
+
+
+def remove_empty_folders(folder: Path) -> None:
+    """Remove the empty folders that killed jobs have left in a folder."""
+    for path in folder.glob("*/"):
+        with suppress(OSError):
+            path.rmdir()
 
 
 def _stop_workers(workers: list[_WorkerProcess], *, at_once: bool) -> None:

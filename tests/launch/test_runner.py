@@ -138,8 +138,10 @@ def test_kill_and_resume(new_campaign: Callable[..., Campaign], tmp_path: Path) 
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert alive == []
     assert not campaign.locked()
+    assert len(list(campaign.launches.iterdir())) == 1
     result = run_campaign(campaign, never, workers=1)
     assert result.state == "completed"
+    assert list(campaign.launches.iterdir()) == []
     lines = Counter(notes.read_text().splitlines())
     for i in range(6):
         assert lines[f"end s{i}"] == 1
