@@ -62,3 +62,18 @@ def copper(repeat: int = 2, constant: float = 3.61) -> Structure:
     """Face-centred cubic copper, a conventional cell repeated along each axis."""
     structure = Structure.from_spacegroup("Fm-3m", Lattice.cubic(constant), ["Cu"], [[0, 0, 0]])
     return structure * (repeat, repeat, repeat)
+
+
+class FailingWhenLarge(EMT):
+    """EMT that dies, as a program does that runs out of memory, on more than four atoms."""
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | None = None,
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Compute, or raise MemoryError."""
+        if atoms is not None and len(atoms) > 4:
+            raise MemoryError("too many atoms")
+        super().calculate(atoms, properties, system_changes)

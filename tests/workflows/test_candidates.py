@@ -1,0 +1,82 @@
+"""Relaxing and ranking at the reference level."""
+
+from __future__ import annotations
+
+import pytest
+from jobflow import JobStore, run_locally
+from maggma.stores import MemoryStore
+from monty.json import MontyDecoder
+from pymatgen.core import Lattice, Structure
+
+from tests.workflows.samples import copper, emt, engine
+from workflows.candidates import CandidateMaker, distinct, space_group
+from workflows.composition import Target
+from workflows.engines import AseEngine
+from workflows.schemas import CandidateDocument, PredictionDocument, SearchCandidate, SearchDocument
+
+
+def search_result(structures: list[Structure]) -> SearchDocument:
+    """A search that found these structures."""
+    candidates = [
+        SearchCandidate(
+            structure=s, energy=0.0, formula_units=len(s), found_by="random", found_at=1
+        )
+        for s in structures
+    ]
+    return SearchDocument(
+        formula="Cu", formula_units=[4], generations=1, n_structures=9, best_energy=0.0,
+        candidates=candidates, histories=[], shares=[], discarded=[], cpu_seconds=1.0,
+    )  # fmt: skip
+
+
+def run(engine: AseEngine, structures: list[Structure]) -> PredictionDocument:
+    """Run the stage and return its result."""
+    job = CandidateMaker().make(search_result(structures), Target("Cu", (4,)), engine)
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    run_locally(job, store=store, create_folders=False, log=False, allow_external_references=True)
+    store.connect()
+    found = store.query_one({"output.@class": "PredictionDocument"}, load=True)
+    assert found is not None
+    return MontyDecoder().process_decoded(found["output"])
+
+
+def test_fcc_copper_lies_below_bcc() -> None:
+    body_centred = Structure.from_spacegroup("Im-3m", Lattice.cubic(2.8), ["Cu"], [[0, 0, 0]])
+    ranked = run(emt(), [body_centred, copper(1, 3.7)]).candidates
+    assert [candidate.space_group for candidate in ranked] == ["Fm-3m", "Im-3m"]
+    assert ranked[0].energy_above_best == 0.0
+    assert 10 < ranked[1].energy_above_best < 60  # meV/atom in effective medium theory
+
+
+def test_a_relaxation_that_dies_leaves_a_gap() -> None:
+    result = run(engine("FailingWhenLarge"), [copper(2), copper(1, 3.7)])
+    assert [candidate.formula_units for candidate in result.candidates] == [4]
+    assert len(result.failures) == 1
+    assert result.failures[0].startswith("candidate 1")
+
+
+def test_no_candidate_at_all_gets_a_sentence() -> None:
+    maker = CandidateMaker()
+    with pytest.raises(ValueError, match="found no acceptable structure"):
+        CandidateMaker.relax.original(maker, search_result([]), Target("Cu"), emt())
+
+
+def test_supercells_and_settings_count_as_one_structure() -> None:
+    def document(structure: Structure, energy: float) -> CandidateDocument:
+        return CandidateDocument(
+            formula="Cu", chemical_system="Cu", formula_units=len(structure), space_group="x",
+            space_group_number=1, energy=energy, potential_energy=0.0, density=1.0, volume=1.0,
+            engine="emt", structure=structure,
+        )  # fmt: skip
+
+    primitive = copper(1).get_primitive_structure()
+    kept = distinct([document(copper(2), 0.001), document(primitive, 0.0)])
+    assert [candidate.formula_units for candidate in kept] == [1]
+    apart = distinct([document(copper(1), 0.0), document(copper(1), 0.02)])
+    assert len(apart) == 2, "energies too far apart are two structures, whatever the matcher says"
+
+
+def test_space_group_of_a_degenerate_cell_is_p1() -> None:
+    crowded = Structure(Lattice.cubic(1e-3), ["Cu", "Cu"], [[0, 0, 0], [0, 0, 0]])
+    assert space_group(copper(1), 0.01) == ("Fm-3m", 225)
+    assert space_group(crowded, 0.1)[1] >= 1
