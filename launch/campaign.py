@@ -19,8 +19,9 @@ from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from launch.database import EmbeddedDatabase, write_atomically
+from launch.database import EmbeddedDatabase
 from launch.errors import CampaignError
+from launch.server import write_atomically
 
 CAMPAIGN_FILE = "campaign.json"
 LOCK_FILE = ".lock"

@@ -14,12 +14,11 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -27,48 +26,27 @@ import psutil
 
 from launch import tether
 from launch.errors import CampaignError
+from launch.server import (
+    Server,
+    answers,
+    client,
+    end_process,
+    free_port,
+    without_password,
+    write_atomically,
+)
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
     from jobflow import JobStore
-    from pymongo import MongoClient
 
 SECANTUS = "secantusd-py"
 MONGOD = "mongod"
 START_SECONDS = 60.0
-STOP_SECONDS = 5.0  # then it is killed, which loses nothing that was acknowledged
 CACHE_SIZE = "256M"
 LOCK_SECONDS = 30  # a workflow lock older than this was left by a dead process
 OUTPUTS = "outputs"
 USER = "devitrify"
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running server, as written to ``server.json`` in the database folder.
-
-    Attributes
-    ----------
-    pid
-        Process id.
-    created
-        Start of that process, seconds since the epoch: tells a reused process id apart.
-    port
-        Port on 127.0.0.1.
-    """
-
-    pid: int
-    created: float
-    port: int
-
-    def process(self) -> psutil.Process | None:
-        """Return the process if it still runs and is the one that was started."""
-        try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.created) < 2.0
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except psutil.Error:
-            return None
 
 
 class EmbeddedDatabase:
@@ -146,7 +124,7 @@ class EmbeddedDatabase:
         server = self._server or self._recorded()
         process = server.process() if server else None
         if process is not None:
-            _end(process)
+            end_process(process)
         if self._process is not None:
             self._process.wait()
         self._process = self._server = None
@@ -310,49 +288,6 @@ class EmbeddedDatabase:
         )
 
 
-def _end(process: psutil.Process) -> None:
-    """Ask a process to end, and end it after a while; writes are on disk either way."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait(STOP_SECONDS)
-
-
-def free_port() -> int:
-    """Return a TCP port that is free on 127.0.0.1 now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def client(uri: str, seconds: float = 30.0) -> MongoClient:
-    """Return a MongoDB client that gives up selecting a server after some seconds."""
-    from pymongo import MongoClient
-
-    return MongoClient(uri, serverSelectionTimeoutMS=int(1000 * seconds))
-
-
-def answers(uri: str, seconds: float) -> bool:
-    """Whether a server answers a ping within some seconds."""
-    from pymongo.errors import PyMongoError
-
-    try:
-        with client(uri, seconds) as connection:
-            connection.admin.command("ping")
-    except (PyMongoError, ValueError):
-        return False
-    return True
-
-
-def without_password(uri: str) -> str:
-    """Return a URI that may be printed."""
-    scheme, separator, rest = uri.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
-
-
 def launchpad(uri: str, name: str, log_level: str = "ERROR", patience: float = 30.0) -> LaunchPad:
     """Return the FireWorks launchpad of a campaign.
 
@@ -415,13 +350,3 @@ def create_indexes(uri: str, name: str) -> None:
         database.fireworks.create_index([("spec.stage", 1), ("state", 1)])
         database[f"{OUTPUTS}_blobs.files"].create_index("metadata.blob_uuid")
         database.progress.create_index("campaign")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that a reader, or a crash, never sees half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -9,25 +9,28 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
-
-import psutil
+from typing import TYPE_CHECKING, Any
 
 from launch.campaign import Campaign, require_space
 from launch.database import EmbeddedDatabase, create_indexes, launchpad
 from launch.errors import CampaignError
+from launch.processes import (
+    WorkerProcess,
+    remove_empty_folders,
+    stop_leftovers,
+    stop_workers,
+    worker_environment,
+)
 from launch.status import CampaignStatus, Failure, collect, state_counts
-from launch.worker import STOP_LINE, WorkerSettings
+from launch.worker import WorkerSettings
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -43,13 +46,8 @@ DISPLAY_SECONDS = 2.0  # the full status costs more than one query
 DISK_SECONDS = 1.0
 MINIMUM_SPACE = 50_000_000  # bytes; below this a running campaign stops
 IDLE_POLLS = 4  # a worker may be about to retry what has just failed
-STOP_SECONDS = 5.0
 MAX_LOSSES = 2  # a Firework whose process died this often is tried once more
 DATABASE_RESTARTS = 2
-OWNER_VARIABLE = "DEVITRIFY_CAMPAIGN_FOLDER"
-THREAD_VARIABLES = tuple(
-    f"{library}_NUM_THREADS" for library in ("OMP", "MKL", "OPENBLAS", "NUMBA")
-)
 
 
 @dataclass
@@ -185,7 +183,7 @@ class _Run:
 
     def watch(self, pad: LaunchPad) -> CampaignResult:
         """Keep the workers running until nothing can run any more."""
-        processes: dict[int, _WorkerProcess] = {}
+        processes: dict[int, WorkerProcess] = {}
         state = "interrupted"
         try:
             with _terminate_as_interrupt():
@@ -196,10 +194,10 @@ class _Run:
         except KeyboardInterrupt:
             pass
         finally:
-            _stop_workers(list(processes.values()), at_once=state == "interrupted")
+            stop_workers(list(processes.values()), at_once=state == "interrupted")
         return self.result(pad, state)
 
-    def poll(self, pad: LaunchPad, processes: dict[int, _WorkerProcess]) -> None:
+    def poll(self, pad: LaunchPad, processes: dict[int, WorkerProcess]) -> None:
         """Watch workers, Fireworks and disk until nothing can run any more."""
         idle = 0
         disk_at = show_at = 0.0
@@ -226,7 +224,7 @@ class _Run:
         if self.display is not None:
             self.display.update(collect(self.campaign, pad, running=True))
 
-    def start_worker(self, number: int) -> _WorkerProcess:
+    def start_worker(self, number: int) -> WorkerProcess:
         """Start a worker process."""
         self.started += 1
         settings = WorkerSettings(
@@ -240,9 +238,9 @@ class _Run:
         )
         log = self.campaign.logs / f"worker-{number}.log"
         environment = worker_environment(self.campaign.folder, self.workers)
-        return _WorkerProcess(settings, log, environment)
+        return WorkerProcess(settings, log, environment)
 
-    def replace_dead(self, pad: LaunchPad, processes: dict[int, _WorkerProcess]) -> None:
+    def replace_dead(self, pad: LaunchPad, processes: dict[int, WorkerProcess]) -> None:
         """Start a new worker for each that died, and free what it was running."""
         from launch.recovery import recover
 
@@ -301,78 +299,6 @@ class _CampaignLog(logging.FileHandler):
         """Lose the record: what ends the campaign is reported by an exception."""
 
 
-class _WorkerProcess:
-    """A worker process and what is known about its end."""
-
-    def __init__(self, settings: WorkerSettings, log: Path, environment: dict[str, str]) -> None:
-        self.settings = settings
-        self.log = log
-        Path(settings.launches).mkdir(exist_ok=True)
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "launch.worker"],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=settings.launches,
-                env=environment,
-                # Ctrl-C reaches the parent only, which ends its workers in order.
-                start_new_session=True,
-            )
-        self.say(settings.to_line())
-
-    @property
-    def _stdin(self) -> IO[bytes]:
-        assert self.process.stdin is not None
-        return self.process.stdin
-
-    def say(self, line: bytes) -> None:
-        """Write to the worker's standard input; a dead worker does not mind."""
-        with suppress(OSError):
-            self._stdin.write(line)
-            self._stdin.flush()
-
-    def exit_code(self) -> int | None:
-        """Return the exit code of a worker that ended, or None."""
-        return self.process.poll()
-
-    def reason(self) -> str:
-        """Say how the process ended."""
-        code = self.process.returncode
-        if code is None or code >= 0:
-            return f"the worker process ended with exit code {code}"
-        with suppress(ValueError):
-            return f"the worker process was ended by {signal.Signals(-code).name}"
-        return f"the worker process was ended by signal {-code}"
-
-    def kill(self) -> None:
-        """End the worker and the programs that its job started."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-
-    def close(self) -> None:
-        """Wait for the end of the process."""
-        self.process.wait()
-        with suppress(OSError):
-            self._stdin.close()
-
-
-def worker_environment(folder: Path, workers: int) -> dict[str, str]:
-    """Return the environment of a worker: its share of the cores, and where this code is."""
-    threads = str(max(1, usable_cores() // workers))
-    root = str(Path(__file__).resolve().parent.parent)
-    paths = [root, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    return {
-        **os.environ,
-        **dict.fromkeys(THREAD_VARIABLES, threads),
-        OWNER_VARIABLE: str(folder),
-        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
-        "PYTHONUNBUFFERED": "1",
-        # A file of the user's would replace the campaign's own store.
-        "JOBFLOW_CONFIG_FILE": str(folder / "no-jobflow.yaml"),
-    }
-
-
 @contextmanager
 def _log_to(path: Path) -> Iterator[None]:
     """Write what this package logs to a file, and not to the terminal."""
@@ -386,48 +312,6 @@ def _log_to(path: Path) -> Iterator[None]:
     finally:
         package.removeHandler(handler)
         handler.close()
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def stop_leftovers(folder: Path) -> list[int]:
-    """End processes that a killed run of this campaign has left, and return their ids.
-
-    Workers die with their parent; programs that their jobs started may not.
-    """
-    ended = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            if process.environ().get(OWNER_VARIABLE) == str(folder) and process.pid != os.getpid():
-                process.kill()
-                ended.append(process.pid)
-    return ended
-
-
-def remove_empty_folders(folder: Path) -> None:
-    """Remove the empty folders that killed jobs have left in a folder."""
-    for path in folder.glob("*/"):
-        with suppress(OSError):
-            path.rmdir()
-
-
-def _stop_workers(workers: list[_WorkerProcess], *, at_once: bool) -> None:
-    """End the workers; what they run after the grace period is lost and runs again."""
-    if not at_once:
-        for worker in workers:
-            worker.say(f"{STOP_LINE}\n".encode())
-        deadline = time.monotonic() + STOP_SECONDS
-        while time.monotonic() < deadline and any(w.exit_code() is None for w in workers):
-            time.sleep(0.05)
-    for worker in workers:
-        if worker.exit_code() is None:
-            worker.kill()
-        worker.close()
 
 
 def _require_own(pad: LaunchPad, campaign: Campaign) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from launch.campaign import Campaign
 from launch.database import EmbeddedDatabase
-from launch.runner import stop_leftovers
+from launch.processes import stop_leftovers
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from fireworks import FWAction, FWorker, LaunchPad
 from jobflow import Flow
 from jobflow.managers.fireworks import flow_to_workflow
 
-from launch import runner
+from launch import processes, runner
 from launch.campaign import Campaign
 from launch.database import EmbeddedDatabase, create_indexes, job_store, launchpad
 from launch.errors import CampaignError
@@ -89,7 +89,7 @@ def processes_of(campaign: Campaign) -> list[psutil.Process]:
     for process in psutil.process_iter():
         try:
             line = " ".join(process.cmdline())
-            owner = process.environ().get(runner.OWNER_VARIABLE)
+            owner = process.environ().get(processes.OWNER_VARIABLE)
         except psutil.Error:
             continue
         if owner == str(campaign.folder) or f"{campaign.folder}/database" in line:
@@ -292,22 +292,22 @@ def test_full_disk_stops_the_campaign_and_loses_nothing(
 def test_workers_share_the_cores(
     new_campaign: Callable[..., Campaign], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(runner, "usable_cores", lambda: 6)
-    environment = runner.worker_environment(tmp_path, workers=2)
+    monkeypatch.setattr(processes, "usable_cores", lambda: 6)
+    environment = processes.worker_environment(tmp_path, workers=2)
     assert {environment[f"{n}_NUM_THREADS"] for n in ("OMP", "MKL", "NUMBA")} == {"3"}
-    assert runner.worker_environment(tmp_path, workers=7)["OMP_NUM_THREADS"] == "1"
+    assert processes.worker_environment(tmp_path, workers=7)["OMP_NUM_THREADS"] == "1"
     monkeypatch.undo()
-    assert runner.usable_cores() >= 1
+    assert processes.usable_cores() >= 1
 
 
 def test_leftovers_of_a_killed_run_are_ended(tmp_path: Path) -> None:
-    environment = {**os.environ, runner.OWNER_VARIABLE: str(tmp_path)}
+    environment = {**os.environ, processes.OWNER_VARIABLE: str(tmp_path)}
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
     leftover = subprocess.Popen(command, env=environment)
     stranger = subprocess.Popen(command)
     try:
         deadline = time.monotonic() + 10
-        while not runner.stop_leftovers(tmp_path) and time.monotonic() < deadline:
+        while not processes.stop_leftovers(tmp_path) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert leftover.wait(10) == -signal.SIGKILL
         assert stranger.poll() is None
