@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnp import jacobian
-from nnp.centre import Model
 from nnp.descriptors import SymmetryFunctions
 from nnp.frames import Frames
 from nnp.jacobian import Jacobian
 from nnp.potential import Potential
+from nnp.workspace import Model
 
 
 @dataclass

@@ -13,7 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnp import centre
-from nnp.centre import (
+from nnp.compiled import compiled
+from nnp.evaluator import SKIN, Evaluator
+from nnp.loops import clear_cube
+from nnp.ranges import CLOSE_TOO_SMALL, DONE, Batch, close_count, prepare_structure
+from nnp.workspace import (
     COSINE,
     CR2,
     CSLOPE,
@@ -25,17 +29,6 @@ from nnp.centre import (
     Model,
     Workspace,
 )
-from nnp.compiled import compiled
-from nnp.evaluator import (
-    _CLOSE_TOO_SMALL,
-    _DONE,
-    SKIN,
-    Batch,
-    Evaluator,
-    close_count,
-    prepare_structure,
-)
-from nnp.loops import clear_cube
 
 
 class Jacobian(NamedTuple):
@@ -213,12 +206,12 @@ def collect_range(
         first, last = batch.first[s], batch.first[s + 1]
         span = (first, last, 0, SKIN)
         status, size = prepare_structure(s, span, cells[s], positions, batch, model, state)
-        if status != _DONE:
+        if status != DONE:
             return status, size
         for i in range(first, last):
             close = close_count(i, i, first, model, lists, scratch, capacity)
             if close > capacity:
-                return _CLOSE_TOO_SMALL, close
+                return CLOSE_TOO_SMALL, close
             row = (lists.starts[i], lists.atom[i], lists.image[i], first)
             point = (scratch.points, i - first, scratch.translations)
             centre.environment(row, point, batch.types[i], model, ws)
@@ -237,7 +230,7 @@ def collect_range(
                 jacobian.close_near[c + m] = a + ws.close_near[m]
             if model.angular_eta.size > 0:
                 fill_angular(model, ws, factors, jacobian.angular[c:d])
-    return _DONE, 0
+    return DONE, 0
 
 
 class _Collector:

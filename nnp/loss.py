@@ -169,9 +169,11 @@ class Loss:
         ]
         atomic = np.zeros(len(atoms))
         slopes = np.zeros((len(atoms), len(self.matrices[0])), np.float32)
-        for row, state, matrix in zip(rows, states, self.matrices, strict=True):
+        # From moments to the first hidden neurons in one matrix.
+        folded = [m @ net[0][0] for m, net in zip(self.matrices, networks, strict=True)]
+        for row, state, matrix in zip(rows, states, folded, strict=True):
             atomic[row] = state.energies
-            slopes[row] = state.input_gradient @ matrix.T
+            slopes[row] = state.first_gradient @ matrix.T
         counts = self.frames.counts[structures]
         frame = np.repeat(np.arange(len(structures)), counts)
         energies = np.bincount(frame, atomic, minlength=len(structures))
@@ -191,10 +193,13 @@ class Loss:
         by_virial = by_stress / self.volumes[structures, None, None]
         tangents = self._push_forward(pieces, counts, -by_force, by_virial)
         gradients = []
-        for net, row, state, matrix in zip(networks, rows, states, self.matrices, strict=True):
+        for e, (net, row, state) in enumerate(zip(networks, rows, states, strict=True)):
             weights = by_energy[frame[row]].astype(self.dtype)
-            tangent = tangents[row] @ matrix
-            gradients.append(network.parameter_gradient(net, state, tangent, weights))
+            gradient, factor = network.parameter_gradient(
+                net, state, tangents[row] @ folded[e], weights
+            )
+            gradient[0][0][...] += self.matrices[e].T @ (tangents[row].T @ factor)
+            gradients.append(gradient)
         return sums, network.flatten(gradients).astype(np.float64)
 
     def _pull_back(

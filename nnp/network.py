@@ -25,13 +25,14 @@ class Forward(NamedTuple):
         Input and output of every hidden layer, each (n_atoms, width).
     energies
         In units of the network, shape (n_atoms,).
-    input_gradient
-        dE/dx, shape (n_atoms, n_inputs).
+    first_gradient
+        Derivative by what the first hidden neurons are fed, shape (n_atoms, width): dE/dx is this
+        times the first weights, which the caller folds into a matrix of its own.
     """
 
     activations: list[NDArray]
     energies: NDArray
-    input_gradient: NDArray
+    first_gradient: NDArray
 
 
 def initial_layers(sizes: tuple[int, ...], generator: np.random.Generator) -> Layers:
@@ -78,16 +79,16 @@ def forward(layers: Layers, x: NDArray) -> Forward:
         activations.append(np.tanh(activations[-1] @ weights + bias))
     weights, bias = layers[-1]
     energies = (activations[-1] @ weights + bias)[:, 0]
-    gradient = np.broadcast_to(weights[:, 0], activations[-1].shape)
-    for (inner, _), a in zip(layers[-2::-1], activations[:0:-1], strict=True):
-        gradient = (gradient * (1.0 - a * a)) @ inner.T
+    gradient = weights[:, 0] * (1.0 - activations[-1] ** 2)
+    for (inner, _), a in zip(layers[-2:0:-1], activations[-2:0:-1], strict=True):
+        gradient = (gradient @ inner.T) * (1.0 - a * a)
     return Forward(activations, energies, gradient)
 
 
 def parameter_gradient(
-    layers: Layers, state: Forward, tangent: NDArray, energy_weights: NDArray
-) -> Layers:
-    """Gradient of sum(energy_weights E) + sum(E'), E' the change of E along ``tangent``.
+    layers: Layers, state: Forward, first_tangent: NDArray, energy_weights: NDArray
+) -> tuple[Layers, NDArray]:
+    """Gradient of sum(energy_weights E) + sum(E'), E' the change of E along a tangent x'.
 
     Parameters
     ----------
@@ -95,34 +96,37 @@ def parameter_gradient(
         Of the network.
     state
         Of the forward pass.
-    tangent
-        x', shape (n_atoms, n_inputs).
+    first_tangent
+        x' times the first weights, shape (n_atoms, width).
     energy_weights
         Shape (n_atoms,).
 
     Returns
     -------
-    list
-        Gradients, shaped like the layers.
+    tuple
+        Gradients shaped like the layers, and the factor f of shape (n_atoms, width) for which
+        x'.T @ f is still to be added to the first weights' gradient.
     """
-    acts = state.activations
-    tangents, raw = [tangent], []
-    for (weights, _), a in zip(layers[:-1], acts[1:], strict=True):
-        raw.append(tangents[-1] @ weights)
+    acts, raw = state.activations, [first_tangent]
+    tangents: list[NDArray] = []
+    for (weights, _), a in zip(layers[1:], acts[1:], strict=True):
         tangents.append((1.0 - a * a) * raw[-1])
+        raw.append(tangents[-1] @ weights)
     weights = layers[-1][0]
     last_w = acts[-1].T @ energy_weights[:, None] + tangents[-1].sum(axis=0)[:, None]
     gradients = [(last_w, np.array([energy_weights.sum()]))]
     value_bar = energy_weights[:, None] * weights[:, 0]
-    tangent_bar = np.broadcast_to(weights[:, 0], value_bar.shape)
+    tangent_bar: NDArray = np.broadcast_to(weights[:, 0], value_bar.shape)
+    z_tangent = tangent_bar
     for k in range(len(layers) - 2, -1, -1):
         a = acts[k + 1]
         slope = 1.0 - a * a
         z_tangent = slope * tangent_bar
         z_value = slope * value_bar - 2.0 * a * raw[k] * z_tangent
-        grad_w = acts[k].T @ z_value + tangents[k].T @ z_tangent
-        gradients.append((grad_w, z_value.sum(axis=0)))
+        grad_w = acts[k].T @ z_value
         if k > 0:
+            grad_w += tangents[k - 1].T @ z_tangent
             value_bar = z_value @ layers[k][0].T
             tangent_bar = z_tangent @ layers[k][0].T
-    return gradients[::-1]
+        gradients.append((grad_w, z_value.sum(axis=0)))
+    return gradients[::-1], z_tangent

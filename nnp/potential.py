@@ -13,11 +13,11 @@ import numpy as np
 from monty.json import MSONable
 from numpy.typing import ArrayLike, NDArray
 
-from nnp.centre import Model
 from nnp.descriptors import SymmetryFunctions
 from nnp.encoding import decode_array, encode_array
 from nnp.evaluator import Evaluator, Predictions
 from nnp.repulsion import Repulsion
+from nnp.workspace import Model
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -33,6 +33,7 @@ __all__ = [
     "TrainingResult",
     "TrainingStep",
     "check_frames",
+    "choose_split",
     "reference_energies",
     "train",
 ]
@@ -78,7 +79,7 @@ def train(
     """
     options = options or TrainingOptions()
     check_frames(frames)
-    chosen = split or _split(frames, options, seed)
+    chosen = split or choose_split(frames, options, seed)
     run = _Run(frames, options, seed, elements or frames.elements, chosen)
     if checkpoint is not None:
         run.restore(checkpoint)
@@ -89,7 +90,7 @@ def train(
     return result
 
 
-def _split(
+def choose_split(
     frames: Frames, options: TrainingOptions, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split as the options say; without validation frames the training frames stand in."""

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from monty.json import MSONable
 
 from search.archive import Archive, Individual, space_group_number
-from search.arrays import pack, unpack
 from search.generators import GenerationError, RandomSymmetric, typical_volume
 from search.geometry import DistanceLimits
 from search.operators import (
@@ -26,123 +25,40 @@ from search.operators import (
     heredity,
     lattice_mutation,
     permutation,
+    plain_sorted,
     rattle,
 )
+from search.options import IMMIGRANT, RANDOM, SEED, EvolutionOptions
+from search.population import select
+from search.records import (
+    Candidate,
+    pack_atoms,
+    pack_individuals,
+    unpack_atoms,
+    unpack_individuals,
+)
 from search.shares import OperatorShares
+from search.soft import soft_mutation
+from search.symmetric import orbit_mutation, orbit_permutation
+from search.wyckoff import ORDERS
 
 if TYPE_CHECKING:
     from ase import Atoms
 
     from search.relaxer import Relaxed
 
-RANDOM = "random"
+FUTILE_CHILD = 0.1
+"""Strength of the antiseed that a parent becomes for a child that was no success."""
 FARTHEST_SPACING = 4.0
 """Å; learned spacings go no farther."""
-DEFAULT_SHARES = {
-    RANDOM: 0.4,
-    "heredity": 0.3,
-    "permutation": 0.1,
-    "lattice mutation": 0.1,
-    "rattle": 0.1,
+MUTATIONS: dict[str, Callable[[Atoms, DistanceLimits, np.random.Generator], Atoms]] = {
+    "orbit mutation": orbit_mutation,
+    "orbit permutation": orbit_permutation,
+    "permutation": permutation,
+    "soft mutation": soft_mutation,
+    "lattice mutation": lattice_mutation,
+    "rattle": rattle,
 }
-
-
-@dataclass
-class EvolutionOptions(MSONable):
-    """How a search varies, selects and ends."""
-
-    formula_units: tuple[int, ...] = field(
-        default=(4,), metadata={"unit": "", "help": "formula units per cell, searched together"}
-    )
-    population: int | None = field(
-        default=None,
-        metadata={"unit": "", "help": "structures per generation; none: 20-60 by cell size"},
-    )
-    generations: int = field(default=20, metadata={"unit": "", "help": "generations in all"})
-    max_structures: int | None = field(
-        default=None, metadata={"unit": "", "help": "ends the search, whatever the generation"}
-    )
-    parents_kept: float = field(
-        default=0.6,
-        metadata={"unit": "", "help": "best part of the population that may become parents"},
-    )
-    energy_window: float = field(
-        default=0.3,
-        metadata={"unit": "eV/atom", "help": "parents lie at most this far above the best"},
-    )
-    shares: dict[str, float] = field(
-        default_factory=lambda: dict(DEFAULT_SHARES),
-        metadata={"unit": "", "help": "share of each operator at the start"},
-    )
-    adjust_shares: bool = field(
-        default=True, metadata={"unit": "", "help": "follow the success of the operators"}
-    )
-    volume_per_atom: float | None = field(
-        default=None,
-        metadata={"unit": "Å³", "help": "at the start, e.g. the glass's; none: covalent radii"},
-    )
-    volume_range: tuple[float, float] = field(
-        default=(0.85, 1.3),
-        metadata={"unit": "", "help": "random structures' volume against that of the best"},
-    )
-    shortest_distances: dict[str, float] | None = field(
-        default=None,
-        metadata={"unit": "Å", "help": "by pair, e.g. Mg-O: 1.7; none: 0.7 covalent radii"},
-    )
-    learned_spacing: float | None = field(
-        default=0.85,
-        metadata={
-            "unit": "",
-            "help": "new structures keep this part of the distances in the best; none: only the "
-            "shortest distances",
-        },
-    )
-    energy_tolerance: float = field(
-        default=0.003, metadata={"unit": "eV/atom", "help": "duplicates differ by less"}
-    )
-    distance_tolerance: float = field(
-        default=0.015, metadata={"unit": "", "help": "duplicates' fingerprints differ by less"}
-    )
-    archive_size: int = field(
-        default=500, metadata={"unit": "", "help": "distinct structures kept"}
-    )
-
-    def __post_init__(self) -> None:
-        self.formula_units = tuple(int(z) for z in self.formula_units)
-        self.volume_range = (float(self.volume_range[0]), float(self.volume_range[1]))
-        if not self.formula_units or min(self.formula_units) < 1:
-            raise ValueError("formula_units needs numbers of at least 1")
-        unknown = set(self.shares) - set(DEFAULT_SHARES)
-        if unknown:
-            names = ", ".join(DEFAULT_SHARES)
-            raise ValueError(f"unknown operators {sorted(unknown)}; there are: {names}")
-        if RANDOM not in self.shares or self.shares[RANDOM] <= 0:
-            raise ValueError("the random generator needs a share above zero")
-
-
-@dataclass
-class Candidate:
-    """A structure to be relaxed.
-
-    Attributes
-    ----------
-    id : int
-        Number in the order of creation.
-    atoms : ase.Atoms
-        Unrelaxed structure.
-    operator : str
-        What made it.
-    parents : tuple of int
-        Ids of its parents.
-    formula_units : int
-        Z of its cell.
-    """
-
-    id: int
-    atoms: Atoms
-    operator: str
-    parents: tuple[int, ...]
-    formula_units: int
 
 
 class Evolution(MSONable):
@@ -156,6 +72,8 @@ class Evolution(MSONable):
         How it varies, selects and ends.
     seed : int
         The same seed gives the same search.
+    seeds : sequence of ase.Atoms
+        Structures of any number of formula units to begin with, relaxed in the first generation.
 
     Examples
     --------
@@ -171,12 +89,15 @@ class Evolution(MSONable):
         composition: Mapping[str, int],
         options: EvolutionOptions | None = None,
         seed: int = 0,
+        seeds: Sequence[Atoms] = (),
     ) -> None:
         if not composition or min(composition.values()) < 1:
             raise ValueError("the composition needs at least one atom of each of its elements")
         self.composition = {symbol: int(n) for symbol, n in composition.items()}
         self.options = options or EvolutionOptions()
         self.seed = seed
+        self.seeds = [self._checked_seed(atoms) for atoms in seeds]
+        self.immigrants = 0
         self.rng = np.random.default_rng(seed)
         self.generation = 0
         self.individuals: list[Individual] = []
@@ -201,7 +122,12 @@ class Evolution(MSONable):
             self.options.archive_size,
         )
         self.shares = OperatorShares(self.options.shares, self.options.adjust_shares)
+        self.symmetry_shares = OperatorShares(
+            Counter(str(order) for order in ORDERS), self.options.adjust_shares
+        )
+        self.antiseeds: dict[int, float] = {}
         self._pending: list[Candidate] = []
+        self._population: list[Individual] | None = None
 
     # what a driver needs
 
@@ -215,8 +141,8 @@ class Evolution(MSONable):
 
     @property
     def structures(self) -> int:
-        """Structures evaluated so far."""
-        return len(self.individuals)
+        """Structures evaluated so far, those of other islands not counted."""
+        return len(self.individuals) - self.immigrants
 
     @property
     def best_energy(self) -> float:
@@ -248,35 +174,72 @@ class Evolution(MSONable):
             number = self.population
             if self.options.max_structures is not None:
                 number = min(number, max(self.options.max_structures - self.structures, 0))
-            self._pending = [self._candidate(self.structures + i) for i in range(number)]
+            first = len(self.individuals)
+            self._pending = [self._candidate(first + i) for i in range(number)]
         return self._pending
+
+    def immigrate(self, individuals: Sequence[Individual]) -> int:
+        """Take in relaxed structures of other islands; returns how many were new here.
+
+        To be called between `tell` and `ask`.
+        """
+        if self._pending:
+            raise RuntimeError("structures can come in only between tell and ask")
+        new = 0
+        for foreign in individuals:
+            individual = replace(
+                foreign,
+                id=len(self.individuals),
+                generation=self.generation,
+                operator=IMMIGRANT,
+                parents=(),
+                atoms=_structure(foreign).copy(),
+            )
+            self.individuals.append(individual)
+            self.immigrants += 1
+            new += self._enter(individual)
+        self._population = None
+        return new
 
     def tell(self, relaxed: Sequence[Relaxed]) -> None:
         """Take in the outcome of the structures of the last `ask`, in the same order."""
         if len(relaxed) != len(self._pending):
             raise ValueError(f"asked for {len(self._pending)} structures, told {len(relaxed)}")
         made, successes = Counter[str](), Counter[str]()
-        newcomers: list[Individual] = []
+        if len(self.archive):
+            self._repel(self._parents()[0].id, 1.0)
+        newcomers: set[int] = set()
+        born: list[Individual] = []
         for candidate, outcome in zip(self._pending, relaxed, strict=True):
             individual = self._individual(candidate, outcome)
             self.individuals.append(individual)
+            born.append(individual)
             made[candidate.operator] += 1
             if individual.atoms is not None and self._enter(individual):
-                newcomers.append(individual)
+                newcomers.add(individual.id)
         top = {member.id for member in self.archive.members[: self._parents_count()]}
-        for newcomer in newcomers:
-            successes[newcomer.operator] += newcomer.id in top
+        for individual in born:
+            success = individual.id in newcomers and individual.id in top
+            successes[individual.operator] += success
+            if not success:
+                for parent in individual.parents:
+                    self._repel(parent, FUTILE_CHILD)
         self.share_history.append(self.shares.current())
         self.shares.learn(made, successes)
+        self._learn_symmetry(born)
         self._adapt_volume()
         self._adapt_spacing()
-        self._pending = []
+        self._pending, self._population = [], None
         self.generation += 1
 
     # making structures
 
     def _candidate(self, id_: int) -> Candidate:
         """Make one structure: the operator is drawn by shares, chance steps in where it fails."""
+        if self.seeds:
+            atoms = self.seeds.pop(0)
+            units = len(atoms) // sum(self.composition.values())
+            return Candidate(id_, atoms, SEED, (), units)
         shares = self.shares.current()
         if len(self.archive):
             operator = str(self.rng.choice(list(shares), p=_normalised(shares.values())))
@@ -287,6 +250,14 @@ class Evolution(MSONable):
                     self.discards[f"{operator}: {error}"] += 1
         return self._random(id_)
 
+    def _checked_seed(self, atoms: Atoms) -> Atoms:
+        """Return a plain copy of a seed, or complain if it is of another composition."""
+        units = len(atoms) // sum(self.composition.values())
+        wanted = {symbol: n * units for symbol, n in self.composition.items()}
+        if not len(atoms) or dict(Counter(atoms.symbols)) != wanted:
+            raise ValueError(f"the seed {atoms.get_chemical_formula()} is of another composition")
+        return plain_sorted(atoms)
+
     def _random(self, id_: int) -> Candidate:
         """Make a random symmetric structure, in more volume if the atoms find no room."""
         spacing = self.spacing
@@ -295,14 +266,15 @@ class Evolution(MSONable):
         per_atom = self.volume_per_atom * self.rng.uniform(*self.options.volume_range)
         for _ in range(6):
             try:
-                generator = RandomSymmetric(spacing)
+                generator = RandomSymmetric(spacing, weights=self._group_weights())
                 atoms = generator.generate(counts, per_atom * sum(counts.values()), self.rng)
             except GenerationError:
                 self.discards["random: no room for the atoms"] += 1
                 per_atom *= 1.1
                 spacing = spacing.scaled(0.9)
                 continue
-            return Candidate(id_, atoms, RANDOM, (), formula_units)
+            group = int(atoms.info.pop("space_group"))
+            return Candidate(id_, atoms, RANDOM, (), formula_units, group)
         raise GenerationError(
             f"no random structure of {counts} fits even {per_atom:.1f} Å³/atom; "
             f"shortest distances: {spacing.as_dict()}"
@@ -316,28 +288,33 @@ class Evolution(MSONable):
             mate = self._parent(formula_units=parent.formula_units, other_than=parent.id)
             parents = (parent.id, mate.id)
             child = heredity(atoms, _structure(mate), self.spacing, self.rng)
-        elif operator == "permutation":
-            child = permutation(atoms, self.spacing, self.rng)
-        elif operator == "lattice mutation":
-            child = lattice_mutation(atoms, self.spacing, self.rng)
         else:
-            child = rattle(atoms, self.spacing, self.rng)
+            child = MUTATIONS[operator](atoms, self.spacing, self.rng)
         return Candidate(id_, child, operator, parents, parent.formula_units)
 
     def _parents_count(self) -> int:
         return max(2, round(self.options.parents_kept * self.population))
 
+    def _parents(self) -> list[Individual]:
+        """Those that may become parents in this generation, fittest first."""
+        if self._population is None:
+            self._population = select(
+                self.archive,
+                self.antiseeds,
+                self._parents_count(),
+                self.options.energy_window,
+                self.options.niches,
+            )
+        return self._population
+
     def _parent(
         self, formula_units: int | None = None, other_than: int | None = None
     ) -> Individual:
-        """Draw a parent, the likelier the lower its rank."""
-        ceiling = self.best_energy + self.options.energy_window
+        """Draw a parent, the likelier the fitter."""
         pool = [
             member
-            for member in self.archive.members[: self._parents_count()]
-            if member.energy <= ceiling
-            and formula_units in (None, member.formula_units)
-            and member.id != other_than
+            for member in self._parents()
+            if formula_units in (None, member.formula_units) and member.id != other_than
         ]
         if not pool:
             raise NoChildError("no second parent")
@@ -381,7 +358,7 @@ class Evolution(MSONable):
         before = self.best_energy
         twin = self.archive.add(individual)
         if self.archive.members[0] is individual and not before <= individual.energy:
-            self.best_history.append((len(self.individuals), individual.energy))
+            self.best_history.append((self.structures, individual.energy))
         if twin is not None:
             self.discards["duplicate"] += 1
             lesser, kept = (individual, twin)
@@ -389,7 +366,36 @@ class Evolution(MSONable):
                 lesser, kept = twin, individual
             lesser.status = f"duplicate of {kept.id}"
             lesser.atoms = None
+            self._repel(kept.id, self.antiseeds.pop(lesser.id, 0.0))
         return twin is None
+
+    def _repel(self, id_: int, strength: float) -> None:
+        """Make a member of the archive repel parents near it more strongly."""
+        if strength > 0.0:
+            self.antiseeds[id_] = self.antiseeds.get(id_, 0.0) + strength
+
+    def _learn_symmetry(self, born: Sequence[Individual]) -> None:
+        """Credit the orders of space groups for the lowest quarter of the random structures."""
+        orders_of = {
+            candidate.id: str(ORDERS[candidate.space_group - 1])
+            for candidate in self._pending
+            if candidate.space_group is not None
+        }
+        energies = sorted(i.energy for i in born if i.id in orders_of and i.atoms is not None)
+        if not energies:
+            return
+        ceiling = energies[(len(energies) - 1) // 4]
+        good = [i.id for i in born if i.atoms is not None and i.energy <= ceiling]
+        self.symmetry_shares.learn(
+            Counter(orders_of.values()), Counter(orders_of[i] for i in good if i in orders_of)
+        )
+
+    def _group_weights(self) -> tuple[float, ...]:
+        """Chance of each space group, by the success of the groups of its order."""
+        number = Counter(ORDERS.tolist())
+        shares = self.symmetry_shares.current()
+        weights = np.array([shares[str(order)] / number[order] for order in ORDERS.tolist()])
+        return tuple(weights / weights.sum())
 
     def _adapt_volume(self) -> None:
         """Make random structures at the median volume of the best, once there are some."""
@@ -424,6 +430,8 @@ class Evolution(MSONable):
             "composition": self.composition,
             "options": asdict(self.options),
             "seed": self.seed,
+            "seeds": [pack_atoms(atoms) for atoms in self.seeds],
+            "immigrants": self.immigrants,
             "rng": json.dumps(self.rng.bit_generator.state),
             "generation": self.generation,
             "volume_per_atom": self.volume_per_atom,
@@ -431,12 +439,21 @@ class Evolution(MSONable):
             "best_history": [list(entry) for entry in self.best_history],
             "share_history": self.share_history,
             "shares": self.shares.state(),
+            "symmetry_shares": self.symmetry_shares.state(),
+            "antiseeds": sorted([id_, strength] for id_, strength in self.antiseeds.items()),
             # as pairs: reasons may hold dots, which no document database takes in keys
             "discards": sorted([reason, n] for reason, n in self.discards.items()),
-            "individuals": _pack_individuals(self.individuals),
+            "individuals": pack_individuals(self.individuals),
             "archive": self.archive.pack(),
             "pending": [
-                [c.id, c.operator, list(c.parents), c.formula_units, _pack_atoms(c.atoms)]
+                [
+                    c.id,
+                    pack_atoms(c.atoms),
+                    c.operator,
+                    list(c.parents),
+                    c.formula_units,
+                    c.space_group,
+                ]
                 for c in self._pending
             ],
         }
@@ -444,7 +461,10 @@ class Evolution(MSONable):
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> Evolution:
         """Inverse of `as_dict`."""
+        seeds = [unpack_atoms(atoms) for atoms in d["seeds"]]
         evolution = cls(d["composition"], EvolutionOptions(**d["options"]), d["seed"])
+        evolution.seeds = seeds
+        evolution.immigrants = d["immigrants"]
         evolution.rng.bit_generator.state = json.loads(d["rng"])
         evolution.generation = d["generation"]
         evolution.volume_per_atom = d["volume_per_atom"]
@@ -452,12 +472,14 @@ class Evolution(MSONable):
         evolution.best_history = [(int(n), float(e)) for n, e in d["best_history"]]
         evolution.share_history = list(d["share_history"])
         evolution.shares.restore(d["shares"])
+        evolution.symmetry_shares.restore(d["symmetry_shares"])
+        evolution.antiseeds = {int(id_): float(strength) for id_, strength in d["antiseeds"]}
         evolution.discards = Counter(dict(d["discards"]))
-        evolution.individuals = _unpack_individuals(d["individuals"])
+        evolution.individuals = unpack_individuals(d["individuals"])
         evolution.archive.restore(d["archive"], evolution.individuals)
         evolution._pending = [
-            Candidate(id_, _unpack_atoms(atoms), operator, tuple(parents), units)
-            for id_, operator, parents, units, atoms in d["pending"]
+            Candidate(id_, unpack_atoms(atoms), operator, tuple(parents), units, group)
+            for id_, atoms, operator, parents, units, group in d["pending"]
         ]
         return evolution
 
@@ -477,76 +499,3 @@ def _category(status: str) -> str:
     """Return the reason of an abort without its particulars."""
     reason = status.removeprefix("aborted: ")
     return "short bond" if reason.startswith("short bond") else reason
-
-
-def _pack_atoms(atoms: Atoms) -> dict[str, Any]:
-    return {
-        "numbers": pack(atoms.numbers.astype(np.int16)),
-        "cell": pack(np.array(atoms.cell)),
-        "positions": pack(atoms.positions),
-    }
-
-
-def _unpack_atoms(packed: dict[str, Any]) -> Atoms:
-    from ase import Atoms
-
-    return Atoms(
-        unpack(packed["numbers"]),
-        unpack(packed["positions"]),
-        cell=unpack(packed["cell"]),
-        pbc=True,
-    )
-
-
-def _pack_individuals(individuals: Sequence[Individual]) -> dict[str, Any]:
-    """Turn records into columns; words are stored once and referred to by number."""
-    operators = sorted({i.operator for i in individuals})
-    statuses = sorted({i.status for i in individuals})
-    parents = [(*i.parents, -1, -1)[:2] for i in individuals]
-    return {
-        "operators": operators,
-        "statuses": statuses,
-        "operator": pack(np.array([operators.index(i.operator) for i in individuals], np.int16)),
-        "status": pack(_codes([i.status for i in individuals], statuses)),
-        "generation": pack(np.array([i.generation for i in individuals], np.int32)),
-        "parents": pack(np.array(parents, np.int32).reshape(-1, 2)),
-        "formula_units": pack(np.array([i.formula_units for i in individuals], np.int16)),
-        "energy": pack(np.array([i.energy for i in individuals], np.float64)),
-        "volume": pack(np.array([i.volume for i in individuals], np.float64)),
-        "space_group": pack(np.array([i.space_group or 0 for i in individuals], np.int16)),
-    }
-
-
-def _codes(words: Sequence[str], vocabulary: Sequence[str]) -> np.ndarray:
-    code = {word: i for i, word in enumerate(vocabulary)}
-    return np.array([code[word] for word in words], np.int32)
-
-
-def _unpack_individuals(packed: dict[str, Any]) -> list[Individual]:
-    columns = {
-        name: unpack(packed[name])
-        for name in (
-            "operator",
-            "status",
-            "generation",
-            "parents",
-            "formula_units",
-            "energy",
-            "volume",
-            "space_group",
-        )
-    }
-    return [
-        Individual(
-            id=i,
-            generation=int(columns["generation"][i]),
-            operator=packed["operators"][columns["operator"][i]],
-            parents=tuple(int(p) for p in columns["parents"][i] if p >= 0),
-            formula_units=int(columns["formula_units"][i]),
-            energy=float(columns["energy"][i]),
-            volume=float(columns["volume"][i]),
-            status=packed["statuses"][columns["status"][i]],
-            space_group=int(columns["space_group"][i]) or None,
-        )
-        for i in range(len(columns["energy"]))
-    ]

@@ -134,6 +134,9 @@ class RandomSymmetric:
         default=tuple(range(1, 231)),
         metadata={"unit": "", "help": "space groups to draw from, each as likely as the other"},
     )
+    weights: tuple[float, ...] | None = field(
+        default=None, metadata={"unit": "", "help": "of the space groups; none: all alike"}
+    )
     tries_per_site: int = field(
         default=20, metadata={"unit": "", "help": "random points before a structure is given up"}
     )
@@ -159,7 +162,7 @@ class RandomSymmetric:
         for _ in range(self.max_attempts):
             if time.monotonic() > deadline:
                 break
-            group = space_group(int(rng.choice(self.space_groups)))
+            group = space_group(int(rng.choice(self.space_groups, p=self.weights)))
             for _ in range(5):
                 sites = choose_sites(group, counts, rng)
                 if sites is None:

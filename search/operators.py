@@ -54,7 +54,7 @@ def permutation(parent: Atoms, limits: DistanceLimits, rng: np.random.Generator)
         child.numbers[rng.choice(first, swaps, replace=False)] = other
         child.numbers[rng.choice(second, swaps, replace=False)] = one
         if limits.push_apart(child):
-            return _sorted(child)
+            return plain_sorted(child)
     raise NoChildError("swapped atoms are too near")
 
 
@@ -84,7 +84,7 @@ def lattice_mutation(
         child.set_cell(child.cell.array @ deformation / size ** (1 / 3), scale_atoms=True)
         child.positions += rng.normal(0.0, displacement, child.positions.shape)
         if limits.push_apart(child):
-            return _sorted(child)
+            return plain_sorted(child)
     raise NoChildError("strained atoms are too near")
 
 
@@ -97,7 +97,7 @@ def rattle(
         width = rng.uniform(0.2, largest)
         child.positions += rng.normal(0.0, width / np.sqrt(3), child.positions.shape)
         if limits.push_apart(child):
-            return _sorted(child)
+            return plain_sorted(child)
     raise NoChildError("displaced atoms are too near")
 
 
@@ -130,7 +130,7 @@ def heredity(one: Atoms, other: Atoms, limits: DistanceLimits, rng: np.random.Ge
         )
         child = Atoms(numbers, scaled_positions=fractions, cell=cell, pbc=True)
         if limits.push_apart(child):
-            return _sorted(child)
+            return plain_sorted(child)
     raise NoChildError("joined slabs are too near")
 
 
@@ -216,7 +216,7 @@ def _to_cut(coordinate: NDArray[np.float64], share: float) -> NDArray[np.float64
     return np.minimum(to_zero, np.abs(offset - np.round(offset)))
 
 
-def _sorted(atoms: Atoms) -> Atoms:
+def plain_sorted(atoms: Atoms) -> Atoms:
     """Return atoms in order of their numbers, in the reduced cell, with geometry only."""
     from ase import Atoms
 

@@ -90,6 +90,20 @@ class Relaxer(MSONable):
             "none to relax all to the end",
         },
     )
+    tight_window: float | None = field(
+        default=0.03,
+        metadata={
+            "unit": "eV/atom",
+            "help": "structures this near the best, or lower, go on to the tight limits; none: "
+            "no structure does",
+        },
+    )
+    tight_force: float = field(
+        default=0.01, metadata={"unit": "eV/Å", "help": "largest force under the tight limits"}
+    )
+    tight_stress: float = field(
+        default=1.0, metadata={"unit": "kbar", "help": "largest stress under the tight limits"}
+    )
     max_expansion: float = field(
         default=6.0, metadata={"unit": "", "help": "volume against the start, beyond: exploded"}
     )
@@ -215,6 +229,11 @@ class _Batch:
         volumes = np.abs(np.linalg.det(self.cells)) / self.first_volumes
         finite = np.isfinite(energies) & np.isfinite(max_force) & np.isfinite(max_stress)
         converged = (max_force < options.max_force) & (max_stress < options.max_stress)
+        done = converged.copy()
+        if options.tight_window is not None and self.reference is not None:
+            near = energies < (self.reference + options.tight_window) * self.counts
+            tight = (max_force < options.tight_force) & (max_stress < options.tight_stress)
+            done &= tight | ~near
         check = step % options.check_interval == 0
         last = step == options.max_steps
         for i in range(len(energies)):
@@ -224,9 +243,9 @@ class _Batch:
                 statuses[i] = "aborted: volume exploded"
             elif volumes[i] < options.max_compression:
                 statuses[i] = "aborted: volume collapsed"
-            elif (check or last or converged[i]) and (bond := self._short_bond(i)):
+            elif (check or last or done[i]) and (bond := self._short_bond(i)):
                 statuses[i] = f"aborted: short bond {bond}"
-            elif converged[i]:
+            elif done[i] or (last and converged[i]):
                 statuses[i] = CONVERGED
             elif last:
                 statuses[i] = OUT_OF_STEPS

@@ -26,6 +26,12 @@ PRIMITIVE_VECTORS = {
 }
 """Primitive lattice vectors as rows, in units of the conventional ones, by centring."""
 
+ORDERS = np.repeat(
+    [1, 2, 4, 8, 4, 8, 16, 3, 6, 12, 6, 12, 24, 12, 24, 48],
+    [1, 8, 37, 28, 8, 40, 20, 4, 15, 6, 7, 16, 4, 5, 21, 10],
+)
+"""Operations of each space group in the primitive cell, (230,); those of its point group."""
+
 
 @dataclass(frozen=True)
 class Site:

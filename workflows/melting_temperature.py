@@ -29,9 +29,12 @@ class MeltingTemperatureMaker(Maker):
 
     A species diffuses if, beyond the ballistic regime, a straight line describes its mean-square
     displacement (R² above ``min_r_squared``), the slope exceeds twice its error, the line grows
-    within the fitted window by more than its intercept (the vibrational plateau), and the
-    diffusion coefficient exceeds ``min_diffusivity``. The material is molten if every species
-    diffuses: one mobile sublattice is not a melt.
+    within the fitted window by more than its intercept (the vibrational plateau), and the atoms
+    leave their cages while we watch: the mean-square displacement at the longest lag exceeds
+    ``min_displacement``. By Lindemann's criterion a crystal melts before its atoms vibrate by 0.15
+    of a bond, which for bonds of 3 Å is a plateau of 0.4 Å²; in a short run atoms that still
+    rattle in their cages also move linearly, but not that far. The material is molten if every
+    species diffuses: one mobile sublattice is not a melt.
 
     Parameters
     ----------
@@ -49,8 +52,8 @@ class MeltingTemperatureMaker(Maker):
         melt a cold liquid would be torn apart, and would flow where it should freeze.
     refine
         Times the step is halved between the last liquid and the first solid.
-    min_r_squared, min_diffusivity
-        Of the linearity criterion; the diffusivity in Å²/ps.
+    min_r_squared, min_displacement
+        Of the criterion; the displacement in Å².
     """
 
     name: str = "melting temperature"
@@ -71,8 +74,8 @@ class MeltingTemperatureMaker(Maker):
     )
     refine: int = field(default=0, metadata={"help": "times the step is halved at the end"})
     min_r_squared: float = field(default=0.95, metadata={"help": "of the straight line"})
-    min_diffusivity: float = field(
-        default=0.05, metadata={"unit": "Å²/ps", "help": "1 Å²/ps is 1e-4 cm²/s"}
+    min_displacement: float = field(
+        default=1.0, metadata={"unit": "Å²", "help": "mean-square displacement within the run"}
     )
 
     def make(self, structure: Structure | OutputReference, dynamics: DynamicsMaker) -> Job:
@@ -179,12 +182,13 @@ class MeltingTemperatureMaker(Maker):
                 fit.r_squared >= self.min_r_squared
                 and fit.slope > 2 * fit.slope_error
                 and fit.growth > fit.intercept
-                and fit.diffusivity > self.min_diffusivity
+                and fit.largest > self.min_displacement
             )
             species[symbol] = {
                 "diffusivity": fit.diffusivity,
                 "diffusivity_error": fit.slope_error / 6,
                 "intercept": fit.intercept,
+                "largest": fit.largest,
                 "r_squared": fit.r_squared,
                 "liquid": bool(diffuses),
             }

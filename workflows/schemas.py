@@ -71,7 +71,8 @@ class MobilityPoint(Document):
     pressure: float = Field(description="kbar, kinetic part included")
     pressure_error: float = Field(description="block-averaged standard error (kbar)")
     species: dict[str, dict[str, float | bool]] = Field(
-        description="by element: diffusivity and its error (Å²/ps), intercept (Å²), R², liquid"
+        description="by element: diffusivity and its error (Å²/ps), R², liquid; intercept of the "
+        "line and displacement at the longest lag (Å²)"
     )
     times: list[float] = Field(description="lags of the displacement curves (ps)")
     displacements: dict[str, list[float]] = Field(description="mean-square displacement (Å²)")

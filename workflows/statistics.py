@@ -98,6 +98,8 @@ class DiffusionFit:
         Coefficient of determination of the straight line.
     growth : float
         Å²: how much the fitted line gains within the fitted window.
+    largest : float
+        Å²: mean-square displacement at the longest lag.
     """
 
     slope: float
@@ -105,6 +107,7 @@ class DiffusionFit:
     intercept: float
     r_squared: float
     growth: float
+    largest: float
 
     @property
     def diffusivity(self) -> float:
@@ -137,24 +140,29 @@ def fit_diffusion(
     ValueError
         If the run is too short to fit a line.
     """
-    slope, intercept, r_squared, growth = _fit_line(positions, interval, ballistic_time)
+    displacement = mean_square_displacement(positions)
+    slope, intercept, r_squared, growth = _fit_line(displacement, interval, ballistic_time)
     parts = np.array_split(positions, blocks)
-    slopes = [_fit_line(part, interval, min(ballistic_time, interval * len(part) / 8))[0]
-              for part in parts if len(part) >= 8]  # fmt: skip
+    slopes = [
+        _fit_line(
+            mean_square_displacement(part), interval, min(ballistic_time, interval * len(part) / 8)
+        )[0]
+        for part in parts
+        if len(part) >= 8
+    ]
     error = float(np.std(slopes, ddof=1) / np.sqrt(len(slopes))) if len(slopes) > 1 else np.inf
-    return DiffusionFit(slope, error, intercept, r_squared, growth)
+    return DiffusionFit(slope, error, intercept, r_squared, growth, float(displacement[-1]))
 
 
 def _fit_line(
-    positions: NDArray[np.float64], interval: float, ballistic_time: float
+    displacement: NDArray[np.float64], interval: float, ballistic_time: float
 ) -> tuple[float, float, float, float]:
     """Slope (Å²/ps), intercept (Å²), R² and growth (Å²) of the line through the displacement."""
-    displacement = mean_square_displacement(positions)
     times = np.arange(len(displacement)) * interval
     window = times >= ballistic_time
     if window.sum() < 3:
         raise ValueError(
-            f"{len(positions)} frames of {interval:g} ps are too few to fit diffusion beyond "
+            f"displacements up to {times[-1]:g} ps are too short to fit diffusion beyond "
             f"{ballistic_time:g} ps; make the run longer"
         )
     x, y = times[window], displacement[window]

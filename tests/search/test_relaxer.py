@@ -112,3 +112,17 @@ def test_short_bonds_and_window_are_given_up(lennard_jones):
         [shaken], lennard_jones, reference=-50.0
     )[0]
     assert hopeless.status == "aborted: outside the energy window"
+
+
+def test_structures_near_the_best_are_relaxed_tightly():
+    """Only within the window of the reference: 0.01 eV/Å and 1 kbar instead of 0.1 and 20."""
+    atoms, energy = _distorted("CuAu", 4), AseEnergy(EMT())
+    loose = Relaxer().relax([atoms], energy)[0]
+    per_atom = loose.energy / len(atoms)
+    far = Relaxer().relax([atoms], energy, reference=per_atom - 0.1)[0]
+    near = Relaxer().relax([atoms], energy, reference=per_atom)[0]
+    assert far.steps == loose.steps
+    assert near.steps > loose.steps
+    assert near.max_force < 0.01 < loose.max_force
+    assert near.max_stress < 1.0
+    assert near.energy < loose.energy

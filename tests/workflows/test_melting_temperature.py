@@ -108,3 +108,11 @@ def test_a_melt_that_never_freezes_or_never_flows_gets_a_warning() -> None:
     assert (always.melting_temperature, never.melting_temperature) == (500, 3500)
     assert "still liquid" in always.warning
     assert "not every species" in never.warning
+
+
+def test_rattling_in_cages_seen_for_a_short_time_is_not_diffusion() -> None:
+    """Slow motion is linear over a short run, but does not leave the cage."""
+    result = MeltingTemperatureMaker().judge(1000, [trajectory({"Li": 0.1, "Cl": 0.1}, 50)])
+    assert result.species["Li"]["r_squared"] > 0.9
+    assert result.species["Li"]["largest"] < 1.0
+    assert not result.liquid
