@@ -63,6 +63,8 @@ class WorkerProcess:
         code = self.process.returncode
         if code is None or code >= 0:
             return f"the worker process ended with exit code {code}"
+        if code == -signal.SIGKILL:
+            return "the worker process was ended by SIGKILL, perhaps for lack of memory"
         with suppress(ValueError):
             return f"the worker process was ended by {signal.Signals(-code).name}"
         return f"the worker process was ended by signal {-code}"

@@ -163,9 +163,10 @@ class _Run:
         pad = launchpad(self.database.uri, name, patience=patience)
         _require_own(pad, self.campaign)
         recover(pad, "the campaign was interrupted")
-        if pad.workflows.find_one({}, {"nodes": 1}) is None:
+        workflow = pad.workflows.find_one({}, {"state": 1})
+        if workflow is None:
             self.add_workflow(pad, build_flow())
-        else:
+        elif workflow["state"] != "COMPLETED":
             retry_failed(pad)
         return pad
 
