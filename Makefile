@@ -62,7 +62,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 # Write down the versions now installed; torch without its build tag, which not every index has.
 constraints: install-dev
-	$(PIP) freeze --exclude-editable | sed 's/^\(torch==[^+]*\)+.*/\1/' > constraints.txt
+	$(PIP) freeze --exclude-editable | sed '/^devitrify==/d; s/^\(torch==[^+]*\)+.*/\1/' > constraints.txt
 	touch $(VENV)/.installed $(VENV)/.installed-dev
 
 clean:
