@@ -13,9 +13,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from launch.results import CampaignResults
+    from nnp.frames import Frames
+    from nnp.training import TrainingResult
     from workflows.schemas import (
         MeltingTemperatureDocument,
         PredictionDocument,
@@ -117,25 +122,48 @@ def plot_trajectory(document: SampleDocument) -> Figure:
 def plot_training(document: TrainingDocument) -> Figure:
     """Errors of training and validation set against epochs."""
     figure, axes = plt.subplots(1, 3, figsize=(10, 3), layout="constrained")
-    epochs = [entry["epoch"] for entry in document.history]
-    for axis, quantity, unit in zip(
-        axes, ("energy", "force", "stress"), ("meV/atom", "eV/Å", "kbar"), strict=True
-    ):
-        for part in ("training", "validation"):
-            values = [entry.get(f"{part}_{quantity}", np.nan) for entry in document.history]
-            axis.semilogy(epochs, values, label=part)
-        axis.set(xlabel="epoch", ylabel=f"{quantity} RMSE ({unit})")
-    axes[0].legend()
+    _draw_curves(axes, document.history)
     return figure
 
 
 def plot_parity(document: TrainingDocument) -> Figure:
     """Potential against reference on the validation set."""
     figure, axes = plt.subplots(1, 2, figsize=(7.5, 3.6), layout="constrained")
-    parity = document.parity
+    _draw_parity(axes, document.parity, document.energy_rmse, document.force_rmse)
+    return figure
+
+
+def plot_fit(result: TrainingResult, frames: Frames) -> Figure:
+    """Learning curves, and parity on the validation set, of a potential trained by itself."""
+    from workflows.training import history_entry, parity_of
+
+    figure, axes = plt.subplots(1, 5, figsize=(17, 3), layout="constrained")
+    _draw_curves(axes[:3], [history_entry(step) for step in result.history])
+    parity = parity_of(result, frames[result.validation_frames])
+    _draw_parity(axes[3:], parity, result.validation.energy, result.validation.force)
+    return figure
+
+
+def _draw_curves(axes: Sequence[Axes], history: list[dict[str, float]]) -> None:
+    """One panel for each of energy, force and stress."""
+    epochs = [entry["epoch"] for entry in history]
+    for axis, quantity, unit in zip(
+        axes, ("energy", "force", "stress"), ("meV/atom", "eV/Å", "kbar"), strict=True
+    ):
+        for part in ("training", "validation"):
+            values = [entry.get(f"{part}_{quantity}", np.nan) for entry in history]
+            axis.semilogy(epochs, values, label=part)
+        axis.set(xlabel="epoch", ylabel=f"{quantity} RMSE ({unit})")
+    axes[0].legend()
+
+
+def _draw_parity(
+    axes: Sequence[Axes], parity: dict[str, list[float]], energy_rmse: float, force_rmse: float
+) -> None:
+    """One panel for energies, one for force components."""
     for axis, name, unit, error in (
-        (axes[0], "energy", "eV/atom", f"{document.energy_rmse:.1f} meV/atom"),
-        (axes[1], "force", "eV/Å", f"{document.force_rmse:.2f} eV/Å"),
+        (axes[0], "energy", "eV/atom", f"{energy_rmse:.1f} meV/atom"),
+        (axes[1], "force", "eV/Å", f"{force_rmse:.2f} eV/Å"),
     ):
         x, y = parity[f"{name}_reference"], parity[f"{name}_predicted"]
         ends = [min(x), max(x)]
@@ -144,7 +172,6 @@ def plot_parity(document: TrainingDocument) -> Figure:
         axis.set(
             xlabel=f"reference {name} ({unit})", ylabel=f"potential ({unit})", title=f"RMSE {error}"
         )
-    return figure
 
 
 def plot_search(document: SearchDocument) -> Figure:

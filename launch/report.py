@@ -39,8 +39,8 @@ def write_report(results: CampaignResults, folder: Path) -> list[Path]:
         results.sample.frames.write(folder / "frames.extxyz")
         written.append(folder / "frames.extxyz")
     if results.training is not None:
-        results.training.potential.save(folder / "potential.json")
-        written.append(folder / "potential.json")
+        results.training.potential.save(folder / "potential.nnp")
+        written.append(folder / "potential.nnp")
     if results.prediction is not None:
         written += write_structures(results.prediction, folder / "structures")
         written.append(_write_table(results.prediction, folder / "ranking.txt"))

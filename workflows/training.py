@@ -84,14 +84,14 @@ class TrainingMaker(Maker):
             force_rmse=result.validation.force,
             stress_rmse=result.validation.stress,
             epochs=len(result.history),
-            history=[_entry(step) for step in result.history],
-            parity=_parity(result, validation),
+            history=[history_entry(step) for step in result.history],
+            parity=parity_of(result, validation),
             warning=warning,
             potential=result.potential,
         )
 
 
-def _entry(step: TrainingStep) -> dict[str, float]:
+def history_entry(step: TrainingStep) -> dict[str, float]:
     """One epoch as flat numbers: errors in meV/atom, eV/Å and kbar."""
     return {
         "epoch": float(step.epoch),
@@ -104,7 +104,7 @@ def _entry(step: TrainingStep) -> dict[str, float]:
     }
 
 
-def _parity(result: TrainingResult, validation: Frames) -> dict[str, list[float]]:
+def parity_of(result: TrainingResult, validation: Frames) -> dict[str, list[float]]:
     """Reference and predicted energies (eV/atom) and some force components (eV/Å)."""
     predictions = result.potential.compute(validation.to_atoms())
     predicted: NDArray[np.float64] = np.concatenate(predictions.forces).ravel()

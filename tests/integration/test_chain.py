@@ -60,7 +60,7 @@ def test_copper_from_its_formula(devitrify: Command, tmp_path: Path) -> None:
     assert {atoms.info["stage"] for atoms in frames} >= {"liquid", "quench", "anneal"}
     liquid = [atoms.info["time"] for atoms in frames if atoms.info["stage"] == "liquid"]
     assert np.allclose(np.diff(liquid), 20.0)
-    potential = Potential.load(folder / "potential.json")
+    potential = Potential.load(folder / "potential.nnp")
     assert np.isfinite(potential.compute(frames[:3]).energies).all()
     plots = {path.stem for path in (folder / "plots").glob("*.png")}
     assert {"melting_temperature", "trajectory", "training", "parity", "search"} <= plots

@@ -15,13 +15,14 @@ from fireworks import FWAction, FWorker, LaunchPad
 from jobflow import Flow
 from jobflow.managers.fireworks import flow_to_workflow
 
-from launch import processes, runner
+from launch import processes, runner, tether
 from launch.campaign import Campaign
 from launch.database import EmbeddedDatabase, create_indexes, job_store, launchpad
 from launch.errors import CampaignError
 from launch.recovery import recover, retry, retry_failed
 from launch.runner import run_campaign
 from launch.status import CampaignStatus
+from launch.worker import WorkerSettings
 from tests.launch import sample_jobs
 
 ROOT = Path(__file__).parents[2]
@@ -422,3 +423,41 @@ def test_no_retry_once_a_child_has_gone_on(pad: LaunchPad) -> None:
     pad.fireworks.update_one({"fw_id": 1}, {"$set": {"state": "COMPLETED"}})
     assert not retry(pad, 2)
     assert pad.fireworks.find_one({"fw_id": 2})["state"] == "FIZZLED"
+
+
+def test_worker_ends_with_its_standard_input(tmp_path: Path) -> None:
+    """Where the kernel sends no signal at the parent's end, the closed pipe tells."""
+    settings = WorkerSettings(
+        name="worker",
+        parent=os.getpid(),
+        uri="mongodb://127.0.0.1:1/",
+        database="none",
+        launches=str(tmp_path),
+        retries=0,
+        since="",
+    )
+    environment = processes.worker_environment(tmp_path, 1)
+    worker = processes.WorkerProcess(settings, tmp_path / "log", environment)
+    try:
+        deadline = time.monotonic() + 30
+        while "starts" not in (tmp_path / "log").read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert worker.exit_code() is None
+        assert worker.process.stdin is not None
+        worker.process.stdin.close()
+        assert worker.process.wait(20) == 1
+        assert worker.reason() == "the worker process ended with exit code 1"
+    finally:
+        worker.kill()
+        worker.process.wait()
+
+
+def test_child_of_a_dead_parent_ends_at_once() -> None:
+    """The parent may end before the child asks to be told."""
+    command = [sys.executable, tether.__file__, "1", "9", sys.executable, "-c", "print(1)"]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=20)
+    assert (done.returncode, done.stdout) == (1, b"")
+    command[2] = str(os.getpid())
+    done = subprocess.run(command, capture_output=True, check=False, timeout=20)
+    assert (done.returncode, done.stdout) == (0, b"1\n")
