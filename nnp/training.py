@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from nnp import network
 from nnp.checkpoint import read_checkpoint, write_checkpoint
@@ -80,11 +81,13 @@ def train(
     options = options or TrainingOptions()
     check_frames(frames)
     chosen = split or choose_split(frames, options, seed)
-    run = _Run(frames, options, seed, elements or frames.elements, chosen)
-    if checkpoint is not None:
-        run.restore(checkpoint)
-    reasons = run.optimize_members(progress, checkpoint)
-    result = run.result(reasons)
+    # The matrices are small: threads go over frames, and results do not depend on their number.
+    with threadpool_limits(1):
+        run = _Run(frames, options, seed, elements or frames.elements, chosen)
+        if checkpoint is not None:
+            run.restore(checkpoint)
+        reasons = run.optimize_members(progress, checkpoint)
+        result = run.result(reasons)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     return result
@@ -321,8 +324,8 @@ class _Run:
     def result(self, reasons: list[str]) -> TrainingResult:
         """Potential of the best parameters, with its record."""
         potential = self._potential()
-        training = evaluate(potential, self.frames[self.training]).errors
-        found = evaluate(potential, self.frames[self.validation])
+        training = evaluate(potential, self.frames[self.training], self.options.threads).errors
+        found = evaluate(potential, self.frames[self.validation], self.options.threads)
         potential.uncertainty_scale = found.calibration
         potential.record |= {"training": asdict(training), "validation": asdict(found.errors)}
         return TrainingResult(

@@ -184,6 +184,7 @@ def test_selection_and_threads_change_nothing(potential: Potential) -> None:
     np.testing.assert_allclose(found[1], one[1][np.repeat(keep, counts)], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_single_precision_is_close(potential: Potential) -> None:
     batch = structures()
     exact, single = potential.compute(batch), potential.compute(batch, precision="float32")

@@ -13,6 +13,7 @@ from nnp.calculator import NeuralNetworkCalculator
 from nnp.descriptors import SymmetryFunctions
 from nnp.evaluation import evaluate
 from nnp.frames import Frames
+from nnp.learning_curve import LearningPoint, learning_curve
 from nnp.training import TrainingOptions, TrainingResult, TrainingStep, train
 from tests.nnp.samples import disordered, random_potential
 
@@ -265,3 +266,20 @@ def test_evaluation_leaves_out_what_has_no_reference(
     assert some.calibration == 1.0
     nothing = replace(frames, energies=energies * np.nan)
     assert np.isnan(evaluate(result.potential, nothing[:2]).errors.energy)
+
+
+def test_threads_do_not_change_the_result(frames: Frames) -> None:
+    options = replace(QUICK, max_epochs=4, stop="converged")
+    one, two = (train(frames, replace(options, threads=n), seed=3) for n in (1, 2))
+    for a, b in zip(one.potential.weights, two.potential.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_learning_curve_validates_on_the_same_frames(frames: Frames) -> None:
+    found: list[LearningPoint] = []
+    points = learning_curve(
+        frames, replace(QUICK, stop="converged"), (0.1, 1.0), seed=1, progress=found.append
+    )
+    assert found == points
+    assert points[0].n_frames < 0.2 * points[1].n_frames
+    assert points[1].validation.force < 0.7 * points[0].validation.force
