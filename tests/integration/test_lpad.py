@@ -16,11 +16,9 @@ from tests.integration.conftest import RUN, environment
 
 JOBFLOW = """\
 JOB_STORE:
-  docs_store: {{type: MongoStore, database: test, host: 127.0.0.1, port: {port},
-    collection_name: outputs}}
+  docs_store: {{type: MongoURIStore, uri: "{uri}", database: test, collection_name: outputs}}
   additional_stores:
-    data: {{type: GridFSStore, database: test, host: 127.0.0.1, port: {port},
-      collection_name: outputs_blobs}}
+    data: {{type: GridFSURIStore, uri: "{uri}", database: test, collection_name: outputs_blobs}}
 """
 
 
@@ -34,8 +32,7 @@ def test_lpad_add_and_rlaunch(
     assert len(json.loads((tmp_path / "wf.json").read_text())["fws"]) >= 10
 
     with EmbeddedDatabase(tmp_path / "server") as server:
-        address = pymongo.uri_parser.parse_uri(server.uri)["nodelist"][0]
-        _configure(tmp_path, address[1])
+        _configure(tmp_path, server.uri)
         _run(tmp_path, "lpad", "reset", "--password", _today())
         added = _run(tmp_path, "lpad", "add", "wf.json")
         assert "Added a workflow" in added
@@ -50,10 +47,10 @@ def test_lpad_add_and_rlaunch(
     assert found["output"]["candidates"][0]["rank"] == 1
 
 
-def _configure(folder: Path, port: int) -> None:
+def _configure(folder: Path, uri: str) -> None:
     """Write the configuration of FireWorks and jobflow."""
-    (folder / "my_launchpad.yaml").write_text(f"host: 127.0.0.1\nport: {port}\nname: test\n")
-    (folder / "jobflow.yaml").write_text(JOBFLOW.format(port=port))
+    (folder / "my_launchpad.yaml").write_text(f"host: {uri}\nuri_mode: true\nname: test\n")
+    (folder / "jobflow.yaml").write_text(JOBFLOW.format(uri=uri))
 
 
 def _today() -> str:
