@@ -1,7 +1,10 @@
-"""Fetch the output of a finished job by its id."""
+"""What a job leaves for another one, or for itself after a kill."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from jobflow import CURRENT_JOB, SETTINGS
@@ -32,3 +35,25 @@ def output_of(uuid: str) -> Any:
     )
     store.connect()
     return MontyDecoder().process_decoded(store.get_output(uuid, which="last", load=True))
+
+
+@contextmanager
+def checkpoint() -> Iterator[Path | None]:
+    """
+    Give the path of a checkpoint that the same job finds again when it is run once more.
+
+    Every launch has a folder of its own; the folder above it is the same for all launches of a
+    local campaign and of one ``rlaunch rapidfire``. The file is removed at the job's good end.
+
+    Yields
+    ------
+    Path or None
+        None outside of a job.
+    """
+    job = CURRENT_JOB.job
+    if job is None:
+        yield None
+        return
+    path = Path.cwd().parent / f"{job.uuid}-{job.index}.checkpoint"
+    yield path
+    path.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from search.geometry import DistanceLimits
 from search.relaxer import Relaxer
 from workflows.ase_jobs import to_structure
 from workflows.composition import Target
-from workflows.handover import output_of
+from workflows.handover import checkpoint, output_of
 from workflows.identity import once, spawn
 from workflows.jobs import derive_seed, label, usable_cores
 from workflows.progress import report
@@ -175,14 +175,16 @@ class SearchMaker(Maker):
         if state is None:
             raise ValueError("a block of the search needs a state to start from")
         started = time.process_time()
-        state = run_generations(
-            state,
-            self.relaxer,
-            potential,
-            state.generation + self.block,
-            threads=self.threads or max(1, usable_cores() // self.islands),
-            progress=lambda figures: _report(figures, state.options.generations),
-        )
+        with checkpoint() as path:
+            state = run_generations(
+                state,
+                self.relaxer,
+                potential,
+                state.generation + self.block,
+                threads=self.threads or max(1, usable_cores() // self.islands),
+                progress=lambda figures: _report(figures, state.options.generations),
+                checkpoint=path,
+            )
         seconds = time.process_time() - started
         return IslandDocument(
             generation=state.generation,

@@ -11,6 +11,7 @@ from jobflow import Job, Maker, job
 from nnp.frames import Frames
 from nnp.potential import Potential
 from nnp.training import TrainingOptions, TrainingResult, TrainingStep, train
+from workflows.handover import checkpoint
 from workflows.identity import once
 from workflows.jobs import derive_seed, label, usable_cores
 from workflows.progress import report
@@ -64,9 +65,14 @@ class TrainingMaker(Maker):
     def fit(self, frames: Frames, seed: int) -> TrainingDocument:
         """Train and describe the fit."""
         options = replace(self.options, threads=usable_cores())
-        result = train(
-            frames, options, seed=seed, progress=lambda step: _report(step, options.max_epochs)
-        )
+        with checkpoint() as path:
+            result = train(
+                frames,
+                options,
+                seed=seed,
+                progress=lambda step: _report(step, options.max_epochs),
+                checkpoint=path,
+            )
         validation = frames[result.validation_frames]
         warning = None
         if not result.reached:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -35,7 +37,7 @@ def test_a_ramp_over_several_segments_is_continuous() -> None:
     ends = [(job.function_kwargs["temperature"], job.function_kwargs["end_temperature"])
             for job in flow.jobs]  # fmt: skip
     assert (ends[0][0], ends[-1][1]) == (1500.0, 300.0)
-    assert all(a[1] == pytest.approx(b[0]) for a, b in zip(ends, ends[1:], strict=False))
+    assert all(a[1] == pytest.approx(b[0]) for a, b in pairwise(ends))
     rates = [(a - b) / (job.function.__self__.settings.n_steps * 0.002)
              for (a, b), job in zip(ends, flow.jobs, strict=True)]  # fmt: skip
     assert rates == pytest.approx([100.0] * len(rates))
