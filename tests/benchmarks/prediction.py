@@ -26,6 +26,8 @@ from workflows.ase_jobs import relax_atoms, to_structure
 from workflows.engines import find_engine
 from workflows.protocols import find_protocol
 
+Known = dict[str, tuple[Structure, float]]
+
 
 def relax_known(
     paths: list[Path], engine: str, max_steps: int
