@@ -10,7 +10,7 @@ from ase.data import atomic_numbers
 from search.geometry import image_ranges
 
 
-@numba.njit
+@numba.njit(cache=True)
 def _pairs(counts, kinds, cells, positions, cutoff, epsilon, sigma, charge, alpha):
     """Shifted-force Lennard-Jones and damped Coulomb energies, forces and virials."""
     n_total = len(positions)

@@ -179,3 +179,60 @@ def test_spacing_is_learned_from_the_best_and_kept_by_new_structures(rock_salt):
         Evolution({"Na": 1, "Cl": 1}, _options(learned_spacing=None), seed=4), rock_salt, 3
     )
     assert fixed.spacing.as_dict() == first
+
+
+def test_seeds_come_first_and_may_win(rock_salt):
+    from ase.build import bulk
+
+    salt = bulk("NaCl", "rocksalt", a=5.6)
+    evolution = Evolution({"Na": 1, "Cl": 1}, _options(), seed=1, seeds=[salt])
+    again = Evolution.from_dict(json.loads(json.dumps(evolution.as_dict())))
+    for state in (evolution, again):
+        candidates = state.ask()
+        assert [c.operator for c in candidates[:2]] == ["seed", "random"]
+        assert candidates[0].formula_units == 1
+        assert len(candidates) == 12
+    _run(evolution, rock_salt, 1)
+    assert evolution.best(1)[0].operator == "seed"
+    assert evolution.best(1)[0].space_group == 225
+
+
+def test_seed_of_another_composition_is_refused():
+    from ase.build import bulk
+
+    with pytest.raises(ValueError, match="another composition"):
+        Evolution({"Na": 1, "Cl": 1}, _options(), seeds=[bulk("Cu")])
+
+
+def test_islands_exchange_their_best(rock_salt):
+    one, other = (_run(Evolution({"Na": 1, "Cl": 1}, _options(), s), rock_salt, 2) for s in (1, 2))
+    before = one.structures
+    new = one.immigrate(other.best(4))
+    assert 1 <= new <= 4
+    assert one.structures == before == 24
+    assert one.best_energy <= other.best_energy
+    assert other.best(1)[0].operator != "island"
+    again = Evolution.from_dict(json.loads(json.dumps(one.as_dict())))
+    for state in (one, again):
+        _run(state, rock_salt, 1)
+        assert state.structures == 36
+    np.testing.assert_array_equal(_energies(one), _energies(again))
+    one.ask()
+    with pytest.raises(RuntimeError, match="between"):
+        one.immigrate(other.best(1))
+
+
+def test_symmetry_classes_are_learned(rock_salt):
+    """Orders of groups whose structures end low are drawn more often; chances stay chances."""
+    evolution = _run(Evolution({"Na": 1, "Cl": 1}, _options(), seed=2), rock_salt, 3)
+    weights = np.array(evolution._group_weights())
+    assert weights.sum() == pytest.approx(1.0)
+    assert weights.min() > 0.2 / 230
+    assert weights.max() > 1.1 / 230
+
+
+def test_antiseeds_follow_use(rock_salt):
+    evolution = _run(Evolution({"Na": 1, "Cl": 1}, _options(), seed=2), rock_salt, 4)
+    assert evolution.antiseeds
+    members = {member.id for member in evolution.archive.members}
+    assert set(evolution.antiseeds) & members

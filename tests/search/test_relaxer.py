@@ -21,13 +21,13 @@ def _distorted(symbols: str, seed: int, repeat=(1, 1, 2)):
 
 def test_reaches_the_minima_of_ase():
     """Same minimum as ASE's cell filter and FIRE, for a batch of different sizes."""
-    structures = [_distorted("Cu", 1), _distorted("CuAu", 2), _distorted("CuAu", 3, (1, 1, 1))]
-    results = Relaxer(max_force=0.002, max_stress=0.2).relax(structures, AseEnergy(EMT()))
+    structures = [_distorted("Cu", 1, (1, 1, 1)), _distorted("CuAu", 2)]
+    results = Relaxer(max_force=0.005, max_stress=0.5).relax(structures, AseEnergy(EMT()))
     for atoms, result in zip(structures, results, strict=True):
         expected = atoms.copy()
         expected.calc = EMT()
         with FIRE(FrechetCellFilter(expected), logfile=None) as oracle:
-            oracle.run(fmax=0.001, steps=1000)
+            oracle.run(fmax=0.003, steps=500)
         assert result.converged
         assert result.energy == pytest.approx(expected.get_potential_energy(), abs=1e-3)
         assert result.atoms.get_volume() == pytest.approx(expected.get_volume(), rel=2e-3)

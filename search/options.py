@@ -1,0 +1,101 @@
+"""What can be chosen about a search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from monty.json import MSONable
+
+from search.population import NicheOptions
+
+RANDOM = "random"
+SEED = "seed"
+IMMIGRANT = "island"
+DEFAULT_SHARES = {
+    RANDOM: 0.4,
+    "heredity": 0.15,
+    "orbit mutation": 0.2,
+    "orbit permutation": 0.05,
+    "permutation": 0.05,
+    "lattice mutation": 0.05,
+    "soft mutation": 0.05,
+    "rattle": 0.05,
+}
+
+
+@dataclass
+class EvolutionOptions(MSONable):
+    """How a search varies, selects and ends."""
+
+    formula_units: tuple[int, ...] = field(
+        default=(4,), metadata={"unit": "", "help": "formula units per cell, searched together"}
+    )
+    population: int | None = field(
+        default=None,
+        metadata={"unit": "", "help": "structures per generation; none: 20-60 by cell size"},
+    )
+    generations: int = field(default=20, metadata={"unit": "", "help": "generations in all"})
+    max_structures: int | None = field(
+        default=None, metadata={"unit": "", "help": "ends the search, whatever the generation"}
+    )
+    parents_kept: float = field(
+        default=0.6,
+        metadata={"unit": "", "help": "best part of the population that may become parents"},
+    )
+    energy_window: float = field(
+        default=0.3,
+        metadata={"unit": "eV/atom", "help": "parents lie at most this far above the best"},
+    )
+    shares: dict[str, float] = field(
+        default_factory=lambda: dict(DEFAULT_SHARES),
+        metadata={"unit": "", "help": "share of each operator at the start"},
+    )
+    adjust_shares: bool = field(
+        default=True, metadata={"unit": "", "help": "follow the success of the operators"}
+    )
+    volume_per_atom: float | None = field(
+        default=None,
+        metadata={"unit": "Å³", "help": "at the start, e.g. the glass's; none: covalent radii"},
+    )
+    volume_range: tuple[float, float] = field(
+        default=(0.75, 1.1),
+        metadata={"unit": "", "help": "random structures' volume against that of the best"},
+    )
+    shortest_distances: dict[str, float] | None = field(
+        default=None,
+        metadata={"unit": "Å", "help": "by pair, e.g. Mg-O: 1.7; none: 0.7 covalent radii"},
+    )
+    learned_spacing: float | None = field(
+        default=0.85,
+        metadata={
+            "unit": "",
+            "help": "new structures keep this part of the distances in the best; none: only the "
+            "shortest distances",
+        },
+    )
+    energy_tolerance: float = field(
+        default=0.003, metadata={"unit": "eV/atom", "help": "duplicates differ by less"}
+    )
+    distance_tolerance: float = field(
+        default=0.015, metadata={"unit": "", "help": "duplicates' fingerprints differ by less"}
+    )
+    archive_size: int = field(
+        default=500, metadata={"unit": "", "help": "distinct structures kept"}
+    )
+    niches: NicheOptions = field(
+        default_factory=NicheOptions, metadata={"unit": "", "help": "diversity of the population"}
+    )
+
+    def __post_init__(self) -> None:
+        self.formula_units = tuple(int(z) for z in self.formula_units)
+        if isinstance(self.niches, dict):
+            self.niches = NicheOptions(**self.niches)
+        self.volume_range = (float(self.volume_range[0]), float(self.volume_range[1]))
+        if not self.formula_units or min(self.formula_units) < 1:
+            raise ValueError("formula_units needs numbers of at least 1")
+        unknown = set(self.shares) - set(DEFAULT_SHARES)
+        if unknown:
+            names = ", ".join(DEFAULT_SHARES)
+            raise ValueError(f"unknown operators {sorted(unknown)}; there are: {names}")
+        if RANDOM not in self.shares or self.shares[RANDOM] <= 0:
+            raise ValueError("the random generator needs a share above zero")
