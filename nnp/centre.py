@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnp import loops
-from nnp.compiled import compiled
+from nnp.compiled import internal
 from nnp.repulsion import pair_repulsion
 from nnp.triplets import angular_moments, scatter_triplets, triplet_backward, triplet_forward
 from nnp.workspace import (
@@ -33,7 +33,7 @@ from nnp.workspace import (
 )
 
 
-@compiled
+@internal
 def gather(
     row: tuple, point: tuple, ty: int, reach: tuple, repulsion: NDArray, near: tuple, close: tuple
 ) -> float:
@@ -99,7 +99,7 @@ def gather(
     return energy
 
 
-@compiled
+@internal
 def count_close(n: int, atoms: NDArray, images: NDArray, point: tuple, angular2: float) -> int:
     """Neighbours of one atom within the angular cutoff, to see whether they fit."""
     first, centre, points, translations = point
@@ -114,7 +114,7 @@ def count_close(n: int, atoms: NDArray, images: NDArray, point: tuple, angular2:
     return count
 
 
-@compiled
+@internal
 def radial_argument(r2: NDArray, shift: float, out: NDArray, n: int) -> None:
     """(r - Rs)² in Å²."""
     s = out.dtype.type(shift)
@@ -123,7 +123,7 @@ def radial_argument(r2: NDArray, shift: float, out: NDArray, n: int) -> None:
         out[i] = x * x
 
 
-@compiled
+@internal
 def radial_forward(
     model: Model, near: NDArray, starts: NDArray, radial: NDArray, m: NDArray
 ) -> None:
@@ -146,7 +146,7 @@ def radial_forward(
             m[e * n_radial + s] = loops.multiply_sum(g[k:], cut[k:], starts[e + 1] - k)
 
 
-@compiled
+@internal
 def add_radial_slope(g: NDArray, near: tuple, d: float, rate: float, shift: float, n: int) -> None:
     """Add one G2's share of dE/d(r²), times two, to the pull of each neighbour."""
     r2, slope, pull = near
@@ -163,7 +163,7 @@ def add_radial_slope(g: NDArray, near: tuple, d: float, rate: float, shift: floa
             pull[i] += factor * g[i] * (slope[i] - eta * (one - s / np.sqrt(r2[i])))
 
 
-@compiled
+@internal
 def radial_backward(
     model: Model, near: NDArray, starts: NDArray, radial: NDArray, d: NDArray
 ) -> None:
@@ -178,7 +178,7 @@ def radial_backward(
             add_radial_slope(radial[s][k:], arrays, d[e * n_radial + s], rate, shift, n)
 
 
-@compiled
+@internal
 def scale_vectors(near: NDArray, n: int) -> None:
     """Force rows: the pull times the vector to each neighbour."""
     dx, dy, dz, pull = near[DX], near[DY], near[DZ], near[PULL]
@@ -189,7 +189,7 @@ def scale_vectors(near: NDArray, n: int) -> None:
         fz[i] = pull[i] * dz[i]
 
 
-@compiled
+@internal
 def add_close(ws: Workspace) -> None:
     """Add the angular part to the force rows of the near neighbours."""
     near, sums, xyz = ws.near, ws.scatter, ws.close_xyz
@@ -201,7 +201,7 @@ def add_close(ws: Workspace) -> None:
         fz[o] += sums[m, 3] * xyz[m, 2] + sums[m, 2]
 
 
-@compiled
+@internal
 def network(
     sizes: NDArray, flat: NDArray, layers: NDArray, gradients: NDArray, dx: NDArray
 ) -> float:
@@ -235,7 +235,7 @@ def network(
     return energy
 
 
-@compiled
+@internal
 def environment(row: tuple, point: tuple, ty: int, model: Model, ws: Workspace) -> float:
     """Moments of one atom in ``ws.moments``; returns half its repulsive energy in eV."""
     reach = (model.radial_cutoff**2, model.angular_cutoff**2)
@@ -249,7 +249,7 @@ def environment(row: tuple, point: tuple, ty: int, model: Model, ws: Workspace) 
     return energy
 
 
-@compiled
+@internal
 def energy_and_pulls(
     row: tuple, point: tuple, ty: int, model: Model, ws: Workspace, members: NDArray
 ) -> None:

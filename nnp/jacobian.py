@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnp import centre
-from nnp.compiled import compiled
+from nnp.compiled import compiled, internal
 from nnp.evaluator import SKIN, Evaluator
 from nnp.loops import clear_cube
 from nnp.ranges import CLOSE_TOO_SMALL, DONE, Batch, close_count, prepare_structure
@@ -71,7 +71,7 @@ class Jacobian(NamedTuple):
         return sum(array.nbytes for array in self)
 
 
-@compiled
+@internal
 def moment_factors(model: Model, decays: NDArray, t: int, c: float, out: tuple) -> None:
     """Value, eta times value, and derivative by cos(theta) of each moment of one triplet."""
     value, decayed, turn = out
@@ -97,7 +97,7 @@ def moment_factors(model: Model, decays: NDArray, t: int, c: float, out: tuple) 
         turn[o + k] = power * model.general[k, 1] * model.general[k, 2] / base
 
 
-@compiled
+@internal
 def add_triplet(
     factors: tuple, legs: tuple, inverse: float, slope: float, c: float, out: tuple
 ) -> None:
@@ -134,7 +134,7 @@ def add_triplet(
         bz[m] += pk * kz + along * jz
 
 
-@compiled
+@internal
 def fill_angular(model: Model, ws: Workspace, factors: tuple, out: NDArray) -> None:
     """Write dG4/dr of one atom, shape (n_close, 3, n_elements * size)."""
     starts, arrays, close, xyz = ws.close_start, ws.triplets, ws.close, ws.close_xyz
@@ -164,7 +164,7 @@ def fill_angular(model: Model, ws: Workspace, factors: tuple, out: NDArray) -> N
             block += 1
 
 
-@compiled
+@internal
 def fill_radial(model: Model, ws: Workspace, near: tuple) -> None:
     """Neighbours of one atom and the factors of their vectors for each G2."""
     atoms, vectors, factors = near

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnp.compiled import compiled
+from nnp.compiled import internal
 
 #: Exponents are halved until they are below this; then ten Taylor terms give 1e-14.
 EXPONENT_LIMIT = 0.25
@@ -41,7 +41,7 @@ def cutoff_polynomial(degree: int = 10) -> NDArray[np.float64]:
     return np.asarray(powers.coef, dtype=np.float64)
 
 
-@compiled
+@internal
 def exp_decay(x: NDArray, rate: float, halvings: int, out: NDArray, n: int) -> None:
     """Write exp(-rate x) for x >= 0 by repeated squaring of a short Taylor series.
 
@@ -80,7 +80,7 @@ def exp_decay(x: NDArray, rate: float, halvings: int, out: NDArray, n: int) -> N
         out[i] += one
 
 
-@compiled
+@internal
 def cutoff(r2: NDArray, inverse: float, q: NDArray, value: NDArray, slope: NDArray, n: int) -> None:
     """Cosine cutoff from squared distances.
 
@@ -130,7 +130,7 @@ def cutoff(r2: NDArray, inverse: float, q: NDArray, value: NDArray, slope: NDArr
         slope[i] = (u * d - two * p) / (u * p) * scale
 
 
-@compiled
+@internal
 def dot(a: NDArray, b: NDArray, n: int) -> Any:
     """Inner product of the first ``n`` elements."""
     total = a.dtype.type(0.0)
@@ -139,14 +139,14 @@ def dot(a: NDArray, b: NDArray, n: int) -> Any:
     return total
 
 
-@compiled
+@internal
 def multiply(target: NDArray, factor: NDArray, n: int) -> None:
     """``target *= factor``."""
     for i in range(n):
         target[i] *= factor[i]
 
 
-@compiled
+@internal
 def multiply_sum(target: NDArray, factor: NDArray, n: int) -> Any:
     """``target *= factor``; returns the sum."""
     total = target.dtype.type(0.0)
@@ -157,7 +157,7 @@ def multiply_sum(target: NDArray, factor: NDArray, n: int) -> Any:
     return total
 
 
-@compiled
+@internal
 def scale_two(a: NDArray, b: NDArray, factor: float, n: int) -> None:
     """Multiply both arrays by a number."""
     f = a.dtype.type(factor)
@@ -166,7 +166,7 @@ def scale_two(a: NDArray, b: NDArray, factor: float, n: int) -> None:
         b[i] *= f
 
 
-@compiled
+@internal
 def clear(arrays: tuple, n: int) -> None:
     """Zero three arrays."""
     a, b, c = arrays
@@ -176,7 +176,7 @@ def clear(arrays: tuple, n: int) -> None:
         c[i] = 0.0
 
 
-@compiled
+@internal
 def moments(g: NDArray, c: NDArray, out: NDArray, work: NDArray, degree: int, n: int) -> None:
     """Write the sums of g c^p, p = 0..degree."""
     if degree == 4:
@@ -204,7 +204,7 @@ def moments(g: NDArray, c: NDArray, out: NDArray, work: NDArray, degree: int, n:
             out[p] = total
 
 
-@compiled
+@internal
 def polynomial(d: NDArray, c: NDArray, value: NDArray, slope: NDArray, degree: int, n: int) -> None:
     """Horner's rule: sum of d_p c^p and its derivative."""
     for i in range(n):
@@ -216,7 +216,7 @@ def polynomial(d: NDArray, c: NDArray, value: NDArray, slope: NDArray, degree: i
             value[i] = value[i] * c[i] + d[p]
 
 
-@compiled
+@internal
 def add_backward(g: NDArray, eta: float, p: NDArray, q: NDArray, sums: tuple, n: int) -> None:
     """Add one eta's share: g p, eta g p and g q to the three sums."""
     weight, decay, turn = sums
@@ -228,7 +228,7 @@ def add_backward(g: NDArray, eta: float, p: NDArray, q: NDArray, sums: tuple, n:
         turn[i] += g[i] * q[i]
 
 
-@compiled
+@internal
 def add_backward4(g: NDArray, eta: float, d: NDArray, c: NDArray, sums: tuple, n: int) -> None:
     """:func:`polynomial` of degree 4 and :func:`add_backward` in one loop."""
     weight, decay, turn = sums
@@ -248,7 +248,7 @@ def add_backward4(g: NDArray, eta: float, d: NDArray, c: NDArray, sums: tuple, n
         turn[i] += g[i] * q
 
 
-@compiled
+@internal
 def finish_backward(
     sums: tuple, slope: NDArray, c: NDArray, inverse: NDArray, along: NDArray, n: int
 ) -> None:
@@ -265,7 +265,7 @@ def finish_backward(
         turn[i] *= c[i]
 
 
-@compiled
+@internal
 def tanh(x: NDArray, n: int) -> None:
     """Hyperbolic tangent in place, through exp(-2 |x|) with the argument capped at 20."""
     real = x.dtype.type
@@ -293,7 +293,7 @@ def tanh(x: NDArray, n: int) -> None:
         x[i] = t if x[i] >= 0 else -t
 
 
-@compiled
+@internal
 def affine(w: NDArray, b: NDArray, x: NDArray, out: NDArray) -> None:
     """``out = w @ x + b`` with w of shape (n_out, n_in)."""
     for k in range(w.shape[0]):
@@ -304,7 +304,7 @@ def affine(w: NDArray, b: NDArray, x: NDArray, out: NDArray) -> None:
         out[k] = total
 
 
-@compiled
+@internal
 def add_transposed(w: NDArray, g: NDArray, out: NDArray) -> None:
     """``out += w.T @ g`` with w of shape (n_out, n_in); rows in pairs halve the traffic."""
     n_out = w.shape[0]
@@ -320,7 +320,7 @@ def add_transposed(w: NDArray, g: NDArray, out: NDArray) -> None:
             out[m] += a * row[m]
 
 
-@compiled
+@internal
 def clear_table(array: NDArray) -> None:
     """Zero a matrix."""
     for i in range(array.shape[0]):
@@ -328,7 +328,7 @@ def clear_table(array: NDArray) -> None:
             array[i, k] = 0.0
 
 
-@compiled
+@internal
 def clear_cube(array: NDArray) -> None:
     """Zero an array of three dimensions."""
     for i in range(array.shape[0]):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nnp.compiled import compiled
+from nnp.compiled import internal
 
 #: Cells thinner than this many cutoffs' worth of images are refused as collapsed.
 LARGEST_IMAGE_COUNT = 100_000
@@ -47,7 +47,7 @@ def allocate(n_atoms: int, n_elements: int, capacity: int, n_total: int) -> Neig
     )
 
 
-@compiled
+@internal
 def invert(cell: NDArray, inverse: NDArray) -> float:
     """Inverse of a 3x3 matrix (rows: lattice vectors); returns the determinant."""
     a, b, c = cell[0, 0], cell[0, 1], cell[0, 2]
@@ -68,7 +68,7 @@ def invert(cell: NDArray, inverse: NDArray) -> float:
     return volume
 
 
-@compiled
+@internal
 def image_range(inverse: NDArray, reach: float, out: NDArray) -> int:
     """Find translations -out..out that bring a wrapped atom within reach; returns how many."""
     total = 1
@@ -79,7 +79,7 @@ def image_range(inverse: NDArray, reach: float, out: NDArray) -> int:
     return total
 
 
-@compiled
+@internal
 def fill_translations(cell: NDArray, limits: NDArray, out: NDArray) -> None:
     """Cartesian translation of every image in Å, last index fastest."""
     n = 0
@@ -91,7 +91,7 @@ def fill_translations(cell: NDArray, limits: NDArray, out: NDArray) -> None:
                 n += 1
 
 
-@compiled
+@internal
 def is_stale(
     cell: NDArray,
     positions: NDArray,
@@ -135,7 +135,7 @@ def is_stale(
     return np.sqrt(stretch2) * (cutoff + skin) - 2.0 * np.sqrt(largest) <= cutoff
 
 
-@compiled
+@internal
 def squared_distances(
     x: NDArray, y: NDArray, z: NDArray, centre: tuple, out: NDArray, n: int
 ) -> None:
@@ -148,7 +148,7 @@ def squared_distances(
         out[i] = dx * dx + dy * dy + dz * dz
 
 
-@compiled
+@internal
 def wrap(positions: NDArray, inverse: NDArray, offsets: NDArray) -> None:
     """Integer translations that bring each position into the cell when subtracted."""
     for i in range(positions.shape[0]):
@@ -161,7 +161,7 @@ def wrap(positions: NDArray, inverse: NDArray, offsets: NDArray) -> None:
             offsets[i, c] = np.floor(f)
 
 
-@compiled
+@internal
 def wrapped(positions: NDArray, cell: NDArray, offsets: NDArray, out: NDArray) -> None:
     """Positions minus their lattice offsets, in Å."""
     for i in range(positions.shape[0]):
@@ -171,7 +171,7 @@ def wrapped(positions: NDArray, cell: NDArray, offsets: NDArray, out: NDArray) -
             )
 
 
-@compiled
+@internal
 def copy_rows(source: NDArray, target: NDArray) -> None:
     """Copy three columns (an array assignment would take seconds to compile)."""
     for i in range(source.shape[0]):
@@ -179,7 +179,7 @@ def copy_rows(source: NDArray, target: NDArray) -> None:
             target[i, c] = source[i, c]
 
 
-@compiled
+@internal
 def build_rows(
     first: int,
     rows: tuple,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnp.compiled import compiled
+from nnp.compiled import compiled, internal
 from nnp.jacobian import Jacobian
 from nnp.loops import clear_cube, clear_table
 
@@ -141,7 +141,7 @@ def push_forward(
         offset += jacobian.first[s + 1] - first
 
 
-@compiled
+@internal
 def pair_step(
     vector: NDArray, displacements: NDArray, offset: int, pair: tuple, strain: NDArray, out: NDArray
 ) -> None:
@@ -154,7 +154,7 @@ def pair_step(
         out[c] = x
 
 
-@compiled
+@internal
 def single_dot(a: NDArray, b: NDArray) -> Any:
     """Inner product in single precision."""
     total = np.float32(0.0)
@@ -163,7 +163,7 @@ def single_dot(a: NDArray, b: NDArray) -> Any:
     return total
 
 
-@compiled
+@internal
 def add_three(rows: NDArray, factors: NDArray, out: NDArray) -> None:
     """``out += factors @ rows`` with three rows."""
     x, y, z = rows[0], rows[1], rows[2]
@@ -172,7 +172,7 @@ def add_three(rows: NDArray, factors: NDArray, out: NDArray) -> None:
         out[m] += a * x[m] + b * y[m] + c * z[m]
 
 
-@compiled
+@internal
 def gather_columns(
     pair_block: NDArray, e: int, size: int, angular: NDArray, columns: NDArray
 ) -> None:
@@ -183,7 +183,7 @@ def gather_columns(
             columns[other * size + m] = angular[o + m]
 
 
-@compiled
+@internal
 def scatter_columns(
     pair_block: NDArray, e: int, size: int, columns: NDArray, angular: NDArray
 ) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnp import centre, neighbors
-from nnp.compiled import compiled
+from nnp.compiled import compiled, internal
 from nnp.neighbors import NeighborList
 from nnp.workspace import DX, DY, DZ, FX, FY, FZ, Model, Workspace
 
@@ -62,7 +62,7 @@ class Output(NamedTuple):
     virials: NDArray[np.float64]
 
 
-@compiled
+@internal
 def list_structure(
     s: int, span: tuple, cell: NDArray, positions: NDArray, batch: Batch, state: tuple
 ) -> tuple[int, int]:
@@ -110,7 +110,7 @@ def list_structure(
     return DONE, 0
 
 
-@compiled
+@internal
 def prepare_structure(
     s: int,
     span: tuple,
@@ -149,7 +149,7 @@ def prepare_structure(
     return list_structure(s, rows, cell, local, batch, state)
 
 
-@compiled
+@internal
 def close_count(
     i: int, r: int, first: int, model: Model, lists: NeighborList, scratch: Scratch, capacity: int
 ) -> int:
@@ -161,7 +161,7 @@ def close_count(
     return centre.count_close(n, lists.atom[r], lists.image[r], point, model.angular_cutoff**2)
 
 
-@compiled
+@internal
 def add_forces(i: int, ws: Workspace, forces: NDArray, virial: NDArray) -> None:
     """Add one centre's derivatives to forces in eV/Å and to the virial in eV."""
     near, atoms = ws.near, ws.near_atom

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnp import loops
-from nnp.compiled import compiled
+from nnp.compiled import internal
 from nnp.workspace import (
     CCUT,
     COSINE,
@@ -36,7 +36,7 @@ from nnp.workspace import (
 )
 
 
-@compiled
+@internal
 def close_geometry(close: NDArray, xyz: NDArray, n: int) -> None:
     """Fill in unit vectors, distances and their inverses of the close neighbours."""
     for i in range(n):
@@ -49,7 +49,7 @@ def close_geometry(close: NDArray, xyz: NDArray, n: int) -> None:
         close[UZ, i] = xyz[i, 2] * inverse
 
 
-@compiled
+@internal
 def pair_rows(close: NDArray, cosines: NDArray, separations: NDArray, n: int) -> None:
     """Write cos(theta) and r_jk² of all pairs k < j, as lower triangles."""
     x, y, z, r, r2 = close[UX], close[UY], close[UZ], close[R], close[CR2]
@@ -63,7 +63,7 @@ def pair_rows(close: NDArray, cosines: NDArray, separations: NDArray, n: int) ->
             row_x[k] = r2[k] + j2 + r[k] * minus_two_r * c
 
 
-@compiled
+@internal
 def select_triplets(separations: NDArray, starts: NDArray, cutoff2: float, found: tuple) -> None:
     """Keep the triplets with r_jk within the cutoff, ordered by element pair, then by j.
 
@@ -91,7 +91,7 @@ def select_triplets(separations: NDArray, starts: NDArray, cutoff2: float, found
     block_start[block] = t
 
 
-@compiled
+@internal
 def gather_triplets(
     rows: tuple, starts: NDArray, close: NDArray, found: tuple, arrays: NDArray
 ) -> None:
@@ -121,7 +121,7 @@ def gather_triplets(
             block += 1
 
 
-@compiled
+@internal
 def triplet_forward(model: Model, ws: Workspace) -> int:
     """Everything about triplets up to e^(-eta S) F; returns their number."""
     n = ws.close_start[ws.close_start.size - 1]
@@ -145,7 +145,7 @@ def triplet_forward(model: Model, ws: Workspace) -> int:
     return total
 
 
-@compiled
+@internal
 def general_power(
     c: NDArray, zeta: float, sign: float, value: NDArray, slope: NDArray, n: int
 ) -> None:
@@ -157,7 +157,7 @@ def general_power(
         slope[i] = zeta * sign * power / base
 
 
-@compiled
+@internal
 def angular_moments(model: Model, ws: Workspace, m: NDArray) -> None:
     """Moments of all G4, from the triplets."""
     n_powers = model.degree + 1
@@ -179,7 +179,7 @@ def angular_moments(model: Model, ws: Workspace, m: NDArray) -> None:
             m[o + n_etas * n_powers + g] = loops.dot(ws.decays[s][t:], value, n)
 
 
-@compiled
+@internal
 def triplet_backward(model: Model, ws: Workspace, d: NDArray) -> None:
     """From dE/d(moments) to the triplets' derivatives, left in the arrays of the triplets.
 
@@ -219,7 +219,7 @@ def triplet_backward(model: Model, ws: Workspace, d: NDArray) -> None:
     )
 
 
-@compiled
+@internal
 def scatter_triplets(ws: Workspace) -> None:
     """Sum the triplets' derivatives over the neighbours they belong to.
 
