@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from launch import potential_commands
+from launch import potential_commands, search_command
 from launch.errors import CampaignError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ app = typer.Typer(
 
 app.command()(potential_commands.train)
 app.command()(potential_commands.evaluate)
+app.command()(search_command.search)
 
 Formula = Annotated[str, typer.Argument(help="Chemical formula, e.g. LiAlCl4.")]
 Protocol = Annotated[

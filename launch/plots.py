@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from launch.results import CampaignResults
     from nnp.frames import Frames
     from nnp.training import TrainingResult
+    from search.evolution import Evolution
     from workflows.schemas import (
         MeltingTemperatureDocument,
         PredictionDocument,
@@ -193,6 +194,28 @@ def plot_search(document: SearchDocument) -> Figure:
         )
         axes[1].legend(fontsize=7, loc="lower left")
     axes[1].set(xlabel="generation", ylabel="share of the operators")
+    return figure
+
+
+def plot_landscape(evolution: Evolution) -> Figure:
+    """Energy against the order of the structures, and against distance from the best one."""
+    from search.fingerprint import distances
+
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    found = [i for i in evolution.individuals if np.isfinite(i.energy)]
+    lowest = evolution.best_energy
+    numbers, above = [i.id + 1 for i in found], [1000 * (i.energy - lowest) for i in found]
+    axes[0].scatter(numbers, above, s=3, alpha=0.4)
+    best = np.array(evolution.best_history, dtype=float).reshape(-1, 2)
+    axes[0].step(best[:, 0], 1000 * (best[:, 1] - lowest), where="post", color="tab:red")
+    axes[0].set(xlabel="structure", ylabel="energy above the best (meV/atom)")
+    archive = evolution.archive
+    if len(archive):
+        from_best = distances(archive.fingerprints[0], archive.fingerprints)
+        axes[1].scatter(from_best, 1000 * (archive.energies - lowest), s=6)
+    axes[1].set(xlabel="fingerprint distance from the best", ylabel="energy above the best")
+    for axis in axes:
+        axis.set_ylim(-10, 600)
     return figure
 
 

@@ -46,6 +46,8 @@ class SearchMaker(Maker):
         Populations side by side, each with its own seed.
     block
         Generations in one job.
+    migrants
+        Best structures that an island gets from each of the others between two blocks.
     threads
         Threads of one block; none: the cores of the machine divided by the islands.
     distance_factor
@@ -59,6 +61,9 @@ class SearchMaker(Maker):
     relaxer: Relaxer = field(default_factory=Relaxer)
     islands: int = field(default=1, metadata={"help": "populations side by side"})
     block: int = field(default=10, metadata={"unit": "generations", "help": "in one job"})
+    migrants: int = field(
+        default=3, metadata={"help": "best structures each island gets from each other one"}
+    )
     threads: int | None = field(
         default=None, metadata={"help": "of one block; none: the cores divided by the islands"}
     )
@@ -143,7 +148,8 @@ class SearchMaker(Maker):
         """One block for every island, and the job that looks at them afterwards."""
         blocks = []
         for island in range(self.islands):
-            block = self.evolve(potential, states[island], previous[island])
+            others = [uuid for number, uuid in enumerate(previous) if uuid and number != island]
+            block = self.evolve(potential, states[island], previous[island], others)
             block.name = f"search island {island + 1}" if self.islands > 1 else "search block"
             blocks.append(label(block, "search"))
         ahead = self.advance(
@@ -156,7 +162,11 @@ class SearchMaker(Maker):
     @job(data=[Evolution], config=JobConfig(expose_store=True))
     @once
     def evolve(
-        self, potential: Potential, evolution: Evolution | None, previous: str | None
+        self,
+        potential: Potential,
+        evolution: Evolution | None,
+        previous: str | None,
+        others: list[str],
     ) -> IslandDocument:
         """
         Run one block of generations.
@@ -169,11 +179,15 @@ class SearchMaker(Maker):
             State to start from, in the first block.
         previous
             Job whose output holds the state, in later blocks.
+        others
+            Jobs whose outputs hold the states of the other islands.
         """
         document: IslandDocument | None = output_of(previous) if previous else None
         state = document.evolution if document is not None else evolution
         if state is None:
             raise ValueError("a block of the search needs a state to start from")
+        for uuid in others:
+            state.immigrate(output_of(uuid).evolution.best(self.migrants))
         started = time.process_time()
         with checkpoint() as path:
             state = run_generations(
