@@ -95,6 +95,14 @@ class FingerprintOptions:
     smearing: float = field(
         default=0.08, metadata={"unit": "Å", "help": "standard deviation of the Gaussian"}
     )
+    volume_per_atom: float | None = field(
+        default=12.0,
+        metadata={
+            "unit": "Å³",
+            "help": "structures are compared at this volume, so that the same crystal relaxed to "
+            "a little pressure stays the same; none: as they are",
+        },
+    )
 
 
 def fingerprint(
@@ -122,9 +130,13 @@ def fingerprint(
     bins = round(options.cutoff / options.bin_width)
     order = np.array([atomic_numbers[symbol] for symbol in elements])
     kinds = (atoms.numbers[:, None] == order[None, :]).argmax(axis=1)
+    cell = np.array(atoms.cell)
+    scale = 1.0
+    if options.volume_per_atom is not None:
+        scale = (options.volume_per_atom * len(atoms) / abs(np.linalg.det(cell))) ** (1 / 3)
     distribution = _pair_distribution(
-        np.array(atoms.cell),
-        atoms.positions,
+        scale * cell,
+        scale * atoms.positions,
         kinds,
         len(order),
         options.cutoff,

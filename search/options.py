@@ -74,10 +74,10 @@ class EvolutionOptions(MSONable):
         },
     )
     energy_tolerance: float = field(
-        default=0.003, metadata={"unit": "eV/atom", "help": "duplicates differ by less"}
+        default=0.002, metadata={"unit": "eV/atom", "help": "duplicates differ by less"}
     )
     distance_tolerance: float = field(
-        default=0.015, metadata={"unit": "", "help": "duplicates' fingerprints differ by less"}
+        default=0.006, metadata={"unit": "", "help": "duplicates' fingerprints differ by less"}
     )
     archive_size: int = field(
         default=500, metadata={"unit": "", "help": "distinct structures kept"}

@@ -77,3 +77,35 @@ def test_unit_length():
     vector = fingerprint(_salt(), ELEMENTS, FingerprintOptions(cutoff=6.0))
     assert vector.shape == (3 * 60,)
     assert np.linalg.norm(vector) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_same_crystal_under_pressure_is_the_same_unless_volume_counts():
+    salt, pressed = (bulk("NaCl", "rocksalt", a=a) for a in (5.6, 5.5))
+    assert _distance(salt, pressed) < 1e-6
+    options = FingerprintOptions(volume_per_atom=None)
+    one, other = (fingerprint(atoms, ELEMENTS, options) for atoms in (salt, pressed))
+    assert distances(one, other[None])[0] > 0.01
+
+
+def test_agrees_with_the_formula_on_neighbours_of_ase():
+    """F_AB(R) of Oganov and Valle summed over a neighbour list of another code."""
+    from ase.neighborlist import neighbor_list
+
+    from search.generators import RandomSymmetric
+    from search.geometry import DistanceLimits
+
+    limits = DistanceLimits({"Na-Na": 2.5, "Cl-Na": 2.2, "Cl-Cl": 2.8})
+    atoms = RandomSymmetric(limits).generate({"Na": 2, "Cl": 4}, 150.0, np.random.default_rng(0))
+    options = FingerprintOptions(cutoff=6.0, bin_width=0.1, smearing=0.08, volume_per_atom=None)
+    r = (np.arange(60) + 0.5) * 0.1
+    i, j, d = neighbor_list("ijd", atoms, 6.4)
+    parts, weights = [], []
+    for a, b in ((17, 17), (17, 11), (11, 11)):
+        chosen = d[(atoms.numbers[i] == a) & (atoms.numbers[j] == b)]
+        n = (atoms.numbers == a).sum() * (atoms.numbers == b).sum()
+        peaks = np.exp(-0.5 * ((r[:, None] - chosen) / 0.08) ** 2) / (0.08 * np.sqrt(2 * np.pi))
+        parts.append((peaks * atoms.get_volume() / (4 * np.pi * chosen**2 * n)).sum(axis=1) - 1)
+        weights.append(n)
+    expected = (np.array(parts) * np.sqrt(np.array(weights) / sum(weights))[:, None]).ravel()
+    expected /= np.linalg.norm(expected)
+    np.testing.assert_allclose(fingerprint(atoms, ELEMENTS, options), expected, atol=2e-3)
