@@ -14,7 +14,8 @@ from monty.json import MSONable
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
-    from workflows.ase_jobs import AseDynamicsMaker, AseRelaxMaker, AseStaticMaker
+    from workflows.ase_dynamics import AseDynamicsMaker
+    from workflows.ase_relax import AseRelaxMaker, AseStaticMaker
     from workflows.dynamics import SegmentSettings
 
 
@@ -98,13 +99,13 @@ class AseEngine(Engine):
 
     def molecular_dynamics(self, settings: SegmentSettings) -> AseDynamicsMaker:
         """Maker of one segment of molecular dynamics."""
-        from workflows.ase_jobs import AseDynamicsMaker
+        from workflows.ase_dynamics import AseDynamicsMaker
 
         return AseDynamicsMaker(engine=self, settings=settings)
 
     def relax(self, max_force: float, max_stress: float, max_steps: int) -> AseRelaxMaker:
         """Maker of a relaxation of cell and positions, to eV/Å and kbar."""
-        from workflows.ase_jobs import AseRelaxMaker
+        from workflows.ase_relax import AseRelaxMaker
 
         return AseRelaxMaker(
             engine=self, max_force=max_force, max_stress=max_stress, max_steps=max_steps
@@ -112,7 +113,7 @@ class AseEngine(Engine):
 
     def static(self) -> AseStaticMaker:
         """Maker of a single evaluation."""
-        from workflows.ase_jobs import AseStaticMaker
+        from workflows.ase_relax import AseStaticMaker
 
         return AseStaticMaker(engine=self)
 

@@ -13,8 +13,8 @@ from search.driver import SearchFigures, run_generations
 from search.evolution import Evolution, EvolutionOptions
 from search.geometry import DistanceLimits
 from search.relaxer import Relaxer
-from workflows.ase_jobs import to_structure
 from workflows.composition import Target
+from workflows.conversion import to_structure
 from workflows.handover import checkpoint, output_of
 from workflows.identity import once, spawn
 from workflows.jobs import derive_seed, label, usable_cores

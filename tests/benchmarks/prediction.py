@@ -22,7 +22,8 @@ from ase.io import read
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
-from workflows.ase_jobs import relax_atoms, to_structure
+from workflows.ase_relax import relax_atoms
+from workflows.conversion import to_structure
 from workflows.engines import find_engine
 from workflows.protocols import find_protocol
 

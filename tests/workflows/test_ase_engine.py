@@ -8,15 +8,9 @@ from ase import units
 from pymatgen.core import Structure
 
 from tests.workflows.samples import copper, emt, engine
-from workflows.ase_jobs import (
-    KBAR,
-    AseDynamicsMaker,
-    AseRelaxMaker,
-    AseStaticMaker,
-    ExplodedError,
-    to_atoms,
-    to_structure,
-)
+from workflows.ase_dynamics import AseDynamicsMaker, ExplodedError
+from workflows.ase_relax import AseRelaxMaker, AseStaticMaker
+from workflows.conversion import KBAR, to_atoms, to_structure
 from workflows.dynamics import SegmentSettings
 from workflows.engines import AseEngine
 from workflows.schemas import SegmentDocument

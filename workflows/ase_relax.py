@@ -1,0 +1,198 @@
+"""Relaxations and static runs by an ASE engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from jobflow import Maker, job
+from pymatgen.core import Structure
+
+from nnp.frames import Frames
+from workflows.ase_dynamics import ExplodedError
+from workflows.conversion import KBAR, to_atoms, to_structure
+from workflows.engines import AseEngine
+from workflows.identity import once
+from workflows.progress import report
+from workflows.schemas import RelaxDocument
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass
+class AseRelaxMaker(Maker):
+    """
+    Relaxation of cell and positions.
+
+    Parameters
+    ----------
+    engine
+        Gives the calculator.
+    max_force
+        eV/Å, the largest force on an atom that is let pass.
+    max_stress
+        kbar, the largest stress component that is let pass.
+    max_steps
+        Steps after which it ends unconverged.
+    """
+
+    name: str = "relax"
+    engine: AseEngine = field(default_factory=AseEngine)
+    max_force: float = 0.02
+    max_stress: float = 4.0
+    max_steps: int = 500
+
+    @job(data=[Frames])
+    @once
+    def make(self, structure: Structure) -> RelaxDocument:
+        """
+        Relax; a failure of the calculator is recorded in the document instead of raised.
+
+        Parameters
+        ----------
+        structure
+            Start.
+        """
+        atoms = to_atoms(structure)
+        atoms.calc = self.engine.build()
+        trajectory: list[Atoms] = []
+        failure = None
+        try:
+            steps, converged = relax_atoms(
+                atoms, self.max_force, self.max_stress, self.max_steps, trajectory.append
+            )
+        except (ArithmeticError, RuntimeError, ValueError) as error:
+            failure, steps, converged = f"{type(error).__name__}: {error}", len(trajectory), False
+        if failure is not None:
+            return RelaxDocument(
+                structure=structure, engine=self.engine.name, steps=steps, failure=failure
+            )
+        return RelaxDocument(
+            structure=to_structure(atoms),
+            engine=self.engine.name,
+            energy=atoms.get_potential_energy() / len(atoms),
+            max_force=_largest_force(atoms),
+            max_stress=_largest_stress(atoms),
+            converged=converged,
+            steps=steps,
+            frames=Frames.from_atoms(trajectory, stage="candidates"),
+        )
+
+
+def _largest_force(atoms: Atoms) -> float:
+    """Largest force on an atom in eV/Å."""
+    return float(np.linalg.norm(atoms.get_forces(), axis=1).max())
+
+
+def _largest_stress(atoms: Atoms) -> float:
+    """Largest stress component in kbar."""
+    return float(np.abs(atoms.get_stress()).max() * KBAR)
+
+
+def relax_atoms(
+    atoms: Atoms,
+    max_force: float,
+    max_stress: float,
+    max_steps: int,
+    observe: Callable[[Atoms], None] | None = None,
+) -> tuple[int, bool]:
+    """
+    Relax cell and positions in place with FIRE.
+
+    ASE's own criterion mixes forces and the cell's gradient; here each has its threshold.
+
+    Parameters
+    ----------
+    atoms
+        With a calculator that knows stress.
+    max_force
+        eV/Å
+    max_stress
+        kbar
+    max_steps
+        Steps after which it ends unconverged.
+    observe
+        Gets a labelled copy of every tenth configuration and of the last one.
+
+    Returns
+    -------
+    tuple of int and bool
+        Steps taken, and whether both thresholds were met.
+
+    Raises
+    ------
+    ExplodedError
+        If energy or forces stop being finite or the volume runs away.
+    """
+    from ase.filters import FrechetCellFilter
+    from ase.optimize import FIRE
+
+    optimizer = FIRE(FrechetCellFilter(atoms), logfile=None)
+    start_volume = atoms.get_volume()
+    step, converged = 0, False
+    while True:
+        force, stress = _largest_force(atoms), _largest_stress(atoms)
+        if not np.isfinite([force, stress, atoms.get_potential_energy()]).all():
+            raise ExplodedError("energy, forces or stress are not finite")
+        if not 0.2 < atoms.get_volume() / start_volume < 5:
+            raise ExplodedError("the volume changed more than fivefold")
+        converged = force <= max_force and stress <= max_stress
+        last = converged or step >= max_steps
+        if observe is not None and (step % 10 == 0 or last):
+            observe(_labelled_copy(atoms))
+        if last:
+            return step, converged
+        optimizer.step()
+        step += 1
+        report("candidates", step, max_steps, force_eV_A=force, stress_kbar=stress)
+
+
+def _labelled_copy(atoms: Atoms) -> Atoms:
+    copy = atoms.copy()
+    copy.calc = SinglePointCalculator(
+        copy,
+        energy=atoms.get_potential_energy(),
+        forces=atoms.get_forces().copy(),
+        stress=atoms.get_stress().copy(),
+    )
+    return copy
+
+
+@dataclass
+class AseStaticMaker(Maker):
+    """
+    Energies, forces and stresses of given configurations.
+
+    Parameters
+    ----------
+    engine
+        Gives the calculator.
+    """
+
+    name: str = "static"
+    engine: AseEngine = field(default_factory=AseEngine)
+
+    @job(data=[Frames])
+    @once
+    def make(self, structures: list[Structure], stage: str) -> Frames:
+        """
+        Label configurations.
+
+        Parameters
+        ----------
+        structures
+            Any number, of any size.
+        stage
+            Label of the frames.
+        """
+        labelled = []
+        for structure in structures:
+            atoms = to_atoms(structure)
+            atoms.calc = self.engine.build()
+            atoms.get_potential_energy()
+            labelled.append(_labelled_copy(atoms))
+        return Frames.from_atoms(labelled, stage=stage)
