@@ -238,7 +238,7 @@ def test_unknown_elements_are_named(potential: Potential) -> None:
         potential.evaluator([3, 3], [3])
 
 
-def test_documents_files_and_pickles_keep_every_digit(potential: Potential, tmp_path) -> None:  # noqa: ANN001
+def test_documents_files_and_pickles_keep_every_digit(potential: Potential, tmp_path) -> None:
     atoms = structures()[0]
     potential.record = {"note": "kept"}
     expected = potential.compute([atoms])

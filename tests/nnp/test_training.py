@@ -36,7 +36,7 @@ def frames() -> Frames:
     return label(structures, teacher)
 
 
-def label(structures: list[Atoms], teacher) -> Frames:  # noqa: ANN001
+def label(structures: list[Atoms], teacher) -> Frames:
     found = teacher.compute(structures)
     labelled = Frames.from_atoms(structures, stage="liquid")
     return replace(
