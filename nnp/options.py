@@ -48,7 +48,7 @@ class TrainingOptions(MSONable):
         "blocks", "", "validation in stretches of time, or at random as in the paper"
     )
     whitening: bool = _option(True, "", "scale principal components to unit variance")
-    whitening_floor: float = _option(1e-3, "", "smallest variance relative to the largest")
+    whitening_floor: float = _option(1e-2, "", "smallest variance relative to the largest")
     batch_size: int = _option(10, "frames", "minibatch of Adam")
     learning_rate: float = _option(3e-3, "", "of Adam, at the start")
     final_learning_rate: float = _option(1e-4, "", "of Adam, at the last epoch (exponential decay)")

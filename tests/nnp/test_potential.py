@@ -72,6 +72,20 @@ def test_energies_agree_with_the_formulas(name: str) -> None:
 
 
 @pytest.mark.kernels
+def test_arrays_grow_for_thin_and_for_dense_cells() -> None:
+    functions = SymmetryFunctions(
+        ("Li", "Cl"), ((0.5, 0.0), (2.0, 1.5)), ((0.05, 2.0, 1.0),), 5.5, 3.4
+    )
+    potential = random_potential(functions, hidden=(4,))
+    thin = Atoms("Li", cell=[[1.3, 0, 0], [0.4, 5.0, 0], [0.1, 2.4, 5.0]], pbc=True)
+    dense = Atoms("LiCl", cell=np.eye(3) * 1.5, pbc=True, scaled_positions=[[0] * 3, [0.5] * 3])
+    found = potential.compute([thin, dense])
+    for atoms, energies in zip((thin, dense), found.atomic_energies, strict=True):
+        expected = atomic_energies(atoms, potential)[:, 0]
+        np.testing.assert_allclose(energies, expected, rtol=1e-12, atol=1e-10)
+
+
+@pytest.mark.kernels
 def test_ensemble_spread_is_the_standard_deviation_of_members() -> None:
     potential = random_potential(GENERAL, members=4)
     atoms = structures()[2]
