@@ -28,7 +28,7 @@ from search.operators import (
     plain_sorted,
     rattle,
 )
-from search.options import IMMIGRANT, RANDOM, SEED, EvolutionOptions
+from search.options import IMMIGRANT, RANDOM, SEED, TOPOLOGICAL, EvolutionOptions
 from search.population import select
 from search.records import (
     Candidate,
@@ -40,6 +40,7 @@ from search.records import (
 from search.shares import OperatorShares
 from search.soft import soft_mutation
 from search.symmetric import orbit_mutation, orbit_permutation
+from search.topology import net_structure
 from search.wyckoff import ORDERS
 
 if TYPE_CHECKING:
@@ -241,14 +242,30 @@ class Evolution(MSONable):
             units = len(atoms) // sum(self.composition.values())
             return Candidate(id_, atoms, SEED, (), units)
         shares = self.shares.current()
-        if len(self.archive):
-            operator = str(self.rng.choice(list(shares), p=_normalised(shares.values())))
+        if not len(self.archive):
+            shares = {name: shares[name] for name in (RANDOM, TOPOLOGICAL) if name in shares}
+        operator = str(self.rng.choice(list(shares), p=_normalised(shares.values())))
+        try:
+            if operator == TOPOLOGICAL:
+                return self._net(id_)
             if operator != RANDOM:
-                try:
-                    return self._child(id_, operator)
-                except NoChildError as error:
-                    self.discards[f"{operator}: {error}"] += 1
+                return self._child(id_, operator)
+        except (NoChildError, GenerationError) as error:
+            self.discards[f"{operator}: {error}"] += 1
         return self._random(id_)
+
+    def _drawn_size(self) -> tuple[int, dict[str, int], float]:
+        """Draw formula units, with the counts of the elements and a volume (Å³) for the cell."""
+        formula_units = int(self.rng.choice(self.options.formula_units))
+        counts = {symbol: n * formula_units for symbol, n in self.composition.items()}
+        per_atom = self.volume_per_atom * self.rng.uniform(*self.options.volume_range)
+        return formula_units, counts, per_atom * sum(counts.values())
+
+    def _net(self, id_: int) -> Candidate:
+        """Make a decorated net."""
+        formula_units, counts, size = self._drawn_size()
+        atoms = net_structure(counts, size, self.spacing, self.rng)
+        return Candidate(id_, atoms, TOPOLOGICAL, (), formula_units)
 
     def _checked_seed(self, atoms: Atoms) -> Atoms:
         """Return a plain copy of a seed, or complain if it is of another composition."""
@@ -261,22 +278,20 @@ class Evolution(MSONable):
     def _random(self, id_: int) -> Candidate:
         """Make a random symmetric structure, in more volume if the atoms find no room."""
         spacing = self.spacing
-        formula_units = int(self.rng.choice(self.options.formula_units))
-        counts = {symbol: n * formula_units for symbol, n in self.composition.items()}
-        per_atom = self.volume_per_atom * self.rng.uniform(*self.options.volume_range)
+        formula_units, counts, size = self._drawn_size()
         for _ in range(6):
             try:
                 generator = RandomSymmetric(spacing, weights=self._group_weights())
-                atoms = generator.generate(counts, per_atom * sum(counts.values()), self.rng)
+                atoms = generator.generate(counts, size, self.rng)
             except GenerationError:
                 self.discards["random: no room for the atoms"] += 1
-                per_atom *= 1.1
+                size *= 1.1
                 spacing = spacing.scaled(0.9)
                 continue
             group = int(atoms.info.pop("space_group"))
             return Candidate(id_, atoms, RANDOM, (), formula_units, group)
         raise GenerationError(
-            f"no random structure of {counts} fits even {per_atom:.1f} Å³/atom; "
+            f"no random structure of {counts} fits even {size:.0f} Å³; "
             f"shortest distances: {spacing.as_dict()}"
         )
 

@@ -9,10 +9,12 @@ from monty.json import MSONable
 from search.population import NicheOptions
 
 RANDOM = "random"
+TOPOLOGICAL = "topological"
 SEED = "seed"
 IMMIGRANT = "island"
 DEFAULT_SHARES = {
     RANDOM: 0.4,
+    TOPOLOGICAL: 0.04,
     "heredity": 0.15,
     "orbit mutation": 0.2,
     "orbit permutation": 0.05,

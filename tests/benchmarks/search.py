@@ -49,6 +49,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no learned spacing": {"learned_spacing": None},
     "no orbit operators": without("orbit mutation", "orbit permutation"),
     "no heredity": without("heredity"),
+    "no nets": without("topological"),
     "no soft mutation": without("soft mutation"),
     "no antiseeds": {"niches": NicheOptions(antiseeds=False)},
     "no self-adjustment": {"adjust_shares": False},

@@ -58,7 +58,7 @@ def test_operators_take_over_after_the_first_generation(rock_salt):
     evolution = _run(Evolution({"Na": 1, "Cl": 1}, _options(), seed=2), rock_salt, 4)
     first = [i for i in evolution.individuals if i.generation == 0]
     later = [i for i in evolution.individuals if i.generation > 0]
-    assert {i.operator for i in first} == {"random"}
+    assert {i.operator for i in first} <= {"random", "topological"}
     assert len({i.operator for i in later}) >= 4
     assert all(len(i.parents) == 2 for i in later if i.operator == "heredity")
     assert all(max(i.parents, default=-1) < i.id for i in later)
@@ -189,7 +189,8 @@ def test_seeds_come_first_and_may_win(rock_salt):
     again = Evolution.from_dict(json.loads(json.dumps(evolution.as_dict())))
     for state in (evolution, again):
         candidates = state.ask()
-        assert [c.operator for c in candidates[:2]] == ["seed", "random"]
+        assert candidates[0].operator == "seed"
+        assert all(c.operator in ("random", "topological") for c in candidates[1:])
         assert candidates[0].formula_units == 1
         assert len(candidates) == 12
     _run(evolution, rock_salt, 1)
