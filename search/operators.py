@@ -62,8 +62,8 @@ def lattice_mutation(
     parent: Atoms,
     limits: DistanceLimits,
     rng: np.random.Generator,
-    strength: float = 0.15,
-    displacement: float = 0.2,
+    strength: float = 0.25,
+    displacement: float = 0.35,
 ) -> Atoms:
     """Strain the cell at constant volume and shift the atoms a little.
 
@@ -89,12 +89,12 @@ def lattice_mutation(
 
 
 def rattle(
-    parent: Atoms, limits: DistanceLimits, rng: np.random.Generator, largest: float = 1.0
+    parent: Atoms, limits: DistanceLimits, rng: np.random.Generator, largest: float = 1.6
 ) -> Atoms:
     """Displace all atoms at random, by a width drawn up to `largest` (Å)."""
     for _ in range(TRIES):
         child = parent.copy()
-        width = rng.uniform(0.2, largest)
+        width = rng.uniform(0.4, largest)
         child.positions += rng.normal(0.0, width / np.sqrt(3), child.positions.shape)
         if limits.push_apart(child):
             return plain_sorted(child)

@@ -72,7 +72,7 @@ def bond_hessian(
 
 
 def soft_mutation(
-    parent: Atoms, limits: DistanceLimits, rng: np.random.Generator, largest: float = 1.5
+    parent: Atoms, limits: DistanceLimits, rng: np.random.Generator, largest: float = 2.2
 ) -> Atoms:
     """Displace the atoms along one of the softest modes of a bond model.
 
@@ -89,7 +89,7 @@ def soft_mutation(
         mode = modes[min(int(rng.exponential(len(modes) / 8)), len(modes) - 1)]
         farthest = np.linalg.norm(mode, axis=1).max()
         child = parent.copy()
-        child.positions += rng.choice([-1, 1]) * rng.uniform(0.5, largest) / farthest * mode
+        child.positions += rng.choice([-1, 1]) * rng.uniform(0.4, 1.0) * largest / farthest * mode
         if limits.push_apart(child):
             return plain_sorted(child)
     raise NoChildError("atoms displaced along soft modes are too near")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PRECISION = 0.1
 """Å by which positions may miss a symmetry that still counts."""
+LIFTED = 0.75
+"""Largest part of the free orbits that moves; where few move, most children fall back."""
 NAME = 7.0 ** np.arange(9)
 """Turns a rotation matrix of small integers into a number of its own."""
 
@@ -126,11 +128,11 @@ class Symmetry:
 
 
 def orbit_mutation(
-    parent: Atoms, limits: DistanceLimits, rng: np.random.Generator, strength: float = 0.06
+    parent: Atoms, limits: DistanceLimits, rng: np.random.Generator, strength: float = 0.1
 ) -> Atoms:
     """Put some orbits of the parent elsewhere, at random, and strain the cell a little.
 
-    Up to half of the orbits that have a free coordinate are lifted and dropped one after the other
+    Up to three quarters of the orbits that have a free coordinate are lifted and dropped one after the other
     where they find room; the others stay. The cell keeps its symmetry and volume.
     """
     symmetry = _chosen_symmetry(parent, rng)
@@ -149,7 +151,7 @@ def orbit_mutation(
         if size < 0.3:
             continue
         child.set_cell(cell @ deformation / size ** (1 / 3), scale_atoms=True)
-        number = int(rng.integers(1, max(1, len(free) // 2) + 1))
+        number = int(rng.integers(1, int(np.ceil(LIFTED * len(free))) + 1))
         lifted = [free[i] for i in rng.choice(len(free), number, replace=False)]
         if _drop(child, symmetry, lifted, limits, rng) and limits.push_apart(child):
             return plain_sorted(child)

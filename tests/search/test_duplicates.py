@@ -1,0 +1,49 @@
+"""Duplicates by fingerprint and energy against pymatgen's StructureMatcher."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from search.fingerprint import fingerprint
+from search.generators import RandomSymmetric
+from search.geometry import DistanceLimits
+from search.options import EvolutionOptions
+from search.relaxer import Relaxer
+
+
+@pytest.mark.slow
+def test_precision_and_recall_on_relaxed_structures(rock_salt):
+    """Pairs called duplicates are so for the matcher, and the other way round."""
+    from pymatgen.analysis.structure_matcher import StructureMatcher
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    limits = DistanceLimits({"Na-Na": 2.4, "Cl-Na": 2.2, "Cl-Cl": 2.8})
+    generator, rng = RandomSymmetric(limits), np.random.default_rng(1)
+    starts = [
+        generator.generate({"Na": 4, "Cl": 4}, 8 * rng.uniform(12, 18), rng) for _ in range(150)
+    ]
+    relaxer = Relaxer(max_force=0.01, max_stress=1.0, energy_window=None)
+    relaxed = [r for r in relaxer.relax(starts, rock_salt) if r.converged]
+    assert len(relaxed) > 100
+    energies = np.array([r.energy / 8 for r in relaxed])
+    vectors = np.array([fingerprint(r.atoms, ("Cl", "Na")) for r in relaxed])
+    structures = [AseAtomsAdaptor.get_structure(r.atoms) for r in relaxed]
+    matcher, options = StructureMatcher(), EvolutionOptions()
+    called, same, both = 0, 0, 0
+    pairs = [
+        (i, j)
+        for i, j in itertools.combinations(range(len(relaxed)), 2)
+        if abs(energies[i] - energies[j]) < 3 * options.energy_tolerance
+    ]
+    for k in rng.permutation(len(pairs))[:400]:
+        i, j = pairs[k]
+        ours = (
+            abs(energies[i] - energies[j]) < options.energy_tolerance
+            and 0.5 * (1 - vectors[i] @ vectors[j]) < options.distance_tolerance
+        )
+        theirs = matcher.fit(structures[i], structures[j])
+        called, same, both = called + ours, same + theirs, both + (ours and theirs)
+    assert same > 30
+    assert both / called >= 0.98
+    assert both / same >= 0.98
