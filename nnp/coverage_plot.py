@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,13 +55,15 @@ def _plot_element(
     )
     axes[0, 1].set_axis_off()
     colors = [_TRAINING_COLOR, *(_COLORS[k % len(_COLORS)] for k in range(len(sets) - 1))]
+    everything = np.concatenate(list(sets.values()))
     for (label, points), color in zip(sets.items(), colors, strict=True):
         if not len(points):
             continue
         size = 3 if label == "training" else 12
         axes[1, 0].scatter(*points.T, s=size, color=color, label=label, linewidths=0)
-        _density(axes[0, 0], points[:, 0], color, vertical=False)
-        _density(axes[1, 1], points[:, 1], color, vertical=True)
+        for k, (panel_axes, upright) in enumerate(((axes[0, 0], True), (axes[1, 1], False))):
+            bounds = (everything[:, k].min(), everything[:, k].max())
+            _profile(panel_axes, points[:, k], bounds, color, upright)
     axes[0, 0].set_title(element)
     axes[1, 0].set_xlabel("PC1")
     axes[1, 0].set_ylabel("PC2")
@@ -71,13 +73,14 @@ def _plot_element(
         axes[1, 0].legend(fontsize="small", markerscale=2)
 
 
-def _density(axes: Axes, values: NDArray[np.float64], color: str, vertical: bool) -> None:
-    """Histogram outline normalised to one."""
-    axes.hist(
-        values,
-        bins=40,
-        density=True,
-        histtype="step",
-        color=color,
-        orientation="horizontal" if vertical else "vertical",
-    )
+def _profile(
+    axes: Axes,
+    values: NDArray[np.float64],
+    bounds: tuple[float, float],
+    color: str,
+    upright: bool,
+) -> None:
+    """Histogram outline; each set reaches the same height, however few its points."""
+    counts, edges = np.histogram(values, bins=50, range=bounds)
+    orientation: Literal["horizontal", "vertical"] = "vertical" if upright else "horizontal"
+    axes.stairs(counts / counts.max(), edges, color=color, orientation=orientation)
