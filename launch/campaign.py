@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import time
 import uuid
@@ -119,7 +120,8 @@ class Campaign:
             settings_digest=digest(plain),
             created=datetime.now(UTC),
             versions=installed_versions(),
-            database="devitrify_" + identity.replace("-", "_"),
+            # MongoDB allows few characters and 63 of them
+            database="devitrify_" + re.sub(r"\W", "_", identity, flags=re.ASCII)[-50:],
         )
         campaign = cls(folder, document)
         campaign.save()

@@ -58,7 +58,9 @@ FormulaUnits = Annotated[
     str | None, typer.Option("--z", help="Formula units in the cell, e.g. 1,2,4.")
 ]
 AtomsMax = Annotated[int | None, typer.Option("--atoms-max", help="Largest cell to search.")]
-Seed = Annotated[int, typer.Option("--seed", help="Everything random derives from it.")]
+Seed = Annotated[
+    int | None, typer.Option("--seed", help="Everything random derives from it; default 0.", min=0)
+]
 Folder = Annotated[
     Path | None, typer.Option("--folder", "-f", help="Campaign's folder; default: the formula.")
 ]
@@ -77,7 +79,7 @@ def run(
     overrides: Overrides = None,
     z: FormulaUnits = None,
     atoms_max: AtomsMax = None,
-    seed: Seed = 0,
+    seed: Seed = None,
     workers: Annotated[int, typer.Option("--workers", "-w", help="Worker processes.", min=1)] = 2,
     folder: Folder = None,
     db: Database = None,
@@ -95,7 +97,7 @@ def run(
         formula=request.target.formula,
         engine=request.engine,
         protocol=request.protocol,
-        seed=seed,
+        seed=request.maker.seed,
         settings=request.settings(),
     )
     _log_to_file(campaign.folder / "devitrify.log")
@@ -113,7 +115,8 @@ def _run_and_report(campaign: Campaign, request: Request, workers: int, db: str 
     target = request.target
     console.print(
         f"{target.formula}, Z = {', '.join(map(str, target.formula_units))}; "
-        f"engine {request.engine}, protocol {request.protocol}; folder {campaign.folder}"
+        f"engine {request.engine}, protocol {request.protocol}; folder {campaign.folder}",
+        markup=False,
     )
     outcome = run_campaign(
         campaign,
@@ -128,18 +131,22 @@ def _run_and_report(campaign: Campaign, request: Request, workers: int, db: str 
     with _open_results(campaign, db) as results:
         write_report(results, campaign.folder)
         for warning in results.warnings():
-            console.print(f"Warning: {warning}.", style="yellow")
+            console.print(f"Warning: {warning}.", style="yellow", markup=False)
         for failure in outcome.failures:
-            console.print(f"Failed: {failure.name}: {failure.reason}", style="yellow")
+            console.print(f"Failed: {failure.name}: {failure.reason}", style="yellow", markup=False)
         if results.prediction is None:
             raise CampaignError(
                 "The campaign ended without a ranking, because of the failure above; the logs are "
                 f"in {campaign.logs}. The same command tries the failed jobs again."
             )
+        if not results.prediction.candidates:
+            reasons = "; ".join(results.prediction.failures)
+            raise CampaignError(f"No candidate could be relaxed by {request.engine}: {reasons}.")
         console.print(ranking_table(results.prediction))
     console.print(
         f"{format_duration(outcome.status.elapsed)} of wall time. "
-        f"Structures, potential, frames and plots are in {campaign.folder}"
+        f"Structures, potential, frames and plots are in {campaign.folder}",
+        markup=False,
     )
 
 
@@ -154,7 +161,7 @@ def workflow(
     overrides: Overrides = None,
     z: FormulaUnits = None,
     atoms_max: AtomsMax = None,
-    seed: Seed = 0,
+    seed: Seed = None,
     campaign: Annotated[
         str | None, typer.Option("--campaign", help="Its name; default: formula and a number.")
     ] = None,
@@ -259,7 +266,7 @@ def _choices(
     overrides: list[str] | None,
     z: str | None,
     atoms_max: int | None,
-    seed: int,
+    seed: int | None,
 ) -> Choices:
     """Gather the options that say what to compute."""
     from launch.request import Choices
@@ -311,6 +318,14 @@ def main() -> None:
         app()
     except CampaignError as error:
         typer.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:  # a full disk, a folder that may not be written
+        where = f" {error.filename}" if error.filename else ""
+        typer.echo(
+            f"Error: {error.strerror or error}{where}; nothing that was computed is lost: put that "
+            "right and give the same command again.",
+            err=True,
+        )
         sys.exit(1)
 
 

@@ -54,7 +54,7 @@ def write_plots(results: CampaignResults, folder: Path) -> list[Path]:
         "training": (plot_training, results.training),
         "parity": (plot_parity, results.training),
         "search": (plot_search, results.search),
-        "ranking": (plot_ranking, results.prediction),
+        "ranking": (plot_ranking, _with_candidates(results.prediction)),
     }
     paths = []
     for name, (plot, document) in drawn.items():
@@ -66,6 +66,11 @@ def write_plots(results: CampaignResults, folder: Path) -> list[Path]:
         plt.close(figure)
         paths.append(path)
     return paths
+
+
+def _with_candidates(document: PredictionDocument | None) -> PredictionDocument | None:
+    """None for a ranking of nothing, where every relaxation failed."""
+    return document if document is not None and document.candidates else None
 
 
 def plot_melting_temperature(document: MeltingTemperatureDocument) -> Figure:

@@ -61,7 +61,8 @@ def write_structures(prediction: PredictionDocument, folder: Path) -> list[Path]
         symbol = candidate.space_group.replace("/", "")
         name = f"{candidate.rank:02d}_{candidate.formula}_Z{candidate.formula_units}_{symbol}.cif"
         path = folder / name
-        CifWriter(candidate.structure, symprec=0.01).write_file(path)
+        # the cell as it was relaxed: symmetrised within the tolerance it would be another one
+        CifWriter(candidate.structure).write_file(path)
         paths.append(path)
     return paths
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from jobflow import Flow
 
     from workflows.composition import Target
+    from workflows.engines import AseEngine
     from workflows.prediction import StructurePredictionMaker
 
 
@@ -69,7 +70,8 @@ class Choices:
     formula_units : str or None
         Comma-separated numbers.
     atoms_max : int or None
-    seed : int
+    seed : int or None
+        None: that of the protocol or the configuration.
     """
 
     protocol: str
@@ -79,7 +81,7 @@ class Choices:
     engine_arguments: str | None = None
     formula_units: str | None = None
     atoms_max: int | None = None
-    seed: int = 0
+    seed: int | None = None
 
 
 def read_request(formula: str, choices: Choices) -> Request:
@@ -99,12 +101,12 @@ def read_request(formula: str, choices: Choices) -> Request:
         If anything does not fit; the message says what to do.
     """
     from workflows.composition import FormulaError, parse_target
-    from workflows.engines import UnknownEngineError, find_engine
+    from workflows.engines import UnknownEngineError
     from workflows.protocols import UnknownProtocolError, find_protocol
     from workflows.settings import SettingError, override, override_all
 
     try:
-        engine = find_engine(choices.engine, _read_arguments(choices.engine_arguments))
+        engine = _read_engine(choices)
         target = parse_target(
             formula,
             engine.elements(),
@@ -122,7 +124,8 @@ def read_request(formula: str, choices: Choices) -> Request:
             maker = override(maker, path.strip(), value.strip())
     except (FormulaError, UnknownEngineError, UnknownProtocolError, SettingError) as error:
         raise CampaignError(_sentence(str(error))) from error
-    maker = replace(maker, seed=choices.seed, dynamics=replace(maker.dynamics, engine=engine))
+    seed = maker.seed if choices.seed is None else choices.seed
+    maker = replace(maker, seed=seed, dynamics=replace(maker.dynamics, engine=engine))
     return Request(target=target, maker=maker, protocol=choices.protocol)
 
 
@@ -138,6 +141,27 @@ def _read_formula_units(text: str | None) -> tuple[int, ...] | None:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise CampaignError(f"--z takes whole numbers such as 1,2,4, not {text!r}.") from None
+
+
+def _read_engine(choices: Choices) -> AseEngine:
+    """Find the engine; one that is given by its import path is built, to see that it can be."""
+    from workflows.engines import ENGINES, find_engine
+
+    arguments = _read_arguments(choices.engine_arguments)
+    if arguments and choices.engine in ENGINES:
+        raise CampaignError(
+            f"--engine-arguments are for calculators given as module:callable, not for "
+            f"{choices.engine}."
+        )
+    engine = find_engine(choices.engine, arguments)
+    if choices.engine not in ENGINES:
+        try:
+            engine.build()
+        except Exception as error:  # a foreign constructor raises what it likes
+            raise CampaignError(
+                f"The calculator {choices.engine} cannot be made with these arguments: {error}."
+            ) from error
+    return engine
 
 
 def _read_arguments(text: str | None) -> dict[str, Any]:

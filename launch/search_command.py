@@ -68,6 +68,7 @@ def search(
         raise CampaignError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
     options, relaxer = _options(target, population, structures, overrides or [])
     _make_folder(folder)
+    _require_same_search(folder, potential, options, relaxer, structures)
     watcher = _Watcher(structures, folder / "progress.json")
     try:
         found = run_generations(
@@ -75,7 +76,7 @@ def search(
             threads=workers or usable_cores(), progress=watcher, checkpoint=folder / STATE_FILE,
         )  # fmt: skip
     except ValueError as error:
-        raise CampaignError(f"{error}; use another --output.") from None
+        raise CampaignError(f"{error}.") from None
     except KeyboardInterrupt:
         typer.echo("Interrupted. The same command goes on after the last generation.")
         raise typer.Exit(130) from None
@@ -155,6 +156,37 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CampaignError(f"The folder {folder} cannot be made: {error.strerror}.") from None
+
+
+def _require_same_search(
+    folder: Path, potential: str, options: EvolutionOptions, relaxer: Relaxer, structures: int
+) -> None:
+    """Refuse to go on with another potential or other settings; allow a larger budget."""
+    from hashlib import sha256
+
+    from launch.campaign import digest
+    from launch.server import write_atomically
+    from search.driver import load, save
+
+    file = Path(potential)
+    settings = {
+        "potential": sha256(file.read_bytes()).hexdigest() if file.is_file() else potential,
+        "evolution": {**options.as_dict(), "max_structures": None},
+        "relaxer": relaxer.as_dict(),
+    }
+    record, state = folder / "settings.json", folder / STATE_FILE
+    if not state.exists():
+        write_atomically(record, json.dumps(settings, indent=1) + "\n")
+        return
+    if not record.exists() or digest(json.loads(record.read_text())) != digest(settings):
+        raise CampaignError(
+            f"{folder} holds a search with another potential or other settings; use another "
+            "--output."
+        )
+    saved = load(state)
+    if saved.options.max_structures != structures:
+        saved.options.max_structures = structures
+        save(saved, state)
 
 
 class _Watcher:

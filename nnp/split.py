@@ -62,9 +62,9 @@ def block_split(
         edges = np.linspace(low, high, n_blocks + 1).astype(int)
         for a, b in pairwise(edges):
             start = a + int(generator.integers(0, max(1, b - a - length + 1)))
-            role[max(low, start - gap) : min(high, start + length + gap)] = np.maximum(
-                role[max(low, start - gap) : min(high, start + length + gap)], 1
-            )
+            # across the bounds too: the last frame of one stage neighbours the first of the next
+            around = slice(max(0, start - gap), start + length + gap)
+            role[around] = np.maximum(role[around], 1)
             role[start : start + length] = 2
     if not (role == 2).any():
         return random_split(len(frames), fraction, seed)

@@ -62,6 +62,7 @@ class AseDynamicsMaker(Maker):
         stage: str,
         seed: int = 0,
         new_velocities: bool = False,
+        start_time: float = 0.0,
     ) -> SegmentDocument:
         """
         Run the segment; if it explodes, start it over with half the time step.
@@ -78,6 +79,8 @@ class AseDynamicsMaker(Maker):
             Seed of the thermostat and of new velocities.
         new_velocities
             Draw velocities even if the structure has some.
+        start_time
+            fs that the segments before it took; frames carry the time of the whole run.
 
         Raises
         ------
@@ -92,7 +95,7 @@ class AseDynamicsMaker(Maker):
             if new_velocities or not atoms.get_velocities().any():
                 MaxwellBoltzmannDistribution(atoms, temperature_K=temperature, rng=generator)
                 Stationary(atoms)
-            run = _Run(atoms, settings, temperature, end_temperature, stage, generator)
+            run = _Run(atoms, settings, temperature, end_temperature, stage, generator, start_time)
             try:
                 run.execute()
             except ExplodedError as error:
@@ -124,11 +127,13 @@ class _Run:
         end_temperature: float,
         stage: str,
         generator: np.random.Generator,
+        start_time: float,
     ) -> None:
         self.atoms = atoms
         self.settings = settings
         self.targets = np.linspace(temperature, end_temperature, settings.n_steps + 1)[1:]
         self.stage = stage
+        self.start_time = start_time
         self.windows: list[tuple[float, float, float]] = []
         self.kept: list[Atoms] = []
         self.dynamics = Bussi(
@@ -138,6 +143,8 @@ class _Run:
             taut=settings.thermostat_time * units.fs,
             rng=np.random.RandomState(generator.integers(2**32)),
         )
+        # the centre of mass stays at rest, which ASE's thermostat does not count
+        self.dynamics.ndof = max(3, 3 * len(atoms) - 3)
 
     def execute(self) -> None:
         """Take all steps."""
@@ -161,7 +168,7 @@ class _Run:
         """Temperature (K), pressure with its kinetic part (kbar), energy (eV/atom)."""
         energy = self.atoms.get_potential_energy()
         kinetic = self.atoms.get_kinetic_energy()
-        temperature = self.atoms.get_temperature()
+        temperature = 2 * kinetic / (self.dynamics.ndof * units.kB)
         forces = self.atoms.get_forces()
         if not (np.isfinite(energy) and np.isfinite(forces).all() and np.isfinite(kinetic)):
             raise ExplodedError("energy or forces are not finite")
@@ -182,7 +189,7 @@ class _Run:
         frame.info = {
             "stage": self.stage,
             "temperature": target,
-            "time": step * self.settings.time_step,
+            "time": self.start_time + step * self.settings.time_step,
         }
         self.kept.append(frame)
 

@@ -45,11 +45,13 @@ class CandidateMaker(Maker):
     """
 
     name: str = "candidates"
-    n_candidates: int = field(default=20, metadata={"help": "relaxed by the reference engine"})
-    max_force: float = field(default=0.02, metadata={"unit": "eV/Å"})
-    max_stress: float = field(default=4.0, metadata={"unit": "kbar"})
-    max_steps: int = field(default=500, metadata={"help": "of one relaxation"})
-    symmetry_tolerance: float = field(default=0.1, metadata={"unit": "Å"})
+    n_candidates: int = field(
+        default=20, metadata={"positive": True, "help": "relaxed by the reference engine"}
+    )
+    max_force: float = field(default=0.02, metadata={"positive": True, "unit": "eV/Å"})
+    max_stress: float = field(default=4.0, metadata={"positive": True, "unit": "kbar"})
+    max_steps: int = field(default=500, metadata={"positive": True, "help": "of one relaxation"})
+    symmetry_tolerance: float = field(default=0.1, metadata={"positive": True, "unit": "Å"})
 
     def make(self, search: SearchDocument | OutputReference, target: Target, engine: Engine) -> Job:
         """
@@ -137,6 +139,7 @@ class CandidateMaker(Maker):
                 for number, document in enumerate(documents, start=1)
                 if document.failure
             ],
+            provenance=provenance(),
         )
 
     def _describe(
@@ -188,6 +191,21 @@ def space_group(structure: Structure, tolerance: float) -> tuple[str, int]:
         return analyzer.get_space_group_symbol(), analyzer.get_space_group_number()
     except (TypeError, ValueError):  # spglib gives nothing for odd cells
         return "P1", 1
+
+
+def provenance() -> dict[str, str]:
+    """Campaign of the current job, and versions of what computes energies and structures."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    from jobflow import CURRENT_JOB
+
+    found = {"campaign": CURRENT_JOB.job.metadata.get("campaign", "")} if CURRENT_JOB.job else {}
+    for package in ("devitrify", "ase", "chgnet", "numpy", "pymatgen", "torch"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def energy_of(document: CandidateDocument) -> float:

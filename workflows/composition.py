@@ -73,9 +73,9 @@ def parse_target(
     engine
         Name of the engine, for messages.
     formula_units
-        Numbers of formula units to search; none: 1, 2 and 4 as far as they fit ``atoms_max``.
+        Numbers of formula units to search; none: 1, 2 and 4 as far as they fit 28 atoms.
     atoms_max
-        Largest number of atoms in a cell.
+        Largest number of atoms in a cell: 1, 2, 3, 4, 6, 8, 12 and 16 units as far as they fit.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def parse_target(
     reduced, factor = composition.get_reduced_composition_and_factor()
     return Target(
         # as typed if it is one formula unit: people look for their own spelling
-        formula=formula.strip() if factor == 1 else _spell(reduced),
+        formula="".join(formula.split()) if factor == 1 else _spell(reduced),
         formula_units=_choose_units(int(reduced.num_atoms), formula, formula_units, atoms_max),
     )
 
@@ -141,6 +141,11 @@ def _choose_units(
     if given:
         if min(given) < 1:
             raise FormulaError("the number of formula units --z must be 1 or more")
+        if atoms_max is not None and max(given) * n_atoms > atoms_max:
+            raise FormulaError(
+                f"--z {max(given)} makes {max(given) * n_atoms} atoms, more than --atoms-max "
+                f"{atoms_max}; give one of the two"
+            )
         return tuple(sorted(set(given)))
     if atoms_max is None:
         fitting = [z for z in USUAL_FORMULA_UNITS if z * n_atoms <= USUAL_ATOMS_MAX]

@@ -48,14 +48,19 @@ class DynamicsMaker(Maker):
     name: str = "molecular dynamics"
     engine: Engine = field(default_factory=default_engine, metadata={"help": "reference engine"})
     time_step: float | None = field(
-        default=None, metadata={"unit": "fs", "help": "none: 2 fs, 1 fs with hydrogen"}
+        default=None,
+        metadata={"positive": True, "unit": "fs", "help": "none: 2 fs, 1 fs with hydrogen"},
     )
-    segment_steps: int = field(default=1000, metadata={"unit": "steps", "help": "longest segment"})
+    segment_steps: int = field(
+        default=1000, metadata={"positive": True, "unit": "steps", "help": "longest segment"}
+    )
     sample_interval: float = field(
-        default=20.0, metadata={"unit": "fs", "help": "between the frames that are kept"}
+        default=20.0,
+        metadata={"positive": True, "unit": "fs", "help": "between the frames that are kept"},
     )
     thermostat_time: float = field(
-        default=100.0, metadata={"unit": "fs", "help": "relaxation time of the thermostat"}
+        default=100.0,
+        metadata={"positive": True, "unit": "fs", "help": "relaxation time of the thermostat"},
     )
     seed: int = field(default=0, metadata={"hidden": True})
 
@@ -115,6 +120,7 @@ class DynamicsMaker(Maker):
                 end_temperature=last,
                 stage=stage,
                 seed=derive_seed(self.seed, stage, key, number),
+                start_time=float(start_of_segment[number]) * self._step(),
                 new_velocities=new_velocities and number == 0,
             )
             position = f" {number + 1}/{len(steps)}" if len(steps) > 1 else ""

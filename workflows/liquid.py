@@ -28,7 +28,7 @@ class LiquidMaker(Maker):
     """
 
     name: str = "liquid"
-    duration: float = field(default=20.0, metadata={"unit": "ps"})
+    duration: float = field(default=20.0, metadata={"positive": True, "unit": "ps"})
 
     def make(
         self,
@@ -76,8 +76,8 @@ class QuenchMaker(Maker):
     """
 
     name: str = "quench"
-    rate: float = field(default=100.0, metadata={"unit": "K/ps"})
-    end_temperature: float = field(default=300.0, metadata={"unit": "K"})
+    rate: float = field(default=100.0, metadata={"positive": True, "unit": "K/ps"})
+    end_temperature: float = field(default=300.0, metadata={"positive": True, "unit": "K"})
 
     def make(
         self,
@@ -139,8 +139,8 @@ class AnnealMaker(Maker):
     """
 
     name: str = "anneal"
-    temperature: float = field(default=500.0, metadata={"unit": "K"})
-    duration: float = field(default=15.0, metadata={"unit": "ps"})
+    temperature: float = field(default=500.0, metadata={"positive": True, "unit": "K"})
+    duration: float = field(default=15.0, metadata={"positive": True, "unit": "ps"})
 
     def make(
         self, structure: Structure | OutputReference, dynamics: DynamicsMaker, replica: int = 0

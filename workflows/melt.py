@@ -91,15 +91,18 @@ class MeltMaker(Maker):
     """
 
     name: str = "melt"
-    temperature: float = field(default=4000.0, metadata={"unit": "K"})
-    duration: float = field(default=5.0, metadata={"unit": "ps", "help": "in all"})
+    temperature: float = field(default=4000.0, metadata={"positive": True, "unit": "K"})
+    duration: float = field(
+        default=5.0, metadata={"positive": True, "unit": "ps", "help": "in all"}
+    )
     corrections: int = field(default=4, metadata={"help": "corrections of the volume"})
     max_pressure: float = field(
         default=50.0, metadata={"unit": "kbar", "help": "let pass without a correction"}
     )
     max_change: float = field(default=0.2, metadata={"help": "of the volume in one correction"})
     bulk_modulus: float = field(
-        default=200.0, metadata={"unit": "kbar", "help": "assumed for the corrections"}
+        default=200.0,
+        metadata={"positive": True, "unit": "kbar", "help": "assumed for the corrections"},
     )
 
     def make(self, structure: Structure | OutputReference, dynamics: DynamicsMaker) -> Flow:

@@ -57,11 +57,19 @@ class MeltingTemperatureMaker(Maker):
     """
 
     name: str = "melting temperature"
-    highest: float = field(default=3500.0, metadata={"unit": "K", "help": "tried first"})
-    lowest: float = field(default=500.0, metadata={"unit": "K", "help": "tried last"})
-    step: float = field(default=500.0, metadata={"unit": "K"})
-    duration: float = field(default=5.0, metadata={"unit": "ps", "help": "at each temperature"})
-    side_by_side: int = field(default=1, metadata={"help": "temperatures run at the same time"})
+    highest: float = field(
+        default=3500.0, metadata={"positive": True, "unit": "K", "help": "tried first"}
+    )
+    lowest: float = field(
+        default=500.0, metadata={"positive": True, "unit": "K", "help": "tried last"}
+    )
+    step: float = field(default=500.0, metadata={"positive": True, "unit": "K"})
+    duration: float = field(
+        default=5.0, metadata={"positive": True, "unit": "ps", "help": "at each temperature"}
+    )
+    side_by_side: int = field(
+        default=1, metadata={"positive": True, "help": "temperatures run at the same time"}
+    )
     equilibration: float = field(
         default=0.2, metadata={"help": "fraction of each run left out at its start"}
     )
@@ -70,7 +78,8 @@ class MeltingTemperatureMaker(Maker):
     )
     max_change: float = field(default=0.1, metadata={"help": "of the volume between temperatures"})
     bulk_modulus: float = field(
-        default=200.0, metadata={"unit": "kbar", "help": "assumed for the corrections"}
+        default=200.0,
+        metadata={"positive": True, "unit": "kbar", "help": "assumed for the corrections"},
     )
     refine: int = field(default=0, metadata={"help": "times the step is halved at the end"})
     min_r_squared: float = field(default=0.95, metadata={"help": "of the straight line"})
@@ -126,22 +135,20 @@ class MeltingTemperatureMaker(Maker):
         segments
             Jobs of all segments so far.
         """
+        points = [*points, *(self.judge(run["temperature"], run["segments"]) for run in runs)]
+        lowest = _bracket(points)[1]
         for run in runs:
-            point = self.judge(run["temperature"], run["segments"])
-            points = [*points, point]
-            if point.liquid and point.temperature <= min(p.temperature for p in points if p.liquid):
-                structure = relieve(
-                    run["structure"], point.pressure, self.max_pressure, self.bulk_modulus,
-                    self.max_change,
-                )  # fmt: skip
+            if run["temperature"] == lowest:
+                structure = run["structure"]
         temperatures = self.next_temperatures(points)
         if not temperatures:
             document = self.conclude(structure, points, segments)
             report("melting_temperature", 1, 1, T_m_K=document.melting_temperature)
             return Response(output=document)
+        start = self._relieved(structure, points)
         flows = [
             dynamics.make(
-                structure,
+                start,
                 temperature,
                 self.duration,
                 "melting_temperature",
@@ -156,6 +163,14 @@ class MeltingTemperatureMaker(Maker):
         segments = [*segments, *(uuid for flow in flows for uuid in flow.job_uuids)]
         following = self._labelled(self.advance(structure, dynamics, points, finished, segments))
         return Response(replace=spawn(Flow([*flows, following], output=following.output)))
+
+    def _relieved(self, structure: Structure, points: list[MobilityPoint]) -> Structure:
+        """Start of the next runs: the lowest liquid, its volume corrected coarsely."""
+        lowest = _bracket(points)[1]
+        if lowest is None:
+            return structure
+        pressure = next(point.pressure for point in points if point.temperature == lowest)
+        return relieve(structure, pressure, self.max_pressure, self.bulk_modulus, self.max_change)
 
     def judge(self, temperature: float, segments: list[SegmentDocument]) -> MobilityPoint:
         """

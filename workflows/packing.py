@@ -90,12 +90,16 @@ class PackMaker(Maker):
     """
 
     name: str = "pack"
-    n_atoms: int = field(default=100, metadata={"help": "number of atoms aimed at"})
+    n_atoms: int = field(
+        default=100, metadata={"positive": True, "help": "number of atoms aimed at"}
+    )
     volume_per_atom: float | None = field(
-        default=None, metadata={"unit": "Å³", "help": "none: estimated from the elements"}
+        default=None,
+        metadata={"positive": True, "unit": "Å³", "help": "none: estimated from the elements"},
     )
     min_distance: float = field(
-        default=1.9, metadata={"unit": "Å", "help": "between any two atoms at the start"}
+        default=1.9,
+        metadata={"positive": True, "unit": "Å", "help": "between any two atoms at the start"},
     )
     seed: int = field(default=0, metadata={"hidden": True})
 

@@ -46,7 +46,8 @@ class StructurePredictionMaker(Maker):
     name: str = "structure prediction"
     seed: int = field(default=0, metadata={"help": "everything random derives from it"})
     replicas: int = field(
-        default=1, metadata={"help": "independent liquid-quench-anneal trajectories"}
+        default=1,
+        metadata={"positive": True, "help": "independent liquid-quench-anneal trajectories"},
     )
     dynamics: DynamicsMaker = field(default_factory=DynamicsMaker)
     pack: PackMaker = field(default_factory=PackMaker)

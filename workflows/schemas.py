@@ -155,7 +155,7 @@ class SearchCandidate(Document):
     energy: float = Field(description="neural network potential (eV/atom)")
     formula_units: int = Field(description="Z")
     found_by: str = Field(description="operator that made it")
-    found_at: int = Field(description="number of structures relaxed until then")
+    found_at: int = Field(description="its number among the structures of its island")
 
 
 class SearchDocument(Document):
@@ -207,7 +207,7 @@ class CandidateDocument(Document):
     max_stress: float | None = Field(None, description="kbar")
     steps: int = 0
     found_by: str = Field("", description="operator that made it")
-    found_at: int = Field(0, description="number of structures relaxed until then")
+    found_at: int = Field(0, description="its number among the structures of its island")
     failure: str | None = Field(None, description="why it has no energy")
     engine: str
     structure: Structure

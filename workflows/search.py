@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
 
-from jobflow import Flow, Job, JobConfig, Maker, Response, job
+import numpy as np
+from jobflow import Flow, Job, JobConfig, Maker, OutputReference, Response, job
 
 from nnp.potential import Potential
+from search.archive import Archive, Individual
 from search.driver import SearchFigures, run_generations
 from search.evolution import Evolution, EvolutionOptions
 from search.geometry import DistanceLimits
+from search.options import IMMIGRANT
 from search.relaxer import Relaxer
 from workflows.composition import Target
 from workflows.conversion import to_structure
@@ -20,9 +22,6 @@ from workflows.identity import once, spawn
 from workflows.jobs import derive_seed, label, usable_cores
 from workflows.progress import report
 from workflows.schemas import IslandDocument, SearchCandidate, SearchDocument
-
-if TYPE_CHECKING:
-    from jobflow import OutputReference
 
 
 @dataclass
@@ -59,8 +58,10 @@ class SearchMaker(Maker):
     name: str = "search"
     evolution: EvolutionOptions = field(default_factory=lambda: EvolutionOptions(generations=120))
     relaxer: Relaxer = field(default_factory=Relaxer)
-    islands: int = field(default=1, metadata={"help": "populations side by side"})
-    block: int = field(default=10, metadata={"unit": "generations", "help": "in one job"})
+    islands: int = field(default=1, metadata={"positive": True, "help": "populations side by side"})
+    block: int = field(
+        default=10, metadata={"positive": True, "unit": "generations", "help": "in one job"}
+    )
     migrants: int = field(
         default=3, metadata={"help": "best structures each island gets from each other one"}
     )
@@ -70,7 +71,9 @@ class SearchMaker(Maker):
     distance_factor: float = field(
         default=0.9, metadata={"help": "bonds against the shortest ones of the trajectory"}
     )
-    n_best: int = field(default=40, metadata={"help": "distinct structures reported"})
+    n_best: int = field(
+        default=40, metadata={"positive": True, "help": "distinct structures reported"}
+    )
 
     def make(
         self,
@@ -101,18 +104,22 @@ class SearchMaker(Maker):
         Job
             Its output is a :class:`SearchDocument`.
         """
-        start = self.start(potential, target, volume_per_atom, shortest_distances, seed)
+        by_id = potential.uuid if isinstance(potential, OutputReference) else potential
+        start = self.start(
+            by_id, target, volume_per_atom, shortest_distances, seed, after=potential
+        )
         start.name = "search"
         return label(start, "search")
 
     @job
     def start(
         self,
-        potential: Potential,
+        potential: Potential | str,
         target: Target,
         volume_per_atom: float,
         shortest_distances: dict[str, float],
         seed: int,
+        after: Potential,  # noqa: ARG002 (the search waits for it, and fetches it by its job)
     ) -> Response:
         """Set up the islands and start their first blocks."""
         options = replace(
@@ -132,15 +139,13 @@ class SearchMaker(Maker):
         elements = sorted(target.elements)
         radii = DistanceLimits.from_radii(elements, 1.0).as_dict()
         return {
-            pair: self.distance_factor * min(shortest.get(pair, 4.0), 4.0)
-            if pair in shortest
-            else self.distance_factor * min(distance, 4.0)
+            pair: self.distance_factor * min(shortest.get(pair, distance), 4.0)
             for pair, distance in radii.items()
         }
 
     def _next_round(
         self,
-        potential: Potential,
+        potential: Potential | str,
         target: Target,
         states: list[Evolution | None],
         previous: list[str | None],
@@ -163,7 +168,7 @@ class SearchMaker(Maker):
     @once
     def evolve(
         self,
-        potential: Potential,
+        potential: Potential | str,
         evolution: Evolution | None,
         previous: str | None,
         others: list[str],
@@ -174,7 +179,7 @@ class SearchMaker(Maker):
         Parameters
         ----------
         potential
-            Gives the energies.
+            Gives the energies; or the job that trained it.
         evolution
             State to start from, in the first block.
         previous
@@ -193,7 +198,7 @@ class SearchMaker(Maker):
             state = run_generations(
                 state,
                 self.relaxer,
-                potential,
+                output_of(potential).potential if isinstance(potential, str) else potential,
                 state.generation + self.block,
                 threads=self.threads or max(1, usable_cores() // self.islands),
                 progress=lambda figures: _report(figures, state.options.generations),
@@ -212,7 +217,7 @@ class SearchMaker(Maker):
     @job
     def advance(
         self,
-        potential: Potential,
+        potential: Potential | str,
         target: Target,
         islands: list[IslandDocument],
         blocks: list[str],
@@ -225,9 +230,9 @@ class SearchMaker(Maker):
     def conclude(self, target: Target, islands: list[IslandDocument]) -> SearchDocument:
         """Collect the best distinct structures of all islands."""
         states = [island.evolution for island in islands]
+        leader = min(states, key=lambda state: np.nan_to_num(state.best_energy, nan=np.inf))
         merged = merge_archives(states)
         best = [member for member in merged if member.atoms is not None][: self.n_best]
-        leader = min(states, key=lambda state: state.best_energy)
         return SearchDocument(
             formula=target.formula,
             formula_units=list(target.formula_units),
@@ -236,7 +241,7 @@ class SearchMaker(Maker):
             best_energy=leader.best_energy,
             candidates=[
                 SearchCandidate(
-                    structure=to_structure(member.atoms),
+                    structure=to_structure(member.atoms),  # type: ignore[arg-type]
                     energy=member.energy,
                     formula_units=member.formula_units,
                     found_by=member.operator,
@@ -257,13 +262,17 @@ class SearchMaker(Maker):
         )
 
 
-def merge_archives(states: list[Evolution]) -> list[Any]:
+def merge_archives(states: list[Evolution]) -> list[Individual]:
     """Distinct members of all islands' archives, lowest energy first."""
-    first, *others = states
-    for other in others:
-        for member in other.archive.members:
-            first.archive.add(member)
-    return list(first.archive.members)
+    first = states[0].archive
+    merged = Archive(
+        first.elements, first.energy_tolerance, first.distance_tolerance, first.capacity
+    )
+    for state in states:
+        for member in state.archive.members:
+            if member.operator != IMMIGRANT:  # its own island has it too
+                merged.add(member)
+    return list(merged.members)
 
 
 def _sum_discards(states: list[Evolution]) -> list[tuple[str, int]]:
@@ -279,5 +288,5 @@ def _report(figures: SearchFigures, generations: int) -> None:
         generations,
         best_eV_atom=figures.best_energy,
         structures=figures.structures,
-        structures_per_second=figures.structures_per_second,
+        structures_per_s=figures.structures_per_second,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from dataclasses import dataclass
@@ -108,14 +109,22 @@ def override(tree: Tree, path: str, value: Any) -> Tree:
             raise UnknownSettingError(_unknown(tree, path)) from None
         except SettingError as error:
             raise SettingError(str(error).replace(repr(rest), repr(path))) from None
-    elif dataclasses.is_dataclass(current):
+    elif dataclasses.is_dataclass(current) or isinstance(current, dict):
         raise SettingError(
             f"{path!r} is a group; its fields are "
-            + ", ".join(f"{path}.{field.name}" for field in _fields(current))
+            + ", ".join(
+                setting.path.removeprefix(f"{head}.")
+                for setting in list_settings(tree)
+                if setting.path.startswith(f"{head}.")
+            )
         )
     else:
         changed = _convert(value, _type_of(tree, head), path)
-    return dataclasses.replace(tree, **{head: changed})  # type: ignore[type-var]
+        _require_range(changed, branch.metadata, path)
+    try:
+        return dataclasses.replace(tree, **{head: changed})  # type: ignore[type-var]
+    except (TypeError, ValueError) as error:  # the dataclass refuses the value
+        raise SettingError(f"{path!r} cannot be {value!r}: {error}") from None
 
 
 def _override_entry(entries: dict[str, Any], key: str, value: Any, path: str) -> dict[str, Any]:
@@ -150,6 +159,19 @@ def override_all(tree: Tree, values: dict[str, Any], prefix: str = "") -> Tree:
         else:
             tree = override(tree, path, value)
     return tree
+
+
+def _require_range(value: Any, metadata: Any, path: str) -> None:
+    """Refuse numbers that no setting can have, and zero where the field says so."""
+    numbers = [n for n in (value if isinstance(value, tuple) else (value,)) if _is_number(n)]
+    if any(not math.isfinite(n) or n < 0 for n in numbers):
+        raise SettingError(f"{path!r} must be a finite number that is not negative, not {value!r}")
+    if metadata.get("positive") and any(n == 0 for n in numbers):
+        raise SettingError(f"{path!r} must be above zero")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _fields(tree: Any) -> list[dataclasses.Field[Any]]:
@@ -192,7 +214,7 @@ def _convert(value: Any, wanted: Any, path: str) -> Any:
         return value
     try:
         return _convert_plain(value, wanted, origin)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, OverflowError, TypeError, ValueError):
         kind = getattr(wanted, "__name__", str(wanted))
         raise SettingError(f"{path!r} must be of type {kind}, not {value!r}") from None
 
@@ -211,5 +233,9 @@ def _convert_plain(value: Any, wanted: Any, origin: Any) -> Any:
     if origin in (tuple, list):
         items = value.split(",") if isinstance(value, str) else list(value)
         inner = typing.get_args(wanted)[0] if typing.get_args(wanted) else str
-        return origin(_convert_plain(item, inner, None) for item in items)
+        converted = [_convert_plain(item, inner, None) for item in items]
+        kinds = typing.get_args(wanted)
+        if origin is tuple and Ellipsis not in kinds and len(converted) != len(kinds):
+            raise ValueError(value)
+        return origin(converted)
     return wanted(value) if wanted in (str,) else value

@@ -91,7 +91,7 @@ class DiffusionFit:
     Attributes
     ----------
     slope, slope_error : float
-        Å²/ps; the error is the spread between the time blocks of the run.
+        Å²/ps; the error is the standard error over groups of atoms.
     intercept : float
         Å²: the vibrational plateau.
     r_squared : float
@@ -116,13 +116,16 @@ class DiffusionFit:
 
 
 def fit_diffusion(
-    positions: NDArray[np.float64], interval: float, ballistic_time: float = 0.1, blocks: int = 3
+    positions: NDArray[np.float64],
+    interval: float,
+    ballistic_time: float = 0.1,
+    groups_of_atoms: int = 4,
 ) -> DiffusionFit:
     """
     Fit a line to the mean-square displacement beyond the ballistic regime.
 
-    The error of the slope comes from fitting ``blocks`` parts of the run on their own, since
-    points of one mean-square displacement curve are strongly correlated.
+    The error of the slope comes from fitting groups of atoms on their own over the same lags, since
+    points of one mean-square displacement curve are strongly correlated, and atoms hardly.
 
     Parameters
     ----------
@@ -132,8 +135,8 @@ def fit_diffusion(
         Time between frames in ps.
     ballistic_time
         Lags below this time in ps are left out of the fit.
-    blocks
-        Number of parts for the error.
+    groups_of_atoms
+        Number of groups for the error; a species of one atom has none, and no error.
 
     Raises
     ------
@@ -142,15 +145,13 @@ def fit_diffusion(
     """
     displacement = mean_square_displacement(positions)
     slope, intercept, r_squared, growth = _fit_line(displacement, interval, ballistic_time)
-    parts = np.array_split(positions, blocks)
+    n_atoms = positions.shape[1]
+    groups = np.array_split(np.arange(n_atoms), min(groups_of_atoms, n_atoms))
     slopes = [
-        _fit_line(
-            mean_square_displacement(part), interval, min(ballistic_time, interval * len(part) / 8)
-        )[0]
-        for part in parts
-        if len(part) >= 8
+        _fit_line(mean_square_displacement(positions[:, group]), interval, ballistic_time)[0]
+        for group in groups
     ]
-    error = float(np.std(slopes, ddof=1) / np.sqrt(len(slopes))) if len(slopes) > 1 else np.inf
+    error = float(np.std(slopes, ddof=1) / np.sqrt(len(slopes))) if len(slopes) > 1 else 0.0
     return DiffusionFit(slope, error, intercept, r_squared, growth, float(displacement[-1]))
 
 

@@ -48,7 +48,7 @@ class EquilibriumVolumeMaker(Maker):
     max_change
         Largest relative change of the volume in one round.
     max_expansion
-        Volume, relative to the first one, beyond which a liquid is taken to boil.
+        Volume, relative to the smallest one tried, beyond which a liquid is taken to boil.
     bulk_modulus
         kbar, assumed until two volumes tell.
     equilibration
@@ -56,17 +56,27 @@ class EquilibriumVolumeMaker(Maker):
     """
 
     name: str = "equilibrium volume"
-    duration: float = field(default=4.0, metadata={"unit": "ps", "help": "of each run"})
-    max_pressure: float = field(default=2.0, metadata={"unit": "kbar", "help": "let pass as zero"})
-    max_error: float = field(default=2.0, metadata={"unit": "kbar", "help": "standard error"})
-    max_rounds: int = field(default=10, metadata={"help": "rounds of runs"})
-    side_by_side: int = field(default=1, metadata={"help": "volumes run at the same time"})
+    duration: float = field(
+        default=4.0, metadata={"positive": True, "unit": "ps", "help": "of each run"}
+    )
+    max_pressure: float = field(
+        default=2.0, metadata={"positive": True, "unit": "kbar", "help": "let pass as zero"}
+    )
+    max_error: float = field(
+        default=2.0, metadata={"positive": True, "unit": "kbar", "help": "standard error"}
+    )
+    max_rounds: int = field(default=10, metadata={"positive": True, "help": "rounds of runs"})
+    side_by_side: int = field(
+        default=1, metadata={"positive": True, "help": "volumes run at the same time"}
+    )
     max_change: float = field(default=0.2, metadata={"help": "of the volume in one round"})
     max_expansion: float = field(
-        default=3.0, metadata={"help": "relative volume beyond which a liquid boils"}
+        default=3.0,
+        metadata={"positive": True, "help": "relative volume beyond which a liquid boils"},
     )
     bulk_modulus: float = field(
-        default=100.0, metadata={"unit": "kbar", "help": "assumed until two volumes tell"}
+        default=100.0,
+        metadata={"positive": True, "unit": "kbar", "help": "assumed until two volumes tell"},
     )
     equilibration: float = field(
         default=0.3, metadata={"help": "fraction of each run left out at its start"}
@@ -240,7 +250,8 @@ class EquilibriumVolumeMaker(Maker):
             volume=best.volume,
             pressure=best.pressure,
             pressure_error=best.error,
-            structure=structure,
+            # the configuration may be of another volume, if its point turned out worse
+            structure=scale_volume(structure, best.volume * len(structure)),
             points=sorted(points, key=lambda point: point.volume),
             segments=segments,
             warning=warning,

@@ -40,6 +40,14 @@ def test_copper_is_face_centred_cubic_and_the_search_resumes(
     assert call(*options, "-n", "16", "-s", "relaxer.max_force=0.05") == 0
     assert "generation" not in capsys.readouterr().out.split("Cu: the")[0]
 
+    # a larger budget goes on, other settings do not
+    assert call(*options, "-n", "24", "-s", "relaxer.max_force=0.05") == 0
+    printed = capsys.readouterr().out
+    assert "24/24" in printed
+    assert " 8/24" not in printed
+    assert call(*options, "-n", "24", "-s", "relaxer.max_force=0.1") == 1
+    assert "use another --output" in capsys.readouterr().err
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),

@@ -79,4 +79,4 @@ def test_supercells_and_settings_count_as_one_structure() -> None:
 def test_space_group_of_a_degenerate_cell_is_p1() -> None:
     crowded = Structure(Lattice.cubic(1e-3), ["Cu", "Cu"], [[0, 0, 0], [0, 0, 0]])
     assert space_group(copper(1), 0.01) == ("Fm-3m", 225)
-    assert space_group(crowded, 0.1)[1] >= 1
+    assert space_group(crowded, 0.1) == ("P1", 1)

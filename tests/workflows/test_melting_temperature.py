@@ -8,7 +8,8 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from nnp.frames import Frames
-from tests.workflows.samples import copper
+from tests.workflows.samples import copper, emt
+from workflows.dynamics import DynamicsMaker
 from workflows.melting_temperature import MeltingTemperatureMaker
 from workflows.schemas import MobilityPoint, SegmentDocument
 
@@ -116,3 +117,22 @@ def test_rattling_in_cages_seen_for_a_short_time_is_not_diffusion() -> None:
     assert result.species["Li"]["r_squared"] > 0.9
     assert result.species["Li"]["largest"] < 1.0
     assert not result.liquid
+
+
+def run(temperature: float, liquid: bool, volume_factor: float) -> dict[str, object]:
+    """A finished run as ``advance`` gets it; its structure is told by its volume."""
+    mobility = 0.5 if liquid else 0.0
+    segment = trajectory({"Li": mobility, "Cl": mobility})
+    structure = copper()
+    structure.scale_lattice(structure.volume * volume_factor)
+    return {"temperature": temperature, "segments": [segment], "structure": structure}
+
+
+def test_the_structure_handed_on_is_that_of_the_melting_temperature() -> None:
+    """A run that looks liquid below a solid, by chance, does not count."""
+    maker = MeltingTemperatureMaker(side_by_side=3, highest=2000, lowest=1000, step=500)
+    runs = [run(2000, True, 1.1), run(1500, False, 1.2), run(1000, True, 1.3)]
+    advance = MeltingTemperatureMaker.advance.original
+    response = advance(maker, copper(), DynamicsMaker(engine=emt()), [], runs, [])
+    assert response.output.melting_temperature == 2000
+    assert response.output.structure.volume == pytest.approx(copper().volume * 1.1)

@@ -81,3 +81,25 @@ def test_nested_yaml_and_dotted_paths_mean_the_same() -> None:
 def test_an_unknown_protocol_gets_a_sentence() -> None:
     with pytest.raises(UnknownProtocolError, match="quick"):
         find_protocol("fast")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("quench.rate", "0", "must be above zero"),
+        ("quench.rate", "nan", "finite number"),
+        ("liquid.duration", "-1", "not negative"),
+        ("replicas", "inf", "must be of type int"),
+        ("search.block", "0", "must be above zero"),
+        ("search.evolution.volume_range", "1,2,3", "must be of type"),
+        ("search.evolution.volume_range", "1", "must be of type"),
+        ("search.evolution.shares", "foo", "is a group; its fields are random"),
+        ("search.evolution.shares.random", "0", "cannot be"),
+        ("train.options.validation_fraction", "2", "cannot be"),
+        ("train.options.optimizer", "sgd", "must be one of lbfgs, adam"),
+        ("search.evolution", "1", "is a group; its fields are population"),
+    ],
+)
+def test_impossible_values_get_a_sentence(path: str, value: str, message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        override(find_protocol("quick"), path, value)

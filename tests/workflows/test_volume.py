@@ -87,3 +87,14 @@ def test_relief_acts_only_beyond_its_limit() -> None:
     for pressure, change in ((30.0, 0.0), (90.0, 0.2), (-90.0, -0.2), (1000.0, 0.3)):
         relieved = relieve(structure, pressure, 50.0, 200.0, 0.3)
         assert relieved.volume / structure.volume - 1 == pytest.approx(change)
+
+
+def test_the_structure_handed_on_has_the_volume_that_is_reported() -> None:
+    """The best point may be an older one than the configuration at hand."""
+    points = [
+        PressurePoint(volume=12.0, pressure=15.0, error=3.0),
+        PressurePoint(volume=13.0, pressure=-3.0, error=4.0),
+    ]
+    document = EquilibriumVolumeMaker().conclude(copper(), points, [])
+    assert document.volume == 13.0
+    assert document.structure.volume / len(document.structure) == pytest.approx(13.0)
