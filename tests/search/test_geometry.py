@@ -30,7 +30,7 @@ def test_reduced_cell_is_the_same_lattice_and_as_short_as_minkowski(seed):
     np.testing.assert_allclose(np.sort(np.linalg.norm(short, axis=1)), expected, rtol=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10**6))
 def test_shortest_distances_agree_with_ase(seed):
     from ase.neighborlist import neighbor_list
