@@ -132,8 +132,8 @@ def orbit_mutation(
 ) -> Atoms:
     """Put some orbits of the parent elsewhere, at random, and strain the cell a little.
 
-    Up to three quarters of the orbits that have a free coordinate are lifted and dropped one after the other
-    where they find room; the others stay. The cell keeps its symmetry and volume.
+    Up to three quarters of the orbits that have a free coordinate are lifted, and dropped one
+    after the other where they find room; the others stay. The cell keeps its symmetry and volume.
     """
     symmetry = _chosen_symmetry(parent, rng)
     orbits = symmetry.orbits()
