@@ -40,7 +40,7 @@ class TrainingOptions(MSONable):
     force_threshold: float = _option(0.2, "eV/Å", "validation force error aimed at")
     stress_threshold: float = _option(10.0, "kbar", "validation stress error aimed at")
     energy_weight: float = _option(1.0, "", "of (energy error / energy_threshold)² in the loss")
-    force_weight: float = _option(1.0, "", "of (force error / force_threshold)² in the loss")
+    force_weight: float = _option(10.0, "", "of (force error / force_threshold)² in the loss")
     stress_weight: float = _option(1.0, "", "of (stress error / stress_threshold)² in the loss")
     l2: float = _option(1e-5, "", "of half the sum of squared weights in the loss")
     validation_fraction: float = _option(0.1, "", "share of frames that validate")
