@@ -48,10 +48,11 @@ def test_copper_from_its_formula(devitrify: Command, tmp_path: Path) -> None:
     assert "crystal structures by emt energy" in done.stdout
     folder = tmp_path / "copper"
 
-    # the ground state, found from nothing but the formula
+    # the ground state, found from nothing but the formula; effective medium theory does not tell
+    # the two close packings apart
     best = json.loads((folder / "summary.json").read_text())["candidates"][0]
     assert best["energy"] == pytest.approx(FCC_COPPER, abs=0.003)
-    assert best["space_group"] == "Fm-3m"
+    assert best["space_group"] in ("Fm-3m", "P6_3/mmc")
     crystal = Structure.from_file(next((folder / "structures").glob("01_*.cif")))
     assert crystal.volume / len(crystal) == pytest.approx(11.6, rel=0.03)
 
