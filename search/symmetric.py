@@ -104,21 +104,16 @@ class Symmetry:
             smallest = smallest[smallest]
         return [np.flatnonzero(smallest == first) for first in np.unique(smallest)]
 
-    def orbit_positions(self, first: int, point: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Fractional coordinates (n, 3) of the orbit of atom `first` moved to `point` (3,).
+    def orbit_of(self, first: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Atoms (k,) that atom `first` is taken to, and an operation (k,) for each."""
+        atoms, operations = np.unique(self.images[:, first], return_index=True)
+        return atoms, operations
 
-        Rows follow the atoms of the orbit; `point` must lie on the atom's special position.
-        """
-        targets, operation = np.unique(self.images[:, first], return_index=True)
-        positions = np.full((self.images.shape[1], 3), np.nan)
-        positions[targets] = self.rotations[operation] @ point + self.translations[operation]
-        return positions
-
-    def allowed(self, first: int, move: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Project a fractional move (3,) of atom `first` on what its site symmetry leaves free."""
+    def freedom(self, first: int) -> NDArray[np.float64]:
+        """Projector (3, 3) of fractional moves of atom `first` on what its site leaves free."""
         stabiliser = self.images[:, first] == first
-        projected: NDArray[np.float64] = self.rotations[stabiliser].mean(axis=0) @ move
-        return projected
+        projector: NDArray[np.float64] = self.rotations[stabiliser].mean(axis=0)
+        return projector
 
     def strain(self, cell: NDArray[np.float64], strain: NDArray[np.float64]) -> NDArray[Any]:
         """Average a Cartesian strain (3, 3) over the point group of the crystal of `cell`."""
@@ -137,9 +132,7 @@ def orbit_mutation(
     """
     symmetry = _chosen_symmetry(parent, rng)
     orbits = symmetry.orbits()
-    free = [
-        o for o in orbits if np.abs(symmetry.allowed(int(o[0]), rng.normal(size=3))).max() > 1e-6
-    ]
+    free = [o for o in orbits if np.abs(symmetry.freedom(int(o[0]))).max() > 1e-6]
     if not free:
         raise NoChildError("no orbit is free to move")
     for _ in range(TRIES):
@@ -193,7 +186,7 @@ def _drop(
     lifted: list[NDArray[np.int64]],
     limits: DistanceLimits,
     rng: np.random.Generator,
-    tries: int = 30,
+    tries: int = 20,
 ) -> bool:
     """Place the lifted orbits again, in place; whether all found room."""
     cell = np.array(child.cell)
@@ -208,13 +201,13 @@ def _drop(
         present[orbit] = True
         others = np.flatnonzero(present & (np.arange(len(child)) != first))
         order = np.concatenate([[first], others])
-        for _ in range(tries):
-            move = symmetry.allowed(first, rng.random(3) - 0.5)
-            moved = symmetry.orbit_positions(first, fractions[first] + move)
-            trial = np.where(np.isfinite(moved), moved, fractions)
-            positions = np.ascontiguousarray(trial[order] @ cell)
+        atoms, operations = symmetry.orbit_of(first)
+        turns, shifts = symmetry.rotations[operations], symmetry.translations[operations]
+        points = fractions[first] + (rng.random((tries, 3)) - 0.5) @ symmetry.freedom(first).T
+        for point in points:
+            fractions[atoms] = turns @ point + shifts
+            positions = fractions[order] @ cell
             if fits(cell, inverse, ranges, positions, kinds[order], 0, limits.matrix):
-                fractions = trial
                 break
         else:
             return False
