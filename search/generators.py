@@ -167,10 +167,9 @@ class RandomSymmetric:
                 sites = choose_sites(group, counts, rng)
                 if sites is None:
                     continue
-                for _ in range(self.tries_per_choice):
-                    atoms = self._place(group, sites, volume, rng)
-                    if atoms is not None:
-                        return atoms
+                atoms = self._place(group, sites, volume, rng)
+                if atoms is not None:
+                    return atoms
         raise GenerationError(
             f"no structure of {dict(counts)} fits into {volume:.0f} Å³; "
             "the volume may be too small for the shortest distances allowed"
@@ -183,31 +182,36 @@ class RandomSymmetric:
         volume: float,
         rng: np.random.Generator,
     ) -> Atoms | None:
-        """Put atoms on the sites one orbit after the other, keeping distances."""
+        """Put atoms on the sites one orbit after the other, keeping distances, in a few cells."""
         from ase import Atoms
         from ase.data import atomic_numbers
 
         centrings = round(1 / np.linalg.det(group.primitive))
-        conventional = random_lattice(group.system, rng) * (volume * centrings) ** (1 / 3)
-        cell = np.ascontiguousarray(group.primitive @ conventional)
+        length = (volume * centrings) ** (1 / 3)
         multiplicities = np.array([site.multiplicity for _, site in sites])
         numbers = np.repeat([atomic_numbers[symbol] for symbol, _ in sites], multiplicities)
+        kinds = self.limits.kinds(numbers)
+        rotations = np.concatenate([site.rotations for _, site in sites])
+        translations = np.concatenate([site.translations for _, site in sites])
+        free = np.array([site.free for _, site in sites])
         positions = np.empty((len(numbers), 3))
-        placed = _place_orbits(
-            np.concatenate([site.rotations for _, site in sites]),
-            np.concatenate([site.translations for _, site in sites]),
-            multiplicities,
-            np.array([site.free for _, site in sites]),
-            rng.random((len(sites), self.tries_per_site, 3)),
-            group.to_primitive,
-            cell,
-            self.limits.kinds(numbers),
-            self.limits.matrix,
-            positions,
-        )
-        if not placed:
-            return None
-        order = np.argsort(numbers, kind="stable")
-        atoms = reduced(Atoms(numbers[order], positions[order], cell=cell, pbc=True))
-        atoms.info["space_group"] = group.number
-        return atoms
+        for _ in range(self.tries_per_choice):
+            conventional = random_lattice(group.system, rng) * length
+            cell = np.ascontiguousarray(group.primitive @ conventional)
+            if _place_orbits(
+                rotations,
+                translations,
+                multiplicities,
+                free,
+                rng.random((len(sites), self.tries_per_site, 3)),
+                group.to_primitive,
+                cell,
+                kinds,
+                self.limits.matrix,
+                positions,
+            ):
+                order = np.argsort(numbers, kind="stable")
+                atoms = reduced(Atoms(numbers[order], positions[order], cell=cell, pbc=True))
+                atoms.info["space_group"] = group.number
+                return atoms
+        return None

@@ -14,7 +14,7 @@ SEED = "seed"
 IMMIGRANT = "island"
 DEFAULT_SHARES = {
     RANDOM: 0.4,
-    TOPOLOGICAL: 0.04,
+    TOPOLOGICAL: 0.02,
     "heredity": 0.15,
     "orbit mutation": 0.2,
     "orbit permutation": 0.05,
