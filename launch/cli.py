@@ -104,6 +104,15 @@ def run(
     _run_and_report(campaign, request, workers, db)
 
 
+#: What shows that a chain of this last stage has come to its end.
+_RESULT_OF = {
+    "sample": "sample",
+    "train": "training",
+    "search": "search",
+    "candidates": "prediction",
+}
+
+
 def _run_and_report(campaign: Campaign, request: Request, workers: int, db: str | None) -> None:
     """Run to the end, write the report, and print the ranking or the reason why there is none."""
     from launch.display import Display
@@ -134,18 +143,18 @@ def _run_and_report(campaign: Campaign, request: Request, workers: int, db: str 
             console.print(f"Warning: {warning}.", style="yellow", markup=False)
         for failure in outcome.failures:
             console.print(f"Failed: {failure.name}: {failure.reason}", style="yellow", markup=False)
-        if results.prediction is None:
+        if getattr(results, _RESULT_OF[request.maker.until]) is None:
             raise CampaignError(
-                "The campaign ended without a ranking, because of the failure above; the logs are "
-                f"in {campaign.logs}. The same command tries the failed jobs again."
+                "The campaign ended before its last stage, because of the failure above; the logs "
+                f"are in {campaign.logs}. The same command tries the failed jobs again."
             )
-        if not results.prediction.candidates:
+        if results.prediction is not None and not results.prediction.candidates:
             reasons = "; ".join(results.prediction.failures)
             raise CampaignError(f"No candidate could be relaxed by {request.engine}: {reasons}.")
-        console.print(ranking_table(results.prediction))
+        if results.prediction is not None:
+            console.print(ranking_table(results.prediction))
     console.print(
-        f"{format_duration(outcome.status.elapsed)} of wall time. "
-        f"Structures, potential, frames and plots are in {campaign.folder}",
+        f"{format_duration(outcome.status.elapsed)} of wall time. Results are in {campaign.folder}",
         markup=False,
     )
 

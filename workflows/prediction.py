@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from jobflow import Flow, Maker, OutputReference
 
@@ -34,6 +35,8 @@ class StructurePredictionMaker(Maker):
         Independent liquid-quench-anneal trajectories; more of them use more workers.
     seed
         Everything random derives from it.
+    until
+        The last stage: ``"sample"`` makes the frames only, ``"train"`` also the potential.
     dynamics, pack, melt, melting_temperature, volume, liquid, quench, anneal, sample, train, \
     search, candidates
         The stages.
@@ -48,6 +51,9 @@ class StructurePredictionMaker(Maker):
     replicas: int = field(
         default=1,
         metadata={"positive": True, "help": "independent liquid-quench-anneal trajectories"},
+    )
+    until: Literal["sample", "train", "search", "candidates"] = field(
+        default="candidates", metadata={"help": "last stage: sample, train, search or candidates"}
     )
     dynamics: DynamicsMaker = field(default_factory=DynamicsMaker)
     pack: PackMaker = field(default_factory=PackMaker)
@@ -76,7 +82,8 @@ class StructurePredictionMaker(Maker):
         Returns
         -------
         Flow
-            Its output is a :class:`workflows.schemas.PredictionDocument`.
+            Its output is that of the last stage: of the whole chain, a
+            :class:`workflows.schemas.PredictionDocument`.
         """
         dynamics = replace(self.dynamics, seed=self.seed).for_elements(set(target.elements))
         pack = label(replace(self.pack, seed=self.seed).make(target.formula), "pack")
@@ -103,9 +110,11 @@ class StructurePredictionMaker(Maker):
             seed=self.seed,
         )
         candidates = self.candidates.make(search.output, target, dynamics.engine)
+        stages = {"sample": sample, "train": train, "search": search, "candidates": candidates}
+        kept = list(stages)[: list(stages).index(self.until) + 1]
         flow = Flow(
-            [pack, melt, melting, volume, *trajectories, sample, train, search, candidates],
-            output=candidates.output,
+            [pack, melt, melting, volume, *trajectories, *(stages[name] for name in kept)],
+            output=stages[self.until].output,
             name=f"{target.formula} {campaign}",
         )
         flow.update_metadata({"campaign": campaign, "formula": target.formula}, dynamic=True)

@@ -88,6 +88,16 @@ def test_copper_from_its_formula(devitrify: Command, tmp_path: Path) -> None:
     assert "Traceback" not in other.stderr
 
 
+@pytest.mark.slow
+def test_frames_only(devitrify: Command, tmp_path: Path) -> None:
+    done = devitrify("run", "Cu", *RUN, "--set", "until=sample", "--folder", "frames")
+    assert done.returncode == 0, done.stdout + done.stderr
+    frames = read(tmp_path / "frames" / "frames.extxyz", index=":")
+    assert {atoms.info["stage"] for atoms in frames} >= {"liquid", "quench", "anneal"}
+    assert not (tmp_path / "frames" / "potential.nnp").exists()
+    assert {work["spec"]["_category"] for work in fireworks(tmp_path / "frames")} == {"dft", "nnp"}
+
+
 def _wait_for(folder: Path, text: str, process: subprocess.Popen[bytes], seconds: float) -> None:
     """Wait until a worker's log or the database shows that a job has begun."""
     deadline = time.monotonic() + seconds

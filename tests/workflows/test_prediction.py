@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from jobflow.managers.fireworks import flow_to_workflow
 from monty.json import MontyDecoder, jsanitize
 
 from workflows.composition import Target
 from workflows.progress import STAGES
 from workflows.protocols import find_protocol
+from workflows.settings import SettingError, override
 
 TARGET = Target("LiAlCl4", (1, 2, 4))
 
@@ -54,3 +56,13 @@ def test_a_protocol_survives_json() -> None:
     protocol = find_protocol("quick")
     text = json.dumps(jsanitize(protocol.as_dict(), strict=True))
     assert MontyDecoder().process_decoded(json.loads(text)) == protocol
+
+
+def test_the_chain_can_end_with_the_frames() -> None:
+    maker = override(find_protocol("quick"), "until", "sample")
+    workflow = flow_to_workflow(maker.make(TARGET, "mine"))
+    stages = {firework.spec["stage"] for firework in workflow.fws}
+    assert "sample" in stages
+    assert not stages & {"train", "search", "candidates"}
+    with pytest.raises(SettingError, match="one of sample, train, search, candidates"):
+        override(maker, "until", "judge")
