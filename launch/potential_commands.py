@@ -130,6 +130,12 @@ def evaluate(
     ):
         if value == value:  # not NaN: the input had reference values
             typer.echo(f"{name} RMSE: {value:.4g} {unit}")
+    if model.n_members > 1 and errors.energy == errors.energy:
+        one, two = (100 * found.within(sigmas).mean() for sigmas in (1.0, 2.0))
+        typer.echo(
+            f"energies within one uncertainty: {one:.0f} %, within two: {two:.0f} % "
+            "(68 and 95 % expected)"
+        )
 
 
 def read_frames(paths: list[Path]) -> Frames:

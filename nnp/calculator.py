@@ -85,7 +85,9 @@ class NeuralNetworkCalculator(Calculator):
             "free_energy": float(energies[0]),
             "forces": forces.copy(),
             "energies": atomic.copy(),
-            "uncertainty": self.potential.uncertainty_scale * float(members.std()) / len(atoms),
+            "uncertainty": float(
+                self.potential.expected_errors(np.array([members.std() / len(atoms)]))[0]
+            ),
         }
         if atoms.pbc.all():
             self.results["stress"] = full_3x3_to_voigt_6_stress(stresses[0])

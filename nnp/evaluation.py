@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nnp.calibration import Calibration
 from nnp.evaluator import Predictions
 from nnp.frames import Frames
 from nnp.loss import KBAR, Errors
@@ -26,14 +27,19 @@ class Evaluation:
     energy_errors
         Predicted minus reference in eV/atom, shape (n_frames,).
     calibration
-        Root-mean-square energy error over root-mean-square uncertainty before calibration: what
-        the ensemble's spread must be multiplied with. One for a single network.
+        What turns the ensemble's spread into errors of this size; nothing for a single network.
     """
 
     predictions: Predictions
     errors: Errors
     energy_errors: NDArray[np.float64]
-    calibration: float
+    calibration: Calibration
+
+    def within(self, sigmas: float) -> NDArray[np.bool_]:
+        """Which known energies lie within so many of their uncertainties, shape (n_known,)."""
+        known = np.isfinite(self.energy_errors)
+        allowed = sigmas * self.predictions.uncertainties[known]
+        return np.asarray(np.abs(self.energy_errors[known]) <= allowed)
 
 
 def evaluate(potential: Potential, frames: Frames, threads: int = 1) -> Evaluation:
@@ -56,10 +62,7 @@ def evaluate(potential: Potential, frames: Frames, threads: int = 1) -> Evaluati
         _root_mean_square(forces - frames.forces),
         KBAR * _root_mean_square(found.stresses - frames.stresses),
     )
-    spread = _root_mean_square(found.uncertainties) / potential.uncertainty_scale
-    known = spread > 0 and np.isfinite(errors.energy)
-    calibration = 1e-3 * errors.energy / spread if known else 1.0
-    return Evaluation(found, errors, energy_errors, calibration)
+    return Evaluation(found, errors, energy_errors, Calibration.fit(energy_errors, found.spreads))
 
 
 def predict(potential: Potential, frames: Frames, threads: int = 1) -> Predictions:

@@ -44,10 +44,13 @@ class Predictions(NamedTuple):
     atomic_energies
         One (n_atoms,) array in eV for each structure.
     uncertainties
-        Calibrated standard deviation of the ensemble's energies in eV/atom, shape
-        (n_structures,); zero for a single network.
+        Error to expect of the energies in eV/atom, shape (n_structures,): the ensemble's spread,
+        calibrated; zero for a single network.
     atomic_uncertainties
-        The same of the atomic energies, one (n_atoms,) array in eV for each structure.
+        Scaled standard deviation of the atomic energies, one (n_atoms,) array in eV for each
+        structure; atoms have no reference energies, so that nothing but the scale is calibrated.
+    spreads
+        Bare standard deviation of the ensemble's energies in eV/atom, shape (n_structures,).
     """
 
     energies: NDArray[np.float64]
@@ -56,6 +59,7 @@ class Predictions(NamedTuple):
     atomic_energies: list[NDArray[np.float64]]
     uncertainties: NDArray[np.float64]
     atomic_uncertainties: list[NDArray[np.float64]]
+    spreads: NDArray[np.float64]
 
 
 class _Slab:

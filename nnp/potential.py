@@ -13,6 +13,7 @@ import numpy as np
 from monty.json import MSONable
 from numpy.typing import ArrayLike, NDArray
 
+from nnp.calibration import Calibration
 from nnp.descriptors import SymmetryFunctions
 from nnp.encoding import decode_array, encode_array
 from nnp.evaluator import Evaluator, Predictions
@@ -51,8 +52,8 @@ class Potential(MSONable):
         ``tanh`` or ``sigmoid``, after every layer but the last.
     repulsion
         Core below the shortest trained distances.
-    uncertainty_scale
-        Factor that turns the spread of the ensemble into the error expected from held-out frames.
+    calibration
+        Turns the spread of the ensemble into the error expected from held-out frames.
     record
         How it was made: errors, shortest distances, ranges of G, versions.
     """
@@ -66,7 +67,7 @@ class Potential(MSONable):
     reference_energies: NDArray[np.float64]
     activation: str = "tanh"
     repulsion: Repulsion | None = None
-    uncertainty_scale: float = 1.0
+    calibration: Calibration = field(default_factory=Calibration)
     record: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -97,6 +98,10 @@ class Potential(MSONable):
         if precision not in self._models:
             self._models[precision] = _fold(self, np.dtype(precision))
         return self._models[precision]
+
+    def expected_errors(self, spreads: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Errors in eV/atom to expect at such spreads of the ensemble; zero for one network."""
+        return self.calibration.apply(spreads) if self.n_members > 1 else np.zeros_like(spreads)
 
     def evaluator(
         self,
@@ -160,19 +165,22 @@ class Potential(MSONable):
             As in :meth:`evaluator`.
         """
         if not len(counts):
-            return Predictions(np.zeros(0), [], np.zeros((0, 3, 3)), [], np.zeros(0), [])
+            none = np.zeros(0)
+            return Predictions(none, [], np.zeros((0, 3, 3)), [], none, [], none)
         evaluator = self.evaluator(numbers, counts, threads, precision)
         energies, forces, stresses, atomic = evaluator.compute(cells, positions)
         limits = np.cumsum(counts)[:-1]
         members = evaluator.member_energies()
         totals = np.add.reduceat(members, np.r_[0, limits], axis=0)
+        spreads = totals.std(axis=1) / counts
         return Predictions(
             energies,
             np.split(forces, limits),
             stresses,
             np.split(atomic, limits),
-            self.uncertainty_scale * totals.std(axis=1) / counts,
-            np.split(self.uncertainty_scale * members.std(axis=1), limits),
+            self.expected_errors(spreads),
+            np.split(self.calibration.scale * members.std(axis=1), limits),
+            spreads,
         )
 
     def save(self, path: str | Path) -> None:  # type: ignore[override]
@@ -207,7 +215,7 @@ class Potential(MSONable):
         document["biases"] = [encode_array(array) for array in self.biases]
         document["activation"] = self.activation
         document["repulsion"] = None if self.repulsion is None else self.repulsion.as_dict()
-        document["uncertainty_scale"] = self.uncertainty_scale
+        document["calibration"] = self.calibration.as_dict()
         document["record"] = self.record
         return document
 
@@ -219,13 +227,16 @@ class Potential(MSONable):
             functions = SymmetryFunctions.from_dict(functions)
         if isinstance(repulsion, dict):
             repulsion = Repulsion.from_dict(repulsion)
+        calibration = d.get("calibration", Calibration())
+        if isinstance(calibration, dict):
+            calibration = Calibration.from_dict(calibration)
         return cls(
             functions=functions,
             weights=tuple(decode_array(array) for array in d["weights"]),
             biases=tuple(decode_array(array) for array in d["biases"]),
             activation=d["activation"],
             repulsion=repulsion,
-            uncertainty_scale=d.get("uncertainty_scale", 1.0),
+            calibration=calibration,
             record=d["record"],
             **{name: decode_array(d[name]) for name in _ARRAYS},
         )

@@ -326,7 +326,7 @@ class _Run:
         potential = self._potential()
         training = evaluate(potential, self.frames[self.training], self.options.threads).errors
         found = evaluate(potential, self.frames[self.validation], self.options.threads)
-        potential.uncertainty_scale = found.calibration
+        potential.calibration = found.calibration
         potential.record |= {"training": asdict(training), "validation": asdict(found.errors)}
         return TrainingResult(
             potential=potential,

@@ -10,6 +10,7 @@ import pytest
 from ase import Atoms
 
 from nnp.calculator import NeuralNetworkCalculator
+from nnp.calibration import Calibration
 from nnp.descriptors import SymmetryFunctions
 from nnp.evaluation import evaluate
 from nnp.frames import Frames
@@ -226,8 +227,9 @@ def test_uncertainty_is_calibrated_on_held_out_frames(
     frames: Frames, ensemble: TrainingResult
 ) -> None:
     found = evaluate(ensemble.potential, frames[ensemble.validation_frames])
-    spread = np.sqrt(np.mean(found.predictions.uncertainties**2))
-    assert spread == pytest.approx(1e-3 * ensemble.validation.energy, rel=1e-9)
+    expected = np.sqrt(np.mean(found.predictions.uncertainties**2))
+    assert expected == pytest.approx(1e-3 * ensemble.validation.energy, rel=0.25)
+    assert 0.4 < np.mean(found.within(1.0)) < 0.95
     squeezed = frames[0].to_atoms()[0]
     squeezed.set_cell(squeezed.cell * 0.8, scale_atoms=True)
     unknown = ensemble.potential.compute([squeezed]).uncertainties[0]
@@ -263,7 +265,7 @@ def test_evaluation_leaves_out_what_has_no_reference(
     assert np.isnan(some.energy_errors[3])
     kept = np.delete(some.energy_errors, 3)
     assert some.errors.energy == pytest.approx(1e3 * np.sqrt(np.mean(kept**2)))
-    assert some.calibration == 1.0
+    assert some.calibration == Calibration()  # one network has no spread
     nothing = replace(frames, energies=energies * np.nan)
     assert np.isnan(evaluate(result.potential, nothing[:2]).errors.energy)
 
