@@ -53,6 +53,7 @@ def pack(frames: Frames, formula: str) -> Path:
     for item in fields(frames):
         array = getattr(frames, item.name)
         arrays[item.name] = array.astype(np.float32) if item.name in single else array
+    DATA.mkdir(exist_ok=True)
     path = DATA / f"{formula}.npz"
     np.savez_compressed(path, allow_pickle=False, **arrays)
     return path
