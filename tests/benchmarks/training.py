@@ -20,6 +20,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def thresholds(formula: str, frames: Frames, options: TrainingOptions, kept: Kep
     """Print when which thresholds were met on validation, for both splits."""
     for split in ("blocks", "random"):
         chosen = replace(options, split=split)
-        r = kept(f"{formula}-{split}", lambda chosen=chosen: run(frames, chosen, 0))
+        r = kept(f"{formula}-{split}", partial(run, frames, chosen, 0))
         print(f"{formula}, {split} split: {r['epochs']} epochs, {r['reason']}")
         print(f"  training   {text(r['training'])}\n  validation {text(r['validation'])}")
         print(
@@ -106,7 +107,7 @@ def thresholds(formula: str, frames: Frames, options: TrainingOptions, kept: Kep
 def curve(formula: str, frames: Frames, options: TrainingOptions, kept: Kept) -> None:
     """Print errors with growing parts of the training frames."""
     for part in FRACTIONS:
-        r = kept(f"{formula}-part-{part:g}", lambda part=part: run(frames, options, 0, part))
+        r = kept(f"{formula}-part-{part:g}", partial(run, frames, options, 0, part))
         print(
             f"{formula} {100 * part:3.0f} %, {r['frames']:5d} frames: training "
             f"{text(r['training'])}, validation {text(r['validation'])}, {r['cpu']:.0f} CPU s",
@@ -132,7 +133,7 @@ def compare(
         found = []
         for seed in SEEDS:
             key = f"{formula}-{name}-{passes}-{seed}"
-            r = kept(key, lambda chosen=chosen, seed=seed: run(frames, chosen, seed))
+            r = kept(key, partial(run, frames, chosen, seed))
             found.append(list(r["validation"].values()))
             print(f"{formula} {name} seed {seed}: {text(r['validation'])}, {r['cpu']:.0f} CPU s")
         mean = Errors(*np.mean(found, axis=0))
@@ -143,7 +144,7 @@ def floors(formula: str, frames: Frames, options: TrainingOptions, kept: Kept) -
     """Print validation errors for several whitening floors."""
     for floor in (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1):
         chosen = replace(options, whitening_floor=floor)
-        r = kept(f"{formula}-floor-{floor:g}", lambda chosen=chosen: run(frames, chosen, 0))
+        r = kept(f"{formula}-floor-{floor:g}", partial(run, frames, chosen, 0))
         print(f"{formula} floor {floor:g}: {text(r['validation'])}", flush=True)
 
 
