@@ -55,6 +55,7 @@ def write_plots(results: CampaignResults, folder: Path) -> list[Path]:
         "parity": (plot_parity, results.training),
         "search": (plot_search, results.search),
         "ranking": (plot_ranking, _with_candidates(results.prediction)),
+        "coverage": (plot_candidate_coverage, _covered(results)),
     }
     paths = []
     for name, (plot, document) in drawn.items():
@@ -71,6 +72,34 @@ def write_plots(results: CampaignResults, folder: Path) -> list[Path]:
 def _with_candidates(document: PredictionDocument | None) -> PredictionDocument | None:
     """None for a ranking of nothing, where every relaxation failed."""
     return document if document is not None and document.candidates else None
+
+
+def _covered(
+    results: CampaignResults,
+) -> tuple[SampleDocument, TrainingDocument, PredictionDocument] | None:
+    """The three documents of a coverage plot, once there are all of them."""
+    prediction = _with_candidates(results.prediction)
+    if results.sample is None or results.training is None or prediction is None:
+        return None
+    return results.sample, results.training, prediction
+
+
+def plot_candidate_coverage(
+    documents: tuple[SampleDocument, TrainingDocument, PredictionDocument],
+) -> Figure:
+    """Environments of the candidates among those of the training set (paper, Fig. 3)."""
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    from nnp.coverage import Coverage
+    from nnp.frames import Frames
+
+    sample, training, prediction = documents
+    candidates = [
+        AseAtomsAdaptor.get_atoms(candidate.structure) for candidate in prediction.candidates
+    ]
+    coverage = Coverage.fit(training.potential.functions, sample.frames)
+    sets = {"other candidates": candidates[1:], "lowest energy": candidates[:1]}
+    return coverage.plot({name: Frames.from_atoms(atoms) for name, atoms in sets.items() if atoms})
 
 
 def plot_melting_temperature(document: MeltingTemperatureDocument) -> Figure:

@@ -96,6 +96,10 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Extended XYZ with the predictions.")
     ] = None,
+    training: Annotated[
+        list[Path] | None,
+        typer.Option("--training", "-t", help="Frames it was trained on; says what they cover."),
+    ] = None,
     threads: Annotated[int | None, typer.Option("--threads", help="Default: all cores.")] = None,
 ) -> None:
     """Energies, forces, stresses and uncertainties of STRUCTURES; errors where they have values."""
@@ -136,6 +140,35 @@ def evaluate(
             f"energies within one uncertainty: {one:.0f} %, within two: {two:.0f} % "
             "(68 and 95 % expected)"
         )
+    if training:
+        plot = (output or Path(potential.name)).with_suffix(".coverage.png")
+        _report_coverage(model, read_frames(training), data, plot)
+
+
+def _report_coverage(model: Potential, training: Frames, data: Frames, plot: Path) -> None:
+    """Say which atoms have no like in the training set, element by element, and draw them."""
+    import numpy as np
+
+    from nnp.coverage import FAR, Coverage
+
+    missing = set(model.elements) - set(training.elements)
+    if missing:
+        raise CampaignError(
+            f"The frames of --training hold no {', '.join(sorted(missing))}, so they are not what "
+            "the potential was trained on."
+        )
+    _require_writable(plot)
+    coverage = Coverage.fit(model.functions, training)
+    found = coverage.assess(data)
+    for element, share in zip(model.elements, found.covered(len(model.elements)), strict=True):
+        if share == share:  # not NaN: the element occurs
+            typer.echo(f"{element}: {100 * share:.1f} % of the atoms within the training set")
+    far = np.flatnonzero(found.largest_distance > FAR)
+    if len(far):
+        listed = ", ".join(map(str, far[:20])) + (", ..." if len(far) > 20 else "")
+        typer.echo(f"{len(far)} structures have atoms far outside the training set: {listed}")
+    coverage.plot({"structures": data}).savefig(plot, dpi=150)
+    typer.echo(f"coverage drawn in {plot}")
 
 
 def read_frames(paths: list[Path]) -> Frames:

@@ -65,7 +65,8 @@ def test_copper_from_its_formula(devitrify: Command, tmp_path: Path) -> None:
     potential = Potential.load(folder / "potential.nnp")
     assert np.isfinite(potential.compute(frames[:3]).energies).all()
     plots = {path.stem for path in (folder / "plots").glob("*.png")}
-    assert {"melting_temperature", "trajectory", "training", "parity", "search"} <= plots
+    expected = {"melting_temperature", "trajectory", "training", "parity", "search", "coverage"}
+    assert expected <= plots
 
     # every Firework has a queue and knows its campaign
     works = fireworks(folder)

@@ -63,6 +63,25 @@ def test_predictions_carry_reference_values_beside_them(
     assert np.isfinite([atoms.get_stress() for atoms in after]).all()
 
 
+def test_structures_unlike_the_training_set_are_named(
+    trained: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    frames = trained / "frames.extxyz"
+    like = read(frames, 0)
+    unlike = like.copy()
+    unlike.set_cell(unlike.cell * 0.75, scale_atoms=True)
+    write("two.extxyz", [like, unlike])
+    assert call("evaluate", str(trained / "cu.nnp"), "two.extxyz", "--training", str(frames)) == 0
+    printed = capsys.readouterr().out
+    assert "Cu: 50.0 % of the atoms within the training set" in printed
+    assert "1 structures have atoms far outside the training set: 1" in printed
+    assert (tmp_path / "cu.coverage.png").stat().st_size > 10_000
+
+
 def test_the_simple_nn_file_gives_the_same_energies(
     trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
