@@ -7,37 +7,41 @@ numbers. Nothing of the size of dG/dR is ever formed.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from nnp import loops
 from nnp.compiled import internal
 from nnp.repulsion import pair_repulsion
-from nnp.triplets import angular_moments, scatter_triplets, triplet_backward, triplet_forward
+from nnp.triplets import angular_forward, scatter_triplets, tile_of, triplet_backward
 from nnp.workspace import (
-    ARGUMENT,
-    CR2,
-    CUT,
-    DX,
-    DY,
-    DZ,
-    FX,
-    FY,
-    FZ,
+    GROUP,
+    LANES,
     PULL,
-    R2,
-    SLOPE,
+    RADIAL,
     SMALLEST_R2,
+    WIDTH,
     Model,
     Workspace,
 )
 
+_LANES = np.uint64(LANES)
+_GROUP = np.uint64(GROUP)
+_ZERO, _ONE, _TWO, _THREE, _FOUR = (np.uint64(k) for k in range(5))
+
 
 @internal
-def gather(
-    row: tuple, point: tuple, ty: int, reach: tuple, repulsion: NDArray, near: tuple, close: tuple
-) -> float:
-    """Collect the neighbours of one atom; returns half its repulsive energy in eV.
+def tile_size(model: Model) -> Any:
+    """Length of a tile of near neighbours."""
+    groups = (np.uint64(model.radial_eta.size) + _GROUP - _ONE) // _GROUP
+    return RADIAL + groups * _GROUP * _LANES
+
+
+@internal
+def gather(row: tuple, point: tuple, radial2: float, ws: Workspace) -> None:
+    """Collect the neighbours of one atom within the radial cutoff.
 
     Parameters
     ----------
@@ -45,57 +49,91 @@ def gather(
         (starts, atoms, images, first atom of the structure) of the neighbour list.
     point
         (wrapped points of the structure, index of the centre among them, translations).
-    ty
-        Element of the centre.
-    reach
-        Squared radial and angular cutoffs in Å².
-    repulsion
-        Table of :class:`nnp.repulsion.Repulsion`.
-    near, close
-        Arrays of :class:`Workspace` to fill.
+    radial2
+        Squared cutoff in Å².
+    ws
+        Where to.
     """
     starts, atoms, images, first = row
     points, centre, translations = point
-    radial2, angular2 = reach
-    vectors, near_atom, near_start = near
-    xyz, squared, close_near, close_start = close
+    near, near_atom = ws.near, ws.near_atom
     x, y, z = points[centre, 0], points[centre, 1], points[centre, 2]
-    o = 0
-    a = 0
-    energy = 0.0
+    o = _ZERO
+    ws.near_start[0] = 0
     for e in range(starts.size - 1):
-        near_start[e] = o
-        close_start[e] = a
-        core2 = repulsion[ty, e, 0]
+        ws.near_slot[e] = o
+        begin = o
+        # All are written, and the end moves on if one is wanted: no branch to mispredict.
         for p in range(starts[e], starts[e + 1]):
-            j = atoms[p] - first
-            t = images[p]
-            dx = points[j, 0] + translations[t, 0] - x
-            dy = points[j, 1] + translations[t, 1] - y
-            dz = points[j, 2] + translations[t, 2] - z
+            j = atoms[p]
+            k, t = j - first, images[p]
+            dx = points[k, 0] + translations[t, 0] - x
+            dy = points[k, 1] + translations[t, 1] - y
+            dz = points[k, 2] + translations[t, 2] - z
             d2 = dx * dx + dy * dy + dz * dz
-            if d2 < radial2:
-                d2 = max(d2, SMALLEST_R2)
-                vectors[DX, o] = dx
-                vectors[DY, o] = dy
-                vectors[DZ, o] = dz
-                vectors[R2, o] = d2
-                vectors[PULL, o] = 0.0
-                near_atom[o] = atoms[p]
-                if d2 < core2:
-                    value, slope = pair_repulsion(np.sqrt(d2), repulsion[ty, e])
-                    energy += 0.5 * value
-                    vectors[PULL, o] = 0.5 * slope / np.sqrt(d2)
-                if d2 < angular2:
-                    close_near[a] = o
-                    xyz[a, 0] = dx
-                    xyz[a, 1] = dy
-                    xyz[a, 2] = dz
-                    squared[a] = d2
-                    a += 1
-                o += 1
-    near_start[starts.size - 1] = o
-    close_start[starts.size - 1] = a
+            a = o * _FOUR
+            near[a] = dx
+            near[a + _ONE] = dy
+            near[a + _TWO] = dz
+            near[a + _THREE] = max(d2, SMALLEST_R2)
+            near_atom[o] = j
+            o += _ONE if d2 < radial2 else _ZERO
+        ws.near_start[e + 1] = ws.near_start[e] + np.int64(o - begin)
+        end = (o + _LANES - _ONE) // _LANES * _LANES
+        fill_tile(near, o, end, radial2)
+        o = end
+    ws.near_slot[starts.size - 1] = o
+
+
+@internal
+def fill_tile(vectors: NDArray, begin: Any, end: Any, r2: float) -> None:
+    """Fill a tile begun with neighbours at the cutoff, which count for nothing."""
+    for k in range(begin, end):
+        vectors[k * _FOUR] = 0.0
+        vectors[k * _FOUR + _ONE] = 0.0
+        vectors[k * _FOUR + _TWO] = 0.0
+        vectors[k * _FOUR + _THREE] = r2
+
+
+@internal
+def select_close(ws: Workspace, angular2: float) -> None:
+    """Collect those of the near neighbours that are within the angular cutoff."""
+    near, xyz = ws.near, ws.close_xyz
+    limit = near.dtype.type(angular2)
+    a = _ZERO
+    for e in range(ws.near_start.size - 1):
+        ws.close_start[e] = np.int64(a)
+        first = ws.near_slot[e]
+        for o in range(first, first + np.uint64(ws.near_start[e + 1] - ws.near_start[e])):
+            b, c = o * _FOUR, a * _FOUR
+            dx, dy, dz, r2 = near[b], near[b + _ONE], near[b + _TWO], near[b + _THREE]
+            xyz[c] = dx
+            xyz[c + _ONE] = dy
+            xyz[c + _TWO] = dz
+            xyz[c + _THREE] = r2
+            ws.close_near[a] = o
+            a += _ONE if r2 < limit else _ZERO
+    ws.close_start[ws.near_start.size - 1] = np.int64(a)
+    fill_tile(xyz, a, (a + _LANES - _ONE) // _LANES * _LANES, angular2)
+
+
+@internal
+def repel(ws: Workspace, size: Any, repulsion: NDArray) -> float:
+    """Half the repulsive energy of one atom in eV; its derivative goes into the pulls."""
+    energy = 0.0
+    for e in range(ws.near_start.size - 1):
+        core2 = repulsion[e, 0]
+        if core2 <= 0.0:
+            continue
+        first = ws.near_slot[e]
+        for o in range(first, first + np.uint64(ws.near_start[e + 1] - ws.near_start[e])):
+            r2 = ws.near[o * _FOUR + _THREE]
+            if r2 < core2:
+                r = np.sqrt(r2)
+                value, slope = pair_repulsion(r, repulsion[e])
+                energy += 0.5 * value
+                tile, lane = tile_of(o, size)
+                ws.radial[tile + PULL + lane] = 0.5 * slope / r
     return energy
 
 
@@ -115,90 +153,113 @@ def count_close(n: int, atoms: NDArray, images: NDArray, point: tuple, angular2:
 
 
 @internal
-def radial_argument(r2: NDArray, shift: float, out: NDArray, n: int) -> None:
-    """(r - Rs)² in Å²."""
-    s = out.dtype.type(shift)
-    for i in range(n):
-        x = np.sqrt(r2[i]) - s
-        out[i] = x * x
-
-
-@internal
-def radial_forward(
-    model: Model, near: NDArray, starts: NDArray, radial: NDArray, m: NDArray
-) -> None:
-    """Moments of all G2; leaves exp(...) fc of each in ``radial``."""
-    n_elements = starts.size - 1
-    n = starts[n_elements]
+def radial_forward(model: Model, ws: Workspace, m: NDArray) -> None:
+    """Moments of all G2; leaves exp(...) fc of each in the tiles."""
     n_radial = model.radial_eta.size
-    r2 = near[R2]
-    cut = near[CUT]
-    loops.cutoff(r2, 1.0 / model.radial_cutoff**2, model.cutoff_q, cut, near[SLOPE], n)
-    for s in range(n_radial):
-        g = radial[s]
-        x = r2
-        if model.radial_shift[s] != 0.0:
-            x = near[ARGUMENT]
-            radial_argument(r2, model.radial_shift[s], x, n)
-        loops.exp_decay(x, model.radial_eta[s], model.radial_halvings[s], g, n)
-        for e in range(n_elements):
-            k = starts[e]
-            m[e * n_radial + s] = loops.multiply_sum(g[k:], cut[k:], starts[e + 1] - k)
-
-
-@internal
-def add_radial_slope(g: NDArray, near: tuple, d: float, rate: float, shift: float, n: int) -> None:
-    """Add one G2's share of dE/d(r²), times two, to the pull of each neighbour."""
-    r2, slope, pull = near
-    real = pull.dtype.type
-    factor = real(2.0 * d)
-    eta = real(rate)
-    if shift == 0.0:
-        for i in range(n):
-            pull[i] += factor * g[i] * (slope[i] - eta)
-    else:
-        s = real(shift)
-        one = real(1.0)
-        for i in range(n):
-            pull[i] += factor * g[i] * (slope[i] - eta * (one - s / np.sqrt(r2[i])))
-
-
-@internal
-def radial_backward(
-    model: Model, near: NDArray, starts: NDArray, radial: NDArray, d: NDArray
-) -> None:
-    """From dE/dG2 to a pull along each neighbour's vector, in the row ``PULL``."""
-    n_radial = model.radial_eta.size
-    for e in range(starts.size - 1):
-        k = starts[e]
-        n = starts[e + 1] - k
-        arrays = (near[R2][k:], near[SLOPE][k:], near[PULL][k:])
+    size = tile_size(model)
+    inverse2 = 1.0 / model.radial_cutoff**2
+    for e in range(ws.near_start.size - 1):
         for s in range(n_radial):
-            rate, shift = model.radial_eta[s], model.radial_shift[s]
-            add_radial_slope(radial[s][k:], arrays, d[e * n_radial + s], rate, shift, n)
+            m[e * n_radial + s] = 0.0
+        for slot in range(ws.near_slot[e], ws.near_slot[e + 1], _LANES):
+            o = slot // _LANES * size
+            loops.near_tile(ws.near, slot, ws.radial, o, inverse2, model.cutoff_q)
+            for s in range(n_radial):
+                eta, shift = model.radial_eta[s], model.radial_shift[s]
+                target = RADIAL + np.uint64(s) * _LANES
+                m[e * n_radial + s] += loops.radial_sum(ws.radial, o, target, eta, shift)
 
 
 @internal
-def scale_vectors(near: NDArray, n: int) -> None:
-    """Force rows: the pull times the vector to each neighbour."""
-    dx, dy, dz, pull = near[DX], near[DY], near[DZ], near[PULL]
-    fx, fy, fz = near[FX], near[FY], near[FZ]
-    for i in range(n):
-        fx[i] = pull[i] * dx[i]
-        fy[i] = pull[i] * dy[i]
-        fz[i] = pull[i] * dz[i]
+def radial_weights(model: Model, d: NDArray, e: int, weights: NDArray) -> bool:
+    """Factors of one element's radial functions by groups; whether any of them is shifted."""
+    n_radial = model.radial_eta.size
+    shifted = False
+    for s in range(n_radial):
+        group, k = s // GROUP * (3 * GROUP), s % GROUP
+        w = d[e * n_radial + s]
+        w += w
+        weights[group + k] = w
+        weights[group + GROUP + k] = w * model.radial_eta[s]
+        weights[group + 2 * GROUP + k] = w * model.radial_eta[s] * model.radial_shift[s]
+        shifted = shifted or model.radial_shift[s] != 0.0
+    return shifted
 
 
 @internal
-def add_close(ws: Workspace) -> None:
-    """Add the angular part to the force rows of the near neighbours."""
-    near, sums, xyz = ws.near, ws.scatter, ws.close_xyz
-    fx, fy, fz = near[FX], near[FY], near[FZ]
-    for m in range(ws.close_start[ws.close_start.size - 1]):
+def radial_backward(model: Model, ws: Workspace, d: NDArray) -> None:
+    """From dE/dG2 to a pull along each neighbour's vector, in the row ``PULL``."""
+    size = tile_size(model)
+    for e in range(ws.near_start.size - 1):
+        shifted = radial_weights(model, d, e, ws.radial_weights)
+        for slot in range(ws.near_slot[e], ws.near_slot[e + 1], _LANES):
+            o = slot // _LANES * size
+            for group in range(ws.radial_weights.size // (3 * GROUP)):
+                g = o + RADIAL + np.uint64(group) * _GROUP * _LANES
+                weights = ws.radial_weights[3 * GROUP * group :]
+                loops.radial_pull(ws.radial, o, g, weights)
+                if shifted:
+                    loops.shifted_pull(ws.radial, o, g, weights[2 * GROUP :])
+
+
+@internal
+def add_forces(i: int, model: Model, ws: Workspace, forces: NDArray, virial: NDArray) -> None:
+    """Add one centre's derivatives to forces in eV/Å and to the virial in eV."""
+    x, y, z = 0.0, 0.0, 0.0
+    xx, yy, zz, yz, xz, xy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    size = tile_size(model)
+    near, sums = ws.near, ws.scatter
+    n_elements = ws.near_start.size - 1
+    m = _ZERO
+    for e in range(n_elements):
+        first = ws.near_slot[e]
+        for o in range(first, first + np.uint64(ws.near_start[e + 1] - ws.near_start[e])):
+            tile, lane = tile_of(o, size)
+            a = o * _FOUR
+            dx, dy, dz = near[a], near[a + _ONE], near[a + _TWO]
+            pull = ws.radial[tile + PULL + lane]
+            gx, gy, gz = pull * dx, pull * dy, pull * dz
+            j = ws.near_atom[o]
+            forces[j, 0] -= gx
+            forces[j, 1] -= gy
+            forces[j, 2] -= gz
+            x += gx
+            y += gy
+            z += gz
+            xx += gx * dx
+            yy += gy * dy
+            zz += gz * dz
+            yz += gy * dz
+            xz += gx * dz
+            xy += gx * dy
+    for m in range(np.uint64(ws.close_start[n_elements])):
         o = ws.close_near[m]
-        fx[o] += sums[m, 3] * xyz[m, 0] + sums[m, 0]
-        fy[o] += sums[m, 3] * xyz[m, 1] + sums[m, 1]
-        fz[o] += sums[m, 3] * xyz[m, 2] + sums[m, 2]
+        a, b = o * _FOUR, m * _FOUR
+        dx, dy, dz = near[a], near[a + _ONE], near[a + _TWO]
+        pull = sums[b + _THREE]
+        gx, gy, gz = pull * dx + sums[b], pull * dy + sums[b + _ONE], pull * dz + sums[b + _TWO]
+        j = ws.near_atom[o]
+        forces[j, 0] -= gx
+        forces[j, 1] -= gy
+        forces[j, 2] -= gz
+        x += gx
+        y += gy
+        z += gz
+        xx += gx * dx
+        yy += gy * dy
+        zz += gz * dz
+        yz += gy * dz
+        xz += gx * dz
+        xy += gx * dy
+    forces[i, 0] += x
+    forces[i, 1] += y
+    forces[i, 2] += z
+    virial[0, 0] += xx
+    virial[1, 1] += yy
+    virial[2, 2] += zz
+    virial[1, 2] += yz
+    virial[0, 2] += xz
+    virial[0, 1] += xy
 
 
 @internal
@@ -209,18 +270,20 @@ def network(
     n_layers = sizes.size - 1
     o = 0
     for k in range(n_layers):
-        n_in, n_out = sizes[k], sizes[k + 1]
+        n_in, n_out = multiple(sizes[k], WIDTH), multiple(sizes[k + 1], 4)
         w = flat[o : o + n_in * n_out].reshape((n_out, n_in))
         o += n_in * n_out
         loops.affine(w, flat[o : o + n_out], layers[k], layers[k + 1])
         o += n_out
         if k < n_layers - 1:
-            loops.tanh(layers[k + 1], n_out)
+            loops.tanh(layers[k + 1], multiple(n_out, WIDTH))
     energy = layers[n_layers, 0]
-    one = layers.dtype.type(1.0)
-    gradients[n_layers, 0] = one
+    real = layers.dtype.type
+    zero, one = real(0.0), real(1.0)
+    for m in range(4):
+        gradients[n_layers, m] = one if m == 0 else zero
     for k in range(n_layers - 1, -1, -1):
-        n_in, n_out = sizes[k], sizes[k + 1]
+        n_in, n_out = multiple(sizes[k], WIDTH), multiple(sizes[k + 1], 4)
         o -= n_out + n_in * n_out
         w = flat[o : o + n_in * n_out].reshape((n_out, n_in))
         if k == 0:
@@ -228,7 +291,7 @@ def network(
         else:
             g, a = gradients[k], layers[k]
             for m in range(n_in):
-                g[m] = 0.0
+                g[m] = zero
             loops.add_transposed(w, gradients[k + 1], g)
             for m in range(n_in):
                 g[m] *= one - a[m] * a[m]
@@ -236,30 +299,35 @@ def network(
 
 
 @internal
+def multiple(n: int, of: int) -> int:
+    """The next multiple."""
+    return (n + of - 1) // of * of
+
+
+@internal
 def environment(row: tuple, point: tuple, ty: int, model: Model, ws: Workspace) -> float:
     """Moments of one atom in ``ws.moments``; returns half its repulsive energy in eV."""
-    reach = (model.radial_cutoff**2, model.angular_cutoff**2)
-    near = (ws.near, ws.near_atom, ws.near_start)
-    close = (ws.close_xyz, ws.close[CR2], ws.close_near, ws.close_start)
-    energy = gather(row, point, ty, reach, model.repulsion, near, close)
-    radial_forward(model, ws.near, ws.near_start, ws.radial, ws.moments)
+    gather(row, point, model.radial_cutoff**2, ws)
+    radial_forward(model, ws, ws.moments)
+    select_close(ws, model.angular_cutoff**2)
     if model.angular_eta.size > 0:
-        triplet_forward(model, ws)
-        angular_moments(model, ws, ws.moments)
-    return energy
+        angular_forward(model, ws, ws.moments)
+    return repel(ws, tile_size(model), model.repulsion[ty])
 
 
 @internal
 def energy_and_pulls(
     row: tuple, point: tuple, ty: int, model: Model, ws: Workspace, members: NDArray
 ) -> None:
-    """Energy of one atom in eV by each ensemble member; its derivatives in the force rows."""
+    """Energy of one atom in eV by each ensemble member; its derivatives in the workspace."""
     core = environment(row, point, ty, model, ws)
     moments, gradient, first = ws.moments, ws.gradient, ws.layers[0]
     origin = model.origin[ty]
+    zero = gradient.dtype.type(0.0)
     for m in range(moments.size):
+        gradient[m] = zero
+    for m in range(origin.size):
         first[m] = moments[m] - origin[m]
-        gradient[m] = 0.0
     n_members = model.weights.shape[1]
     for k in range(n_members):
         flat = model.weights[ty, k]
@@ -268,9 +336,10 @@ def energy_and_pulls(
     if n_members > 1:
         for m in range(gradient.size):
             gradient[m] /= n_members
-    radial_backward(model, ws.near, ws.near_start, ws.radial, gradient)
-    scale_vectors(ws.near, ws.near_start[ws.near_start.size - 1])
+    radial_backward(model, ws, gradient)
     if model.angular_eta.size > 0:
         triplet_backward(model, ws, gradient)
         scatter_triplets(ws)
-        add_close(ws)
+    else:
+        for m in range(4 * ws.close_start[ws.close_start.size - 1]):
+            ws.scatter[m] = zero

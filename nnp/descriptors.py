@@ -12,8 +12,6 @@ import numpy as np
 from monty.json import MSONable
 from numpy.typing import NDArray
 
-from nnp.loops import cutoff_polynomial, squarings
-
 #: Behler's radial set as SIMPLE-NN and SPINNER use it, in Å⁻².
 STANDARD_RADIAL_ETAS = (
     0.003214,
@@ -39,9 +37,9 @@ class Basis(NamedTuple):
     ----------
     radial_cutoff, angular_cutoff
         In Å.
-    radial_eta, radial_shift, radial_halvings
-        One entry for each G2 of a neighbour element: Å⁻², Å, see :func:`nnp.loops.exp_decay`.
-    angular_eta, angular_halvings
+    radial_eta, radial_shift
+        One entry for each G2 of a neighbour element, in Å⁻² and Å.
+    angular_eta
         The distinct angular eta in Å⁻².
     degree
         Highest power of cos(theta).
@@ -49,21 +47,16 @@ class Basis(NamedTuple):
         G4 with non-integer zeta, shape (n, 3): index into ``angular_eta``, zeta, lambda.
     pair_block
         Block number of an unordered element pair, shape (n_elements, n_elements).
-    cutoff_q
-        Polynomial of the cutoff function.
     """
 
     radial_cutoff: float
     angular_cutoff: float
     radial_eta: NDArray[np.float64]
     radial_shift: NDArray[np.float64]
-    radial_halvings: NDArray[np.int64]
     angular_eta: NDArray[np.float64]
-    angular_halvings: NDArray[np.int64]
     degree: int
     general: NDArray[np.float64]
     pair_block: NDArray[np.int64]
-    cutoff_q: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -176,21 +169,17 @@ class SymmetryFunctions(MSONable):
         for index, (a, b) in enumerate(combinations_with_replacement(range(n), 2)):
             block[a, b] = block[b, a] = index
         shifts = np.array([shift for _, shift in self.radial])
-        reach = np.maximum(np.abs(shifts), np.abs(self.radial_cutoff - shifts)) ** 2
         radial_eta = np.array([eta for eta, _ in self.radial])
         return Basis(
             radial_cutoff=float(self.radial_cutoff),
             angular_cutoff=float(self.angular_cutoff),
             radial_eta=radial_eta,
             radial_shift=shifts,
-            radial_halvings=_halvings(radial_eta * reach),
             angular_eta=np.array(etas, dtype=float),
-            angular_halvings=_halvings(np.array(etas) * 3 * self.angular_cutoff**2),
             # The vectorised loops are written out for degree 4, the standard set.
             degree=max(4, int(max(integer, default=0))),
             general=np.array(general, dtype=float).reshape(-1, 3),
             pair_block=block,
-            cutoff_q=cutoff_polynomial(10),
         )
 
     @property
@@ -251,8 +240,3 @@ class SymmetryFunctions(MSONable):
 def _is_integer(zeta: float) -> bool:
     """Whether a zeta is a power the moments can express."""
     return float(zeta).is_integer() and 0 <= zeta <= 16
-
-
-def _halvings(exponents: NDArray[np.float64]) -> NDArray[np.int64]:
-    """See :func:`nnp.loops.squarings`, for each entry."""
-    return np.array([squarings(float(x)) for x in exponents], dtype=np.int64)

@@ -7,7 +7,7 @@ can be non-zero: a neighbour of element e touches the G2 of e and the G4 of pair
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +17,22 @@ from nnp.compiled import compiled, internal
 from nnp.evaluator import SKIN, Evaluator
 from nnp.loops import clear_cube
 from nnp.ranges import CLOSE_TOO_SMALL, DONE, Batch, close_count, prepare_structure
+from nnp.triplets import tile_of
+from nnp.triplets import tile_size as triplet_tile_size
 from nnp.workspace import (
     COSINE,
-    CR2,
-    CSLOPE,
-    DX,
+    DECAYS,
     INVERSES,
+    LANES,
     R2,
+    RADIAL,
     SLOPE,
     TSLOPE,
     Model,
     Workspace,
 )
+
+_LANES = np.uint64(LANES)
 
 
 class Jacobian(NamedTuple):
@@ -72,12 +76,15 @@ class Jacobian(NamedTuple):
 
 
 @internal
-def moment_factors(model: Model, decays: NDArray, t: int, c: float, out: tuple) -> None:
-    """Value, eta times value, and derivative by cos(theta) of each moment of one triplet."""
+def moment_factors(model: Model, tiles: NDArray, o: Any, c: float, out: tuple) -> None:
+    """Value, eta times value, and derivative by cos(theta) of each moment of one triplet.
+
+    ``o`` is where its exp(-eta S) F are, :data:`LANES` apart.
+    """
     value, decayed, turn = out
     n_powers = model.degree + 1
     for s in range(model.angular_eta.size):
-        g = decays[s, t]
+        g = tiles[o + np.uint64(s) * _LANES]
         eta = model.angular_eta[s]
         previous = 0.0
         for p in range(n_powers):
@@ -87,14 +94,14 @@ def moment_factors(model: Model, decays: NDArray, t: int, c: float, out: tuple) 
             turn[m] = p * previous
             previous = g
             g *= c
-    o = model.angular_eta.size * n_powers
+    first = model.angular_eta.size * n_powers
     for k in range(len(model.general)):
         s = int(model.general[k, 0])
         base = max(1.0 + model.general[k, 2] * c, 1e-12)
-        power = decays[s, t] * base ** model.general[k, 1]
-        value[o + k] = power
-        decayed[o + k] = model.angular_eta[s] * power
-        turn[o + k] = power * model.general[k, 1] * model.general[k, 2] / base
+        power = tiles[o + np.uint64(s) * _LANES] * base ** model.general[k, 1]
+        value[first + k] = power
+        decayed[first + k] = model.angular_eta[s] * power
+        turn[first + k] = power * model.general[k, 1] * model.general[k, 2] / base
 
 
 @internal
@@ -137,27 +144,29 @@ def add_triplet(
 @internal
 def fill_angular(model: Model, ws: Workspace, factors: tuple, out: NDArray) -> None:
     """Write dG4/dr of one atom, shape (n_close, 3, n_elements * size)."""
-    starts, arrays, close, xyz = ws.close_start, ws.triplets, ws.close, ws.close_xyz
+    starts, tiles = ws.close_start, ws.tiles
     n_elements = starts.size - 1
     size = factors[0].size
+    length = triplet_tile_size(model)
     clear_cube(out)
     block = 0
     for ea in range(n_elements):
         for eb in range(ea, n_elements):
             low_j, low_k = ea * size, eb * size
             for j in range(starts[eb], starts[eb + 1]):
+                leg_j = leg_of(ws, j)
                 local = j - starts[eb]
-                leg_j = (xyz[j, 0], xyz[j, 1], xyz[j, 2], close[CSLOPE, j], 1.0 / close[CR2, j])
-                for t in range(ws.segments[block, local], ws.segments[block, local + 1]):
+                for t in range(ws.segments[block, local, 0], ws.segments[block, local, 1]):
                     k = ws.triplet_k[t]
-                    c = arrays[COSINE, t]
-                    leg_k = (xyz[k, 0], xyz[k, 1], xyz[k, 2], close[CSLOPE, k], 1.0 / close[CR2, k])
-                    moment_factors(model, ws.decays, t, c, factors)
+                    o, lane = tile_of(t, length)
+                    o += lane
+                    c = tiles[o + COSINE]
+                    moment_factors(model, tiles, o + DECAYS, c, factors)
                     add_triplet(
                         factors,
-                        (leg_j, leg_k),
-                        arrays[INVERSES, t],
-                        arrays[TSLOPE, t],
+                        (leg_j, leg_of(ws, k)),
+                        tiles[o + INVERSES],
+                        tiles[o + TSLOPE],
                         c,
                         (out[j, :, low_j : low_j + size], out[k, :, low_k : low_k + size]),
                     )
@@ -165,18 +174,41 @@ def fill_angular(model: Model, ws: Workspace, factors: tuple, out: NDArray) -> N
 
 
 @internal
+def leg_of(ws: Workspace, j: int) -> tuple:
+    """Vector, slope of the cutoff and 1 / r² of one close neighbour."""
+    xyz, legs = ws.close_xyz, ws.legs
+    return xyz[4 * j], xyz[4 * j + 1], xyz[4 * j + 2], legs[2 * j + 1], legs[2 * j]
+
+
+@internal
 def fill_radial(model: Model, ws: Workspace, near: tuple) -> None:
     """Neighbours of one atom and the factors of their vectors for each G2."""
     atoms, vectors, factors = near
-    for p in range(ws.near_start[ws.near_start.size - 1]):
-        atoms[p] = ws.near_atom[p]
-        for c in range(3):
-            vectors[p, c] = ws.near[DX + c, p]
-        for s in range(model.radial_eta.size):
-            rate = model.radial_eta[s]
-            if model.radial_shift[s] != 0.0:
-                rate *= 1.0 - model.radial_shift[s] / np.sqrt(ws.near[R2, p])
-            factors[p, s] = 2.0 * ws.radial[s, p] * (ws.near[SLOPE, p] - rate)
+    length = centre.tile_size(model)
+    for e in range(ws.near_start.size - 1):
+        slot = ws.near_slot[e]
+        for p in range(ws.near_start[e], ws.near_start[e + 1]):
+            atoms[p] = ws.near_atom[slot]
+            o, lane = tile_of(slot, length)
+            o += lane
+            for c in range(3):
+                vectors[p, c] = ws.near[np.uint64(4) * slot + np.uint64(c)]
+            for s in range(model.radial_eta.size):
+                rate = model.radial_eta[s]
+                if model.radial_shift[s] != 0.0:
+                    rate *= 1.0 - model.radial_shift[s] / np.sqrt(ws.radial[o + R2])
+                g = ws.radial[o + RADIAL + np.uint64(s) * _LANES]
+                factors[p, s] = 2.0 * g * (ws.radial[o + SLOPE] - rate)
+            slot += np.uint64(1)
+
+
+@internal
+def fill_close(ws: Workspace, first: int, out: NDArray) -> None:
+    """Which near neighbour each close one is; ``first`` is the number of this atom's first."""
+    for e in range(ws.close_start.size - 1):
+        for m in range(ws.close_start[e], ws.close_start[e + 1]):
+            within = np.int64(ws.close_near[m] - ws.near_slot[e])
+            out[m] = first + ws.near_start[e] + within
 
 
 @compiled
@@ -216,7 +248,7 @@ def collect_range(
             point = (scratch.points, i - first, scratch.translations)
             centre.environment(row, point, batch.types[i], model, ws)
             if counting:
-                for m in range(ws.moments.size):
+                for m in range(moments.shape[1]):
                     moments[i, m] = ws.moments[m]
                 for e in range(n_elements + 1):
                     jacobian.near_start[i, e] = ws.near_start[e]
@@ -226,8 +258,7 @@ def collect_range(
             arrays = (jacobian.near_atom[a:b], jacobian.near_vector[a:b], jacobian.radial[a:b])
             fill_radial(model, ws, arrays)
             c, d = jacobian.close_start[i, 0], jacobian.close_start[i, n_elements]
-            for m in range(d - c):
-                jacobian.close_near[c + m] = a + ws.close_near[m]
+            fill_close(ws, a, jacobian.close_near[c:d])
             if model.angular_eta.size > 0:
                 fill_angular(model, ws, factors, jacobian.angular[c:d])
     return DONE, 0

@@ -1,7 +1,8 @@
-"""Small loops over contiguous arrays: the part of the work a compiler can vectorise.
+"""Loops over one tile of numbers, or over a layer: the part of the work a compiler can vectorise.
 
-Each function works on slices that start at index zero, because loops from a non-zero signed index
-are not vectorised. Arrays are one-dimensional; ``n`` elements of each are used.
+A tile holds :data:`nnp.workspace.LANES` numbers of each kind, one kind after the other in one flat
+array, so that neither remainders nor overlapping arrays have to be reckoned with. Functions take
+the array and unsigned offsets into it. The precision is that of the array.
 """
 
 from __future__ import annotations
@@ -12,312 +13,491 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnp.compiled import internal
+from nnp.workspace import (
+    CCUT,
+    COSINE,
+    CR2,
+    CUT,
+    CUTS,
+    DECAY,
+    DECAYS,
+    DERIVATIVE,
+    GROUP,
+    INVERSES,
+    LANES,
+    LENGTH,
+    PULL,
+    R2,
+    SLOPE,
+    SQUARES,
+    TSLOPE,
+    TURN,
+    UX,
+    UY,
+    UZ,
+    VALUE,
+    WEIGHT,
+    Model,
+)
 
-#: Exponents are halved until they are below this; then ten Taylor terms give 1e-14.
-EXPONENT_LIMIT = 0.25
+_LANES = np.uint64(LANES)
+_ONE, _TWO, _THREE, _FOUR = (np.uint64(k) for k in range(1, 5))
 
 
-def squarings(largest_exponent: float) -> int:
-    """How often an exponent must be halved to fall below :data:`EXPONENT_LIMIT`."""
-    return max(0, int(np.ceil(np.log2(max(largest_exponent, 1e-30) / EXPONENT_LIMIT))))
-
-
-def cutoff_polynomial(degree: int = 10) -> NDArray[np.float64]:
+def cutoff_polynomial(dtype: Any = np.float64) -> NDArray[Any]:
     """Coefficients q of the cosine cutoff written as (1 - t)² q(t), t = (r / cutoff)².
 
-    A polynomial in r² needs neither a root nor a cosine; degree 10 is good to 1e-13. The quotient
-    is evaluated through sin(pi (1 - sqrt t) / 2) / (1 - t), which has no cancellation at t = 1.
+    A polynomial in r² needs neither a root nor a cosine. Degree 10 is good to rounding, degree 5 to
+    2e-9, which is enough in single precision. The quotient is evaluated through
+    sin(pi (1 - sqrt t) / 2) / (1 - t), which has no cancellation at t = 1.
 
     Returns
     -------
     ndarray
-        Ascending powers, shape (degree + 1,).
+        Ascending powers, shape (11,), of the type asked for.
     """
+    degree = 10 if np.dtype(dtype) == np.float64 else 5
     nodes = 0.5 * (1.0 + np.cos(np.pi * (np.arange(64) + 0.5) / 64))
     u = 1.0 - np.sqrt(nodes)
     values = (0.5 * np.pi * np.sinc(0.5 * u) / (1.0 + np.sqrt(nodes))) ** 2
     series = np.polynomial.Chebyshev.fit(nodes, values, degree, domain=[0.0, 1.0])
     powers = series.convert(kind=np.polynomial.Polynomial, domain=[-1, 1])
-    return np.asarray(powers.coef, dtype=np.float64)
+    return np.asarray(np.pad(powers.coef, (0, 10 - degree)), dtype=dtype)
 
 
 @internal
-def exp_decay(x: NDArray, rate: float, halvings: int, out: NDArray, n: int) -> None:
-    """Write exp(-rate x) for x >= 0 by repeated squaring of a short Taylor series.
+def decay(x: Any, like: NDArray) -> Any:
+    """exp(x) for x <= 0 in the precision of ``like``; zero below the smallest number.
 
-    No bit tricks: the same code serves both precisions and plain Python.
+    x = k log 2 + z with integer k and a Taylor polynomial in z; k goes into the exponent's bits.
     """
-    real = out.dtype.type
-    factor = real(-rate * 0.5**halvings)
-    one = real(1.0)
-    half = real(0.5)
-    c3, c4, c5 = real(1 / 6), real(1 / 24), real(1 / 120)
-    c6, c7, c8 = real(1 / 720), real(1 / 5040), real(1 / 40320)
-    c9, c10 = real(1 / 362880), real(1 / 3628800)
-    two = real(2.0)
-    for i in range(n):
-        z = x[i] * factor
-        p = c10 * z + c9
-        p = p * z + c8
-        p = p * z + c7
-        p = p * z + c6
-        p = p * z + c5
-        p = p * z + c4
-        p = p * z + c3
-        p = p * z + half
-        p = p * z + one
-        out[i] = p * z
-    # exp(z) - 1 is what is squared, e -> e (e + 2), so that rounding is not amplified.
-    for _ in range(halvings // 2):
-        for i in range(n):
-            e = out[i]
-            e = e * (e + two)
-            out[i] = e * (e + two)
-    if halvings % 2 == 1:
-        for i in range(n):
-            out[i] = out[i] * (out[i] + two)
-    for i in range(n):
-        out[i] += one
+    real = like.dtype.type
+    single = like.itemsize == 4
+    z = max(x, real(-87.0) if single else real(-708.0))
+    k = np.floor(z * real(1.4426950408889634) + real(0.5))
+    half, one = real(0.5), real(1.0)
+    # log 2 in two parts, the first of which is a short number: k times it is exact.
+    z = z - k * real(0.693359375)
+    z = z - k * real(-2.121944400546905827679e-4)
+    if single:
+        p = z * real(1 / 5040) + real(1 / 720)
+    else:
+        p = z * real(1 / 39916800) + real(1 / 3628800)
+        p = p * z + real(1 / 362880)
+        p = p * z + real(1 / 40320)
+        p = p * z + real(1 / 5040)
+        p = p * z + real(1 / 720)
+    p = p * z + real(1 / 120)
+    p = p * z + real(1 / 24)
+    p = p * z + real(1 / 6)
+    p = p * z + half
+    p = p * z + one
+    p = p * z + one
+    if single:
+        power = real(np.int32((np.int32(k) + np.int32(127)) << np.int32(23)).view(np.float32))
+    else:
+        bits = (np.int64(np.int32(k)) + np.int64(1023)) << np.int64(52)
+        power = real(np.int64(bits).view(np.float64))
+    return p * power
 
 
 @internal
-def cutoff(r2: NDArray, inverse: float, q: NDArray, value: NDArray, slope: NDArray, n: int) -> None:
-    """Cosine cutoff from squared distances.
+def coefficients(q: NDArray) -> tuple:
+    """Give the cutoff's polynomial as numbers, which a loop can hold in registers."""
+    return q[0], q[1], q[2], q[3], q[4], q[5], q[6], q[7], q[8], q[9], q[10]
+
+
+@internal
+def cutoff(t: Any, q: tuple, like: NDArray) -> tuple:
+    """Cosine cutoff from t = (r / cutoff)² <= 1.
 
     Parameters
     ----------
-    r2
-        Squared distances in Å², all below the squared cutoff.
-    inverse
-        1 / cutoff² in Å⁻².
+    t
+        Squared distance over squared cutoff.
     q
-        Eleven coefficients of :func:`cutoff_polynomial`.
-    value, slope
-        Written: fc, and d(log fc)/d(r²) in Å⁻².
+        :func:`coefficients` of :func:`cutoff_polynomial`.
+    like
+        Gives the precision.
+
+    Returns
+    -------
+    tuple of float
+        fc, and numerator and denominator of d(log fc)/dt.
     """
-    real = value.dtype.type
-    scale = real(inverse)
-    one = real(1.0)
-    two = real(2.0)
-    # At the cutoff itself rounding may leave 1 - t = 0; the product fc * slope must stay finite.
-    smallest = real(1e-7)
-    q0, q1, q2, q3, q4, q5 = q[0], q[1], q[2], q[3], q[4], q[5]
-    q6, q7, q8, q9, q10 = q[6], q[7], q[8], q[9], q[10]
-    for i in range(n):
-        t = r2[i] * scale
-        u = max(one - t, smallest)
-        p = q10 * t + q9
-        d = q10
+    real = like.dtype.type
+    # At the cutoff itself rounding may leave 1 - t = 0; fc times the slope must stay finite.
+    u = max(real(1.0) - t, real(1e-12) if like.itemsize == 8 else real(1e-7))
+    if like.itemsize == 8:
+        p = q[10] * t + q[9]
+        d = q[10]
         d = d * t + p
-        p = p * t + q8
+        p = p * t + q[8]
         d = d * t + p
-        p = p * t + q7
+        p = p * t + q[7]
         d = d * t + p
-        p = p * t + q6
+        p = p * t + q[6]
         d = d * t + p
-        p = p * t + q5
+        p = p * t + q[5]
         d = d * t + p
-        p = p * t + q4
-        d = d * t + p
-        p = p * t + q3
-        d = d * t + p
-        p = p * t + q2
-        d = d * t + p
-        p = p * t + q1
-        d = d * t + p
-        p = p * t + q0
-        value[i] = u * u * p
-        slope[i] = (u * d - two * p) / (u * p) * scale
-
-
-@internal
-def dot(a: NDArray, b: NDArray, n: int) -> Any:
-    """Inner product of the first ``n`` elements."""
-    total = a.dtype.type(0.0)
-    for i in range(n):
-        total += a[i] * b[i]
-    return total
-
-
-@internal
-def multiply(target: NDArray, factor: NDArray, n: int) -> None:
-    """``target *= factor``."""
-    for i in range(n):
-        target[i] *= factor[i]
-
-
-@internal
-def multiply_sum(target: NDArray, factor: NDArray, n: int) -> Any:
-    """``target *= factor``; returns the sum."""
-    total = target.dtype.type(0.0)
-    for i in range(n):
-        x = target[i] * factor[i]
-        target[i] = x
-        total += x
-    return total
-
-
-@internal
-def scale_two(a: NDArray, b: NDArray, factor: float, n: int) -> None:
-    """Multiply both arrays by a number."""
-    f = a.dtype.type(factor)
-    for i in range(n):
-        a[i] *= f
-        b[i] *= f
-
-
-@internal
-def clear(arrays: tuple, n: int) -> None:
-    """Zero three arrays."""
-    a, b, c = arrays
-    for i in range(n):
-        a[i] = 0.0
-        b[i] = 0.0
-        c[i] = 0.0
-
-
-@internal
-def moments(g: NDArray, c: NDArray, out: NDArray, work: NDArray, degree: int, n: int) -> None:
-    """Write the sums of g c^p, p = 0..degree."""
-    if degree == 4:
-        zero = out.dtype.type(0.0)
-        s0, s1, s2, s3, s4 = zero, zero, zero, zero, zero
-        for i in range(n):
-            g0 = g[i]
-            x = c[i]
-            g1 = g0 * x
-            x2 = x * x
-            s0 += g0
-            s1 += g1
-            s2 += g0 * x2
-            s3 += g1 * x2
-            s4 += g0 * x2 * x2
-        out[0], out[1], out[2], out[3], out[4] = s0, s1, s2, s3, s4
+        p = p * t + q[4]
     else:
-        for i in range(n):
-            work[i] = g[i]
-        for p in range(degree + 1):
-            total = out.dtype.type(0.0)
-            for i in range(n):
-                total += work[i]
-                work[i] *= c[i]
-            out[p] = total
+        p = q[5] * t + q[4]
+        d = q[5]
+    d = d * t + p
+    p = p * t + q[3]
+    d = d * t + p
+    p = p * t + q[2]
+    d = d * t + p
+    p = p * t + q[1]
+    d = d * t + p
+    p = p * t + q[0]
+    product = u * p
+    return u * product, u * d - p - p, product
 
 
 @internal
-def polynomial(d: NDArray, c: NDArray, value: NDArray, slope: NDArray, degree: int, n: int) -> None:
-    """Horner's rule: sum of d_p c^p and its derivative."""
-    for i in range(n):
-        value[i] = d[degree]
-        slope[i] = value.dtype.type(0.0)
-    for p in range(degree - 1, -1, -1):
-        for i in range(n):
-            slope[i] = slope[i] * c[i] + value[i]
-            value[i] = value[i] * c[i] + d[p]
-
-
-@internal
-def add_backward(g: NDArray, eta: float, p: NDArray, q: NDArray, sums: tuple, n: int) -> None:
-    """Add one eta's share: g p, eta g p and g q to the three sums."""
-    weight, decay, turn = sums
-    rate = g.dtype.type(eta)
-    for i in range(n):
-        gp = g[i] * p[i]
-        weight[i] += gp
-        decay[i] += gp * rate
-        turn[i] += g[i] * q[i]
-
-
-@internal
-def add_backward4(g: NDArray, eta: float, d: NDArray, c: NDArray, sums: tuple, n: int) -> None:
-    """:func:`polynomial` of degree 4 and :func:`add_backward` in one loop."""
-    weight, decay, turn = sums
-    rate = g.dtype.type(eta)
-    d0, d1, d2, d3, d4 = d[0], d[1], d[2], d[3], d[4]
-    for i in range(n):
-        x = c[i]
-        p = x * d4 + d3
-        q = x * d4 + p
-        p = p * x + d2
-        q = q * x + p
-        p = p * x + d1
-        q = q * x + p
-        gp = g[i] * (p * x + d0)
-        weight[i] += gp
-        decay[i] += gp * rate
-        turn[i] += g[i] * q
-
-
-@internal
-def finish_backward(
-    sums: tuple, slope: NDArray, c: NDArray, inverse: NDArray, along: NDArray, n: int
+def near_tile(
+    near: NDArray, slot: Any, tiles: NDArray, o: Any, inverse: float, q: NDArray
 ) -> None:
-    """Turn the three sums into what the scatter needs, in place.
+    """Squared distances and cutoffs of one tile of near neighbours."""
+    real = tiles.dtype.type
+    scale = real(inverse)
+    numbers = coefficients(q)
+    zero = real(0.0)
+    a = slot * _FOUR + _THREE
+    for i in range(_LANES):
+        r2 = near[a + i * _FOUR]
+        value, above, below = cutoff(r2 * scale, numbers, tiles)
+        tiles[o + R2 + i] = r2
+        tiles[o + CUT + i] = value
+        tiles[o + SLOPE + i] = above / below * scale
+        tiles[o + PULL + i] = zero
 
-    On return ``along`` is dE/d(d_j . d_k); the sums hold the factor of the cutoffs' slopes, the
-    rest of dE/d(r²), and the factor of -1 / (2 r²), in this order.
+
+@internal
+def radial_sum(tiles: NDArray, o: Any, target: Any, eta: Any, shift: Any) -> Any:
+    """exp(-eta (r - shift)²) fc of one tile; returns the sum."""
+    total = tiles.dtype.type(0.0)
+    if shift == 0.0:
+        for i in range(_LANES):
+            g = decay(-eta * tiles[o + R2 + i], tiles) * tiles[o + CUT + i]
+            tiles[o + target + i] = g
+            total += g
+    else:
+        for i in range(_LANES):
+            x = np.sqrt(tiles[o + R2 + i]) - shift
+            g = decay(-eta * x * x, tiles) * tiles[o + CUT + i]
+            tiles[o + target + i] = g
+            total += g
+    return total
+
+
+@internal
+def radial_pull(tiles: NDArray, o: Any, g: Any, weights: NDArray) -> None:
+    """Add dE/d(r²), times two, of :data:`GROUP` radial functions to the pull of each neighbour.
+
+    ``weights`` are 2 dE/dG of each function, then eta times them; ``g`` is where the functions are.
     """
-    weight, decay, turn = sums
-    for i in range(n):
-        shared = slope[i] * weight[i] - decay[i]
-        along[i] = turn[i] * inverse[i] - shared - shared
-        decay[i] = shared - decay[i]
-        turn[i] *= c[i]
+    a0, a1, a2, a3 = weights[0], weights[1], weights[2], weights[3]
+    a4, a5, a6, a7 = weights[4], weights[5], weights[6], weights[7]
+    b = weights[GROUP:]
+    b0, b1, b2, b3, b4, b5, b6, b7 = b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]
+    g1, g2, g3, g4 = g + _LANES, g + np.uint64(32), g + np.uint64(48), g + np.uint64(64)
+    g5, g6, g7 = g + np.uint64(80), g + np.uint64(96), g + np.uint64(112)
+    for i in range(_LANES):
+        x0, x1, x2, x3 = tiles[g + i], tiles[g1 + i], tiles[g2 + i], tiles[g3 + i]
+        x4, x5, x6, x7 = tiles[g4 + i], tiles[g5 + i], tiles[g6 + i], tiles[g7 + i]
+        total = a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3 + a4 * x4 + a5 * x5 + a6 * x6 + a7 * x7
+        rate = b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3 + b4 * x4 + b5 * x5 + b6 * x6 + b7 * x7
+        tiles[o + PULL + i] += tiles[o + SLOPE + i] * total - rate
+
+
+@internal
+def shifted_pull(tiles: NDArray, o: Any, g: Any, weights: NDArray) -> None:
+    """Add what :func:`radial_pull` leaves out of functions that are not centred on the atom.
+
+    ``weights`` are 2 eta Rs dE/dG of :data:`GROUP` functions.
+    """
+    for s in range(GROUP):
+        w = weights[s]
+        for i in range(_LANES):
+            tiles[o + PULL + i] += w * tiles[g + i] / np.sqrt(tiles[o + R2 + i])
+        g += _LANES
+
+
+@internal
+def close_tile(
+    xyz: NDArray, first: Any, tiles: NDArray, o: Any, legs: NDArray, inverse: float, q: NDArray
+) -> None:
+    """Unit vectors, lengths and cutoffs of one tile of close neighbours."""
+    real = tiles.dtype.type
+    scale, one = real(inverse), real(1.0)
+    numbers = coefficients(q)
+    a, b = first * _FOUR, first * _TWO
+    for i in range(_LANES):
+        r2 = xyz[a + i * _FOUR + _THREE]
+        r = np.sqrt(r2)
+        inverse_r = one / r
+        tiles[o + UX + i] = xyz[a + i * _FOUR] * inverse_r
+        tiles[o + UY + i] = xyz[a + i * _FOUR + _ONE] * inverse_r
+        tiles[o + UZ + i] = xyz[a + i * _FOUR + _TWO] * inverse_r
+        tiles[o + LENGTH + i] = r
+        tiles[o + CR2 + i] = r2
+        value, above, below = cutoff(r2 * scale, numbers, tiles)
+        tiles[o + CCUT + i] = value
+        legs[b + i * _TWO] = inverse_r * inverse_r
+        legs[b + i * _TWO + _ONE] = above / below * scale
+
+
+@internal
+def pair_tile(tiles: NDArray, o: Any, leg: tuple, row: NDArray, first: Any) -> None:
+    """cos(theta), r_jk², r_ij r_ik and fc fc of one neighbour with a tile of others."""
+    x, y, z, r, r2, cut = leg
+    a = first * _FOUR
+    for i in range(_LANES):
+        c = tiles[o + UX + i] * x + tiles[o + UY + i] * y + tiles[o + UZ + i] * z
+        product = tiles[o + LENGTH + i] * r
+        inner = c * product
+        row[a + i * _FOUR] = c
+        row[a + i * _FOUR + _ONE] = tiles[o + CR2 + i] + r2 - inner - inner
+        row[a + i * _FOUR + _TWO] = product
+        row[a + i * _FOUR + _THREE] = tiles[o + CCUT + i] * cut
+
+
+@internal
+def triplet_tile(
+    triplets: NDArray, first: Any, tiles: NDArray, o: Any, inverse: float, q: NDArray
+) -> None:
+    """What all angular functions of one tile of triplets share."""
+    real = tiles.dtype.type
+    scale, one = real(inverse), real(1.0)
+    numbers = coefficients(q)
+    a = first * _FOUR
+    for i in range(_LANES):
+        c = triplets[a + i * _FOUR]
+        r2 = triplets[a + i * _FOUR + _ONE]
+        product = triplets[a + i * _FOUR + _TWO]
+        value, above, below = cutoff(r2 * scale, numbers, tiles)
+        # One division for two quotients.
+        common = one / (below * product)
+        inner = c * product
+        tiles[o + COSINE + i] = c
+        # r_ij² + r_ik² = r_jk² + 2 r_ij r_ik cos(theta)
+        tiles[o + SQUARES + i] = r2 + r2 + inner + inner
+        tiles[o + CUTS + i] = triplets[a + i * _FOUR + _THREE] * value
+        tiles[o + TSLOPE + i] = above * product * common * scale
+        tiles[o + INVERSES + i] = below * common
+
+
+@internal
+def angular_sums(tiles: NDArray, o: Any, target: Any, eta: Any, out: NDArray) -> None:
+    """exp(-eta S) F of one tile; adds the sums of its products with cos^p, p = 0..4."""
+    zero = out.dtype.type(0.0)
+    s0, s1, s2, s3, s4 = zero, zero, zero, zero, zero
+    for i in range(_LANES):
+        g = decay(-eta * tiles[o + SQUARES + i], tiles) * tiles[o + CUTS + i]
+        c = tiles[o + COSINE + i]
+        tiles[target + i] = g
+        c2 = c * c
+        g1 = g * c
+        g2 = g * c2
+        s0 += g
+        s1 += g1
+        s2 += g2
+        s3 += g1 * c2
+        s4 += g2 * c2
+    out[0] += s0
+    out[1] += s1
+    out[2] += s2
+    out[3] += s3
+    out[4] += s4
+
+
+@internal
+def higher_sums(tiles: NDArray, o: Any, source: Any, degree: int, out: NDArray) -> None:
+    """Add the sums of one tile of functions with cos^p, p = 5..degree."""
+    for i in range(_LANES):
+        c = tiles[o + COSINE + i]
+        tiles[o + VALUE + i] = tiles[source + i] * c * c * c * c
+    for p in range(5, degree + 1):
+        total = out.dtype.type(0.0)
+        for i in range(_LANES):
+            x = tiles[o + VALUE + i] * tiles[o + COSINE + i]
+            tiles[o + VALUE + i] = x
+            total += x
+        out[p] += total
+
+
+@internal
+def general_power(tiles: NDArray, o: Any, zeta: float, sign: float) -> None:
+    """(1 + lambda cos theta)^zeta and its derivative for a zeta that is no integer."""
+    for i in range(_LANES):
+        base = max(1.0 + sign * tiles[o + COSINE + i], 1e-12)
+        power = base**zeta
+        tiles[o + VALUE + i] = power
+        tiles[o + DERIVATIVE + i] = zeta * sign * power / base
+
+
+@internal
+def general_sum(tiles: NDArray, o: Any, source: Any) -> Any:
+    """Sum of one tile of functions times the power left by :func:`general_power`."""
+    total = tiles.dtype.type(0.0)
+    for i in range(_LANES):
+        total += tiles[source + i] * tiles[o + VALUE + i]
+    return total
+
+
+@internal
+def scale_power(tiles: NDArray, o: Any, factor: Any) -> None:
+    """Multiply a power and its derivative by a number."""
+    f = tiles.dtype.type(factor)
+    for i in range(_LANES):
+        tiles[o + VALUE + i] *= f
+        tiles[o + DERIVATIVE + i] *= f
+
+
+@internal
+def polynomial(tiles: NDArray, o: Any, d: NDArray, degree: int) -> None:
+    """Horner's rule: sum of d_p cos^p and its derivative."""
+    zero = tiles.dtype.type(0.0)
+    for i in range(_LANES):
+        tiles[o + VALUE + i] = d[degree]
+        tiles[o + DERIVATIVE + i] = zero
+    for p in range(degree - 1, -1, -1):
+        for i in range(_LANES):
+            c, value = tiles[o + COSINE + i], tiles[o + VALUE + i]
+            tiles[o + DERIVATIVE + i] = tiles[o + DERIVATIVE + i] * c + value
+            tiles[o + VALUE + i] = value * c + d[p]
+
+
+@internal
+def clear_sums(tiles: NDArray, o: Any) -> None:
+    """Start the three sums of :func:`add_backward` at zero."""
+    zero = tiles.dtype.type(0.0)
+    for i in range(_LANES):
+        tiles[o + WEIGHT + i] = zero
+        tiles[o + DECAY + i] = zero
+        tiles[o + TURN + i] = zero
+
+
+@internal
+def add_backward(tiles: NDArray, o: Any, source: Any, eta: Any) -> None:
+    """Add g p, eta g p and g q of one eta, with p and q left by :func:`polynomial`."""
+    for i in range(_LANES):
+        g = tiles[source + i]
+        gp = g * tiles[o + VALUE + i]
+        tiles[o + WEIGHT + i] += gp
+        tiles[o + DECAY + i] += gp * eta
+        tiles[o + TURN + i] += g * tiles[o + DERIVATIVE + i]
+
+
+@internal
+def add_backward4(tiles: NDArray, o: Any, source: Any, eta: Any, d: NDArray) -> None:
+    """:func:`polynomial` of degree 4 and :func:`add_backward` in one loop."""
+    numbers = (d[0], d[1], d[2], d[3], d[4])
+    for i in range(_LANES):
+        p, q = horner4(tiles[o + COSINE + i], numbers)
+        g = tiles[source + i]
+        gp = g * p
+        tiles[o + WEIGHT + i] += gp
+        tiles[o + DECAY + i] += gp * eta
+        tiles[o + TURN + i] += g * q
+
+
+@internal
+def horner4(x: Any, d: tuple) -> tuple:
+    """Polynomial of degree 4 and its derivative."""
+    p = x * d[4] + d[3]
+    q = x * d[4] + p
+    p = p * x + d[2]
+    q = q * x + p
+    p = p * x + d[1]
+    q = q * x + p
+    return p * x + d[0], q
+
+
+@internal
+def finish_backward(tiles: NDArray, o: Any, out: NDArray, first: Any) -> None:
+    """Turn the three sums into what the scatter needs: see :class:`nnp.workspace.Workspace`."""
+    a = first * _FOUR
+    for i in range(_LANES):
+        weight, rate = tiles[o + WEIGHT + i], tiles[o + DECAY + i]
+        turn = tiles[o + TURN + i]
+        shared = tiles[o + TSLOPE + i] * weight - rate
+        out[a + i * _FOUR] = turn * tiles[o + INVERSES + i] - shared - shared
+        out[a + i * _FOUR + _ONE] = weight
+        out[a + i * _FOUR + _TWO] = shared - rate
+        out[a + i * _FOUR + _THREE] = turn * tiles[o + COSINE + i]
+
+
+@internal
+def three_backward(
+    tiles: NDArray, o: Any, etas: NDArray, d: NDArray, out: NDArray, first: Any
+) -> None:
+    """:func:`add_backward4` of three eta and :func:`finish_backward`, all in registers."""
+    eta0, eta1, eta2 = etas[0], etas[1], etas[2]
+    numbers0 = (d[0], d[1], d[2], d[3], d[4])
+    numbers1 = (d[5], d[6], d[7], d[8], d[9])
+    numbers2 = (d[10], d[11], d[12], d[13], d[14])
+    a = first * _FOUR
+    for i in range(_LANES):
+        c = tiles[o + COSINE + i]
+        g0 = tiles[o + DECAYS + i]
+        g1 = tiles[o + DECAYS + _LANES + i]
+        g2 = tiles[o + DECAYS + _TWO * _LANES + i]
+        p0, q0 = horner4(c, numbers0)
+        p1, q1 = horner4(c, numbers1)
+        p2, q2 = horner4(c, numbers2)
+        w0, w1, w2 = g0 * p0, g1 * p1, g2 * p2
+        weight = w0 + w1 + w2
+        rate = eta0 * w0 + eta1 * w1 + eta2 * w2
+        turn = g0 * q0 + g1 * q1 + g2 * q2
+        shared = tiles[o + TSLOPE + i] * weight - rate
+        out[a + i * _FOUR] = turn * tiles[o + INVERSES + i] - shared - shared
+        out[a + i * _FOUR + _ONE] = weight
+        out[a + i * _FOUR + _TWO] = shared - rate
+        out[a + i * _FOUR + _THREE] = turn * c
 
 
 @internal
 def tanh(x: NDArray, n: int) -> None:
-    """Hyperbolic tangent in place, through exp(-2 |x|) with the argument capped at 20."""
-    real = x.dtype.type
-    one = real(1.0)
-    half = real(0.5)
-    twenty = real(20.0)
-    factor = real(-2.0 / 256.0)
-    c3, c4, c5 = real(1 / 6), real(1 / 24), real(1 / 120)
-    c6, c7, c8, c9 = real(1 / 720), real(1 / 5040), real(1 / 40320), real(1 / 362880)
+    """Hyperbolic tangent in place, through exp(-2 |x|)."""
+    one = x.dtype.type(1.0)
     for i in range(n):
-        z = min(abs(x[i]), twenty) * factor
-        p = c9 * z + c8
-        p = p * z + c7
-        p = p * z + c6
-        p = p * z + c5
-        p = p * z + c4
-        p = p * z + c3
-        p = p * z + half
-        p = p * z + one
-        # exp(z) - 1, squared eight times as e -> e (e + 2): keeps small arguments exact.
-        e = p * z
-        for _ in range(8):
-            e = e * (e + one + one)
-        t = -e / (e + one + one)
+        e = decay(-abs(x[i] + x[i]), x)
+        t = (one - e) / (one + e)
         x[i] = t if x[i] >= 0 else -t
 
 
 @internal
 def affine(w: NDArray, b: NDArray, x: NDArray, out: NDArray) -> None:
-    """``out = w @ x + b`` with w of shape (n_out, n_in)."""
-    for k in range(w.shape[0]):
-        row = w[k]
-        total = b[k]
-        for m in range(w.shape[1]):
-            total += row[m] * x[m]
-        out[k] = total
+    """``out = w @ x + b`` with w of shape (n_out, n_in); four rows share what is read of x."""
+    n_in = w.shape[1]
+    zero = out.dtype.type(0.0)
+    for k in range(0, w.shape[0] - 3, 4):
+        w0, w1, w2, w3 = w[k], w[k + 1], w[k + 2], w[k + 3]
+        s0, s1, s2, s3 = zero, zero, zero, zero
+        for m in range(n_in):
+            s0 += w0[m] * x[m]
+            s1 += w1[m] * x[m]
+            s2 += w2[m] * x[m]
+            s3 += w3[m] * x[m]
+        out[k] = s0 + b[k]
+        out[k + 1] = s1 + b[k + 1]
+        out[k + 2] = s2 + b[k + 2]
+        out[k + 3] = s3 + b[k + 3]
 
 
 @internal
 def add_transposed(w: NDArray, g: NDArray, out: NDArray) -> None:
-    """``out += w.T @ g`` with w of shape (n_out, n_in); rows in pairs halve the traffic."""
-    n_out = w.shape[0]
-    for k in range(0, n_out - 1, 2):
-        first, second = w[k], w[k + 1]
-        a, b = g[k], g[k + 1]
-        for m in range(w.shape[1]):
-            out[m] += a * first[m] + b * second[m]
-    if n_out % 2 == 1:
-        row = w[n_out - 1]
-        a = g[n_out - 1]
-        for m in range(w.shape[1]):
-            out[m] += a * row[m]
+    """``out += w.T @ g`` with w of shape (n_out, n_in); four rows share what is read of out."""
+    n_in = w.shape[1]
+    for k in range(0, w.shape[0] - 3, 4):
+        w0, w1, w2, w3 = w[k], w[k + 1], w[k + 2], w[k + 3]
+        g0, g1, g2, g3 = g[k], g[k + 1], g[k + 2], g[k + 3]
+        for m in range(n_in):
+            out[m] += g0 * w0[m] + g1 * w1[m] + g2 * w2[m] + g3 * w3[m]
 
 
 @internal

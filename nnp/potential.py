@@ -17,8 +17,9 @@ from nnp.calibration import Calibration
 from nnp.descriptors import SymmetryFunctions
 from nnp.encoding import decode_array, encode_array
 from nnp.evaluator import Evaluator, Predictions
+from nnp.loops import cutoff_polynomial
 from nnp.repulsion import Repulsion
-from nnp.workspace import Model
+from nnp.workspace import Model, padded, rows
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -287,7 +288,7 @@ def _fold(potential: Potential, dtype: np.dtype[Any]) -> Model:
     flat = [
         part.reshape(n_elements, n_members, -1)
         for w, b in zip(weights, biases, strict=True)
-        for part in (np.swapaxes(w, 2, 3), b)
+        for part in _padded(np.swapaxes(w, 2, 3), b)
     ]
     repulsion = potential.repulsion or Repulsion.none(functions.elements)
     return Model(
@@ -295,15 +296,26 @@ def _fold(potential: Potential, dtype: np.dtype[Any]) -> Model:
         angular_cutoff=basis.angular_cutoff,
         radial_eta=basis.radial_eta.astype(dtype),
         radial_shift=basis.radial_shift.astype(dtype),
-        radial_halvings=basis.radial_halvings,
         angular_eta=basis.angular_eta.astype(dtype),
-        angular_halvings=basis.angular_halvings,
         degree=basis.degree,
         general=basis.general,
         pair_block=basis.pair_block,
-        cutoff_q=basis.cutoff_q.astype(dtype),
+        cutoff_q=cutoff_polynomial(dtype),
         sizes=np.array([w.shape[2] for w in weights] + [1], dtype=np.int64),
         weights=np.ascontiguousarray(np.concatenate(flat, axis=2), dtype=dtype),
         origin=np.ascontiguousarray(origin, dtype=dtype),
         repulsion=repulsion.table,
+    )
+
+
+def _padded(
+    weights: NDArray[np.float64], biases: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """One layer with zeros where the kernels expect full vectors."""
+    n_out, n_in = weights.shape[2:]
+    more = rows(n_out) - n_out
+    keep = ((0, 0), (0, 0))
+    return (
+        np.pad(weights, (*keep, (0, more), (0, padded(n_in) - n_in))),
+        np.pad(biases, (*keep, (0, more))),
     )

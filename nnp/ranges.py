@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nnp import centre, neighbors
 from nnp.compiled import compiled, internal
 from nnp.neighbors import NeighborList
-from nnp.workspace import DX, DY, DZ, FX, FY, FZ, Model, Workspace
+from nnp.workspace import Model, Workspace
 
 # What a pass over a range of atoms reports.
 DONE, LISTS_TOO_SMALL, CLOSE_TOO_SMALL, IMAGES_TOO_SMALL = range(4)
@@ -161,40 +161,6 @@ def close_count(
     return centre.count_close(n, lists.atom[r], lists.image[r], point, model.angular_cutoff**2)
 
 
-@internal
-def add_forces(i: int, ws: Workspace, forces: NDArray, virial: NDArray) -> None:
-    """Add one centre's derivatives to forces in eV/Å and to the virial in eV."""
-    near, atoms = ws.near, ws.near_atom
-    n = ws.near_start[ws.near_start.size - 1]
-    dx, dy, dz, gx, gy, gz = near[DX], near[DY], near[DZ], near[FX], near[FY], near[FZ]
-    x, y, z = 0.0, 0.0, 0.0
-    xx, yy, zz, yz, xz, xy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    for p in range(n):
-        x += gx[p]
-        y += gy[p]
-        z += gz[p]
-        xx += gx[p] * dx[p]
-        yy += gy[p] * dy[p]
-        zz += gz[p] * dz[p]
-        yz += gy[p] * dz[p]
-        xz += gx[p] * dz[p]
-        xy += gx[p] * dy[p]
-    for p in range(n):
-        j = atoms[p]
-        forces[j, 0] -= gx[p]
-        forces[j, 1] -= gy[p]
-        forces[j, 2] -= gz[p]
-    forces[i, 0] += x
-    forces[i, 1] += y
-    forces[i, 2] += z
-    virial[0, 0] += xx
-    virial[1, 1] += yy
-    virial[2, 2] += zz
-    virial[1, 2] += yz
-    virial[0, 2] += xz
-    virial[0, 1] += xy
-
-
 @compiled
 def evaluate_range(
     span: tuple,
@@ -254,7 +220,7 @@ def evaluate_range(
             row = (lists.starts[r], lists.atom[r], lists.image[r], first)
             point = (scratch.points, i - first, scratch.translations)
             centre.energy_and_pulls(row, point, batch.types[i], model, ws, output.members[i])
-            add_forces(i, ws, output.forces, virial)
+            centre.add_forces(i, model, ws, output.forces, virial)
         virial[1, 0] = virial[0, 1]
         virial[2, 0] = virial[0, 2]
         virial[2, 1] = virial[1, 2]

@@ -1,10 +1,12 @@
 """Angles at one atom: from close neighbours to moments, and back to derivatives.
 
 Triplets are compressed to those within the angular cutoff and ordered by element pair, so that
-each step is a loop over contiguous numbers.
+each step is a loop over tiles of contiguous numbers.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,252 +15,244 @@ from nnp import loops
 from nnp.compiled import internal
 from nnp.workspace import (
     CCUT,
-    COSINE,
+    CLOSE_TILE,
     CR2,
-    CSLOPE,
-    CUTS,
-    DECAY,
-    DERIVATIVE,
-    INVERSE,
-    INVERSES,
-    SEPARATION,
-    SQUARES,
-    TSLOPE,
-    TURN,
+    DECAYS,
+    LANES,
+    LENGTH,
     UX,
     UY,
     UZ,
-    VALUE,
-    WEIGHT,
     Model,
-    R,
     Workspace,
 )
 
-
-@internal
-def close_geometry(close: NDArray, xyz: NDArray, n: int) -> None:
-    """Fill in unit vectors, distances and their inverses of the close neighbours."""
-    for i in range(n):
-        r = np.sqrt(close[CR2, i])
-        inverse = close.dtype.type(1.0) / r
-        close[R, i] = r
-        close[INVERSE, i] = inverse
-        close[UX, i] = xyz[i, 0] * inverse
-        close[UY, i] = xyz[i, 1] * inverse
-        close[UZ, i] = xyz[i, 2] * inverse
+_LANES = np.uint64(LANES)
+_ZERO, _ONE, _TWO, _THREE, _FOUR = (np.uint64(k) for k in range(5))
 
 
 @internal
-def pair_rows(close: NDArray, cosines: NDArray, separations: NDArray, n: int) -> None:
-    """Write cos(theta) and r_jk² of all pairs k < j, as lower triangles."""
-    x, y, z, r, r2 = close[UX], close[UY], close[UZ], close[R], close[CR2]
-    for j in range(1, n):
-        jx, jy, jz, j2 = x[j], y[j], z[j], r2[j]
-        minus_two_r = -(r[j] + r[j])
-        row_c, row_x = cosines[j], separations[j]
-        for k in range(j):
-            c = x[k] * jx + y[k] * jy + z[k] * jz
-            row_c[k] = c
-            row_x[k] = r2[k] + j2 + r[k] * minus_two_r * c
+def tile_of(t: Any, size: Any) -> tuple:
+    """Where the tile of an entry starts, and its lane."""
+    lane = t % _LANES
+    return t // _LANES * size, lane
 
 
 @internal
-def select_triplets(separations: NDArray, starts: NDArray, cutoff2: float, found: tuple) -> None:
-    """Keep the triplets with r_jk within the cutoff, ordered by element pair, then by j.
+def tile_size(model: Model) -> Any:
+    """Length of a tile of triplets."""
+    return DECAYS + np.uint64(model.angular_eta.size) * _LANES
 
-    ``found`` holds k of each triplet, where each j starts in each block, and the blocks' starts.
-    """
-    triplet_k, segments, block_start = found
-    limit = separations.dtype.type(cutoff2)
+
+@internal
+def begin_blocks(starts: NDArray, block_start: NDArray, block_stop: NDArray) -> None:
+    """Give every element pair room for all its triplets, and one entry more."""
     n_elements = starts.size - 1
-    # Unsigned, so that no test for a negative index enters the innermost loop.
-    t = np.uint64(0)
-    one, zero = np.uint64(1), np.uint64(0)
     block = 0
+    t = _ZERO
     for ea in range(n_elements):
         for eb in range(ea, n_elements):
             block_start[block] = t
-            first = np.uint64(starts[ea])
-            for j in range(starts[eb], starts[eb + 1]):
-                segments[block, j - starts[eb]] = t
-                row = separations[j]
-                for k in range(first, np.uint64(min(j, starts[ea + 1]))):
-                    triplet_k[t] = k
-                    t += one if row[k] < limit else zero
-            segments[block, starts[eb + 1] - starts[eb]] = t
-            block += 1
-    block_start[block] = t
-
-
-@internal
-def gather_triplets(
-    rows: tuple, starts: NDArray, close: NDArray, found: tuple, arrays: NDArray
-) -> None:
-    """Bring what a triplet takes from its two legs into contiguous arrays."""
-    cosines, separations = rows
-    triplet_k, segments, _ = found
-    cosine, separation = arrays[COSINE], arrays[SEPARATION]
-    squares, inverses, cuts = arrays[SQUARES], arrays[INVERSES], arrays[CUTS]
-    r2, inverse, cut = close[CR2], close[INVERSE], close[CCUT]
-    n_elements = starts.size - 1
-    block = 0
-    for ea in range(n_elements):
-        for eb in range(ea, n_elements):
-            for j in range(starts[eb], starts[eb + 1]):
-                local = j - starts[eb]
-                j2, ji, jc = r2[j], inverse[j], cut[j]
-                row_c, row_x = cosines[j], separations[j]
-                begin = np.uint64(segments[block, local])
-                for t in range(begin, np.uint64(segments[block, local + 1])):
-                    k = triplet_k[t]
-                    x = row_x[k]
-                    cosine[t] = row_c[k]
-                    separation[t] = x
-                    squares[t] = x + r2[k] + j2
-                    inverses[t] = inverse[k] * ji
-                    cuts[t] = cut[k] * jc
+            block_stop[block] = t
+            n, m = starts[ea + 1] - starts[ea], starts[eb + 1] - starts[eb]
+            largest = np.uint64(n * (n - 1) // 2 if ea == eb else n * m)
+            t += (largest + _LANES) // _LANES * _LANES
             block += 1
 
 
 @internal
-def triplet_forward(model: Model, ws: Workspace) -> int:
-    """Everything about triplets up to e^(-eta S) F; returns their number."""
-    n = ws.close_start[ws.close_start.size - 1]
+def compress_row(
+    row: NDArray, span: tuple, limit: Any, triplets: NDArray, triplet_k: NDArray, t: Any
+) -> Any:
+    """Append the triplets of one j with some k to ``t``; returns the new end.
+
+    Every candidate is written, and the end moves on if it is wanted: no branch to mispredict.
+    """
+    first, last = span
+    for k in range(first, last):
+        a, b = k * _FOUR, t * _FOUR
+        c, x, product, cuts = row[a], row[a + _ONE], row[a + _TWO], row[a + _THREE]
+        triplets[b] = c
+        triplets[b + _ONE] = x
+        triplets[b + _TWO] = product
+        triplets[b + _THREE] = cuts
+        triplet_k[t] = k
+        t += _ONE if x < limit else _ZERO
+    return t
+
+
+@internal
+def select_triplets(model: Model, ws: Workspace) -> None:
+    """List the triplets with r_jk within the cutoff by element pair, then by j."""
+    starts, close, row = ws.close_start, ws.close, ws.row
+    limit = row.dtype.type(model.angular_cutoff**2)
+    begin_blocks(starts, ws.block_start, ws.block_stop)
+    for eb in range(starts.size - 1):
+        for j in range(np.uint64(starts[eb]), np.uint64(starts[eb + 1])):
+            o, lane = tile_of(j, CLOSE_TILE)
+            o += lane
+            leg = (
+                close[o + UX],
+                close[o + UY],
+                close[o + UZ],
+                close[o + LENGTH],
+                close[o + CR2],
+                close[o + CCUT],
+            )
+            for q in range((j + _LANES - _ONE) // _LANES):
+                loops.pair_tile(close, q * CLOSE_TILE, leg, row, q * _LANES)
+            local = j - np.uint64(starts[eb])
+            for ea in range(eb + 1):
+                block = model.pair_block[ea, eb]
+                span = (np.uint64(starts[ea]), min(j, np.uint64(starts[ea + 1])))
+                t = ws.block_stop[block]
+                ws.segments[block, local, 0] = t
+                t = compress_row(row, span, limit, ws.triplets, ws.triplet_k, t)
+                ws.segments[block, local, 1] = t
+                ws.block_stop[block] = t
+    for block in range(ws.block_start.size):
+        fill_tile(ws.triplets, ws.block_stop[block])
+
+
+@internal
+def fill_tile(triplets: NDArray, t: Any) -> None:
+    """Fill a tile begun with triplets that count for nothing."""
+    zero, one = triplets.dtype.type(0.0), triplets.dtype.type(1.0)
+    for k in range(t, (t + _LANES - _ONE) // _LANES * _LANES):
+        triplets[k * _FOUR] = zero
+        triplets[k * _FOUR + _ONE] = zero
+        triplets[k * _FOUR + _TWO] = one
+        triplets[k * _FOUR + _THREE] = zero
+
+
+@internal
+def angular_forward(model: Model, ws: Workspace, m: NDArray) -> None:
+    """Moments of all G4; leaves exp(-eta S) F of every triplet in the tiles."""
+    n = np.uint64(ws.close_start[ws.close_start.size - 1])
     inverse2 = 1.0 / model.angular_cutoff**2
-    close, arrays = ws.close, ws.triplets
-    close_geometry(close, ws.close_xyz, n)
-    loops.cutoff(close[CR2], inverse2, model.cutoff_q, close[CCUT], close[CSLOPE], n)
-    pair_rows(close, ws.row_cosine, ws.row_separation, n)
-    found = (ws.triplet_k, ws.segments, ws.block_start)
-    rows = (ws.row_cosine, ws.row_separation)
-    select_triplets(ws.row_separation, ws.close_start, model.angular_cutoff**2, found)
-    gather_triplets(rows, ws.close_start, close, found, arrays)
-    total = ws.block_start[ws.block_start.size - 1]
-    value, slope = arrays[VALUE], arrays[TSLOPE]
-    loops.cutoff(arrays[SEPARATION], inverse2, model.cutoff_q, value, slope, total)
-    loops.multiply(arrays[CUTS], value, total)
-    for s in range(model.angular_eta.size):
-        g = ws.decays[s]
-        loops.exp_decay(arrays[SQUARES], model.angular_eta[s], model.angular_halvings[s], g, total)
-        loops.multiply(g, arrays[CUTS], total)
-    return total
+    for q in range((n + _LANES - _ONE) // _LANES):
+        loops.close_tile(
+            ws.close_xyz, q * _LANES, ws.close, q * CLOSE_TILE, ws.legs, inverse2, model.cutoff_q
+        )
+    select_triplets(model, ws)
+    n_powers = model.degree + 1
+    width = model.angular_eta.size * n_powers + len(model.general)
+    first = (ws.close_start.size - 1) * model.radial_eta.size
+    size = tile_size(model)
+    tiles = ws.tiles
+    for block in range(ws.block_start.size):
+        out = m[first + block * width : first + (block + 1) * width]
+        for k in range(width):
+            out[k] = 0.0
+        for t in range(ws.block_start[block], ws.block_stop[block], _LANES):
+            o = t // _LANES * size
+            loops.triplet_tile(ws.triplets, t, tiles, o, inverse2, model.cutoff_q)
+            for s in range(model.angular_eta.size):
+                g = o + DECAYS + np.uint64(s) * _LANES
+                loops.angular_sums(tiles, o, g, model.angular_eta[s], out[s * n_powers :])
+                if model.degree > 4:
+                    loops.higher_sums(tiles, o, g, model.degree, out[s * n_powers :])
+            for k in range(len(model.general)):
+                g = o + DECAYS + np.uint64(model.general[k, 0]) * _LANES
+                loops.general_power(tiles, o, model.general[k, 1], model.general[k, 2])
+                out[model.angular_eta.size * n_powers + k] += loops.general_sum(tiles, o, g)
 
 
 @internal
-def general_power(
-    c: NDArray, zeta: float, sign: float, value: NDArray, slope: NDArray, n: int
-) -> None:
-    """(1 + lambda cos theta)^zeta and its derivative for a zeta that is no integer."""
-    for i in range(n):
-        base = max(1.0 + sign * c[i], 1e-12)
-        power = base**zeta
-        value[i] = power
-        slope[i] = zeta * sign * power / base
-
-
-@internal
-def angular_moments(model: Model, ws: Workspace, m: NDArray) -> None:
-    """Moments of all G4, from the triplets."""
+def any_backward(model: Model, ws: Workspace, d: NDArray, t: Any, o: Any) -> None:
+    """Way back through one tile for any set of angular functions."""
+    tiles = ws.tiles
     n_powers = model.degree + 1
     n_etas = model.angular_eta.size
-    size = n_etas * n_powers + len(model.general)
-    first = (ws.close_start.size - 1) * model.radial_eta.size
-    cosine, value, slope = ws.triplets[COSINE], ws.triplets[VALUE], ws.triplets[DERIVATIVE]
-    for block in range(ws.block_start.size - 1):
-        t = ws.block_start[block]
-        n = ws.block_start[block + 1] - t
-        o = first + block * size
-        c = cosine[t:]
-        for s in range(n_etas):
-            out = m[o + s * n_powers :]
-            loops.moments(ws.decays[s][t:], c, out, value, model.degree, n)
-        for g in range(len(model.general)):
-            s = int(model.general[g, 0])
-            general_power(c, model.general[g, 1], model.general[g, 2], value, slope, n)
-            m[o + n_etas * n_powers + g] = loops.dot(ws.decays[s][t:], value, n)
+    loops.clear_sums(tiles, o)
+    for s in range(n_etas):
+        g = o + DECAYS + np.uint64(s) * _LANES
+        factors = d[s * n_powers :]
+        if model.degree == 4:
+            loops.add_backward4(tiles, o, g, model.angular_eta[s], factors)
+        else:
+            loops.polynomial(tiles, o, factors, model.degree)
+            loops.add_backward(tiles, o, g, model.angular_eta[s])
+    for k in range(len(model.general)):
+        s = int(model.general[k, 0])
+        g = o + DECAYS + np.uint64(s) * _LANES
+        loops.general_power(tiles, o, model.general[k, 1], model.general[k, 2])
+        loops.scale_power(tiles, o, d[n_etas * n_powers + k])
+        loops.add_backward(tiles, o, g, model.angular_eta[s])
+    loops.finish_backward(tiles, o, ws.triplets, t)
 
 
 @internal
 def triplet_backward(model: Model, ws: Workspace, d: NDArray) -> None:
-    """From dE/d(moments) to the triplets' derivatives, left in the arrays of the triplets.
-
-    Afterwards ``VALUE`` is dE/d(d_j . d_k), and ``WEIGHT``, ``DECAY``, ``TURN`` are what
-    :func:`loops.finish_backward` says.
-    """
-    n_powers = model.degree + 1
+    """From dE/d(moments) to the triplets' derivatives, left in ``ws.triplets``."""
     n_etas = model.angular_eta.size
-    size = n_etas * n_powers + len(model.general)
+    width = n_etas * (model.degree + 1) + len(model.general)
     first = (ws.close_start.size - 1) * model.radial_eta.size
-    arrays = ws.triplets
-    total = ws.block_start[ws.block_start.size - 1]
-    sums = (arrays[WEIGHT], arrays[DECAY], arrays[TURN])
-    loops.clear(sums, total)
-    for block in range(ws.block_start.size - 1):
-        t = ws.block_start[block]
-        n = ws.block_start[block + 1] - t
-        if n == 0:
-            continue
-        o = first + block * size
-        c, p, q = arrays[COSINE][t:], arrays[VALUE][t:], arrays[DERIVATIVE][t:]
-        part = (arrays[WEIGHT][t:], arrays[DECAY][t:], arrays[TURN][t:])
-        for s in range(n_etas):
-            factors = d[o + s * n_powers :]
-            if model.degree == 4:
-                loops.add_backward4(ws.decays[s][t:], model.angular_eta[s], factors, c, part, n)
+    size = tile_size(model)
+    # The standard set has a loop of its own.
+    three = n_etas == 3 and model.degree == 4 and len(model.general) == 0
+    for block in range(ws.block_start.size):
+        factors = d[first + block * width :]
+        for t in range(ws.block_start[block], ws.block_stop[block], _LANES):
+            o = t // _LANES * size
+            if three:
+                loops.three_backward(ws.tiles, o, model.angular_eta, factors, ws.triplets, t)
             else:
-                loops.polynomial(factors, c, p, q, model.degree, n)
-                loops.add_backward(ws.decays[s][t:], model.angular_eta[s], p, q, part, n)
-        for g in range(len(model.general)):
-            s = int(model.general[g, 0])
-            general_power(c, model.general[g, 1], model.general[g, 2], p, q, n)
-            loops.scale_two(p, q, d[o + n_etas * n_powers + g], n)
-            loops.add_backward(ws.decays[s][t:], model.angular_eta[s], p, q, part, n)
-    loops.finish_backward(
-        sums, arrays[TSLOPE], arrays[COSINE], arrays[INVERSES], arrays[VALUE], total
-    )
+                any_backward(model, ws, factors, t, o)
+
+
+@internal
+def scatter_segment(ws: Workspace, span: tuple, j: Any) -> None:
+    """Add the derivatives of one j's triplets in one block to both legs."""
+    triplets, sums, xyz, legs = ws.triplets, ws.scatter, ws.close_xyz, ws.legs
+    zero = sums.dtype.type(0.0)
+    a = j * _FOUR
+    x, y, z = xyz[a], xyz[a + _ONE], xyz[a + _TWO]
+    fx, fy, fz, w_sum, d_sum, u_sum = zero, zero, zero, zero, zero, zero
+    for t in range(span[0], span[1]):
+        k = np.uint64(ws.triplet_k[t])
+        b, e = t * _FOUR, k * _FOUR
+        along, w, d, u = (
+            triplets[b],
+            triplets[b + _ONE],
+            triplets[b + _TWO],
+            triplets[b + _THREE],
+        )
+        inner = w * legs[k * _TWO + _ONE] + d
+        own = inner + inner - u * legs[k * _TWO]
+        fx += along * xyz[e]
+        fy += along * xyz[e + _ONE]
+        fz += along * xyz[e + _TWO]
+        w_sum += w
+        d_sum += d
+        u_sum += u
+        sums[e] += along * x
+        sums[e + _ONE] += along * y
+        sums[e + _TWO] += along * z
+        sums[e + _THREE] += own
+    inner = w_sum * legs[j * _TWO + _ONE] + d_sum
+    sums[a] += fx
+    sums[a + _ONE] += fy
+    sums[a + _TWO] += fz
+    sums[a + _THREE] += inner + inner - u_sum * legs[j * _TWO]
 
 
 @internal
 def scatter_triplets(ws: Workspace) -> None:
     """Sum the triplets' derivatives over the neighbours they belong to.
 
-    Each neighbour collects a vector, and the factor of its own vector; the four numbers of one
-    neighbour lie side by side.
+    Each neighbour collects a vector, and the factor of its own vector.
     """
-    starts, arrays, sums, xyz = ws.close_start, ws.triplets, ws.scatter, ws.close_xyz
-    slopes, inverse = ws.close[CSLOPE], ws.close[INVERSE]
+    starts = ws.close_start
     n_elements = starts.size - 1
-    zero = sums.dtype.type(0.0)
-    for i in range(starts[n_elements]):
-        for c in range(4):
-            sums[i, c] = zero
-    along, weight = arrays[VALUE], arrays[WEIGHT]
-    decay, turn = arrays[DECAY], arrays[TURN]
+    for i in range(4 * starts[n_elements]):
+        ws.scatter[i] = 0.0
     block = 0
     for ea in range(n_elements):
         for eb in range(ea, n_elements):
-            for j in range(starts[eb], starts[eb + 1]):
-                x, y, z = xyz[j, 0], xyz[j, 1], xyz[j, 2]
-                fx, fy, fz, w_sum, d_sum, u_sum = zero, zero, zero, zero, zero, zero
-                begin = np.uint64(ws.segments[block, j - starts[eb]])
-                for t in range(begin, np.uint64(ws.segments[block, j - starts[eb] + 1])):
-                    k = ws.triplet_k[t]
-                    a, w, d, u = along[t], weight[t], decay[t], turn[t]
-                    inner = w * slopes[k] + d
-                    fx += a * xyz[k, 0]
-                    fy += a * xyz[k, 1]
-                    fz += a * xyz[k, 2]
-                    w_sum += w
-                    d_sum += d
-                    u_sum += u
-                    sums[k, 0] += a * x
-                    sums[k, 1] += a * y
-                    sums[k, 2] += a * z
-                    sums[k, 3] += inner + inner - u * inverse[k] * inverse[k]
-                own = w_sum * slopes[j] + d_sum
-                sums[j, 0] += fx
-                sums[j, 1] += fy
-                sums[j, 2] += fz
-                sums[j, 3] += own + own - u_sum * inverse[j] * inverse[j]
+            first = np.uint64(starts[eb])
+            for j in range(first, np.uint64(starts[eb + 1])):
+                begin, end = ws.segments[block, j - first, 0], ws.segments[block, j - first, 1]
+                if begin < end:
+                    scatter_segment(ws, (begin, end), j)
             block += 1

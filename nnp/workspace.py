@@ -7,14 +7,25 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-# Rows of Workspace.near: vectors to the neighbours, and what the radial functions need.
-DX, DY, DZ, R2, ARGUMENT, CUT, SLOPE, PULL, FX, FY, FZ = range(11)
-# Rows of Workspace.close: unit vectors and lengths of the neighbours within the angular cutoff.
-UX, UY, UZ, R, CR2, INVERSE, CCUT, CSLOPE = range(8)
-# Rows of Workspace.triplets.
-COSINE, SEPARATION, SQUARES, INVERSES, CUTS, TSLOPE, WEIGHT, DECAY, TURN, VALUE, DERIVATIVE = range(
-    11
-)
+#: Numbers of each kind that lie side by side in a tile. A loop over them has a length known when it
+#: is compiled, so that it is vectorised without a remainder; what is missing to a full tile has
+#: weight zero.
+LANES = 16
+#: Radial functions that one backward loop takes together.
+GROUP = 8
+#: Widths of the network's layers are padded to a multiple of this, rows of a matrix to four.
+WIDTH = 32
+
+# Where each kind of number starts in a tile. Offsets are unsigned: a signed index would bring a test
+# for negative values into the innermost loops. Tiles of near neighbours; the radial functions follow.
+R2, CUT, SLOPE, PULL, RADIAL = (np.uint64(row * LANES) for row in range(5))
+# Tiles of close neighbours, those within the angular cutoff: unit vectors, lengths and cutoffs.
+UX, UY, UZ, LENGTH, CR2, CCUT = (np.uint64(row * LANES) for row in range(6))
+CLOSE_TILE = np.uint64(6 * LANES)
+# Tiles of triplets; exp(-eta S) F of each angular eta follows.
+COSINE, SQUARES, CUTS, TSLOPE, INVERSES = (np.uint64(row * LANES) for row in range(5))
+WEIGHT, DECAY, TURN, VALUE, DERIVATIVE = (np.uint64(row * LANES) for row in range(5, 10))
+DECAYS = np.uint64(10 * LANES)
 
 #: Squared distance in Å² below which two atoms count as this far apart (no division by zero).
 SMALLEST_R2 = 1e-4
@@ -25,15 +36,15 @@ class Model(NamedTuple):
 
     Attributes
     ----------
-    radial_cutoff, angular_cutoff, degree, radial_halvings, angular_halvings, general, pair_block
+    radial_cutoff, angular_cutoff, degree, general, pair_block, radial_eta, radial_shift, angular_eta
         See :class:`nnp.descriptors.Basis`.
-    radial_eta, radial_shift, angular_eta, cutoff_q
-        Likewise.
+    cutoff_q
+        Polynomial of the cutoff function, see :func:`nnp.loops.cutoff_polynomial`.
     sizes
         Width of every layer, the first being the number of moments.
     weights
-        For each element and ensemble member all layers as (weights row by row, biases), shape
-        (n_elements, n_members, n_parameters).
+        For each element and ensemble member all layers as (weights row by row, biases), padded as
+        :func:`padded` and :func:`rows` say, shape (n_elements, n_members, n_parameters).
     origin
         Moments subtracted before the first layer, shape (n_elements, n_moments).
     repulsion
@@ -44,9 +55,7 @@ class Model(NamedTuple):
     angular_cutoff: float
     radial_eta: NDArray[Any]
     radial_shift: NDArray[Any]
-    radial_halvings: NDArray[np.int64]
     angular_eta: NDArray[Any]
-    angular_halvings: NDArray[np.int64]
     degree: int
     general: NDArray[np.float64]
     pair_block: NDArray[np.int64]
@@ -58,23 +67,66 @@ class Model(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """Scratch memory of one thread."""
+    """Scratch memory of one thread.
+
+    Numbers that are read or written for one neighbour or triplet at a time lie side by side;
+    numbers that are computed for many at once are in tiles (see :data:`LANES`).
+
+    Attributes
+    ----------
+    near
+        Vector and squared length of each neighbour within the radial cutoff: four numbers for
+        each slot. An element's neighbours start at a full tile.
+    near_atom
+        Atom in each slot.
+    near_start, near_slot
+        Number of neighbours before each element, and its first slot.
+    radial
+        Tiles of near neighbours.
+    radial_weights
+        Three factors for each radial function, see :func:`nnp.loops.radial_pull`.
+    close_xyz, close_near, close_start
+        Vector and squared length of each neighbour within the angular cutoff, its slot among the
+        near ones, and where each element starts.
+    close
+        Tiles of close neighbours.
+    legs
+        1 / r² and the slope of the cutoff of each close neighbour.
+    row
+        cos(theta), r_jk², r_ij r_ik and fc fc of one j with every k: four numbers each.
+    triplets
+        The same for the triplets kept; overwritten on the way back by dE/d(d_j . d_k), the factor
+        of the cutoffs' slopes, half the rest of dE/d(r²), and the factor of -1 / r².
+    triplet_k, segments
+        k of each triplet, and where those of each j start and end, shape (n_blocks, n_close, 2).
+    block_start, block_stop
+        First triplet of each element pair, at a full tile, and the end.
+    tiles
+        Tiles of triplets.
+    scatter
+        Sums over triplets for each close neighbour: a vector, and a factor of its own vector.
+    moments, gradient, layers, layer_gradients
+        The network's.
+    """
 
     near: NDArray[Any]
     near_atom: NDArray[np.int32]
     near_start: NDArray[np.int64]
+    near_slot: NDArray[np.uint64]
     radial: NDArray[Any]
-    close: NDArray[Any]
+    radial_weights: NDArray[Any]
     close_xyz: NDArray[Any]
-    close_near: NDArray[np.int32]
+    close_near: NDArray[np.uint64]
     close_start: NDArray[np.int64]
-    row_cosine: NDArray[Any]
-    row_separation: NDArray[Any]
-    triplet_k: NDArray[np.uint32]
-    segments: NDArray[np.int64]
-    block_start: NDArray[np.int64]
+    close: NDArray[Any]
+    legs: NDArray[Any]
+    row: NDArray[Any]
     triplets: NDArray[Any]
-    decays: NDArray[Any]
+    triplet_k: NDArray[np.uint32]
+    segments: NDArray[np.uint64]
+    block_start: NDArray[np.uint64]
+    block_stop: NDArray[np.uint64]
+    tiles: NDArray[Any]
     scatter: NDArray[Any]
     moments: NDArray[Any]
     gradient: NDArray[Any]
@@ -82,31 +134,64 @@ class Workspace(NamedTuple):
     layer_gradients: NDArray[Any]
 
 
+def multiple(n: int, of: int) -> int:
+    """The next multiple."""
+    return -(-n // of) * of
+
+
+def padded(n: int) -> int:
+    """Space for ``n`` numbers of a layer."""
+    return multiple(n, WIDTH)
+
+
+def rows(n: int) -> int:
+    """Rows of the matrix that leads to a layer of width ``n``."""
+    return multiple(n, 4)
+
+
+def near_tile(n_radial: int) -> int:
+    """Length of a tile of near neighbours."""
+    return int(RADIAL) + multiple(n_radial, GROUP) * LANES
+
+
+def triplet_tile(n_etas: int) -> int:
+    """Length of a tile of triplets."""
+    return int(DECAYS) + n_etas * LANES
+
+
 def allocate(model: Model, near: int, close: int, dtype: type[np.floating[Any]]) -> Workspace:
     """Workspace for at most ``near`` and ``close`` neighbours within the two cutoffs."""
     n_elements = len(model.pair_block)
     n_blocks = n_elements * (n_elements + 1) // 2
-    n_triplets = close * (close - 1) // 2 + 1
-    width = int(model.sizes.max())
+    n_radial, n_etas = len(model.radial_eta), len(model.angular_eta)
+    near = multiple(near + 1, LANES) + n_elements * LANES
+    # Compression writes one entry past the end before it knows that it is not wanted; and rounding
+    # to single precision may bring a neighbour within the cutoff.
+    close = multiple(close + 8, LANES)
+    n_triplets = multiple(close * (close - 1) // 2, LANES) + 2 * n_blocks * LANES
+    width = padded(int(model.sizes.max()))
     return Workspace(
-        near=np.zeros((11, near), dtype),
+        near=np.zeros(4 * near, dtype),
         near_atom=np.zeros(near, np.int32),
         near_start=np.zeros(n_elements + 1, np.int64),
-        radial=np.zeros((len(model.radial_eta), near), dtype),
-        close=np.zeros((8, close + 1), dtype),
-        close_xyz=np.zeros((close + 1, 4), dtype),
-        close_near=np.zeros(close + 1, np.int32),
+        near_slot=np.zeros(n_elements + 1, np.uint64),
+        radial=np.zeros(near // LANES * near_tile(n_radial), dtype),
+        radial_weights=np.zeros(3 * multiple(n_radial, GROUP), dtype),
+        close_xyz=np.zeros(4 * close, dtype),
+        close_near=np.zeros(close, np.uint64),
         close_start=np.zeros(n_elements + 1, np.int64),
-        row_cosine=np.zeros((close + 1, close + 1), dtype),
-        row_separation=np.zeros((close + 1, close + 1), dtype),
+        close=np.zeros(close // LANES * int(CLOSE_TILE), dtype),
+        legs=np.zeros(2 * close, dtype),
+        row=np.zeros(4 * close, dtype),
+        triplets=np.zeros(4 * n_triplets, dtype),
         triplet_k=np.zeros(n_triplets, np.uint32),
-        segments=np.zeros((n_blocks, close + 2), np.int64),
-        block_start=np.zeros(n_blocks + 1, np.int64),
-        triplets=np.zeros((11, n_triplets), dtype),
-        decays=np.zeros((max(1, len(model.angular_eta)), n_triplets), dtype),
-        scatter=np.zeros((close + 1, 4), dtype),
-        moments=np.zeros(int(model.sizes[0]), dtype),
-        gradient=np.zeros(int(model.sizes[0]), dtype),
+        segments=np.zeros((n_blocks, close, 2), np.uint64),
+        block_start=np.zeros(n_blocks, np.uint64),
+        block_stop=np.zeros(n_blocks, np.uint64),
+        tiles=np.zeros(n_triplets // LANES * triplet_tile(n_etas), dtype),
+        scatter=np.zeros(4 * close, dtype),
+        moments=np.zeros(width, dtype),
+        gradient=np.zeros(width, dtype),
         layers=np.zeros((len(model.sizes), width), dtype),
         layer_gradients=np.zeros((len(model.sizes), width), dtype),
     )
