@@ -158,16 +158,27 @@ def radial_forward(model: Model, ws: Workspace, m: NDArray) -> None:
     n_radial = model.radial_eta.size
     size = tile_size(model)
     inverse2 = 1.0 / model.radial_cutoff**2
+    etas, sums = ws.radial_etas, ws.radial_sums
     for e in range(ws.near_start.size - 1):
+        part = m[e * n_radial : (e + 1) * n_radial]
+        for s in range(sums.size):
+            sums[s] = 0.0
         for s in range(n_radial):
-            m[e * n_radial + s] = 0.0
+            part[s] = 0.0
         for slot in range(ws.near_slot[e], ws.near_slot[e + 1], _LANES):
             o = slot // _LANES * size
             loops.near_tile(ws.near, slot, ws.radial, o, inverse2, model.cutoff_q)
+            for s in range(0, sums.size, GROUP):
+                g = o + RADIAL + np.uint64(s) * _LANES
+                loops.radial_sums(ws.radial, o, g, etas[s:], sums[s:])
             for s in range(n_radial):
-                eta, shift = model.radial_eta[s], model.radial_shift[s]
-                target = RADIAL + np.uint64(s) * _LANES
-                m[e * n_radial + s] += loops.radial_sum(ws.radial, o, target, eta, shift)
+                if model.radial_shift[s] != 0.0:
+                    g = o + RADIAL + np.uint64(s) * _LANES
+                    eta, shift = model.radial_eta[s], model.radial_shift[s]
+                    part[s] += loops.shifted_sum(ws.radial, o, g, eta, shift)
+        for s in range(n_radial):
+            if model.radial_shift[s] == 0.0:
+                part[s] = sums[s]
 
 
 @internal

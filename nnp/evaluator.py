@@ -226,8 +226,7 @@ class Evaluator:
                 f"Expected cells {(n, 3, 3)} and positions {(n_total, 3)}, "
                 f"got {cells.shape} and {positions.shape}."
             )
-        volumes = np.abs(np.linalg.det(cells)) if n else np.zeros(0)
-        usable = self._usable(cells, positions, volumes)
+        volumes, usable = self._usable(cells, positions)
         self._share(cells, positions, usable)
         outputs = [slab.output for slab in self.slabs]
         self._members = sum(output.members for output in outputs[1:]) + outputs[0].members
@@ -241,20 +240,19 @@ class Evaluator:
             self._stresses[~usable] = np.nan
 
     def _usable(
-        self, cells: NDArray[np.float64], positions: NDArray[np.float64], volumes: NDArray
-    ) -> NDArray[np.bool_]:
-        """Which structures can be evaluated at all."""
-        usable = np.isfinite(cells).all(axis=(1, 2)) & (volumes > SMALLEST_VOLUME * self.counts)
-        finite = np.isfinite(positions).all(axis=1)
-        if not finite.all():
-            usable &= np.logical_and.reduceat(finite, self._batch.first[:-1])
-        if usable.any():
-            inverse = np.linalg.inv(np.where(usable[:, None, None], cells, np.eye(3)))
-            heights = np.linalg.norm(inverse, axis=1)
-            reach = self.model.radial_cutoff + SKIN
-            images = np.prod(2 * np.floor(reach * heights) + 3, axis=1)
-            usable &= images <= neighbors.LARGEST_IMAGE_COUNT
-        return usable
+        self, cells: NDArray[np.float64], positions: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Volumes in Å³, and which structures can be evaluated at all."""
+        finite = np.isfinite(cells).all(axis=(1, 2))
+        atoms = np.isfinite(positions).all(axis=1)
+        if not atoms.all():
+            finite &= np.logical_and.reduceat(atoms, self._batch.first[:-1])
+        volumes, images = np.zeros(len(cells)), np.zeros(len(cells))
+        # Compiled code takes every number to be finite.
+        safe = cells if finite.all() else np.where(finite[:, None, None], cells, np.eye(3))
+        neighbors.inspect_cells(safe, self.model.radial_cutoff + SKIN, volumes, images)
+        enough = volumes > SMALLEST_VOLUME * self.counts
+        return volumes, finite & enough & (images <= neighbors.LARGEST_IMAGE_COUNT)
 
     def _share(self, cells: NDArray, positions: NDArray, usable: NDArray) -> None:
         """Run every slab, the first in this thread."""

@@ -28,6 +28,7 @@ from nnp.workspace import (
     LENGTH,
     PULL,
     R2,
+    ROW,
     SLOPE,
     SQUARES,
     TSLOPE,
@@ -65,37 +66,49 @@ def cutoff_polynomial(dtype: Any = np.float64) -> NDArray[Any]:
     return np.asarray(np.pad(powers.coef, (0, 10 - degree)), dtype=dtype)
 
 
+def _power_of_two(degree: int) -> tuple[float, ...]:
+    """Coefficients of a polynomial for 2^x between -1/2 and 1/2, highest power first."""
+    series = np.polynomial.Chebyshev.interpolate(np.exp2, degree, domain=[-0.5, 0.5])
+    powers = series.convert(kind=np.polynomial.Polynomial, domain=[-1, 1])
+    return tuple(float(x) for x in powers.coef[::-1])
+
+
+#: Good to 2e-14 and to 2e-9.
+_DOUBLE, _SINGLE = _power_of_two(9), _power_of_two(6)
+_LOG2_E = float(np.log2(np.e))
+
+
 @internal
 def decay(x: Any, like: NDArray) -> Any:
-    """exp(x) for x <= 0 in the precision of ``like``; zero below the smallest number.
+    """2^x for x <= 0 in the precision of ``like``; nearly zero below the smallest number.
 
-    x = k log 2 + z with integer k and a Taylor polynomial in z; k goes into the exponent's bits.
+    x = k + z with integer k and a polynomial in z; k goes into the exponent's bits.
     """
     real = like.dtype.type
-    single = like.itemsize == 4
-    z = max(x, real(-87.0) if single else real(-708.0))
-    k = np.floor(z * real(1.4426950408889634) + real(0.5))
-    half, one = real(0.5), real(1.0)
-    # log 2 in two parts, the first of which is a short number: k times it is exact.
-    z = z - k * real(0.693359375)
-    z = z - k * real(-2.121944400546905827679e-4)
-    if single:
-        p = z * real(1 / 5040) + real(1 / 720)
-    else:
-        p = z * real(1 / 39916800) + real(1 / 3628800)
-        p = p * z + real(1 / 362880)
-        p = p * z + real(1 / 40320)
-        p = p * z + real(1 / 5040)
-        p = p * z + real(1 / 720)
-    p = p * z + real(1 / 120)
-    p = p * z + real(1 / 24)
-    p = p * z + real(1 / 6)
-    p = p * z + half
-    p = p * z + one
-    p = p * z + one
-    if single:
+    if like.itemsize == 4:
+        x = max(x, real(-125.0))
+        k = np.rint(x)
+        z = x - k
+        p = real(_SINGLE[0]) * z + real(_SINGLE[1])
+        p = p * z + real(_SINGLE[2])
+        p = p * z + real(_SINGLE[3])
+        p = p * z + real(_SINGLE[4])
+        p = p * z + real(_SINGLE[5])
+        p = p * z + real(_SINGLE[6])
         power = real(np.int32((np.int32(k) + np.int32(127)) << np.int32(23)).view(np.float32))
     else:
+        x = max(x, real(-1021.0))
+        k = np.rint(x)
+        z = x - k
+        p = real(_DOUBLE[0]) * z + real(_DOUBLE[1])
+        p = p * z + real(_DOUBLE[2])
+        p = p * z + real(_DOUBLE[3])
+        p = p * z + real(_DOUBLE[4])
+        p = p * z + real(_DOUBLE[5])
+        p = p * z + real(_DOUBLE[6])
+        p = p * z + real(_DOUBLE[7])
+        p = p * z + real(_DOUBLE[8])
+        p = p * z + real(_DOUBLE[9])
         bits = (np.int64(np.int32(k)) + np.int64(1023)) << np.int64(52)
         power = real(np.int64(bits).view(np.float64))
     return p * power
@@ -176,20 +189,42 @@ def near_tile(
 
 
 @internal
-def radial_sum(tiles: NDArray, o: Any, target: Any, eta: Any, shift: Any) -> Any:
+def radial_sums(tiles: NDArray, o: Any, g: Any, etas: NDArray, out: NDArray) -> None:
+    """exp(-eta r²) fc of :data:`GROUP` functions of one tile; adds their sums to ``out``."""
+    real = tiles.dtype.type
+    zero, factor = real(0.0), real(-_LOG2_E)
+    e0, e1, e2, e3 = etas[0] * factor, etas[1] * factor, etas[2] * factor, etas[3] * factor
+    s0, s1, s2, s3 = zero, zero, zero, zero
+    for i in range(_LANES):
+        x, cut = tiles[o + R2 + i], tiles[o + CUT + i]
+        g0 = decay(e0 * x, tiles) * cut
+        g1 = decay(e1 * x, tiles) * cut
+        g2 = decay(e2 * x, tiles) * cut
+        g3 = decay(e3 * x, tiles) * cut
+        tiles[g + i] = g0
+        tiles[g + _LANES + i] = g1
+        tiles[g + _TWO * _LANES + i] = g2
+        tiles[g + _THREE * _LANES + i] = g3
+        s0 += g0
+        s1 += g1
+        s2 += g2
+        s3 += g3
+    out[0] += s0
+    out[1] += s1
+    out[2] += s2
+    out[3] += s3
+
+
+@internal
+def shifted_sum(tiles: NDArray, o: Any, g: Any, eta: Any, shift: Any) -> Any:
     """exp(-eta (r - shift)²) fc of one tile; returns the sum."""
     total = tiles.dtype.type(0.0)
-    if shift == 0.0:
-        for i in range(_LANES):
-            g = decay(-eta * tiles[o + R2 + i], tiles) * tiles[o + CUT + i]
-            tiles[o + target + i] = g
-            total += g
-    else:
-        for i in range(_LANES):
-            x = np.sqrt(tiles[o + R2 + i]) - shift
-            g = decay(-eta * x * x, tiles) * tiles[o + CUT + i]
-            tiles[o + target + i] = g
-            total += g
+    rate = tiles.dtype.type(-_LOG2_E) * eta
+    for i in range(_LANES):
+        x = np.sqrt(tiles[o + R2 + i]) - shift
+        value = decay(rate * x * x, tiles) * tiles[o + CUT + i]
+        tiles[g + i] = value
+        total += value
     return total
 
 
@@ -200,16 +235,12 @@ def radial_pull(tiles: NDArray, o: Any, g: Any, weights: NDArray) -> None:
     ``weights`` are 2 dE/dG of each function, then eta times them; ``g`` is where the functions are.
     """
     a0, a1, a2, a3 = weights[0], weights[1], weights[2], weights[3]
-    a4, a5, a6, a7 = weights[4], weights[5], weights[6], weights[7]
-    b = weights[GROUP:]
-    b0, b1, b2, b3, b4, b5, b6, b7 = b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]
-    g1, g2, g3, g4 = g + _LANES, g + np.uint64(32), g + np.uint64(48), g + np.uint64(64)
-    g5, g6, g7 = g + np.uint64(80), g + np.uint64(96), g + np.uint64(112)
+    b0, b1, b2, b3 = weights[4], weights[5], weights[6], weights[7]
     for i in range(_LANES):
-        x0, x1, x2, x3 = tiles[g + i], tiles[g1 + i], tiles[g2 + i], tiles[g3 + i]
-        x4, x5, x6, x7 = tiles[g4 + i], tiles[g5 + i], tiles[g6 + i], tiles[g7 + i]
-        total = a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3 + a4 * x4 + a5 * x5 + a6 * x6 + a7 * x7
-        rate = b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3 + b4 * x4 + b5 * x5 + b6 * x6 + b7 * x7
+        x0, x1 = tiles[g + i], tiles[g + _LANES + i]
+        x2, x3 = tiles[g + _TWO * _LANES + i], tiles[g + _THREE * _LANES + i]
+        total = a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
+        rate = b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
         tiles[o + PULL + i] += tiles[o + SLOPE + i] * total - rate
 
 
@@ -251,33 +282,30 @@ def close_tile(
 
 
 @internal
-def pair_tile(tiles: NDArray, o: Any, leg: tuple, row: NDArray, first: Any) -> None:
+def pair_tile(tiles: NDArray, o: Any, leg: tuple) -> None:
     """cos(theta), r_jk², r_ij r_ik and fc fc of one neighbour with a tile of others."""
     x, y, z, r, r2, cut = leg
-    a = first * _FOUR
     for i in range(_LANES):
         c = tiles[o + UX + i] * x + tiles[o + UY + i] * y + tiles[o + UZ + i] * z
         product = tiles[o + LENGTH + i] * r
         inner = c * product
-        row[a + i * _FOUR] = c
-        row[a + i * _FOUR + _ONE] = tiles[o + CR2 + i] + r2 - inner - inner
-        row[a + i * _FOUR + _TWO] = product
-        row[a + i * _FOUR + _THREE] = tiles[o + CCUT + i] * cut
+        tiles[o + ROW + i] = c
+        tiles[o + ROW + _LANES + i] = tiles[o + CR2 + i] + r2 - inner - inner
+        tiles[o + ROW + _TWO * _LANES + i] = product
+        tiles[o + ROW + _THREE * _LANES + i] = tiles[o + CCUT + i] * cut
 
 
 @internal
 def triplet_tile(
-    triplets: NDArray, first: Any, tiles: NDArray, o: Any, inverse: float, q: NDArray
+    found: NDArray, first: Any, tiles: NDArray, o: Any, inverse: float, q: NDArray
 ) -> None:
     """What all angular functions of one tile of triplets share."""
     real = tiles.dtype.type
     scale, one = real(inverse), real(1.0)
     numbers = coefficients(q)
-    a = first * _FOUR
+    cosines, separations, products, cuts = found[0], found[1], found[2], found[3]
     for i in range(_LANES):
-        c = triplets[a + i * _FOUR]
-        r2 = triplets[a + i * _FOUR + _ONE]
-        product = triplets[a + i * _FOUR + _TWO]
+        c, r2, product = cosines[first + i], separations[first + i], products[first + i]
         value, above, below = cutoff(r2 * scale, numbers, tiles)
         # One division for two quotients.
         common = one / (below * product)
@@ -285,7 +313,7 @@ def triplet_tile(
         tiles[o + COSINE + i] = c
         # r_ij² + r_ik² = r_jk² + 2 r_ij r_ik cos(theta)
         tiles[o + SQUARES + i] = r2 + r2 + inner + inner
-        tiles[o + CUTS + i] = triplets[a + i * _FOUR + _THREE] * value
+        tiles[o + CUTS + i] = cuts[first + i] * value
         tiles[o + TSLOPE + i] = above * product * common * scale
         tiles[o + INVERSES + i] = below * common
 
@@ -295,8 +323,9 @@ def angular_sums(tiles: NDArray, o: Any, target: Any, eta: Any, out: NDArray) ->
     """exp(-eta S) F of one tile; adds the sums of its products with cos^p, p = 0..4."""
     zero = out.dtype.type(0.0)
     s0, s1, s2, s3, s4 = zero, zero, zero, zero, zero
+    rate = out.dtype.type(-_LOG2_E) * eta
     for i in range(_LANES):
-        g = decay(-eta * tiles[o + SQUARES + i], tiles) * tiles[o + CUTS + i]
+        g = decay(rate * tiles[o + SQUARES + i], tiles) * tiles[o + CUTS + i]
         c = tiles[o + COSINE + i]
         tiles[target + i] = g
         c2 = c * c
@@ -463,9 +492,9 @@ def three_backward(
 @internal
 def tanh(x: NDArray, n: int) -> None:
     """Hyperbolic tangent in place, through exp(-2 |x|)."""
-    one = x.dtype.type(1.0)
+    one, rate = x.dtype.type(1.0), x.dtype.type(-2.0 * _LOG2_E)
     for i in range(n):
-        e = decay(-abs(x[i] + x[i]), x)
+        e = decay(rate * abs(x[i]), x)
         t = (one - e) / (one + e)
         x[i] = t if x[i] >= 0 else -t
 

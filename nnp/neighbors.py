@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nnp.compiled import internal
+from nnp.compiled import compiled, internal
 
 #: Cells thinner than this many cutoffs' worth of images are refused as collapsed.
 LARGEST_IMAGE_COUNT = 100_000
@@ -73,10 +73,27 @@ def image_range(inverse: NDArray, reach: float, out: NDArray) -> int:
     """Find translations -out..out that bring a wrapped atom within reach; returns how many."""
     total = 1
     for c in range(3):
-        height = np.sqrt(inverse[0, c] ** 2 + inverse[1, c] ** 2 + inverse[2, c] ** 2)
-        out[c] = int(np.floor(reach * height)) + 1
+        out[c] = int(np.floor(reach * column_length(inverse, c))) + 1
         total *= 2 * out[c] + 1
     return total
+
+
+@compiled
+def inspect_cells(cells: NDArray, reach: float, volumes: NDArray, images: NDArray) -> None:
+    """Volumes in Å³ and numbers of images within reach of several cells."""
+    inverse = np.zeros((3, 3))
+    for s in range(cells.shape[0]):
+        volumes[s] = abs(invert(cells[s], inverse))
+        images[s] = 1.0
+        if volumes[s] > 0.0:
+            for c in range(3):
+                images[s] *= 2.0 * np.floor(reach * column_length(inverse, c)) + 3.0
+
+
+@internal
+def column_length(matrix: NDArray, c: int) -> float:
+    """Length of a column of the inverse cell: 1 / distance between lattice planes, in Å⁻¹."""
+    return np.sqrt(matrix[0, c] ** 2 + matrix[1, c] ** 2 + matrix[2, c] ** 2)
 
 
 @internal
@@ -180,6 +197,92 @@ def copy_rows(source: NDArray, target: NDArray) -> None:
 
 
 @internal
+def image_span(point: NDArray, inverse: NDArray, limits: NDArray, reach: float, out: NDArray) -> None:
+    """First and last translation in each direction that may bring an atom within reach of a point.
+
+    Parameters
+    ----------
+    point
+        Wrapped position in Å.
+    out
+        Written: shape (2, 3).
+    """
+    for c in range(3):
+        f = point[0] * inverse[0, c] + point[1] * inverse[1, c] + point[2] * inverse[2, c]
+        span = reach * column_length(inverse, c)
+        out[0, c] = max(int(np.ceil(f - span - 1.0 - 1e-9)), -limits[c])
+        out[1, c] = min(int(np.floor(f + span + 1e-9)), limits[c])
+
+
+@internal
+def append_close(
+    d2: NDArray, reach2: float, atoms: NDArray, own: int, row: tuple, count: int
+) -> int:
+    """Append the atoms of one image that are close enough; returns the new count.
+
+    Parameters
+    ----------
+    d2
+        Squared distances in Å².
+    atoms
+        Atoms these belong to, numbered within the structure.
+    own
+        An atom to leave out, or -1.
+    row
+        (atoms, images, first atom of the structure, image); what does not fit is counted only.
+    """
+    atom, image, first, t = row
+    for k in range(atoms.size):
+        if d2[k] < reach2:
+            j = atoms[k]
+            if j == own:
+                continue
+            if count < atom.size:
+                atom[count] = first + j
+                image[count] = t
+            count += 1
+    return count
+
+
+@internal
+def append_element(
+    i: int, points: NDArray, atoms: NDArray, columns: tuple, geometry: tuple, row: tuple, count: int
+) -> int:
+    """Append the neighbours of atom ``i`` of one element; returns the new count.
+
+    Parameters
+    ----------
+    points
+        Wrapped positions in Å, shape (n, 3).
+    atoms
+        Atoms of the element.
+    columns
+        Their x, y, z and space for squared distances.
+    geometry
+        (span of :func:`image_span`, translations, limits, reach in Å).
+    row
+        (atoms, images, first atom of the structure).
+    """
+    span, translations, limits, reach = geometry
+    x, y, z, d2 = columns
+    atom, image, first = row
+    n1, n2 = 2 * limits[1] + 1, 2 * limits[2] + 1
+    for p in range(span[0, 0], span[1, 0] + 1):
+        for q in range(span[0, 1], span[1, 1] + 1):
+            for r in range(span[0, 2], span[1, 2] + 1):
+                t = ((p + limits[0]) * n1 + q + limits[1]) * n2 + r + limits[2]
+                centre = (
+                    points[i, 0] - translations[t, 0],
+                    points[i, 1] - translations[t, 1],
+                    points[i, 2] - translations[t, 2],
+                )
+                squared_distances(x, y, z, centre, d2, atoms.size)
+                own = i if p == 0 and q == 0 and r == 0 else -1
+                count = append_close(d2, reach * reach, atoms, own, (atom, image, first, t), count)
+    return count
+
+
+@internal
 def build_rows(
     first: int,
     rows: tuple,
@@ -205,7 +308,7 @@ def build_rows(
     points
         Wrapped positions in Å, shape (n, 3), in the structure's order.
     geometry
-        (inverse cell, translations, limits, reach in Å, angular reach in Å).
+        (inverse cell, translations, limits, reach in Å).
     lists
         ``starts``, ``atom``, ``image`` of :class:`NeighborList`.
     work
@@ -220,54 +323,28 @@ def build_rows(
     inverse, translations, limits, reach = geometry
     starts, atom, image = lists
     capacity = atom.shape[1]
-    reach2 = reach * reach
-    n_elements = element_starts.size - 1
     for k in range(sorted_atoms.size):
         for c in range(3):
             work[c, k] = points[sorted_atoms[k], c]
-    low, high = np.zeros(3), np.zeros(3)
-    span = np.zeros(3)
-    for c in range(3):
-        height = np.sqrt(inverse[0, c] ** 2 + inverse[1, c] ** 2 + inverse[2, c] ** 2)
-        span[c] = reach * height
+    span = np.zeros((2, 3), np.int64)
     needed = 0
-    n1 = 2 * limits[1] + 1
-    n2 = 2 * limits[2] + 1
     for i in range(begin, end):
-        for c in range(3):
-            f = points[i, 0] * inverse[0, c] + points[i, 1] * inverse[1, c]
-            f += points[i, 2] * inverse[2, c]
-            low[c] = max(np.ceil(f - span[c] - 1.0 - 1e-9), -limits[c])
-            high[c] = min(np.floor(f + span[c] + 1e-9), limits[c])
+        image_span(points[i], inverse, limits, reach, span)
         count = 0
-        for e in range(n_elements):
+        for e in range(element_starts.size - 1):
             starts[row, e] = min(count, capacity)
-            e0 = element_starts[e]
-            n = element_starts[e + 1] - e0
-            if n == 0:
-                continue
-            x, y, z, d2 = work[0][e0:], work[1][e0:], work[2][e0:], work[3]
-            for p in range(int(low[0]), int(high[0]) + 1):
-                for q in range(int(low[1]), int(high[1]) + 1):
-                    for r in range(int(low[2]), int(high[2]) + 1):
-                        t = ((p + limits[0]) * n1 + q + limits[1]) * n2 + r + limits[2]
-                        centre = (
-                            points[i, 0] - translations[t, 0],
-                            points[i, 1] - translations[t, 1],
-                            points[i, 2] - translations[t, 2],
-                        )
-                        squared_distances(x, y, z, centre, d2, n)
-                        home = p == 0 and q == 0 and r == 0
-                        for k in range(n):
-                            if d2[k] < reach2:
-                                j = sorted_atoms[e0 + k]
-                                if home and j == i:
-                                    continue
-                                if count < capacity:
-                                    atom[row, count] = first + j
-                                    image[row, count] = t
-                                count += 1
-        starts[row, n_elements] = min(count, capacity)
+            low, high = element_starts[e], element_starts[e + 1]
+            columns = (work[0][low:], work[1][low:], work[2][low:], work[3])
+            count = append_element(
+                i,
+                points,
+                sorted_atoms[low:high],
+                columns,
+                (span, translations, limits, reach),
+                (atom[row], image[row], first),
+                count,
+            )
+        starts[row, element_starts.size - 1] = min(count, capacity)
         needed = max(needed, count)
         row += 1
     return needed

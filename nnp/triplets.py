@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nnp import loops
 from nnp.compiled import internal
+from nnp.compress import CHUNK, compress_indices, compress_values, count_lanes, lanes_below
 from nnp.workspace import (
     CCUT,
     CLOSE_TILE,
@@ -20,6 +21,7 @@ from nnp.workspace import (
     DECAYS,
     LANES,
     LENGTH,
+    ROW,
     UX,
     UY,
     UZ,
@@ -28,6 +30,7 @@ from nnp.workspace import (
 )
 
 _LANES = np.uint64(LANES)
+_CHUNK, _ALL = np.uint64(CHUNK), np.uint64((1 << CHUNK) - 1)
 _ZERO, _ONE, _TWO, _THREE, _FOUR = (np.uint64(k) for k in range(5))
 
 
@@ -46,7 +49,7 @@ def tile_size(model: Model) -> Any:
 
 @internal
 def begin_blocks(starts: NDArray, block_start: NDArray, block_stop: NDArray) -> None:
-    """Give every element pair room for all its triplets, and one entry more."""
+    """Give every element pair room for all its triplets, and for one chunk more."""
     n_elements = starts.size - 1
     block = 0
     t = _ZERO
@@ -56,36 +59,39 @@ def begin_blocks(starts: NDArray, block_start: NDArray, block_stop: NDArray) -> 
             block_stop[block] = t
             n, m = starts[ea + 1] - starts[ea], starts[eb + 1] - starts[eb]
             largest = np.uint64(n * (n - 1) // 2 if ea == eb else n * m)
-            t += (largest + _LANES) // _LANES * _LANES
+            t += (largest + _CHUNK + _LANES - _ONE) // _LANES * _LANES
             block += 1
 
 
 @internal
 def compress_row(
-    row: NDArray, span: tuple, limit: Any, triplets: NDArray, triplet_k: NDArray, t: Any
+    close: NDArray, span: tuple, limit: Any, found: NDArray, triplet_k: NDArray, t: Any
 ) -> Any:
-    """Append the triplets of one j with some k to ``t``; returns the new end.
-
-    Every candidate is written, and the end moves on if it is wanted: no branch to mispredict.
-    """
+    """Append the triplets of one j with some k to ``t``; returns the new end."""
     first, last = span
-    for k in range(first, last):
-        a, b = k * _FOUR, t * _FOUR
-        c, x, product, cuts = row[a], row[a + _ONE], row[a + _TWO], row[a + _THREE]
-        triplets[b] = c
-        triplets[b + _ONE] = x
-        triplets[b + _TWO] = product
-        triplets[b + _THREE] = cuts
-        triplet_k[t] = k
-        t += _ONE if x < limit else _ZERO
+    cosines, separations, products, cuts = found[0], found[1], found[2], found[3]
+    for k in range(first // _CHUNK * _CHUNK, last, _CHUNK):
+        o, lane = tile_of(k, CLOSE_TILE)
+        a = o + lane + ROW
+        lanes = lanes_below(close, a + _LANES, limit)
+        # Numbers before and after the span, in the chunks at its ends.
+        before = first - k if first > k else _ZERO
+        after = k + _CHUNK - last if k + _CHUNK > last else _ZERO
+        lanes &= (_ALL << before) & (_ALL >> after)
+        compress_values(close, a, lanes, cosines, t)
+        compress_values(close, a + _LANES, lanes, separations, t)
+        compress_values(close, a + _TWO * _LANES, lanes, products, t)
+        compress_values(close, a + _THREE * _LANES, lanes, cuts, t)
+        compress_indices(k, lanes, triplet_k, t)
+        t += count_lanes(lanes)
     return t
 
 
 @internal
 def select_triplets(model: Model, ws: Workspace) -> None:
     """List the triplets with r_jk within the cutoff by element pair, then by j."""
-    starts, close, row = ws.close_start, ws.close, ws.row
-    limit = row.dtype.type(model.angular_cutoff**2)
+    starts, close = ws.close_start, ws.close
+    limit = close.dtype.type(model.angular_cutoff**2)
     begin_blocks(starts, ws.block_start, ws.block_stop)
     for eb in range(starts.size - 1):
         for j in range(np.uint64(starts[eb]), np.uint64(starts[eb + 1])):
@@ -100,29 +106,28 @@ def select_triplets(model: Model, ws: Workspace) -> None:
                 close[o + CCUT],
             )
             for q in range((j + _LANES - _ONE) // _LANES):
-                loops.pair_tile(close, q * CLOSE_TILE, leg, row, q * _LANES)
+                loops.pair_tile(close, q * CLOSE_TILE, leg)
             local = j - np.uint64(starts[eb])
             for ea in range(eb + 1):
                 block = model.pair_block[ea, eb]
                 span = (np.uint64(starts[ea]), min(j, np.uint64(starts[ea + 1])))
                 t = ws.block_stop[block]
                 ws.segments[block, local, 0] = t
-                t = compress_row(row, span, limit, ws.triplets, ws.triplet_k, t)
+                t = compress_row(close, span, limit, ws.found, ws.triplet_k, t)
                 ws.segments[block, local, 1] = t
                 ws.block_stop[block] = t
     for block in range(ws.block_start.size):
-        fill_tile(ws.triplets, ws.block_stop[block])
+        fill_tile(ws.found, ws.block_stop[block])
 
 
 @internal
-def fill_tile(triplets: NDArray, t: Any) -> None:
+def fill_tile(found: NDArray, t: Any) -> None:
     """Fill a tile begun with triplets that count for nothing."""
-    zero, one = triplets.dtype.type(0.0), triplets.dtype.type(1.0)
     for k in range(t, (t + _LANES - _ONE) // _LANES * _LANES):
-        triplets[k * _FOUR] = zero
-        triplets[k * _FOUR + _ONE] = zero
-        triplets[k * _FOUR + _TWO] = one
-        triplets[k * _FOUR + _THREE] = zero
+        found[0, k] = 0.0
+        found[1, k] = 0.0
+        found[2, k] = 1.0
+        found[3, k] = 0.0
 
 
 @internal
@@ -146,7 +151,7 @@ def angular_forward(model: Model, ws: Workspace, m: NDArray) -> None:
             out[k] = 0.0
         for t in range(ws.block_start[block], ws.block_stop[block], _LANES):
             o = t // _LANES * size
-            loops.triplet_tile(ws.triplets, t, tiles, o, inverse2, model.cutoff_q)
+            loops.triplet_tile(ws.found, t, tiles, o, inverse2, model.cutoff_q)
             for s in range(model.angular_eta.size):
                 g = o + DECAYS + np.uint64(s) * _LANES
                 loops.angular_sums(tiles, o, g, model.angular_eta[s], out[s * n_powers :])

@@ -10,18 +10,19 @@ from numpy.typing import NDArray
 #: Numbers of each kind that lie side by side in a tile. A loop over them has a length known when it
 #: is compiled, so that it is vectorised without a remainder; what is missing to a full tile has
 #: weight zero.
-LANES = 16
+LANES = 32
 #: Radial functions that one backward loop takes together.
-GROUP = 8
+GROUP = 4
 #: Widths of the network's layers are padded to a multiple of this, rows of a matrix to four.
 WIDTH = 32
 
 # Where each kind of number starts in a tile. Offsets are unsigned: a signed index would bring a test
 # for negative values into the innermost loops. Tiles of near neighbours; the radial functions follow.
 R2, CUT, SLOPE, PULL, RADIAL = (np.uint64(row * LANES) for row in range(5))
-# Tiles of close neighbours, those within the angular cutoff: unit vectors, lengths and cutoffs.
-UX, UY, UZ, LENGTH, CR2, CCUT = (np.uint64(row * LANES) for row in range(6))
-CLOSE_TILE = np.uint64(6 * LANES)
+# Tiles of close neighbours, those within the angular cutoff: unit vectors, lengths and cutoffs,
+# and, from ROW, four rows for the triplets with one j.
+UX, UY, UZ, LENGTH, CR2, CCUT, ROW = (np.uint64(row * LANES) for row in range(7))
+CLOSE_TILE = np.uint64(11 * LANES)
 # Tiles of triplets; exp(-eta S) F of each angular eta follows.
 COSINE, SQUARES, CUTS, TSLOPE, INVERSES = (np.uint64(row * LANES) for row in range(5))
 WEIGHT, DECAY, TURN, VALUE, DERIVATIVE = (np.uint64(row * LANES) for row in range(5, 10))
@@ -83,6 +84,8 @@ class Workspace(NamedTuple):
         Number of neighbours before each element, and its first slot.
     radial
         Tiles of near neighbours.
+    radial_etas, radial_sums
+        Eta of the radial functions, filled up to whole groups, and the sums of one element.
     radial_weights
         Three factors for each radial function, see :func:`nnp.loops.radial_pull`.
     close_xyz, close_near, close_start
@@ -92,11 +95,11 @@ class Workspace(NamedTuple):
         Tiles of close neighbours.
     legs
         1 / r² and the slope of the cutoff of each close neighbour.
-    row
-        cos(theta), r_jk², r_ij r_ik and fc fc of one j with every k: four numbers each.
+    found
+        cos(theta), r_jk², r_ij r_ik and fc fc of the triplets kept, shape (4, n).
     triplets
-        The same for the triplets kept; overwritten on the way back by dE/d(d_j . d_k), the factor
-        of the cutoffs' slopes, half the rest of dE/d(r²), and the factor of -1 / r².
+        Four numbers for each on the way back: dE/d(d_j . d_k), the factor of the cutoffs' slopes,
+        half the rest of dE/d(r²), and the factor of -1 / r².
     triplet_k, segments
         k of each triplet, and where those of each j start and end, shape (n_blocks, n_close, 2).
     block_start, block_stop
@@ -114,13 +117,15 @@ class Workspace(NamedTuple):
     near_start: NDArray[np.int64]
     near_slot: NDArray[np.uint64]
     radial: NDArray[Any]
+    radial_etas: NDArray[Any]
+    radial_sums: NDArray[Any]
     radial_weights: NDArray[Any]
     close_xyz: NDArray[Any]
     close_near: NDArray[np.uint64]
     close_start: NDArray[np.int64]
     close: NDArray[Any]
     legs: NDArray[Any]
-    row: NDArray[Any]
+    found: NDArray[Any]
     triplets: NDArray[Any]
     triplet_k: NDArray[np.uint32]
     segments: NDArray[np.uint64]
@@ -165,8 +170,8 @@ def allocate(model: Model, near: int, close: int, dtype: type[np.floating[Any]])
     n_blocks = n_elements * (n_elements + 1) // 2
     n_radial, n_etas = len(model.radial_eta), len(model.angular_eta)
     near = multiple(near + 1, LANES) + n_elements * LANES
-    # Compression writes one entry past the end before it knows that it is not wanted; and rounding
-    # to single precision may bring a neighbour within the cutoff.
+    # Compression writes past the end what it does not keep; and rounding to single precision may
+    # bring a neighbour within the cutoff.
     close = multiple(close + 8, LANES)
     n_triplets = multiple(close * (close - 1) // 2, LANES) + 2 * n_blocks * LANES
     width = padded(int(model.sizes.max()))
@@ -176,13 +181,15 @@ def allocate(model: Model, near: int, close: int, dtype: type[np.floating[Any]])
         near_start=np.zeros(n_elements + 1, np.int64),
         near_slot=np.zeros(n_elements + 1, np.uint64),
         radial=np.zeros(near // LANES * near_tile(n_radial), dtype),
+        radial_etas=np.pad(model.radial_eta, (0, -n_radial % GROUP)).astype(dtype),
+        radial_sums=np.zeros(multiple(n_radial, GROUP), dtype),
         radial_weights=np.zeros(3 * multiple(n_radial, GROUP), dtype),
         close_xyz=np.zeros(4 * close, dtype),
         close_near=np.zeros(close, np.uint64),
         close_start=np.zeros(n_elements + 1, np.int64),
         close=np.zeros(close // LANES * int(CLOSE_TILE), dtype),
         legs=np.zeros(2 * close, dtype),
-        row=np.zeros(4 * close, dtype),
+        found=np.zeros((4, n_triplets), dtype),
         triplets=np.zeros(4 * n_triplets, dtype),
         triplet_k=np.zeros(n_triplets, np.uint32),
         segments=np.zeros((n_blocks, close, 2), np.uint64),
