@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nnp import loops
 from nnp.compiled import internal
+from nnp.layers import network
 from nnp.repulsion import pair_repulsion
 from nnp.triplets import angular_forward, scatter_triplets, tile_of, triplet_backward
 from nnp.workspace import (
@@ -22,7 +23,6 @@ from nnp.workspace import (
     PULL,
     RADIAL,
     SMALLEST_R2,
-    WIDTH,
     Model,
     Workspace,
 )
@@ -214,23 +214,39 @@ def radial_backward(model: Model, ws: Workspace, d: NDArray) -> None:
 
 
 @internal
+def near_forces(model: Model, ws: Workspace) -> None:
+    """Derivatives with respect to the vectors to all neighbours: radial, then angular part."""
+    size = tile_size(model)
+    near, force, sums = ws.near, ws.near_force, ws.scatter
+    n_elements = ws.near_start.size - 1
+    for o in range(ws.near_slot[n_elements]):
+        tile, lane = tile_of(o, size)
+        pull = ws.radial[tile + PULL + lane]
+        a = o * _FOUR
+        force[a] = pull * near[a]
+        force[a + _ONE] = pull * near[a + _ONE]
+        force[a + _TWO] = pull * near[a + _TWO]
+    for m in range(np.uint64(ws.close_start[n_elements])):
+        a, b = ws.close_near[m] * _FOUR, m * _FOUR
+        pull = sums[b + _THREE]
+        force[a] += pull * near[a] + sums[b]
+        force[a + _ONE] += pull * near[a + _ONE] + sums[b + _ONE]
+        force[a + _TWO] += pull * near[a + _TWO] + sums[b + _TWO]
+
+
+@internal
 def add_forces(i: int, model: Model, ws: Workspace, forces: NDArray, virial: NDArray) -> None:
     """Add one centre's derivatives to forces in eV/Å and to the virial in eV."""
+    near_forces(model, ws)
+    near, force = ws.near, ws.near_force
     x, y, z = 0.0, 0.0, 0.0
     xx, yy, zz, yz, xz, xy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    size = tile_size(model)
-    near, sums = ws.near, ws.scatter
-    n_elements = ws.near_start.size - 1
-    m = _ZERO
-    for e in range(n_elements):
+    for e in range(ws.near_start.size - 1):
         first = ws.near_slot[e]
         for o in range(first, first + np.uint64(ws.near_start[e + 1] - ws.near_start[e])):
-            tile, lane = tile_of(o, size)
-            a = o * _FOUR
+            a, j = o * _FOUR, ws.near_atom[o]
             dx, dy, dz = near[a], near[a + _ONE], near[a + _TWO]
-            pull = ws.radial[tile + PULL + lane]
-            gx, gy, gz = pull * dx, pull * dy, pull * dz
-            j = ws.near_atom[o]
+            gx, gy, gz = force[a], force[a + _ONE], force[a + _TWO]
             forces[j, 0] -= gx
             forces[j, 1] -= gy
             forces[j, 2] -= gz
@@ -243,25 +259,6 @@ def add_forces(i: int, model: Model, ws: Workspace, forces: NDArray, virial: NDA
             yz += gy * dz
             xz += gx * dz
             xy += gx * dy
-    for m in range(np.uint64(ws.close_start[n_elements])):
-        o = ws.close_near[m]
-        a, b = o * _FOUR, m * _FOUR
-        dx, dy, dz = near[a], near[a + _ONE], near[a + _TWO]
-        pull = sums[b + _THREE]
-        gx, gy, gz = pull * dx + sums[b], pull * dy + sums[b + _ONE], pull * dz + sums[b + _TWO]
-        j = ws.near_atom[o]
-        forces[j, 0] -= gx
-        forces[j, 1] -= gy
-        forces[j, 2] -= gz
-        x += gx
-        y += gy
-        z += gz
-        xx += gx * dx
-        yy += gy * dy
-        zz += gz * dz
-        yz += gy * dz
-        xz += gx * dz
-        xy += gx * dy
     forces[i, 0] += x
     forces[i, 1] += y
     forces[i, 2] += z
@@ -271,48 +268,6 @@ def add_forces(i: int, model: Model, ws: Workspace, forces: NDArray, virial: NDA
     virial[1, 2] += yz
     virial[0, 2] += xz
     virial[0, 1] += xy
-
-
-@internal
-def network(
-    sizes: NDArray, flat: NDArray, layers: NDArray, gradients: NDArray, dx: NDArray
-) -> float:
-    """Energy of one network; adds dE/dx to ``dx``. The input is ``layers[0]``."""
-    n_layers = sizes.size - 1
-    o = 0
-    for k in range(n_layers):
-        n_in, n_out = multiple(sizes[k], WIDTH), multiple(sizes[k + 1], 4)
-        w = flat[o : o + n_in * n_out].reshape((n_out, n_in))
-        o += n_in * n_out
-        loops.affine(w, flat[o : o + n_out], layers[k], layers[k + 1])
-        o += n_out
-        if k < n_layers - 1:
-            loops.tanh(layers[k + 1], multiple(n_out, WIDTH))
-    energy = layers[n_layers, 0]
-    real = layers.dtype.type
-    zero, one = real(0.0), real(1.0)
-    for m in range(4):
-        gradients[n_layers, m] = one if m == 0 else zero
-    for k in range(n_layers - 1, -1, -1):
-        n_in, n_out = multiple(sizes[k], WIDTH), multiple(sizes[k + 1], 4)
-        o -= n_out + n_in * n_out
-        w = flat[o : o + n_in * n_out].reshape((n_out, n_in))
-        if k == 0:
-            loops.add_transposed(w, gradients[1], dx)
-        else:
-            g, a = gradients[k], layers[k]
-            for m in range(n_in):
-                g[m] = zero
-            loops.add_transposed(w, gradients[k + 1], g)
-            for m in range(n_in):
-                g[m] *= one - a[m] * a[m]
-    return energy
-
-
-@internal
-def multiple(n: int, of: int) -> int:
-    """The next multiple."""
-    return (n + of - 1) // of * of
 
 
 @internal

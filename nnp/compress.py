@@ -6,6 +6,9 @@ in Python compiles to; LLVM has an operation for it everywhere else too. Each fu
 plain Python, with a compiled twin.
 """
 
+# numba calls what is registered with it with argument lists of its own.
+# ruff: noqa: ARG001, ARG005
+
 from __future__ import annotations
 
 from typing import Any
@@ -20,6 +23,7 @@ from numpy.typing import NDArray
 
 #: Numbers taken together.
 CHUNK = 8
+_intrinsic: Any = intrinsic
 _BYTE = ir.IntType(CHUNK)
 _FLAGS = ir.VectorType(ir.IntType(1), CHUNK)
 
@@ -68,7 +72,7 @@ def _compressed(builder: Any, value: Any, vector: Any, lanes: Any) -> Any:
     return builder.call(operation, [value, flags, ir.Constant(vector, ir.Undefined)])
 
 
-@intrinsic
+@_intrinsic
 def _lanes_below(typing: Any, values: Any, first: Any, limit: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         address, vector = _pointer(context, builder, signature.args[0], args[0], args[1])
@@ -82,7 +86,7 @@ def _lanes_below(typing: Any, values: Any, first: Any, limit: Any) -> Any:
     return types.uint64(values, types.uint64, values.dtype), generate
 
 
-@intrinsic
+@_intrinsic
 def _compress_values(
     typing: Any, values: Any, first: Any, lanes: Any, target: Any, position: Any
 ) -> Any:
@@ -97,7 +101,7 @@ def _compress_values(
     return types.none(values, types.uint64, types.uint64, target, types.uint64), generate
 
 
-@intrinsic
+@_intrinsic
 def _compress_indices(typing: Any, first: Any, lanes: Any, target: Any, position: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         address, vector = _pointer(context, builder, signature.args[2], args[2], args[3])
@@ -112,7 +116,7 @@ def _compress_indices(typing: Any, first: Any, lanes: Any, target: Any, position
     return types.none(types.uint64, types.uint64, target, types.uint64), generate
 
 
-@intrinsic
+@_intrinsic
 def _count_lanes(typing: Any, lanes: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.ctpop(args[0])
@@ -125,13 +129,15 @@ overload(lanes_below)(
     lambda values, first, limit: lambda values, first, limit: _lanes_below(values, first, limit)
 )
 overload(compress_values)(
-    lambda values, first, lanes, target, position: lambda values, first, lanes, target, position: (
-        _compress_values(values, first, lanes, target, position)
+    lambda values, first, lanes, target, position: (
+        lambda values, first, lanes, target, position: _compress_values(
+            values, first, lanes, target, position
+        )
     )
 )
 overload(compress_indices)(
-    lambda first, lanes, target, position: lambda first, lanes, target, position: (
-        _compress_indices(first, lanes, target, position)
+    lambda first, lanes, target, position: (
+        lambda first, lanes, target, position: _compress_indices(first, lanes, target, position)
     )
 )
 overload(count_lanes)(lambda lanes: lambda lanes: _count_lanes(lanes))

@@ -243,7 +243,7 @@ class Evaluator:
         self, cells: NDArray[np.float64], positions: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Volumes in Å³, and which structures can be evaluated at all."""
-        finite = np.isfinite(cells).all(axis=(1, 2))
+        finite = np.asarray(np.isfinite(cells).all(axis=(1, 2)))
         atoms = np.isfinite(positions).all(axis=1)
         if not atoms.all():
             finite &= np.logical_and.reduceat(atoms, self._batch.first[:-1])

@@ -1,4 +1,4 @@
-"""Loops over one tile of numbers, or over a layer: the part of the work a compiler can vectorise.
+"""Loops over one tile of numbers: the part of the work a compiler can vectorise.
 
 A tile holds :data:`nnp.workspace.LANES` numbers of each kind, one kind after the other in one flat
 array, so that neither remainders nor overlapping arrays have to be reckoned with. Functions take
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnp.compiled import internal
+from nnp.elementary import LOG2_E, coefficients, cutoff, decay
 from nnp.workspace import (
     CCUT,
     COSINE,
@@ -38,141 +39,14 @@ from nnp.workspace import (
     UZ,
     VALUE,
     WEIGHT,
-    Model,
 )
 
 _LANES = np.uint64(LANES)
 _ONE, _TWO, _THREE, _FOUR = (np.uint64(k) for k in range(1, 5))
 
 
-def cutoff_polynomial(dtype: Any = np.float64) -> NDArray[Any]:
-    """Coefficients q of the cosine cutoff written as (1 - t)² q(t), t = (r / cutoff)².
-
-    A polynomial in r² needs neither a root nor a cosine. Degree 10 is good to rounding, degree 5 to
-    2e-9, which is enough in single precision. The quotient is evaluated through
-    sin(pi (1 - sqrt t) / 2) / (1 - t), which has no cancellation at t = 1.
-
-    Returns
-    -------
-    ndarray
-        Ascending powers, shape (11,), of the type asked for.
-    """
-    degree = 10 if np.dtype(dtype) == np.float64 else 5
-    nodes = 0.5 * (1.0 + np.cos(np.pi * (np.arange(64) + 0.5) / 64))
-    u = 1.0 - np.sqrt(nodes)
-    values = (0.5 * np.pi * np.sinc(0.5 * u) / (1.0 + np.sqrt(nodes))) ** 2
-    series = np.polynomial.Chebyshev.fit(nodes, values, degree, domain=[0.0, 1.0])
-    powers = series.convert(kind=np.polynomial.Polynomial, domain=[-1, 1])
-    return np.asarray(np.pad(powers.coef, (0, 10 - degree)), dtype=dtype)
-
-
-def _power_of_two(degree: int) -> tuple[float, ...]:
-    """Coefficients of a polynomial for 2^x between -1/2 and 1/2, highest power first."""
-    series = np.polynomial.Chebyshev.interpolate(np.exp2, degree, domain=[-0.5, 0.5])
-    powers = series.convert(kind=np.polynomial.Polynomial, domain=[-1, 1])
-    return tuple(float(x) for x in powers.coef[::-1])
-
-
-#: Good to 2e-14 and to 2e-9.
-_DOUBLE, _SINGLE = _power_of_two(9), _power_of_two(6)
-_LOG2_E = float(np.log2(np.e))
-
-
 @internal
-def decay(x: Any, like: NDArray) -> Any:
-    """2^x for x <= 0 in the precision of ``like``; nearly zero below the smallest number.
-
-    x = k + z with integer k and a polynomial in z; k goes into the exponent's bits.
-    """
-    real = like.dtype.type
-    if like.itemsize == 4:
-        x = max(x, real(-125.0))
-        k = np.rint(x)
-        z = x - k
-        p = real(_SINGLE[0]) * z + real(_SINGLE[1])
-        p = p * z + real(_SINGLE[2])
-        p = p * z + real(_SINGLE[3])
-        p = p * z + real(_SINGLE[4])
-        p = p * z + real(_SINGLE[5])
-        p = p * z + real(_SINGLE[6])
-        power = real(np.int32((np.int32(k) + np.int32(127)) << np.int32(23)).view(np.float32))
-    else:
-        x = max(x, real(-1021.0))
-        k = np.rint(x)
-        z = x - k
-        p = real(_DOUBLE[0]) * z + real(_DOUBLE[1])
-        p = p * z + real(_DOUBLE[2])
-        p = p * z + real(_DOUBLE[3])
-        p = p * z + real(_DOUBLE[4])
-        p = p * z + real(_DOUBLE[5])
-        p = p * z + real(_DOUBLE[6])
-        p = p * z + real(_DOUBLE[7])
-        p = p * z + real(_DOUBLE[8])
-        p = p * z + real(_DOUBLE[9])
-        bits = (np.int64(np.int32(k)) + np.int64(1023)) << np.int64(52)
-        power = real(np.int64(bits).view(np.float64))
-    return p * power
-
-
-@internal
-def coefficients(q: NDArray) -> tuple:
-    """Give the cutoff's polynomial as numbers, which a loop can hold in registers."""
-    return q[0], q[1], q[2], q[3], q[4], q[5], q[6], q[7], q[8], q[9], q[10]
-
-
-@internal
-def cutoff(t: Any, q: tuple, like: NDArray) -> tuple:
-    """Cosine cutoff from t = (r / cutoff)² <= 1.
-
-    Parameters
-    ----------
-    t
-        Squared distance over squared cutoff.
-    q
-        :func:`coefficients` of :func:`cutoff_polynomial`.
-    like
-        Gives the precision.
-
-    Returns
-    -------
-    tuple of float
-        fc, and numerator and denominator of d(log fc)/dt.
-    """
-    real = like.dtype.type
-    # At the cutoff itself rounding may leave 1 - t = 0; fc times the slope must stay finite.
-    u = max(real(1.0) - t, real(1e-12) if like.itemsize == 8 else real(1e-7))
-    if like.itemsize == 8:
-        p = q[10] * t + q[9]
-        d = q[10]
-        d = d * t + p
-        p = p * t + q[8]
-        d = d * t + p
-        p = p * t + q[7]
-        d = d * t + p
-        p = p * t + q[6]
-        d = d * t + p
-        p = p * t + q[5]
-        d = d * t + p
-        p = p * t + q[4]
-    else:
-        p = q[5] * t + q[4]
-        d = q[5]
-    d = d * t + p
-    p = p * t + q[3]
-    d = d * t + p
-    p = p * t + q[2]
-    d = d * t + p
-    p = p * t + q[1]
-    d = d * t + p
-    p = p * t + q[0]
-    product = u * p
-    return u * product, u * d - p - p, product
-
-
-@internal
-def near_tile(
-    near: NDArray, slot: Any, tiles: NDArray, o: Any, inverse: float, q: NDArray
-) -> None:
+def near_tile(near: NDArray, slot: Any, tiles: NDArray, o: Any, inverse: float, q: NDArray) -> None:
     """Squared distances and cutoffs of one tile of near neighbours."""
     real = tiles.dtype.type
     scale = real(inverse)
@@ -192,7 +66,7 @@ def near_tile(
 def radial_sums(tiles: NDArray, o: Any, g: Any, etas: NDArray, out: NDArray) -> None:
     """exp(-eta r²) fc of :data:`GROUP` functions of one tile; adds their sums to ``out``."""
     real = tiles.dtype.type
-    zero, factor = real(0.0), real(-_LOG2_E)
+    zero, factor = real(0.0), real(-LOG2_E)
     e0, e1, e2, e3 = etas[0] * factor, etas[1] * factor, etas[2] * factor, etas[3] * factor
     s0, s1, s2, s3 = zero, zero, zero, zero
     for i in range(_LANES):
@@ -219,7 +93,7 @@ def radial_sums(tiles: NDArray, o: Any, g: Any, etas: NDArray, out: NDArray) -> 
 def shifted_sum(tiles: NDArray, o: Any, g: Any, eta: Any, shift: Any) -> Any:
     """exp(-eta (r - shift)²) fc of one tile; returns the sum."""
     total = tiles.dtype.type(0.0)
-    rate = tiles.dtype.type(-_LOG2_E) * eta
+    rate = tiles.dtype.type(-LOG2_E) * eta
     for i in range(_LANES):
         x = np.sqrt(tiles[o + R2 + i]) - shift
         value = decay(rate * x * x, tiles) * tiles[o + CUT + i]
@@ -323,7 +197,7 @@ def angular_sums(tiles: NDArray, o: Any, target: Any, eta: Any, out: NDArray) ->
     """exp(-eta S) F of one tile; adds the sums of its products with cos^p, p = 0..4."""
     zero = out.dtype.type(0.0)
     s0, s1, s2, s3, s4 = zero, zero, zero, zero, zero
-    rate = out.dtype.type(-_LOG2_E) * eta
+    rate = out.dtype.type(-LOG2_E) * eta
     for i in range(_LANES):
         g = decay(rate * tiles[o + SQUARES + i], tiles) * tiles[o + CUTS + i]
         c = tiles[o + COSINE + i]
@@ -487,46 +361,6 @@ def three_backward(
         out[a + i * _FOUR + _ONE] = weight
         out[a + i * _FOUR + _TWO] = shared - rate
         out[a + i * _FOUR + _THREE] = turn * c
-
-
-@internal
-def tanh(x: NDArray, n: int) -> None:
-    """Hyperbolic tangent in place, through exp(-2 |x|)."""
-    one, rate = x.dtype.type(1.0), x.dtype.type(-2.0 * _LOG2_E)
-    for i in range(n):
-        e = decay(rate * abs(x[i]), x)
-        t = (one - e) / (one + e)
-        x[i] = t if x[i] >= 0 else -t
-
-
-@internal
-def affine(w: NDArray, b: NDArray, x: NDArray, out: NDArray) -> None:
-    """``out = w @ x + b`` with w of shape (n_out, n_in); four rows share what is read of x."""
-    n_in = w.shape[1]
-    zero = out.dtype.type(0.0)
-    for k in range(0, w.shape[0] - 3, 4):
-        w0, w1, w2, w3 = w[k], w[k + 1], w[k + 2], w[k + 3]
-        s0, s1, s2, s3 = zero, zero, zero, zero
-        for m in range(n_in):
-            s0 += w0[m] * x[m]
-            s1 += w1[m] * x[m]
-            s2 += w2[m] * x[m]
-            s3 += w3[m] * x[m]
-        out[k] = s0 + b[k]
-        out[k + 1] = s1 + b[k + 1]
-        out[k + 2] = s2 + b[k + 2]
-        out[k + 3] = s3 + b[k + 3]
-
-
-@internal
-def add_transposed(w: NDArray, g: NDArray, out: NDArray) -> None:
-    """``out += w.T @ g`` with w of shape (n_out, n_in); four rows share what is read of out."""
-    n_in = w.shape[1]
-    for k in range(0, w.shape[0] - 3, 4):
-        w0, w1, w2, w3 = w[k], w[k + 1], w[k + 2], w[k + 3]
-        g0, g1, g2, g3 = g[k], g[k + 1], g[k + 2], g[k + 3]
-        for m in range(n_in):
-            out[m] += g0 * w0[m] + g1 * w1[m] + g2 * w2[m] + g3 * w3[m]
 
 
 @internal

@@ -197,7 +197,9 @@ def copy_rows(source: NDArray, target: NDArray) -> None:
 
 
 @internal
-def image_span(point: NDArray, inverse: NDArray, limits: NDArray, reach: float, out: NDArray) -> None:
+def image_span(
+    point: NDArray, inverse: NDArray, limits: NDArray, reach: float, out: NDArray
+) -> None:
     """First and last translation in each direction that may bring an atom within reach of a point.
 
     Parameters

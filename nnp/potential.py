@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from nnp.calibration import Calibration
 from nnp.descriptors import SymmetryFunctions
+from nnp.elementary import cutoff_polynomial
 from nnp.encoding import decode_array, encode_array
 from nnp.evaluator import Evaluator, Predictions
-from nnp.loops import cutoff_polynomial
 from nnp.repulsion import Repulsion
 from nnp.workspace import Model, padded, rows
 

@@ -52,23 +52,31 @@ def pull_back(
                     for m in range(n_radial):
                         pull += factors[m] * part[m]
                     j = offset + jacobian.near_atom[p] - first
+                    vector = jacobian.near_vector[p]
                     for c in range(3):
-                        f = pull * jacobian.near_vector[p, c]
-                        forces[j, c] -= f
-                        forces[offset + i - first, c] += f
-                        for d in range(3):
-                            virials[n, d, c] += jacobian.near_vector[p, d] * f
+                        f = pull * vector[c]
+                        add_component(f, c, (offset + i - first, j), vector, forces, virials[n])
                 gather_columns(jacobian.pair_block, e, size, row[n_elements * n_radial :], columns)
                 for q in range(jacobian.close_start[i, e], jacobian.close_start[i, e + 1]):
                     p = jacobian.close_near[q]
                     j = offset + jacobian.near_atom[p] - first
+                    vector = jacobian.near_vector[p]
                     for c in range(3):
                         f = single_dot(jacobian.angular[q, c], columns)
-                        forces[j, c] -= f
-                        forces[offset + i - first, c] += f
-                        for d in range(3):
-                            virials[n, d, c] += jacobian.near_vector[p, d] * f
+                        add_component(f, c, (offset + i - first, j), vector, forces, virials[n])
         offset += jacobian.first[s + 1] - first
+
+
+@internal
+def add_component(
+    f: float, c: int, pair: tuple, vector: NDArray, forces: NDArray, virial: NDArray
+) -> None:
+    """Add one component of dE/d(vector from i to j) to forces and virial."""
+    i, j = pair
+    forces[j, c] -= f
+    forces[i, c] += f
+    for d in range(3):
+        virial[d, c] += vector[d] * f
 
 
 @compiled

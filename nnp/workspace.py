@@ -16,8 +16,9 @@ GROUP = 4
 #: Widths of the network's layers are padded to a multiple of this, rows of a matrix to four.
 WIDTH = 32
 
-# Where each kind of number starts in a tile. Offsets are unsigned: a signed index would bring a test
-# for negative values into the innermost loops. Tiles of near neighbours; the radial functions follow.
+# Where each kind of number starts in a tile. Offsets are unsigned: a signed index would bring a
+# test for negative values into the innermost loops. Tiles of near neighbours; the radial functions
+# follow.
 R2, CUT, SLOPE, PULL, RADIAL = (np.uint64(row * LANES) for row in range(5))
 # Tiles of close neighbours, those within the angular cutoff: unit vectors, lengths and cutoffs,
 # and, from ROW, four rows for the triplets with one j.
@@ -37,10 +38,12 @@ class Model(NamedTuple):
 
     Attributes
     ----------
-    radial_cutoff, angular_cutoff, degree, general, pair_block, radial_eta, radial_shift, angular_eta
+    radial_cutoff, angular_cutoff, degree, general, pair_block
         See :class:`nnp.descriptors.Basis`.
+    radial_eta, radial_shift, angular_eta
+        Likewise.
     cutoff_q
-        Polynomial of the cutoff function, see :func:`nnp.loops.cutoff_polynomial`.
+        Polynomial of the cutoff function, see :func:`nnp.elementary.cutoff_polynomial`.
     sizes
         Width of every layer, the first being the number of moments.
     weights
@@ -78,6 +81,8 @@ class Workspace(NamedTuple):
     near
         Vector and squared length of each neighbour within the radial cutoff: four numbers for
         each slot. An element's neighbours start at a full tile.
+    near_force
+        Derivative of the energy with respect to each vector: three of four numbers for each slot.
     near_atom
         Atom in each slot.
     near_start, near_slot
@@ -113,6 +118,7 @@ class Workspace(NamedTuple):
     """
 
     near: NDArray[Any]
+    near_force: NDArray[Any]
     near_atom: NDArray[np.int32]
     near_start: NDArray[np.int64]
     near_slot: NDArray[np.uint64]
@@ -177,6 +183,7 @@ def allocate(model: Model, near: int, close: int, dtype: type[np.floating[Any]])
     width = padded(int(model.sizes.max()))
     return Workspace(
         near=np.zeros(4 * near, dtype),
+        near_force=np.zeros(4 * near, dtype),
         near_atom=np.zeros(near, np.int32),
         near_start=np.zeros(n_elements + 1, np.int64),
         near_slot=np.zeros(n_elements + 1, np.uint64),
