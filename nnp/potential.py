@@ -122,7 +122,7 @@ class Potential(MSONable):
         threads
             Threads over the batch.
         precision
-            ``float64``, or ``float32`` for about two thirds of the time.
+            ``float64``, or ``float32`` for about three quarters of the time.
         """
         types = self.functions.types(np.asarray(numbers, dtype=np.int64))
         return Evaluator(self.model(precision), types, np.asarray(counts), threads)
