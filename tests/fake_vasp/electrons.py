@@ -37,17 +37,18 @@ class Loop:
         Free energy after every electronic step in eV, shape (m,).
     converged
         Whether the last change was below EDIFF.
+    exact
+        Energy it was going to, eV.
     """
 
     energies: NDArray[np.float64]
     converged: bool
+    exact: float
 
     @property
     def residual(self) -> float:
-        """Error of the last step in eV; nothing of it is left in a converged loop."""
+        """Error of the last step in eV."""
         return float(self.energies[-1] - self.exact)
-
-    exact: float = 0.0
 
 
 class Electrons:
@@ -95,8 +96,6 @@ class Electrons:
                 break
             error *= DELAY_CONTRACTION if step < self._delay else factor
         self._error, self._delay = FROM_LAST_STEP, 0
-        if converged:
-            energies[-1] = energy
         return Loop(np.array(energies), converged, energy)
 
 

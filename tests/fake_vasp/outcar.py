@@ -49,13 +49,18 @@ class OutcarWriter:
         self.stream.write(
             f" {VERSION} {_kind(job)}\n\n executed on             LinuxGNU date "
             f"{time.strftime('%Y.%m.%d  %H:%M:%S')}\n running on {job.ranks:4d} total cores\n"
-            f"{titles}{potentials}\n   ions per type =            {counts}\n"
+            f"{titles}{potentials}{titles}\n   ions per type =            {counts}\n"
             f"\n Dimension of arrays:\n   k-points           NKPTS = {len(job.mesh.points):6d}"
             f"   k-points in BZ     NKDIM = {len(job.mesh.points):6d}"
             f"   number of bands    NBANDS= {settings.nbands:6d}\n"
             "   number of dos      NEDOS =    301   "
             f"number of ions     NIONS = {system.n_atoms:6d}\n"
             f"   total plane-waves  NPLWV = {grid:6d}\n\n"
+        )
+        listed = np.column_stack([job.mesh.points, job.mesh.weights])
+        self.stream.write(
+            " k-points in reciprocal lattice and weights: as given\n"
+            + rows("  %12.8f%12.8f%12.8f  %10.3f", listed)
         )
         parameters = {
             "ISTART": settings.istart,
@@ -103,6 +108,9 @@ class OutcarWriter:
             else "EDIFF was not reached (unconverged)"
         )
         self.stream.write(f"\n{'-' * 24} aborting loop {reason} {'-' * 24}\n\n")
+        settings = self.job.settings
+        moment = f"{0.0:12.7f}" if settings.ispin == 2 else ""
+        self.stream.write(f" number of electron {settings.nelect:14.7f} magnetization {moment}\n")
         if step.is_last:
             self.stream.write(
                 "\n E-fermi :   3.5000     XC(G=0):  -8.0000     alpha+bet : -6.0000\n"

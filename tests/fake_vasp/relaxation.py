@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
-from ase.filters import UnitCellFilter
+from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS, FIRE
 
 from tests.fake_vasp.incar import Settings
@@ -73,13 +74,14 @@ def run(
     atoms = Atoms(system.atom_symbols, cell=system.cell, scaled_positions=system.scaled, pbc=True)
     steps = _Steps(system, evaluate)
     atoms.calc = steps
-    target: Atoms | UnitCellFilter = atoms
+    target: Atoms | FrechetCellFilter = atoms
     if settings.isif >= 3:
-        target = UnitCellFilter(
+        target = FrechetCellFilter(
             atoms, scalar_pressure=settings.pstress / KBAR, constant_volume=settings.isif == 4
         )
     optimizer = FIRE(target, logfile=None) if settings.ibrion == 3 else BFGS(target, logfile=None)
     before: float | None = None
+    warnings.filterwarnings("ignore", message="logm result may be inaccurate")
     for number in range(1, settings.nsw + 1):
         forces = target.get_forces()
         step = steps.step

@@ -31,7 +31,7 @@ def test_wavefunctions_of_another_mesh_are_no_use(tmp_path: Path):
     run_here(tmp_path, salt(), NSW=0)
     other = steps(run_here(tmp_path, salt(), (2, 2, 2), NSW=0))[0]
     again = steps(run_here(tmp_path, salt(), (2, 2, 2), NSW=0))[0]
-    assert other > again + 2
+    assert other > again + 1
 
 
 def test_none_are_written_if_not_asked_for(tmp_path: Path):
@@ -41,7 +41,7 @@ def test_none_are_written_if_not_asked_for(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("algo", "ediff"), [("Normal", 1e-4), ("VeryFast", 1e-4), ("Normal", 1e-8)]
+    ("algo", "ediff"), [("Normal", 1e-4), ("VeryFast", 1e-4), ("Normal", 1e-7)]
 )
 def test_loops_end_below_ediff(tmp_path: Path, algo: str, ediff: float):
     folder = run_here(tmp_path, salt(), NSW=0, ALGO=algo, EDIFF=ediff)
@@ -49,8 +49,7 @@ def test_loops_end_below_ediff(tmp_path: Path, algo: str, ediff: float):
     energies = [step["e_fr_energy"] for step in run.ionic_steps[0]["electronic_steps"]]
     changes = np.abs(np.diff(energies))
     assert changes[-1] < ediff <= changes[-2]
-    exact = 1.2 * changes[-1] + 2e-8
-    assert run.ionic_steps[0]["e_fr_energy"] == pytest.approx(energies[-1], abs=exact)
+    assert run.ionic_steps[0]["e_fr_energy"] == energies[-1]
 
 
 def test_a_loop_cut_by_nelm_leaves_errors(tmp_path: Path):
