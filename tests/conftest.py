@@ -2,9 +2,9 @@
 
 from hypothesis import settings
 
-from tests.fake_vasp.fixtures import fake_vasp, fake_vasp_installation
+from tests.fake_vasp.fixtures import fake_vasp, fake_vasp_installation, recorded_vasp
 
-__all__ = ["fake_vasp", "fake_vasp_installation"]
+__all__ = ["fake_vasp", "fake_vasp_installation", "recorded_vasp"]
 
 # a loaded machine or a first compilation is no failure
 settings.register_profile("devitrify", deadline=None, max_examples=50, derandomize=True)

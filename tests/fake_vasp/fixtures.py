@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.fake_vasp.install import Installation, install
+
+#: Folder of the recorded runs, a folder each.
+RECORDED = Path(__file__).with_name("recorded")
 
 
 @dataclass
@@ -74,3 +79,17 @@ def fake_vasp(
     monkeypatch.setenv("CUSTODIAN_WALLTIME_START", "")
     monkeypatch.delenv("CUSTODIAN_WALLTIME_START")
     return FakeVasp(fake_vasp_installation, state, monkeypatch)
+
+
+@pytest.fixture
+def recorded_vasp(tmp_path: Path) -> Callable[[str], Path]:
+    """Unpack the files of a recorded run, by its name, and give their folder."""
+
+    def unpack(name: str) -> Path:
+        folder = tmp_path / f"recorded_{name}"
+        folder.mkdir(exist_ok=True)
+        for file in (RECORDED / name).glob("*.gz"):
+            (folder / file.stem).write_bytes(gzip.decompress(file.read_bytes()))
+        return folder
+
+    return unpack

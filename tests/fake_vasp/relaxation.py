@@ -95,5 +95,5 @@ def run(
         step.is_last = converged or number == settings.nsw
         if record(step) or step.is_last or not np.isfinite(largest):
             return step.system, converged
-        optimizer.step(forces)
+        optimizer.step()
     raise AssertionError("NSW is at least one")
