@@ -25,7 +25,7 @@ def bands_of(job: Job) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def density_of_states(
-    energies: NDArray, weights: NDArray, n_points: int = 61
+    energies: NDArray, weights: NDArray, n_points: int
 ) -> tuple[float, NDArray[np.float64]]:
     """
     Histogram the bands.

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.fake_vasp.incar import Settings
 from tests.fake_vasp.ions import Ions, cell_inertia, draw_velocities, exponential
 from tests.fake_vasp.poscar import System
+from tests.fake_vasp.settings import Settings
 from tests.fake_vasp.state import ACCELERATION, KBAR, Evaluator, IonicStep
 from tests.fake_vasp.thermostats import Thermostat, make_thermostat
 

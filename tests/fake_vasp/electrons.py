@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.fake_vasp.incar import Settings
 from tests.fake_vasp.kpoints import Mesh
 from tests.fake_vasp.poscar import System, header
+from tests.fake_vasp.settings import Settings
 from tests.fake_vasp.text import rows
 
 #: Error of the first step in eV an atom: from nothing, from the density, from wavefunctions, from

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.fake_vasp.incar import Incar, InputError, Kind
+from tests.fake_vasp.incar import Incar, InputError
+from tests.fake_vasp.settings import Kind
 
 #: Known faults, each with the tags whose change makes it go away. Where there are none, only
 #: the fault's own ``call`` keeps it from happening again.

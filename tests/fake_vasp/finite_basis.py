@@ -21,7 +21,7 @@ from tests.fake_vasp.neighbors import PairList
 #: eV an atom at a cutoff of ENMAX, and how fast it falls with the cutoff over ENMAX.
 BASIS_ERROR, BASIS_DECAY = 0.012, 7.5
 #: eV an atom for a crystal of no size, and the length (Å) over which it falls by e.
-MESH_ERROR, MESH_LENGTH = 2.0, 2.2
+MESH_ERROR, MESH_LENGTH = 3.0, 1.6
 #: Crowding: strength, range of the switch in Å.
 CROWDING, CROWDING_START, CROWDING_END = 0.25, 1.5, 4.0
 

@@ -6,8 +6,8 @@ import numpy as np
 from ase import units
 from numpy.typing import NDArray
 
-from tests.fake_vasp.incar import Settings
 from tests.fake_vasp.poscar import System
+from tests.fake_vasp.settings import Settings
 from tests.fake_vasp.state import ACCELERATION
 
 

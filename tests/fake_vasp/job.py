@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.fake_vasp.incar import Incar, InputError, Settings, settings_of
+from tests.fake_vasp.incar import Incar, InputError
 from tests.fake_vasp.kpoints import Mesh, read_mesh
 from tests.fake_vasp.poscar import System
 from tests.fake_vasp.potcar import Potential, read_potcar
+from tests.fake_vasp.settings import Settings, settings_of
 
 #: What the outputs say of the version.
 VERSION = "vasp.6.4.2 fake"

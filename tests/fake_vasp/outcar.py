@@ -53,7 +53,7 @@ class OutcarWriter:
             f"\n Dimension of arrays:\n   k-points           NKPTS = {len(job.mesh.points):6d}"
             f"   k-points in BZ     NKDIM = {len(job.mesh.points):6d}"
             f"   number of bands    NBANDS= {settings.nbands:6d}\n"
-            "   number of dos      NEDOS =    301   "
+            f"   number of dos      NEDOS = {settings.nedos:6d}   "
             f"number of ions     NIONS = {system.n_atoms:6d}\n"
             f"   total plane-waves  NPLWV = {grid:6d}\n\n"
         )

@@ -10,10 +10,13 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS, FIRE
+from ase.optimize.optimize import Optimizer
 
-from tests.fake_vasp.incar import Settings
 from tests.fake_vasp.poscar import System
+from tests.fake_vasp.settings import Settings
 from tests.fake_vasp.state import KBAR, Evaluator, IonicStep
+
+_OPTIMIZERS: dict[int, type[Optimizer]] = {1: BFGS, 2: BFGS, 3: FIRE}
 
 
 class _Steps(Calculator):
@@ -79,7 +82,7 @@ def run(
         target = FrechetCellFilter(
             atoms, scalar_pressure=settings.pstress / KBAR, constant_volume=settings.isif == 4
         )
-    optimizer = FIRE(target, logfile=None) if settings.ibrion == 3 else BFGS(target, logfile=None)
+    optimizer = _OPTIMIZERS[settings.ibrion](target, logfile=None)
     before: float | None = None
     warnings.filterwarnings("ignore", message="logm result may be inaccurate")
     for number in range(1, settings.nsw + 1):
@@ -92,8 +95,8 @@ def run(
         else:
             converged = before is not None and abs(step.energy - before) < settings.ediffg
         before = step.energy
-        step.is_last = converged or number == settings.nsw
-        if record(step) or step.is_last or not np.isfinite(largest):
+        step.is_last = converged or number == settings.nsw or not np.isfinite(largest)
+        if record(step) or step.is_last:
             return step.system, converged
         optimizer.step()
     raise AssertionError("NSW is at least one")

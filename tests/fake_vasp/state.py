@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from tests.fake_vasp.electrons import Electrons, Loop, disturbed
 from tests.fake_vasp.faults import Faults
-from tests.fake_vasp.incar import Settings
 from tests.fake_vasp.poscar import System
+from tests.fake_vasp.settings import Settings
 
 #: kbar in one eV/Å³.
 KBAR = 1 / (0.1 * units.GPa)
@@ -119,17 +119,15 @@ class Evaluator:
     def __call__(self, system: System) -> IonicStep:
         """Evaluate the next ionic step."""
         self.count += 1
-        atoms = self._atoms
-        atoms.set_cell(system.cell)
-        atoms.positions = system.scaled @ system.cell
         n = system.n_atoms
         smeared = self.settings.ismear >= -1
         entropy = _ENTROPY * n * self.settings.sigma**2 if smeared else 0.0
-        energy = float(atoms.get_potential_energy()) + entropy
+        energy, forces, stress = self._compute(system)
+        energy += entropy
         if self.faults.active("positive_energy", self.count):
             energy = abs(energy) + 10.0
         loop = self.electrons.converge(energy, self.faults.active("unconverged", self.count))
-        forces = disturbed(atoms.get_forces(), loop, n)
+        forces = disturbed(forces, loop, n)
         if self.faults.active("nan_forces", self.count):
             forces = np.full((n, 3), np.nan)
         return IonicStep(
@@ -138,6 +136,16 @@ class Evaluator:
             energy=float(loop.energies[-1]),
             entropy=entropy,
             forces=forces,
-            stress=atoms.get_stress(voigt=False),
+            stress=stress,
             loop=loop,
         )
+
+    def _compute(self, system: System) -> tuple[float, NDArray, NDArray]:
+        """Converged energy, forces and stress; nothing good follows from bad positions."""
+        atoms = self._atoms
+        if not np.isfinite(system.scaled).all():
+            return np.nan, np.full((len(atoms), 3), np.nan), np.full((3, 3), np.nan)
+        atoms.set_cell(system.cell)
+        atoms.positions = system.scaled @ system.cell
+        energy = float(atoms.get_potential_energy())
+        return energy, atoms.get_forces(), atoms.get_stress(voigt=False)

@@ -19,7 +19,6 @@ from pymatgen.io.vasp import Oszicar
 
 from tests.fake_vasp.fixtures import FakeVasp
 from tests.fake_vasp.samples import run_kwargs, salt
-from workflows.chgnet import FastCHGNetCalculator
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -101,6 +100,8 @@ def test_a_walltime_leaves_something_to_continue(fake_vasp: FakeVasp, tmp_path: 
 
 @pytest.mark.slow
 def test_chgnet_instead_of_the_pair_potential(fake_vasp: FakeVasp, tmp_path: Path):
+    from workflows.chgnet import FastCHGNetCalculator  # torch takes its time
+
     fake_vasp.set(calculator="chgnet")
     document = run(StaticMaker(run_vasp_kwargs=run_kwargs()), salt(), tmp_path)
     atoms = salt().to_ase_atoms()

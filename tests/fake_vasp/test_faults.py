@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from custodian import Custodian
 from custodian.custodian import (
@@ -100,12 +100,16 @@ def test_faults_come_from_incar_as_well(tmp_path: Path):
     run_here(tmp_path, salt(), FAKE_VASP_FAULTS="Error_exit call 1", **STATIC)
 
 
-@pytest.mark.parametrize("tags", [MD, STATIC, RELAX])
 @pytest.mark.parametrize(
-    ("name", "status"),
-    [("sigkill", -signal.SIGKILL), ("segv", -signal.SIGSEGV), ("sigterm", -signal.SIGTERM),
-     ("disk_full", 38)],
-)  # fmt: skip
+    ("name", "status", "tags"),
+    [
+        ("sigkill", -signal.SIGKILL, MD),
+        ("sigkill", -signal.SIGKILL, STATIC),
+        ("sigterm", -signal.SIGTERM, RELAX),
+        ("segv", -signal.SIGSEGV, MD),
+        ("disk_full", 38, MD),
+    ],
+)
 def test_death_leaves_a_truncated_file(fake_vasp: FakeVasp, tmp_path: Path, name, status, tags):
     fake_vasp.fault(f"{name} step 3")
     write_inputs(tmp_path, salt(), tags)
@@ -193,6 +197,9 @@ def test_nan_forces_reach_the_file(fake_vasp: FakeVasp, tmp_path: Path):
     run = Vasprun(run_here(tmp_path, salt(), **MD) / "vasprun.xml")
     assert np.isfinite(run.ionic_steps[1]["forces"]).all()
     assert np.isnan(run.ionic_steps[2]["forces"]).all()
+    assert np.isfinite(run.ionic_steps[2]["e_fr_energy"])
+    assert np.isnan(run.ionic_steps[3]["e_fr_energy"])
+    assert len(run.ionic_steps[3]["electronic_steps"]) == 60
 
 
 def test_empty_contcar(fake_vasp: FakeVasp, tmp_path: Path):
@@ -213,17 +220,15 @@ def test_a_frozen_run_is_killed_and_repeated(fake_vasp: FakeVasp, tmp_path: Path
 def test_a_hanging_run_ends_with_its_parent(fake_vasp: FakeVasp, tmp_path: Path):
     fake_vasp.fault("hang step 2")
     write_inputs(tmp_path, salt(), MD)
-    shell = subprocess.Popen(
-        ["sh", "-c", f"{fake_vasp.executable} > vasp.out & echo $! > pid; sleep 100"], cwd=tmp_path
-    )
-    try:
-        _wait_for(lambda: has_moved(tmp_path))
-        child = int((tmp_path / "pid").read_text())
-        os.kill(child, 0)
-    finally:
-        shell.kill()
-        shell.wait()
-    _wait_for(lambda: not Path(f"/proc/{child}").exists())
+    command = f"{fake_vasp.executable} > vasp.out & echo $! > pid; exec sleep 100"
+    with subprocess.Popen(["sh", "-c", command], cwd=tmp_path) as parent:
+        try:
+            _wait_for(lambda: has_moved(tmp_path))
+            child = psutil.Process(int((tmp_path / "pid").read_text()))
+            assert child.ppid() == parent.pid
+        finally:
+            parent.kill()
+    _wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
 def has_moved(folder: Path) -> bool:

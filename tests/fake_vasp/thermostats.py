@@ -8,8 +8,8 @@ import numpy as np
 from ase import units
 from numpy.typing import NDArray
 
-from tests.fake_vasp.incar import Settings
 from tests.fake_vasp.ions import Ions, cell_inertia
+from tests.fake_vasp.settings import Settings
 from tests.fake_vasp.state import ACCELERATION
 
 #: Steps that one oscillation of Nosé's thermostat takes with SMASS = 0.

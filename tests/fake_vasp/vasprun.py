@@ -154,7 +154,7 @@ class VasprunWriter:
             for k in range(len(energies))
         )
         bands = "".join(f'     <set comment="spin {s}">\n{points}     </set>\n' for s in spins)
-        fermi, states = density_of_states(energies, self.job.mesh.weights)
+        fermi, states = density_of_states(energies, self.job.mesh.weights, self.job.settings.nedos)
         table = rows("       <r>%12.4f %12.4f %12.4f </r>", states)
         dos = "".join(f'      <set comment="spin {s}">\n{table}      </set>\n' for s in spins)
         return (
