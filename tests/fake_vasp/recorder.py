@@ -44,6 +44,7 @@ class Recorder:
     def __init__(self, job: Job, faults: Faults, output: TextIO) -> None:
         self.job, self.faults, self.output = job, faults, output
         self.stopped = ""
+        self._parent = os.getppid()
         self._began = self._before = time.perf_counter()
         self._simulated = 0.0
         self._files = ExitStack()
@@ -86,11 +87,13 @@ class Recorder:
         Raises
         ------
         FatalError
-            If VASP ends here by a fault.
+            If VASP ends here by a fault, or the parent process has ended.
         OSError
             If the disk is full by a fault.
         """
         time.sleep(float(os.environ.get("FAKE_VASP_SLEEP", "0")))
+        if os.getppid() != self._parent:  # nothing that a test started may outlive it for long
+            raise FatalError
         seconds = self._seconds(step)
         self._break(step, seconds)
         self.stopped = self._stopcar()
@@ -146,7 +149,7 @@ class Recorder:
             raise FatalError
         if strikes("hang"):
             self._flush()
-            _hang()
+            _hang(self._parent)
         if strikes("disk_full"):
             self.vasprun.step(step, seconds, part=0.5)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "vasprun.xml")
@@ -187,9 +190,8 @@ class Recorder:
             stream.flush()
 
 
-def _hang() -> NoReturn:
-    """Do nothing for ever, but not longer than the parent lives."""
-    parent = os.getppid()
+def _hang(parent: int) -> NoReturn:
+    """Do nothing for ever, but not longer than the parent process lives."""
     while os.getppid() == parent:
         time.sleep(0.2)
     raise FatalError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -77,7 +78,7 @@ def run(
     atoms = Atoms(system.atom_symbols, cell=system.cell, scaled_positions=system.scaled, pbc=True)
     steps = _Steps(system, evaluate)
     atoms.calc = steps
-    target: Atoms | FrechetCellFilter = atoms
+    target: Any = atoms
     if settings.isif >= 3:
         target = FrechetCellFilter(
             atoms, scalar_pressure=settings.pstress / KBAR, constant_volume=settings.isif == 4

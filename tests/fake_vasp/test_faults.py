@@ -174,7 +174,10 @@ def test_brmix(fake_vasp: FakeVasp, tmp_path: Path, monkeypatch):
     assert Vasprun(tmp_path / "vasprun.xml").converged
 
 
-@pytest.mark.parametrize(("tags", "cure"), [(RELAX, "ISYM"), ({**RELAX, "ISYM": 0}, "POTIM")])
+@pytest.mark.parametrize(
+    ("tags", "cure"),
+    [(RELAX, "ISYM"), pytest.param({**RELAX, "ISYM": 0}, "POTIM", marks=pytest.mark.slow)],
+)
 def test_zpotrf(fake_vasp: FakeVasp, tmp_path: Path, monkeypatch, tags, cure):
     fake_vasp.fault("zpotrf step 3")
     write_inputs(tmp_path, salt(1.03), tags)
@@ -223,12 +226,21 @@ def test_a_hanging_run_ends_with_its_parent(fake_vasp: FakeVasp, tmp_path: Path)
     command = f"{fake_vasp.executable} > vasp.out & echo $! > pid; exec sleep 100"
     with subprocess.Popen(["sh", "-c", command], cwd=tmp_path) as parent:
         try:
-            _wait_for(lambda: has_moved(tmp_path))
+            _wait_for(lambda: (tmp_path / "pid").exists() and has_moved(tmp_path))
             child = psutil.Process(int((tmp_path / "pid").read_text()))
             assert child.ppid() == parent.pid
         finally:
             parent.kill()
-    _wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+    try:
+        _wait_for(lambda: ended(child))
+    finally:
+        if not ended(child):
+            child.kill()
+
+
+def ended(process: psutil.Process) -> bool:
+    """Whether it has ended, reaped or not."""
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def has_moved(folder: Path) -> bool:
