@@ -1,0 +1,143 @@
+"""What an ionic step is, and the ion loop's only way to one: through the electronic loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from ase import Atoms, units
+from ase.calculators.calculator import Calculator
+from numpy.typing import NDArray
+
+from tests.fake_vasp.electrons import Electrons, Loop, disturbed
+from tests.fake_vasp.faults import Faults
+from tests.fake_vasp.incar import Settings
+from tests.fake_vasp.poscar import System
+
+#: kbar in one eV/Å³.
+KBAR = 1 / (0.1 * units.GPa)
+#: Å/fs² for one eV/Å on one amu.
+ACCELERATION = units.fs**2
+#: Smearing entropy -TS in eV an atom for a SIGMA of 1 eV.
+_ENTROPY = -0.02
+
+
+@dataclass
+class IonicStep:
+    """
+    Results of one ionic step.
+
+    Attributes
+    ----------
+    number
+        From one.
+    system
+        Atoms, cell and, in molecular dynamics, velocities.
+    energy
+        Free energy in eV, which the forces belong to.
+    entropy
+        Its part -TS in eV.
+    forces
+        eV/Å, shape (n, 3).
+    stress
+        eV/Å³ in ASE's sign, shape (3, 3), without the kinetic part.
+    loop
+        Electronic steps.
+    kinetic, temperature
+        eV and K; none outside molecular dynamics.
+    thermostat
+        Potential and kinetic energy of the thermostat in eV.
+    lattice_kinetic
+        Kinetic energy of the cell in eV.
+    """
+
+    number: int
+    system: System
+    energy: float
+    entropy: float
+    forces: NDArray[np.float64]
+    stress: NDArray[np.float64]
+    loop: Loop
+    kinetic: float | None = None
+    temperature: float = 0.0
+    thermostat: tuple[float, float] = (0.0, 0.0)
+    lattice_kinetic: float = 0.0
+    is_last: bool = field(default=False)
+
+    @property
+    def energy_without_entropy(self) -> float:
+        """eV."""
+        return self.energy - self.entropy
+
+    @property
+    def energy_at_zero_smearing(self) -> float:
+        """Energy extrapolated to no smearing, eV."""
+        return self.energy - self.entropy / 2
+
+    @property
+    def stress_kbar(self) -> NDArray[np.float64]:
+        """Stress as VASP writes it: kbar, positive if the cell wants to grow, shape (3, 3)."""
+        return -self.stress * KBAR
+
+    @property
+    def total_energy(self) -> float:
+        """Conserved energy of molecular dynamics at constant temperature, eV."""
+        return self.energy + (self.kinetic or 0.0) + sum(self.thermostat) + self.lattice_kinetic
+
+
+class Evaluator:
+    """
+    Energies, forces and stresses as they come out of electronic loops.
+
+    Parameters
+    ----------
+    calculator
+        The converged values.
+    electrons
+        The loops.
+    settings
+        Smearing.
+    faults
+        Faults of the electronic loop.
+    system
+        Atoms.
+    """
+
+    def __init__(
+        self,
+        calculator: Calculator,
+        electrons: Electrons,
+        settings: Settings,
+        faults: Faults,
+        system: System,
+    ) -> None:
+        self.electrons, self.settings, self.faults = electrons, settings, faults
+        self.count = 0
+        self._atoms = Atoms(system.atom_symbols, pbc=True)
+        self._atoms.calc = calculator
+
+    def __call__(self, system: System) -> IonicStep:
+        """Evaluate the next ionic step."""
+        self.count += 1
+        atoms = self._atoms
+        atoms.set_cell(system.cell)
+        atoms.positions = system.scaled @ system.cell
+        n = system.n_atoms
+        smeared = self.settings.ismear >= -1
+        entropy = _ENTROPY * n * self.settings.sigma**2 if smeared else 0.0
+        energy = float(atoms.get_potential_energy()) + entropy
+        if self.faults.active("positive_energy", self.count):
+            energy = abs(energy) + 10.0
+        loop = self.electrons.converge(energy, self.faults.active("unconverged", self.count))
+        forces = disturbed(atoms.get_forces(), loop, n)
+        if self.faults.active("nan_forces", self.count):
+            forces = np.full((n, 3), np.nan)
+        return IonicStep(
+            number=self.count,
+            system=system,
+            energy=float(loop.energies[-1]),
+            entropy=entropy,
+            forces=forces,
+            stress=atoms.get_stress(voigt=False),
+            loop=loop,
+        )
