@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tests.fake_vasp.incar import Settings
 from tests.fake_vasp.kpoints import Mesh
 from tests.fake_vasp.poscar import System, header
+from tests.fake_vasp.text import rows
 
 #: Error of the first step in eV an atom: from nothing, from the density, from wavefunctions, from
 #: the ionic step before.
@@ -135,7 +136,7 @@ def write_states(folder: Path, settings: Settings, system: System, mesh: Mesh) -
     if settings.lwave:
         (folder / "WAVECAR").write_text(json.dumps(_token(system, mesh)))
     if settings.lcharg:
-        positions = "".join("%10.6f%10.6f%10.6f\n" % tuple(row) for row in system.scaled % 1.0)
+        positions = rows("%10.6f%10.6f%10.6f", system.scaled % 1.0)
         density = f" {settings.nelect:.11E}" * 4
         (folder / "CHGCAR").write_text(
             f"{header(system)}Direct\n{positions}\n    2    2    2\n{density}\n{density}\n"

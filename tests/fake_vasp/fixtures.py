@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +60,7 @@ def fake_vasp_installation(tmp_path_factory: pytest.TempPathFactory) -> Installa
 @pytest.fixture
 def fake_vasp(
     fake_vasp_installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[FakeVasp]:
+) -> FakeVasp:
     """``vasp_std`` and ``vasp_gam`` on the path, potentials for pymatgen, no faults."""
     from pymatgen.core import SETTINGS
 
@@ -74,4 +73,4 @@ def fake_vasp(
     monkeypatch.setenv("FAKE_VASP_STATE", str(state))
     monkeypatch.setenv("CUSTODIAN_WALLTIME_START", "")
     monkeypatch.delenv("CUSTODIAN_WALLTIME_START")
-    yield FakeVasp(fake_vasp_installation, state, monkeypatch)
+    return FakeVasp(fake_vasp_installation, state, monkeypatch)

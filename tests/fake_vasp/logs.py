@@ -7,6 +7,7 @@ from typing import TextIO
 from tests.fake_vasp.job import VERSION, Job
 from tests.fake_vasp.poscar import header
 from tests.fake_vasp.state import IonicStep
+from tests.fake_vasp.text import rows
 
 _COLUMNS = (
     "       N       E                     dE             d eps       ncg     rms          rms(c)\n"
@@ -104,6 +105,5 @@ class XdatcarWriter:
             return
         if self._moving_cell:
             self.stream.write(header(step.system, "           1"))
-        positions = step.system.scaled % 1.0
-        rows = ("  %11.8f %11.8f %11.8f\n" * len(positions)) % tuple(positions.ravel())
-        self.stream.write(f"Direct configuration= {step.number:5d}\n{rows}")
+        positions = rows("  %11.8f %11.8f %11.8f", step.system.scaled % 1.0)
+        self.stream.write(f"Direct configuration= {step.number:5d}\n{positions}")

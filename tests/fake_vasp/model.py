@@ -20,14 +20,17 @@ CALCULATORS = {
     "pair": "tests.fake_vasp.model:PairPotential",
     "chgnet": "workflows.chgnet:FastCHGNetCalculator",
 }
-#: Electronegativities by Pauling's scale, hydrogen to radium; atoms without one count as 1.8.
+#: Electronegativities by Pauling's scale, hydrogen to radium; 1.8 where there is none.
+# fmt: off
 _PAULING = (
-    "2.20 - .98 1.57 2.04 2.55 3.04 3.44 3.98 - .93 1.31 1.61 1.90 2.19 2.58 3.16 - .82 1.00 1.36 "
-    "1.54 1.63 1.66 1.55 1.83 1.88 1.91 1.90 1.65 1.81 2.01 2.18 2.55 2.96 3.00 .82 .95 1.22 1.33 "
-    "1.6 2.16 1.9 2.2 2.28 2.20 1.93 1.69 1.78 1.96 2.05 2.1 2.66 2.6 .79 .89 1.10 1.12 1.13 1.14 "
-    "1.13 1.17 1.2 1.2 1.1 1.22 1.23 1.24 1.25 1.1 1.27 1.3 1.5 2.36 1.9 2.2 2.20 2.28 2.54 2.00 "
-    "1.62 2.33 2.02 2.0 2.2 2.2 .79 .9"
-).split()
+    2.2, 1.8, 0.98, 1.57, 2.04, 2.55, 3.04, 3.44, 3.98, 1.8, 0.93, 1.31, 1.61, 1.9, 2.19, 2.58,
+    3.16, 1.8, 0.82, 1.0, 1.36, 1.54, 1.63, 1.66, 1.55, 1.83, 1.88, 1.91, 1.9, 1.65, 1.81, 2.01,
+    2.18, 2.55, 2.96, 3.0, 0.82, 0.95, 1.22, 1.33, 1.6, 2.16, 1.9, 2.2, 2.28, 2.2, 1.93, 1.69,
+    1.78, 1.96, 2.05, 2.1, 2.66, 2.6, 0.79, 0.89, 1.1, 1.12, 1.13, 1.14, 1.13, 1.17, 1.2, 1.2,
+    1.1, 1.22, 1.23, 1.24, 1.25, 1.1, 1.27, 1.3, 1.5, 2.36, 1.9, 2.2, 2.2, 2.28, 2.54, 2.0,
+    1.62, 2.33, 2.02, 2.0, 2.2, 2.2, 0.79, 0.9,
+)
+# fmt: on
 
 
 def switch(r: NDArray, start: float, end: float) -> tuple[NDArray, NDArray]:
@@ -129,8 +132,7 @@ def pair_parameters(numbers: NDArray) -> tuple[NDArray, NDArray]:
 
 
 def _electronegativity(number: int) -> float:
-    word = _PAULING[number - 1] if number <= len(_PAULING) else "-"
-    return 1.8 if word == "-" else float(word)
+    return _PAULING[number - 1] if number <= len(_PAULING) else 1.8
 
 
 def make_calculator() -> Calculator:

@@ -9,6 +9,7 @@ import numpy as np
 
 from tests.fake_vasp.job import VERSION, Job
 from tests.fake_vasp.state import KBAR, IonicStep
+from tests.fake_vasp.text import rows
 
 _LINE = " " + "-" * 83 + "\n"
 _VOIGT = ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2), (2, 0))
@@ -42,8 +43,8 @@ class OutcarWriter:
         grid = int(np.prod(np.ceil(np.linalg.norm(system.cell, axis=1) * settings.encut**0.5 / 2)))
         waves = int(grid / 8) + 1
         points = "".join(
-            " k-point%4d :%10.4f%9.4f%9.4f  plane waves: %7d\n" % (k + 1, *point, waves)
-            for k, point in enumerate(job.mesh.points)
+            f" k-point{k + 1:4d} :{x:10.4f}{y:9.4f}{z:9.4f}  plane waves: {waves:7d}\n"
+            for k, (x, y, z) in enumerate(job.mesh.points)
         )
         self.stream.write(
             f" {VERSION} {_kind(job)}\n\n executed on             LinuxGNU date "
@@ -145,9 +146,9 @@ class OutcarWriter:
         system = step.system
         volume = abs(np.linalg.det(system.cell))
         kbar = step.stress_kbar
-        pressure = np.trace(kbar) / 3
-        components = "".join("%11.5f" % kbar[i] for i in _VOIGT)
-        totals = "".join("%11.5f" % (kbar[i] * volume / KBAR) for i in _VOIGT)
+        pressure = np.trace(kbar) / 3 - self.job.settings.pstress
+        components = "".join(f"{kbar[i]:11.5f}" for i in _VOIGT)
+        totals = "".join(f"{kbar[i] * volume / KBAR:11.5f}" for i in _VOIGT)
         self.stream.write(
             "  FORCE on cell =-STRESS in cart. coord.  units (eV):\n"
             "  Direction    XX          YY          ZZ          XY          YZ          ZX\n"
@@ -162,26 +163,23 @@ class OutcarWriter:
                 f"  total pressure  = {pressure + gas:11.2f} kB\n"
             )
         reciprocal = np.linalg.inv(system.cell).T
-        vectors = ("   " + "%13.9f" * 3 + "  " + "%13.9f" * 3 + "\n") * 3
+        both = np.hstack([system.cell, reciprocal])
         self.stream.write(
             f"\n VOLUME and BASIS-vectors are now :\n{_LINE}"
             f"  energy-cutoff  :  {self.job.settings.encut:11.2f}\n"
             f"  volume of cell :  {volume:11.2f}\n"
             "      direct lattice vectors                 reciprocal lattice vectors\n"
-            + vectors
-            % tuple(np.hstack([system.cell, reciprocal]).ravel())
+            + rows("   %13.9f%13.9f%13.9f  %13.9f%13.9f%13.9f", both)
         )
 
     def _write_forces(self, step: IonicStep) -> None:
         system = step.system
         table = np.hstack([(system.scaled % 1.0) @ system.cell, step.forces])
-        rows = (" %12.5f %12.5f %12.5f    %13.6f %13.6f %13.6f\n" * len(table)) % tuple(
-            table.ravel()
-        )
-        drift = "%12.6f%12.6f%12.6f" % tuple(np.round(step.forces.sum(axis=0), 6) + 0.0)
+        lines = rows(" %12.5f %12.5f %12.5f    %13.6f %13.6f %13.6f", table)
+        drift = rows("%12.6f%12.6f%12.6f", np.round(step.forces.sum(axis=0)[None], 6) + 0.0)
         self.stream.write(
             "\n POSITION                                       TOTAL-FORCE (eV/Angst)\n"
-            f"{_LINE}{rows}{_LINE}    total drift:                           {drift}\n"
+            f"{_LINE}{lines}{_LINE}    total drift:                           {drift}"
         )
 
 

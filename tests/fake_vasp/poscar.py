@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.fake_vasp.incar import InputError
+from tests.fake_vasp.text import rows
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def _parse(lines: list[str]) -> System:
     if positions.shape != (n, 3):
         raise ValueError(f"{n} positions are expected")
     if mode in ("C", "K"):
-        positions = np.linalg.solve(cell.T, scale * positions.T).T
+        positions = np.asarray(np.linalg.solve(cell.T, scale * positions.T).T, dtype=np.float64)
     velocities = _velocities(lines[8 + n :], n, cell)
     return System(lines[0].strip(), symbols, counts, cell, positions, velocities)
 
@@ -116,16 +117,15 @@ def _velocities(lines: list[str], n: int, cell: NDArray) -> NDArray[np.float64] 
 
 def header(system: System, scale: str = "   1.00000000000000     ") -> str:
     """Comment, cell, symbols and counts as CONTCAR and XDATCAR have them."""
-    rows = "".join("  %21.16f %21.16f %21.16f\n" % tuple(row) for row in system.cell)
+    cell = rows("  %21.16f %21.16f %21.16f", system.cell)
     symbols = "".join(f"   {symbol:<2s}" for symbol in system.symbols)
     counts = "".join(f"{count:6d}" for count in system.counts)
-    return f"{system.comment}\n{scale}\n{rows}{symbols}\n{counts}\n"
+    return f"{system.comment}\n{scale}\n{cell}{symbols}\n{counts}\n"
 
 
 def contcar(system: System) -> str:
     """Content of CONTCAR: positions in the cell and velocities, zero if there are none."""
-    n = system.n_atoms
-    velocities = np.zeros((n, 3)) if system.velocities is None else system.velocities
-    positions = ("  %19.16f %19.16f %19.16f\n" * n) % tuple((system.scaled % 1.0).ravel())
-    motion = ("  %15.8E %15.8E %15.8E\n" * n) % tuple(velocities.ravel())
+    velocities = np.zeros_like(system.scaled) if system.velocities is None else system.velocities
+    positions = rows("  %19.16f %19.16f %19.16f", system.scaled % 1.0)
+    motion = rows("  %15.8E %15.8E %15.8E", velocities)
     return f"{header(system)}Direct\n{positions}\n{motion}"

@@ -8,7 +8,6 @@ import re
 import signal
 import time
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, TextIO
 

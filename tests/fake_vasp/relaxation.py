@@ -73,7 +73,7 @@ def run(
     atoms = Atoms(system.atom_symbols, cell=system.cell, scaled_positions=system.scaled, pbc=True)
     steps = _Steps(system, evaluate)
     atoms.calc = steps
-    target = atoms
+    target: Atoms | UnitCellFilter = atoms
     if settings.isif >= 3:
         target = UnitCellFilter(
             atoms, scalar_pressure=settings.pstress / KBAR, constant_volume=settings.isif == 4

@@ -66,7 +66,7 @@ class IonicStep:
 
     @property
     def energy_without_entropy(self) -> float:
-        """eV."""
+        """Energy without the entropy, eV."""
         return self.energy - self.entropy
 
     @property

@@ -12,6 +12,7 @@ from tests.fake_vasp.bands import bands_of, density_of_states
 from tests.fake_vasp.job import Job
 from tests.fake_vasp.poscar import System
 from tests.fake_vasp.state import IonicStep
+from tests.fake_vasp.text import rows
 
 _ENERGIES = (
     '    <i name="e_fr_energy">%16.8f </i>\n    <i name="e_wo_entrp">%16.8f </i>\n'
@@ -103,12 +104,12 @@ class VasprunWriter:
         mesh = self.job.mesh
         generation = ""
         if mesh.style != "Reciprocal":
+            divisions = "".join(f"{division:8d}" for division in mesh.divisions)
+            shift = "".join(f"{shift:14.8f}" for shift in mesh.shift)
             generation = (
                 f'  <generation param="{mesh.style}">\n'
-                '   <v type="int" name="divisions">%8d%8d%8d</v>\n'
-                % mesh.divisions
-                + '   <v name="usershift">%14.8f%14.8f%14.8f</v>\n' % mesh.shift
-                + "  </generation>\n"
+                f'   <v type="int" name="divisions">{divisions}</v>\n'
+                f'   <v name="usershift">{shift}</v>\n  </generation>\n'
             )
         self.stream.write(
             f" <kpoints>\n{generation}"
@@ -146,19 +147,16 @@ class VasprunWriter:
         """Eigenvalues and density of states, which VASP writes in the last step."""
         energies, occupations = bands_of(self.job)
         spins = range(1, self.job.settings.ispin + 1)
-        table = _rows(np.stack([energies, occupations], axis=-1).reshape(-1, 2), "%14.4f %10.4f")
-        lines = table.splitlines(keepends=True)
-        n_bands = energies.shape[1]
         points = "".join(
             f'      <set comment="kpoint {k + 1}">\n'
-            + "".join(lines[k * n_bands : (k + 1) * n_bands])
+            + rows("       <r>%14.4f %10.4f </r>", np.stack([energies[k], occupations[k]], axis=1))
             + "      </set>\n"
             for k in range(len(energies))
         )
         bands = "".join(f'     <set comment="spin {s}">\n{points}     </set>\n' for s in spins)
         fermi, states = density_of_states(energies, self.job.mesh.weights)
-        rows = _rows(states, "%12.4f %12.4f %12.4f")
-        dos = "".join(f'      <set comment="spin {s}">\n{rows}      </set>\n' for s in spins)
+        table = rows("       <r>%12.4f %12.4f %12.4f </r>", states)
+        dos = "".join(f'      <set comment="spin {s}">\n{table}      </set>\n' for s in spins)
         return (
             '  <eigenvalues>\n   <array>\n    <dimension dim="1">band</dimension>\n'
             '    <dimension dim="2">kpoint</dimension>\n    <dimension dim="3">spin</dimension>\n'
@@ -171,14 +169,9 @@ class VasprunWriter:
         )
 
 
-def _rows(table: NDArray, form: str) -> str:
-    return (f"       <r>{form} </r>\n" * len(table)) % tuple(table.ravel())
-
-
 def _array(name: str, values: NDArray, indent: int) -> str:
     space = " " * indent
-    row = f"{space} <v>{' %16.8f' * values.shape[1]} </v>\n"
-    body = (row * len(values)) % tuple(values.ravel())
+    body = rows(f"{space} <v>{' %16.8f' * values.shape[1]} </v>", values)
     return f'{space}<varray name="{name}" >\n{body}{space}</varray>\n'
 
 
