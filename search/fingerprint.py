@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
-from search.geometry import image_ranges
+from search.geometry import image_shifts, nearest, shifted_square
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -46,37 +46,26 @@ def _pair_distribution(
     size = abs(np.linalg.det(cell))
     bin_width = cutoff / bins
     reach = cutoff + SMEAR_RANGE * width
-    ranges = image_ranges(inverse, reach)
+    shifts = image_shifts(cell, reach)
     spread = int(np.ceil(SMEAR_RANGE * width / bin_width))
-    fraction = np.empty(3)
+    delta = np.empty(3)
     for i in range(len(positions)):
         for j in range(i, len(positions)):
             a, b = kinds[i], kinds[j]
-            for k in range(3):
-                f = 0.0
-                for m in range(3):
-                    f += (positions[j, m] - positions[i, m]) * inverse[m, k]
-                fraction[k] = f - np.round(f)
+            nearest(positions[i], positions[j], cell, inverse, delta)
             # a pair of two atoms is met once, an atom and its images both ways
             times = (2.0 if i != j else 1.0) / (1.0 if a == b else 2.0)
-            for p in range(-ranges[0], ranges[0] + 1):
-                for q in range(-ranges[1], ranges[1] + 1):
-                    for r in range(-ranges[2], ranges[2] + 1):
-                        if i == j and p == 0 and q == 0 and r == 0:
-                            continue
-                        u, v, w = fraction[0] + p, fraction[1] + q, fraction[2] + r
-                        square = 0.0
-                        for k in range(3):
-                            square += (u * cell[0, k] + v * cell[1, k] + w * cell[2, k]) ** 2
-                        if square >= reach * reach or square < 1e-8:
-                            continue
-                        distance = np.sqrt(square)
-                        weight = times * size / (4.0 * np.pi * square * counts[a] * counts[b])
-                        weight /= width * np.sqrt(2.0 * np.pi)
-                        middle = int(distance / bin_width)
-                        for n in range(max(0, middle - spread), min(bins, middle + spread + 1)):
-                            x = ((n + 0.5) * bin_width - distance) / width
-                            result[a, b, n] += weight * np.exp(-0.5 * x * x)
+            for m in range(1 if i == j else 0, len(shifts)):
+                square = shifted_square(delta, shifts[m])
+                if square >= reach * reach or square < 1e-8:
+                    continue
+                distance = np.sqrt(square)
+                weight = times * size / (4.0 * np.pi * square * counts[a] * counts[b])
+                weight /= width * np.sqrt(2.0 * np.pi)
+                middle = int(distance / bin_width)
+                for n in range(max(0, middle - spread), min(bins, middle + spread + 1)):
+                    x = ((n + 0.5) * bin_width - distance) / width
+                    result[a, b, n] += weight * np.exp(-0.5 * x * x)
     for a in range(n_kinds):
         for b in range(a):
             for n in range(bins):

@@ -5,17 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numba
 import numpy as np
 
-from search.geometry import DistanceLimits, fits, image_ranges, reduced
-from search.wyckoff import Site, SpaceGroup, choose_sites, space_group
+from search.geometry import DistanceLimits, fits, image_shifts, reduced
+from search.wyckoff import SYSTEMS, SiteTables, choose_sites, space_group
 
 if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
+
+TRICLINIC, MONOCLINIC, TETRAGONAL, HEXAGONAL, CUBIC = (
+    SYSTEMS.index(name) for name in ("triclinic", "monoclinic", "tetragonal", "hexagonal", "cubic")
+)
+
+
+class Tries(NamedTuple):
+    """How often `_crystal` tries: choices of sites, lattices for each, points for each site."""
+
+    choices: int
+    lattices: int
+    points: int
 
 
 class GenerationError(RuntimeError):
@@ -37,29 +49,38 @@ def typical_volume(counts: Mapping[str, int]) -> float:
     return float(spheres / 0.5)
 
 
-def random_lattice(system: str, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Random cell (3, 3) of unit volume with the metric of a crystal system, vectors as rows."""
+@numba.njit(cache=True)
+def random_lattice(system: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Random cell (3, 3) of unit volume, vectors as rows.
+
+    `system` is the index of a crystal system in `search.wyckoff.SYSTEMS`, whose metric it has.
+    """
     while True:
-        lengths = np.exp(np.clip(rng.normal(0.0, 0.4, 3), -0.9, 0.9))
+        lengths = np.empty(3)
+        for k in range(3):
+            lengths[k] = np.exp(min(max(rng.normal(0.0, 0.4), -0.9), 0.9))
         angles = np.full(3, 90.0)
-        if system in ("tetragonal", "trigonal", "hexagonal"):
+        if TETRAGONAL <= system <= HEXAGONAL:
             lengths[1] = lengths[0]
-            if system != "tetragonal":
+            if system != TETRAGONAL:
                 angles[2] = 120.0
-        elif system == "cubic":
+        elif system == CUBIC:
             lengths[:] = 1.0
-        elif system == "monoclinic":
+        elif system == MONOCLINIC:
             angles[1] = rng.uniform(60.0, 120.0)
-        elif system == "triclinic":
-            angles = rng.uniform(60.0, 120.0, 3)
-            if _solid_angle(angles) < 0.3:
-                continue
-        return _unit_cell(lengths, np.cos(np.radians(angles)))
+        elif system == TRICLINIC:
+            for k in range(3):
+                angles[k] = rng.uniform(60.0, 120.0)
+        cell = _cell_of(lengths, np.cos(np.radians(angles)))
+        size = cell[0, 0] * cell[1, 1] * cell[2, 2]
+        # flat cells have no room; only three free angles make them
+        if size >= 0.3 * lengths.prod():
+            return cell / size ** (1.0 / 3.0)
 
 
 @numba.njit(cache=True)
-def _unit_cell(lengths: NDArray[np.float64], cosines: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cell (3, 3) of unit volume with these ratios of lengths and cosines of angles."""
+def _cell_of(lengths: NDArray[np.float64], cosines: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cell (3, 3) of these lengths and cosines of angles; of no volume if there is none."""
     cell = np.zeros((3, 3))
     sine = np.sqrt(1.0 - cosines[2] ** 2)
     cell[0, 0] = lengths[0]
@@ -69,51 +90,77 @@ def _unit_cell(lengths: NDArray[np.float64], cosines: NDArray[np.float64]) -> ND
     y = (cosines[0] - cosines[1] * cosines[2]) / sine
     cell[2, 0] = lengths[2] * x
     cell[2, 1] = lengths[2] * y
-    cell[2, 2] = lengths[2] * np.sqrt(1.0 - x * x - y * y)
-    return cell / (cell[0, 0] * cell[1, 1] * cell[2, 2]) ** (1.0 / 3.0)
-
-
-def _solid_angle(angles: NDArray[np.float64]) -> float:
-    """Volume of the unit-length cell with these angles (degrees); 0 if there is none."""
-    a, b, c = np.cos(np.radians(angles))
-    return float(np.sqrt(max(1 - a * a - b * b - c * c + 2 * a * b * c, 0.0)))
+    cell[2, 2] = lengths[2] * np.sqrt(max(1.0 - x * x - y * y, 0.0))
+    return cell
 
 
 @numba.njit(cache=True)
 def _place_orbits(
-    rotations: NDArray[np.float64],
-    translations: NDArray[np.float64],
-    multiplicities: NDArray[np.int64],
-    free: NDArray[np.bool_],
-    points: NDArray[np.float64],
-    to_primitive: NDArray[np.float64],
-    cell: NDArray[np.float64],
+    group: SiteTables,
+    sites: NDArray[np.int64],
     kinds: NDArray[np.int64],
+    cell: NDArray[np.float64],
     limits: NDArray[np.float64],
+    tries_per_site: int,
+    rng: np.random.Generator,
     positions: NDArray[np.float64],
 ) -> bool:
     """Fill `positions` (n, 3) orbit after orbit; whether all found a place.
 
-    `points` (n_sites, tries, 3) are tried in turn. Atoms of an orbit are equivalent, so that the
-    first one stands for all of them when distances are checked.
+    Atoms of an orbit are equivalent, so that the first one stands for all of them when distances
+    are checked.
     """
     inverse: NDArray[Any] = np.linalg.inv(cell)
-    ranges = image_ranges(inverse, limits.max())
+    shifts = image_shifts(cell, limits.max())
     end = 0
-    for site in range(len(multiplicities)):
-        start, end = end, end + multiplicities[site]
-        tries = points.shape[1] if free[site] else 1
+    for site in sites:
+        start, end = end, end + group.multiplicities[site]
         placed = False
-        for attempt in range(tries):
+        for _ in range(tries_per_site if group.free[site] else 1):
+            point = rng.random(3)
             for k in range(start, end):
-                fraction = (rotations[k] @ points[site, attempt] + translations[k]) @ to_primitive
-                positions[k] = (fraction % 1.0) @ cell
-            if fits(cell, inverse, ranges, positions[:end], kinds[:end], start, limits):
+                operation = group.first[site] + k - start
+                fraction = group.rotations[operation] @ point + group.translations[operation]
+                positions[k] = ((fraction @ group.to_primitive) % 1.0) @ cell
+            if fits(cell, inverse, shifts, positions[:end], kinds[:end], start, limits):
                 placed = True
                 break
         if not placed:
             return False
     return True
+
+
+@numba.njit(cache=True)
+def _crystal(
+    group: SiteTables,
+    wanted: NDArray[np.int64],
+    limits: NDArray[np.float64],
+    volume: float,
+    tries: Tries,
+    rng: np.random.Generator,
+) -> tuple[bool, NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Try to make a crystal in one space group.
+
+    Returns whether that succeeded, the primitive cell (3, 3), positions (n, 3) in Å and the
+    element (n,) of each atom as an index into `wanted` (n_elements,).
+    """
+    positions = np.empty((wanted.sum(), 3))
+    kinds = np.empty(len(positions), np.int64)
+    cell = np.zeros((3, 3))
+    length = (volume / np.linalg.det(group.primitive)) ** (1.0 / 3.0)
+    for _ in range(tries.choices):
+        elements, sites = choose_sites(group.multiplicities, group.free, wanted, rng)
+        if len(sites) == 0:
+            continue
+        end = 0
+        for element, site in zip(elements, sites):  # noqa: B905  compiled code has no strict
+            start, end = end, end + group.multiplicities[site]
+            kinds[start:end] = element
+        for _ in range(tries.lattices):
+            cell = group.primitive @ (random_lattice(group.system, rng) * length)
+            if _place_orbits(group, sites, kinds, cell, limits, tries.points, rng, positions):
+                return True, cell, positions, kinds
+    return False, cell, positions, kinds
 
 
 @dataclass
@@ -143,6 +190,9 @@ class RandomSymmetric:
     tries_per_choice: int = field(
         default=3, metadata={"unit": "", "help": "lattices tried with the same sites"}
     )
+    choices_per_group: int = field(
+        default=5, metadata={"unit": "", "help": "choices of sites tried in a space group"}
+    )
     max_attempts: int = field(
         default=1000, metadata={"unit": "", "help": "space groups drawn before a call gives up"}
     )
@@ -158,60 +208,33 @@ class RandomSymmetric:
         `GenerationError` when all attempts failed; attempts and not time decide, so that the same
         seed gives the same structure on any machine.
         """
+        from ase import Atoms
+        from ase.data import atomic_numbers
+
         deadline = time.monotonic() + self.time_limit
+        numbers = np.array([atomic_numbers[symbol] for symbol in counts])
+        wanted = np.array(list(counts.values()))
+        kinds = self.limits.kinds(numbers)
+        limits = np.ascontiguousarray(self.limits.matrix[np.ix_(kinds, kinds)])
+        tries = Tries(self.choices_per_group, self.tries_per_choice, self.tries_per_site)
+        chances = np.cumsum(
+            np.ones(len(self.space_groups)) if self.weights is None else self.weights
+        )
         for _ in range(self.max_attempts):
             if time.monotonic() > deadline:
                 break
-            group = space_group(int(rng.choice(self.space_groups, p=self.weights)))
-            for _ in range(5):
-                sites = choose_sites(group, counts, rng)
-                if sites is None:
-                    continue
-                atoms = self._place(group, sites, volume, rng)
-                if atoms is not None:
-                    return atoms
+            drawn = int(np.searchsorted(chances, rng.random() * chances[-1], side="right"))
+            group = space_group(self.space_groups[drawn])
+            found, cell, positions, elements = _crystal(
+                group.tables, wanted, limits, volume, tries, rng
+            )
+            if found:
+                order = np.argsort(numbers[elements], kind="stable")
+                atoms = Atoms(numbers[elements][order], positions[order], cell=cell, pbc=True)
+                atoms = reduced(atoms)
+                atoms.info["space_group"] = group.number
+                return atoms
         raise GenerationError(
             f"no structure of {dict(counts)} fits into {volume:.0f} Å³; "
             "the volume may be too small for the shortest distances allowed"
         )
-
-    def _place(
-        self,
-        group: SpaceGroup,
-        sites: list[tuple[str, Site]],
-        volume: float,
-        rng: np.random.Generator,
-    ) -> Atoms | None:
-        """Put atoms on the sites one orbit after the other, keeping distances, in a few cells."""
-        from ase import Atoms
-        from ase.data import atomic_numbers
-
-        centrings = round(1 / np.linalg.det(group.primitive))
-        length = (volume * centrings) ** (1 / 3)
-        multiplicities = np.array([site.multiplicity for _, site in sites])
-        numbers = np.repeat([atomic_numbers[symbol] for symbol, _ in sites], multiplicities)
-        kinds = self.limits.kinds(numbers)
-        rotations = np.concatenate([site.rotations for _, site in sites])
-        translations = np.concatenate([site.translations for _, site in sites])
-        free = np.array([site.free for _, site in sites])
-        positions = np.empty((len(numbers), 3))
-        for _ in range(self.tries_per_choice):
-            conventional = random_lattice(group.system, rng) * length
-            cell = np.ascontiguousarray(group.primitive @ conventional)
-            if _place_orbits(
-                rotations,
-                translations,
-                multiplicities,
-                free,
-                rng.random((len(sites), self.tries_per_site, 3)),
-                group.to_primitive,
-                cell,
-                kinds,
-                self.limits.matrix,
-                positions,
-            ):
-                order = np.argsort(numbers, kind="stable")
-                atoms = reduced(Atoms(numbers[order], positions[order], cell=cell, pbc=True))
-                atoms.info["space_group"] = group.number
-                return atoms
-        return None

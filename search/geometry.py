@@ -59,23 +59,72 @@ def reduced_cell(cell: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @numba.njit(cache=True)
-def image_ranges(inverse: NDArray[np.float64], cutoff: float) -> NDArray[np.int64]:
-    """Images (3,) to visit each way so that all neighbours within `cutoff` (Å) are met.
+def image_shifts(cell: NDArray[np.float64], cutoff: float) -> NDArray[np.float64]:
+    """Lattice vectors (m, 3) in Å that lead to all images within `cutoff` (Å), zero first.
 
-    `inverse` (3, 3) is the inverse of the cell; fractional differences lie in [-1/2, 1/2].
+    They are meant to be added to what `nearest` gives, which lies in the cell centred at zero.
     """
+    inverse: NDArray[Any] = np.linalg.inv(cell)
     ranges = np.empty(3, np.int64)
     for k in range(3):
         height = np.sqrt(inverse[0, k] ** 2 + inverse[1, k] ** 2 + inverse[2, k] ** 2)
         ranges[k] = int(np.ceil(cutoff * height + 0.5 - 1e-9))
-    return ranges
+    corner = 0.0
+    for s in (-0.5, 0.5):
+        for t in (-0.5, 0.5):
+            diagonal = 0.5 * cell[0] + s * cell[1] + t * cell[2]
+            corner = max(corner, np.sqrt((diagonal**2).sum()))
+    reach = (cutoff + corner + 1e-9) ** 2
+    shifts = np.zeros((np.prod(2 * ranges + 1), 3))
+    count = 1
+    for p in range(-ranges[0], ranges[0] + 1):
+        for q in range(-ranges[1], ranges[1] + 1):
+            for r in range(-ranges[2], ranges[2] + 1):
+                if p == 0 and q == 0 and r == 0:
+                    continue
+                square = 0.0
+                for k in range(3):
+                    shifts[count, k] = p * cell[0, k] + q * cell[1, k] + r * cell[2, k]
+                    square += shifts[count, k] ** 2
+                if square < reach:
+                    count += 1
+    return shifts[:count].copy()
+
+
+@numba.njit(cache=True)
+def nearest(
+    one: NDArray[np.float64],
+    other: NDArray[np.float64],
+    cell: NDArray[np.float64],
+    inverse: NDArray[np.float64],
+    delta: NDArray[np.float64],
+) -> None:
+    """Write the vector from `one` to an image of `other` near it to `delta`; all (3,), Å.
+
+    Its fractional coordinates lie in [-1/2, 1/2]. `inverse` is that of the cell (3, 3).
+    """
+    delta[:] = 0.0
+    for k in range(3):
+        f = 0.0
+        for m in range(3):
+            f += (other[m] - one[m]) * inverse[m, k]
+        f -= np.round(f)
+        for m in range(3):
+            delta[m] += f * cell[k, m]
+
+
+@numba.njit(cache=True)
+def shifted_square(delta: NDArray[np.float64], shift: NDArray[np.float64]) -> float:
+    """Squared length (Å²) of `delta` (3,) plus a lattice vector `shift` (3,)."""
+    x, y, z = delta[0] + shift[0], delta[1] + shift[1], delta[2] + shift[2]
+    return x * x + y * y + z * z
 
 
 @numba.njit(cache=True)
 def fits(
     cell: NDArray[np.float64],
     inverse: NDArray[np.float64],
-    ranges: NDArray[np.int64],
+    shifts: NDArray[np.float64],
     positions: NDArray[np.float64],
     kinds: NDArray[np.int64],
     i: int,
@@ -83,27 +132,15 @@ def fits(
 ) -> bool:
     """Whether atom `i` keeps its distances from all `positions` (n, 3) and its own images.
 
-    `inverse` (3, 3) of the cell and `ranges` (3,) of images are the caller's to reuse.
+    `inverse` (3, 3) of the cell and `shifts` (m, 3) to its images are the caller's to reuse.
     """
-    fraction = np.empty(3)
+    delta = np.empty(3)
     for j in range(len(positions)):
         limit = limits[kinds[i], kinds[j]]
-        for k in range(3):
-            f = 0.0
-            for m in range(3):
-                f += (positions[j, m] - positions[i, m]) * inverse[m, k]
-            fraction[k] = f - np.round(f)
-        for p in range(-ranges[0], ranges[0] + 1):
-            for q in range(-ranges[1], ranges[1] + 1):
-                for r in range(-ranges[2], ranges[2] + 1):
-                    if i == j and p == 0 and q == 0 and r == 0:
-                        continue
-                    u, v, w = fraction[0] + p, fraction[1] + q, fraction[2] + r
-                    square = 0.0
-                    for k in range(3):
-                        square += (u * cell[0, k] + v * cell[1, k] + w * cell[2, k]) ** 2
-                    if square < limit * limit:
-                        return False
+        nearest(positions[i], positions[j], cell, inverse, delta)
+        for m in range(1 if i == j else 0, len(shifts)):
+            if shifted_square(delta, shifts[m]) < limit * limit:
+                return False
     return True
 
 
@@ -120,37 +157,22 @@ def _closest(
     With `first_only` the search ends at the first pair nearer than its limit.
     """
     n_kinds = len(limits)
-    shortest = np.full((n_kinds, n_kinds), np.inf)
-    cutoff = limits.max()
+    squares = np.full((n_kinds, n_kinds), np.inf)
     inverse: NDArray[Any] = np.linalg.inv(cell)
-    ranges = image_ranges(inverse, cutoff)
+    shifts = image_shifts(cell, limits.max())
+    delta = np.empty(3)
     for i in range(len(positions)):
         for j in range(i, len(positions)):
             a, b = kinds[i], kinds[j]
-            delta = np.empty(3)
-            fraction = np.empty(3)
-            for k in range(3):
-                delta[k] = positions[j, k] - positions[i, k]
-            for k in range(3):
-                f = delta[0] * inverse[0, k] + delta[1] * inverse[1, k] + delta[2] * inverse[2, k]
-                fraction[k] = f - np.round(f)
-            for p in range(-ranges[0], ranges[0] + 1):
-                for q in range(-ranges[1], ranges[1] + 1):
-                    for r in range(-ranges[2], ranges[2] + 1):
-                        if i == j and p == 0 and q == 0 and r == 0:
-                            continue
-                        u, v, w = fraction[0] + p, fraction[1] + q, fraction[2] + r
-                        square = 0.0
-                        for k in range(3):
-                            square += (u * cell[0, k] + v * cell[1, k] + w * cell[2, k]) ** 2
-                        if square < shortest[a, b] ** 2:
-                            distance = np.sqrt(square)
-                            if distance < limits[a, b] or not first_only:
-                                shortest[a, b] = distance
-                                shortest[b, a] = distance
-                                if first_only:
-                                    return shortest
-    return shortest
+            ceiling = limits[a, b] ** 2 if first_only else squares[a, b]
+            nearest(positions[i], positions[j], cell, inverse, delta)
+            for m in range(1 if i == j else 0, len(shifts)):
+                square = shifted_square(delta, shifts[m])
+                if square < ceiling:
+                    squares[a, b] = squares[b, a] = ceiling = square
+                    if first_only:
+                        return np.sqrt(squares)
+    return np.sqrt(squares)
 
 
 @numba.njit(cache=True)
@@ -164,41 +186,28 @@ def _push_apart(
     """Move atoms nearer than their limits apart, in place; whether that ended in success."""
     n = len(positions)
     inverse: NDArray[Any] = np.linalg.inv(cell)
-    ranges = image_ranges(inverse, limits.max())
-    fraction = np.empty(3)
+    shifts = image_shifts(cell, limits.max())
     delta = np.empty(3)
     for _ in range(sweeps):
         clean = True
         for i in range(n):
             for j in range(i, n):
                 limit = limits[kinds[i], kinds[j]]
-                for k in range(3):
-                    f = 0.0
-                    for m in range(3):
-                        f += (positions[j, m] - positions[i, m]) * inverse[m, k]
-                    fraction[k] = f - np.round(f)
-                for p in range(-ranges[0], ranges[0] + 1):
-                    for q in range(-ranges[1], ranges[1] + 1):
-                        for r in range(-ranges[2], ranges[2] + 1):
-                            if i == j and p == 0 and q == 0 and r == 0:
-                                continue
-                            u, v, w = fraction[0] + p, fraction[1] + q, fraction[2] + r
-                            square = 0.0
-                            for k in range(3):
-                                delta[k] = u * cell[0, k] + v * cell[1, k] + w * cell[2, k]
-                                square += delta[k] ** 2
-                            if square >= limit * limit:
-                                continue
-                            if i == j:
-                                return False  # an image stays where the cell puts it
-                            clean = False
-                            distance = np.sqrt(square)
-                            if distance < 1e-6:
-                                return False
-                            half = 0.5 * (1.02 * limit - distance) / distance
-                            for k in range(3):
-                                positions[i, k] -= half * delta[k]
-                                positions[j, k] += half * delta[k]
+                nearest(positions[i], positions[j], cell, inverse, delta)
+                for m in range(1 if i == j else 0, len(shifts)):
+                    square = shifted_square(delta, shifts[m])
+                    if square >= limit * limit:
+                        continue
+                    if i == j:
+                        return False  # an image stays where the cell puts it
+                    clean = False
+                    distance = np.sqrt(square)
+                    if distance < 1e-6:
+                        return False
+                    half = 0.5 * (1.02 * limit - distance) / distance
+                    for k in range(3):
+                        positions[i, k] -= half * (delta[k] + shifts[m, k])
+                        positions[j, k] += half * (delta[k] + shifts[m, k])
         if clean:
             return True
     return False

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
-from search.geometry import DistanceLimits, image_ranges
+from search.geometry import DistanceLimits, image_shifts, nearest, shifted_square
 from search.operators import TRIES, NoChildError, plain_sorted
 
 if TYPE_CHECKING:
@@ -34,40 +34,28 @@ def bond_hessian(
     n = len(positions)
     hessian = np.zeros((3 * n, 3 * n))
     inverse: NDArray[Any] = np.linalg.inv(cell)
-    ranges = image_ranges(inverse, REACH)
-    fraction, delta = np.empty(3), np.empty(3)
+    shifts = image_shifts(cell, REACH)
+    base, delta = np.empty(3), np.empty(3)
     for i in range(n):
         for j in range(i + 1, n):
-            for k in range(3):
-                f = 0.0
-                for m in range(3):
-                    f += (positions[j, m] - positions[i, m]) * inverse[m, k]
-                fraction[k] = f - np.round(f)
-            for p in range(-ranges[0], ranges[0] + 1):
-                for q in range(-ranges[1], ranges[1] + 1):
-                    for r in range(-ranges[2], ranges[2] + 1):
-                        square = 0.0
-                        for k in range(3):
-                            delta[k] = (
-                                (fraction[0] + p) * cell[0, k]
-                                + (fraction[1] + q) * cell[1, k]
-                                + (fraction[2] + r) * cell[2, k]
-                            )
-                            square += delta[k] ** 2
-                        if square > REACH * REACH or square < 1e-6:
-                            continue
-                        excess = np.sqrt(square) - radii[i] - radii[j]
-                        stiffness = np.exp(-excess / SOFTNESS)
-                        for k in range(3):
-                            for m in range(3):
-                                part = (1.0 - TRANSVERSE) * delta[k] * delta[m] / square
-                                if k == m:
-                                    part += TRANSVERSE
-                                part *= stiffness
-                                hessian[3 * i + k, 3 * i + m] += part
-                                hessian[3 * j + k, 3 * j + m] += part
-                                hessian[3 * i + k, 3 * j + m] -= part
-                                hessian[3 * j + k, 3 * i + m] -= part
+            nearest(positions[i], positions[j], cell, inverse, base)
+            for shift in shifts:
+                square = shifted_square(base, shift)
+                if square > REACH * REACH or square < 1e-6:
+                    continue
+                delta[:] = base + shift
+                excess = np.sqrt(square) - radii[i] - radii[j]
+                stiffness = np.exp(-excess / SOFTNESS)
+                for k in range(3):
+                    for m in range(3):
+                        part = (1.0 - TRANSVERSE) * delta[k] * delta[m] / square
+                        if k == m:
+                            part += TRANSVERSE
+                        part *= stiffness
+                        hessian[3 * i + k, 3 * i + m] += part
+                        hessian[3 * j + k, 3 * j + m] += part
+                        hessian[3 * i + k, 3 * j + m] -= part
+                        hessian[3 * j + k, 3 * i + m] -= part
     return hessian
 
 

@@ -5,10 +5,10 @@ The tables come from pyxtal (standard settings: unique axis b, origin choice 2, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from string import ascii_letters
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numba
 import numpy as np
@@ -31,6 +31,17 @@ ORDERS = np.repeat(
     [1, 8, 37, 28, 8, 40, 20, 4, 15, 6, 7, 16, 4, 5, 21, 10],
 )
 """Operations of each space group in the primitive cell, (230,); those of its point group."""
+
+SYSTEMS = (
+    "triclinic",
+    "monoclinic",
+    "orthorhombic",
+    "tetragonal",
+    "trigonal",
+    "hexagonal",
+    "cubic",
+)
+"""Crystal systems; the trigonal one on hexagonal axes."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,35 @@ class Site:
         return self.rotations @ point + self.translations
 
 
+class SiteTables(NamedTuple):
+    """The sites of a space group as arrays, for compiled code.
+
+    Attributes
+    ----------
+    system : int
+        Index into `SYSTEMS`.
+    primitive, to_primitive : (3, 3) arrays
+        Primitive lattice vectors in units of the conventional ones, and the inverse.
+    multiplicities : (n,) array
+        Atoms of each site in the primitive cell.
+    free : (n,) array
+        Whether each site has a free coordinate.
+    first : (n,) array
+        Where the operations of each site begin.
+    rotations, translations : (m, 3, 3) and (m, 3) arrays
+        Operations, site after site.
+    """
+
+    system: int
+    primitive: NDArray[np.float64]
+    to_primitive: NDArray[np.float64]
+    multiplicities: NDArray[np.int64]
+    free: NDArray[np.bool_]
+    first: NDArray[np.int64]
+    rotations: NDArray[np.float64]
+    translations: NDArray[np.float64]
+
+
 @dataclass(frozen=True)
 class SpaceGroup:
     """What generating a structure needs to know of a space group.
@@ -85,91 +125,94 @@ class SpaceGroup:
     sites: tuple[Site, ...]
 
     @cached_property
-    def to_primitive(self) -> NDArray[np.float64]:
-        """Matrix (3, 3) from conventional to primitive fractional coordinates (rows)."""
+    def tables(self) -> SiteTables:
+        """The sites as arrays."""
         inverse: NDArray[Any] = np.linalg.inv(self.primitive)
-        return inverse
-
-    @cached_property
-    def multiplicities(self) -> NDArray[np.int64]:
-        """Multiplicities of the sites in the primitive cell."""
-        return np.array([site.multiplicity for site in self.sites])
-
-    @cached_property
-    def free(self) -> NDArray[np.bool_]:
-        """Whether each site has a free coordinate."""
-        return np.array([site.free for site in self.sites])
+        multiplicities = np.array([site.multiplicity for site in self.sites])
+        return SiteTables(
+            system=SYSTEMS.index(self.system),
+            primitive=self.primitive,
+            to_primitive=inverse,
+            multiplicities=multiplicities,
+            free=np.array([site.free for site in self.sites]),
+            first=np.cumsum(multiplicities) - multiplicities,
+            rotations=np.concatenate([site.rotations for site in self.sites]),
+            translations=np.concatenate([site.translations for site in self.sites]),
+        )
 
 
 @lru_cache(maxsize=230)
 def space_group(number: int) -> SpaceGroup:
     """Return the space group of a number, 1-230."""
-    from pyxtal.symmetry import Group
+    from pyxtal.symmetry import Group, get_wyckoffs
 
-    group = Group(number)
+    group = Group(number, quick=True)  # without tables that take ten times as long
     primitive = np.array(PRIMITIVE_VECTORS[group.symbol[0]], dtype=float)
     centrings = round(1 / np.linalg.det(primitive))
+    positions = get_wyckoffs(number)
     sites = []
-    for position in group.Wyckoff_positions:
+    for letter, position in zip(reversed(ascii_letters[: len(positions)]), positions, strict=True):
         # the operations come centring by centring: the first share fills the primitive cell
-        operations = position.ops[: len(position.ops) // centrings]
+        operations = position[: len(position) // centrings]
+        rotations = np.array([op.rotation_matrix for op in operations], dtype=float)
         sites.append(
             Site(
-                letter=position.letter,
-                rotations=np.array([op.rotation_matrix for op in operations], dtype=float),
+                letter=letter,
+                rotations=rotations,
                 translations=np.array([op.translation_vector for op in operations], dtype=float),
-                free=bool(position.get_dof() > 0),
+                free=bool(np.abs(rotations[0]).max() > 1e-6),
             )
         )
     return SpaceGroup(number, group.lattice_type, primitive, tuple(sites))
 
 
-def choose_sites(
-    group: SpaceGroup, counts: Mapping[str, int], rng: np.random.Generator
-) -> list[tuple[str, Site]] | None:
-    """Fill the counts of each element in the primitive cell with Wyckoff positions at random.
-
-    Half of the time all positions that fit are alike, half of the time they weigh with their
-    multiplicity, so that groups with many special positions are not confined to them. Returns
-    None if this attempt came to a dead end.
-    """
-    symbols = [str(symbol) for symbol in rng.permutation(list(counts))]
-    wanted = np.array([counts[symbol] for symbol in symbols])
-    by_multiplicity = bool(rng.random() < 0.5)
-    chances = rng.random(int(wanted.sum()))
-    element, site = _fill(group.multiplicities, group.free, wanted, by_multiplicity, chances)
-    if len(element) == 0:
-        return None
-    return [(symbols[e], group.sites[i]) for e, i in zip(element, site, strict=True)]
-
-
 @numba.njit(cache=True)
-def _fill(
+def choose_sites(
     multiplicities: NDArray[np.int64],
     free: NDArray[np.bool_],
     wanted: NDArray[np.int64],
-    by_multiplicity: bool,
-    chances: NDArray[np.float64],
+    rng: np.random.Generator,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Elements and sites (indices) chosen with the random numbers `chances`; empty if stuck."""
+    """Fill the counts of each element in the primitive cell with sites at random.
+
+    Half of the time all sites that fit are alike, half of the time they weigh with their
+    multiplicity, so that groups with many special positions are not confined to them.
+
+    Parameters
+    ----------
+    multiplicities, free : (n,) arrays
+        As in `SiteTables`.
+    wanted : (n_elements,) array
+        Atoms of each element.
+    rng : numpy.random.Generator
+        Source of chance.
+
+    Returns
+    -------
+    elements, sites : (n_chosen,) arrays
+        Indices, in the order they were chosen; empty if this attempt came to a dead end.
+    """
     n = len(multiplicities)
+    order = rng.permutation(len(wanted))
+    by_multiplicity = rng.random() < 0.5
     taken = np.zeros(n, np.bool_)
-    element = np.empty(len(chances), np.int64)
-    site = np.empty(len(chances), np.int64)
+    total_wanted = wanted.sum()
+    elements = np.empty(total_wanted, np.int64)
+    sites = np.empty(total_wanted, np.int64)
     weights = np.empty(n)
     chosen = 0
-    for e in range(len(wanted)):
-        left = wanted[e]
+    for element in order:
+        left = wanted[element]
         while left > 0:
             for i in range(n):
-                fits = multiplicities[i] <= left and not taken[i]
+                fitting = multiplicities[i] <= left and not taken[i]
                 weights[i] = 0.0
-                if fits:
+                if fitting:
                     weights[i] = float(multiplicities[i]) if by_multiplicity else 1.0
             total = weights.sum()
             if total == 0.0:
-                return element[:0], site[:0]
-            threshold = chances[chosen] * total
+                return elements[:0], sites[:0]
+            threshold = rng.random() * total
             pick = -1
             for i in range(n):
                 if weights[i] > 0.0:
@@ -178,7 +221,7 @@ def _fill(
                     if threshold < 0.0:
                         break
             taken[pick] = not free[pick]
-            element[chosen], site[chosen] = e, pick
+            elements[chosen], sites[chosen] = element, pick
             chosen += 1
             left -= multiplicities[pick]
-    return element[:chosen], site[:chosen]
+    return elements[:chosen], sites[:chosen]

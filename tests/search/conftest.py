@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ase.data import atomic_numbers
 
-from search.geometry import image_ranges
+from search.geometry import image_shifts, nearest
 
 
 @numba.njit(cache=True)
@@ -20,50 +20,38 @@ def _pairs(counts, kinds, cells, positions, cutoff, epsilon, sigma, charge, alph
     atomic = np.zeros(n_total)
     coulomb = 14.399645
     end = 0
-    delta = np.empty(3)
+    base, delta = np.empty(3), np.empty(3)
     for s in range(len(counts)):
         start, end = end, end + counts[s]
         cell = cells[s]
         inverse = np.linalg.inv(cell)
-        ranges = image_ranges(inverse, cutoff)
+        shifts = image_shifts(cell, cutoff)
         for i in range(start, end):
             for j in range(start, end):
-                difference = positions[j] - positions[i]
-                fraction = difference @ inverse
-                fraction -= np.round(fraction)
-                for p in range(-ranges[0], ranges[0] + 1):
-                    for q in range(-ranges[1], ranges[1] + 1):
-                        for r in range(-ranges[2], ranges[2] + 1):
-                            if i == j and p == 0 and q == 0 and r == 0:
-                                continue
-                            square = 0.0
-                            for k in range(3):
-                                delta[k] = (
-                                    (fraction[0] + p) * cell[0, k]
-                                    + (fraction[1] + q) * cell[1, k]
-                                    + (fraction[2] + r) * cell[2, k]
-                                )
-                                square += delta[k] ** 2
-                            if square >= cutoff * cutoff or square < 1e-4:
-                                continue
-                            d = np.sqrt(square)
-                            a, b = kinds[i], kinds[j]
-                            e, slope = 0.0, 0.0
-                            for sign, at in ((1.0, d), (-1.0, cutoff)):
-                                six = (sigma[a, b] / at) ** 6
-                                lj = 4 * epsilon[a, b] * (six * six - six)
-                                dlj = -24 * epsilon[a, b] * (2 * six * six - six) / at
-                                qq = coulomb * charge[a] * charge[b] * np.exp(-alpha * at)
-                                dq = -qq / at * (alpha + 1 / at)
-                                e += sign * (lj + qq / at)
-                                slope += sign * (dlj + dq)
-                                if sign < 0:
-                                    e -= (d - cutoff) * (dlj + dq)
-                            atomic[i] += 0.5 * e
-                            for k in range(3):
-                                forces[i, k] += slope * delta[k] / d
-                                for m in range(3):
-                                    stresses[s, k, m] += 0.5 * slope * delta[k] * delta[m] / d
+                nearest(positions[i], positions[j], cell, inverse, base)
+                for image in range(1 if i == j else 0, len(shifts)):
+                    delta[:] = base + shifts[image]
+                    square = (delta**2).sum()
+                    if square >= cutoff * cutoff or square < 1e-4:
+                        continue
+                    d = np.sqrt(square)
+                    a, b = kinds[i], kinds[j]
+                    e, slope = 0.0, 0.0
+                    for sign, at in ((1.0, d), (-1.0, cutoff)):
+                        six = (sigma[a, b] / at) ** 6
+                        lj = 4 * epsilon[a, b] * (six * six - six)
+                        dlj = -24 * epsilon[a, b] * (2 * six * six - six) / at
+                        qq = coulomb * charge[a] * charge[b] * np.exp(-alpha * at)
+                        dq = -qq / at * (alpha + 1 / at)
+                        e += sign * (lj + qq / at)
+                        slope += sign * (dlj + dq)
+                        if sign < 0:
+                            e -= (d - cutoff) * (dlj + dq)
+                    atomic[i] += 0.5 * e
+                    for k in range(3):
+                        forces[i, k] += slope * delta[k] / d
+                        for m in range(3):
+                            stresses[s, k, m] += 0.5 * slope * delta[k] * delta[m] / d
         stresses[s] /= abs(np.linalg.det(cell))
         energies[s] = atomic[start:end].sum()
     return energies, forces, stresses, atomic
