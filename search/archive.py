@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
 
+    from search.history import History
+
 
 @dataclass
 class Individual:
@@ -55,6 +57,13 @@ class Individual:
     status: str
     atoms: Atoms | None = None
     space_group: int | None = None
+
+    @property
+    def structure(self) -> Atoms:
+        """The relaxed structure of an individual that has one."""
+        if self.atoms is None:
+            raise ValueError(f"individual {self.id} has no structure")
+        return self.atoms
 
 
 def space_group_number(atoms: Atoms, precision: float = 0.1) -> int:
@@ -166,7 +175,7 @@ class Archive:
             "atomic_energies": pack(np.concatenate(atomic) if not empty else np.empty(0)),
         }
 
-    def restore(self, packed: dict[str, Any], individuals: Sequence[Individual]) -> None:
+    def restore(self, packed: dict[str, Any], individuals: History) -> None:
         """Fill the archive from `pack` and the individuals of the whole search, by id."""
         for id_, atoms in zip(unpack(packed["ids"]), unpack_structures(packed), strict=True):
             member = individuals[int(id_)]

@@ -11,6 +11,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+LEVEL = 1
+"""Of compression: coordinates hardly compress, so that more effort is lost on them."""
+
 
 def pack(array: NDArray[Any]) -> dict[str, Any]:
     """Turn an array into a dictionary of its type, shape and compressed bytes."""
@@ -18,7 +21,7 @@ def pack(array: NDArray[Any]) -> dict[str, Any]:
     return {
         "dtype": contiguous.dtype.str,
         "shape": list(contiguous.shape),
-        "data": base64.b64encode(zlib.compress(contiguous.tobytes())).decode("ascii"),
+        "data": base64.b64encode(zlib.compress(contiguous.tobytes(), LEVEL)).decode("ascii"),
     }
 
 

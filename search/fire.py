@@ -10,7 +10,8 @@ leaves out rotations. Follows the improved scheme of Guénolé et al., Comput. M
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 import numba
 import numpy as np
@@ -27,8 +28,7 @@ DELAY = 5
 """Downhill steps before the time step grows."""
 
 
-@dataclass
-class FireState:
+class FireState(NamedTuple):
     """What FIRE remembers of a batch of n structures with n_total atoms.
 
     Units are those of unit masses: velocities in Å per time unit, with the time unit
@@ -64,6 +64,16 @@ class FireState:
         )
 
 
+class Steps(NamedTuple):
+    """The numbers of `FireOptions`, as compiled code takes them."""
+
+    first_step: float
+    largest_step: float
+    largest_move: float
+    largest_strain: float
+    strain_length: float
+
+
 @dataclass(frozen=True)
 class FireOptions(MSONable):
     """Step lengths of the minimiser."""
@@ -88,19 +98,22 @@ class FireOptions(MSONable):
         },
     )
 
+    @cached_property
+    def steps(self) -> Steps:
+        """The same numbers for compiled code."""
+        return Steps(
+            self.first_step,
+            self.largest_step,
+            self.largest_move,
+            self.largest_strain,
+            self.strain_length,
+        )
 
-def advance(
-    counts: NDArray[np.integer],
-    cells: NDArray[np.float64],
-    positions: NDArray[np.float64],
-    forces: NDArray[np.float64],
-    stresses: NDArray[np.float64],
-    state: FireState,
-    options: FireOptions,
-) -> None:
-    """One step of every structure, in place.
 
-    Parameters
+class Geometry(NamedTuple):
+    """A batch of structures and what acts on them.
+
+    Attributes
     ----------
     counts : (n,) array
         Atoms in each structure.
@@ -113,23 +126,12 @@ def advance(
     stresses : (n, 3, 3) array
         eV/Å³, sign of ASE.
     """
-    _advance(
-        np.asarray(counts, dtype=np.int64),
-        cells,
-        positions,
-        forces,
-        stresses,
-        state.velocities,
-        state.strain_velocities,
-        state.time_steps,
-        state.mixing,
-        state.downhill,
-        options.first_step,
-        options.largest_step,
-        options.largest_move,
-        options.largest_strain,
-        options.strain_length,
-    )
+
+    counts: NDArray[np.int64]
+    cells: NDArray[np.float64]
+    positions: NDArray[np.float64]
+    forces: NDArray[np.float64]
+    stresses: NDArray[np.float64]
 
 
 @numba.njit(cache=True)
@@ -143,57 +145,42 @@ def _strain(
 
 
 @numba.njit(cache=True)
-def _advance(
-    counts: NDArray[np.int64],
-    cells: NDArray[np.float64],
-    positions: NDArray[np.float64],
-    forces: NDArray[np.float64],
-    stresses: NDArray[np.float64],
-    velocities: NDArray[np.float64],
-    strain_velocities: NDArray[np.float64],
-    time_steps: NDArray[np.float64],
-    mixing: NDArray[np.float64],
-    downhill: NDArray[np.int64],
-    first_step: float,
-    largest_step: float,
-    largest_move: float,
-    largest_strain: float,
-    strain_length: float,
-) -> None:
+def advance(batch: Geometry, state: FireState, steps: Steps) -> None:
+    """One step of every structure of the batch, in place."""
     end = 0
-    for s in range(len(counts)):
-        start, end = end, end + counts[s]
-        length = strain_length * np.sqrt(float(counts[s]))
-        cell = cells[s]
-        x, f, v = positions[start:end], forces[start:end], velocities[start:end]
-        w = strain_velocities[s]
+    for s in range(len(batch.counts)):
+        start, end = end, end + batch.counts[s]
+        length = steps.strain_length * np.sqrt(float(batch.counts[s]))
+        cell = batch.cells[s]
+        x, f = batch.positions[start:end], batch.forces[start:end]
+        v, w = state.velocities[start:end], state.strain_velocities[s]
         size = abs(np.linalg.det(cell))
         # generalised force on the coordinate strain * length
-        g = -0.5 * (stresses[s] + stresses[s].T) * (size / length)
+        g = -0.5 * (batch.stresses[s] + batch.stresses[s].T) * (size / length)
 
         power = (f * v).sum() + (g * w).sum()
         if power > 0.0:
-            downhill[s] += 1
-            if downhill[s] > DELAY:
-                time_steps[s] = min(time_steps[s] * GROWTH, largest_step)
-                mixing[s] *= MIXING_DECAY
+            state.downhill[s] += 1
+            if state.downhill[s] > DELAY:
+                state.time_steps[s] = min(state.time_steps[s] * GROWTH, steps.largest_step)
+                state.mixing[s] *= MIXING_DECAY
         else:
-            downhill[s] = 0
-            back = -0.5 * time_steps[s]
-            time_steps[s] = max(time_steps[s] * SHRINK, 0.02 * first_step)
-            mixing[s] = FIRST_MIXING
+            state.downhill[s] = 0
+            back = -0.5 * state.time_steps[s]
+            state.time_steps[s] = max(state.time_steps[s] * SHRINK, 0.02 * steps.first_step)
+            state.mixing[s] = FIRST_MIXING
             x += back * v
             _strain(cell, x, w * (back / length))
             v[:] = 0.0
             w[:] = 0.0
 
-        dt = time_steps[s]
+        dt = state.time_steps[s]
         v += dt * f
         w += dt * g
         speed = np.sqrt((v * v).sum() + (w * w).sum())
         force = np.sqrt((f * f).sum() + (g * g).sum())
         if force > 0.0:
-            a = mixing[s]
+            a = state.mixing[s]
             v *= 1.0 - a
             v += (a * speed / force) * f
             w *= 1.0 - a
@@ -205,9 +192,9 @@ def _advance(
         move = dt * np.sqrt(farthest)
         strain = dt * np.abs(w).max() / length
         scale = 1.0
-        if move > largest_move:
-            scale = largest_move / move
-        if strain * scale > largest_strain:
-            scale = largest_strain / strain
+        if move > steps.largest_move:
+            scale = steps.largest_move / move
+        if strain * scale > steps.largest_strain:
+            scale = steps.largest_strain / strain
         x += (scale * dt) * v
         _strain(cell, x, w * (scale * dt / length))

@@ -10,12 +10,15 @@ from search.population import NicheOptions
 
 RANDOM = "random"
 TOPOLOGICAL = "topological"
+PROTOTYPE = "prototype"
+HEREDITY = "heredity"
 SEED = "seed"
 IMMIGRANT = "island"
 DEFAULT_SHARES = {
     RANDOM: 0.4,
     TOPOLOGICAL: 0.02,
-    "heredity": 0.15,
+    PROTOTYPE: 0.1,
+    HEREDITY: 0.15,
     "orbit mutation": 0.2,
     "orbit permutation": 0.05,
     "permutation": 0.05,
@@ -54,6 +57,14 @@ class EvolutionOptions(MSONable):
     )
     adjust_shares: bool = field(
         default=True, metadata={"unit": "", "help": "follow the success of the operators"}
+    )
+    prototypes: str | None = field(
+        default=None,
+        metadata={
+            "unit": "",
+            "help": "known structure types to substitute: aflow, or a folder of CIF files; none: "
+            "no prototypes",
+        },
     )
     volume_per_atom: float | None = field(
         default=None,

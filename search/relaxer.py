@@ -10,7 +10,7 @@ import numpy as np
 from monty.json import MSONable
 
 from search.energy import KBAR, BatchEnergy
-from search.fire import FireOptions, FireState, advance
+from search.fire import FireOptions, FireState, Geometry, advance
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -205,15 +205,8 @@ class _Batch:
                 keep_atoms = np.repeat(keep, self.counts)
                 self._select(keep, keep_atoms)
                 forces, stresses = forces[keep_atoms], stresses[keep]
-            advance(
-                self.counts,
-                self.cells,
-                self.positions,
-                forces,
-                stresses,
-                self.state,
-                self.options.fire,
-            )
+            batch = Geometry(self.counts, self.cells, self.positions, forces, stresses)
+            advance(batch, self.state, self.options.fire.steps)
         return [result for result in self.results if result is not None]
 
     def _finished(

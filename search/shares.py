@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from search.arrays import pack, unpack
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class OperatorShares:
@@ -74,3 +81,49 @@ class OperatorShares:
         """Take the counts back from `state`."""
         self.made.update(state["made"])
         self.successes.update(state["successes"])
+
+
+class ShareHistory:
+    """Shares, children and successes of each operator in every generation.
+
+    Parameters
+    ----------
+    operators : sequence of str
+        Names, in the order of the columns.
+    """
+
+    def __init__(self, operators: Sequence[str]) -> None:
+        self.operators = list(operators)
+        self._rows: list[NDArray[np.float32]] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def append(
+        self, shares: Mapping[str, float], made: Mapping[str, int], successes: Mapping[str, int]
+    ) -> None:
+        """Take in one generation."""
+        row = [
+            [source.get(name, 0) for name in self.operators] for source in (shares, made, successes)
+        ]
+        self._rows.append(np.array(row, dtype=np.float32))
+
+    def table(self) -> NDArray[np.float32]:
+        """Shares, children and successes (generations, 3, operators)."""
+        return np.array(self._rows, dtype=np.float32).reshape(-1, 3, len(self.operators))
+
+    def shares(self) -> list[dict[str, float]]:
+        """Share of each operator, generation after generation."""
+        return [
+            dict(zip(self.operators, (float(share) for share in row[0]), strict=True))
+            for row in self._rows
+        ]
+
+    def pack(self) -> dict[str, Any]:
+        """Return the record for storage."""
+        return {"operators": self.operators, "table": pack(self.table())}
+
+    def restore(self, packed: Mapping[str, Any]) -> None:
+        """Take the record back from `packed`."""
+        self.operators = list(packed["operators"])
+        self._rows = list(unpack(packed["table"]))

@@ -56,7 +56,7 @@ def net_structure(
             skeleton = generator.generate({VERTEX: size}, per_vertex * size, rng)
         except GenerationError:
             continue
-        net = _repeated(skeleton, total // size, rng)
+        net = repeated(skeleton, total // size, rng)
         numbers = _colours(net, counts, rng)
         if numbers is None:
             continue
@@ -67,7 +67,7 @@ def net_structure(
     raise GenerationError("no net keeps the distances")
 
 
-def _repeated(skeleton: Atoms, times: int, rng: np.random.Generator) -> Atoms:
+def repeated(skeleton: Atoms, times: int, rng: np.random.Generator) -> Atoms:
     """A supercell of `times` skeletons: the most compact of a few random ones."""
     from ase.build import make_supercell
 

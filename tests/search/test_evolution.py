@@ -50,8 +50,8 @@ def test_wrong_volume_corrects_itself(rock_salt):
     evolution = Evolution({"Na": 1, "Cl": 1}, _options(volume_per_atom=30.0), seed=1)
     _run(evolution, rock_salt, 5)
     best = evolution.best(1)[0]
-    assert evolution.volume_per_atom == pytest.approx(best.volume, rel=0.35)
-    assert evolution.volume_per_atom < 20.0
+    assert evolution.learned.volume_per_atom == pytest.approx(best.volume, rel=0.35)
+    assert evolution.learned.volume_per_atom < 20.0
 
 
 def test_operators_take_over_after_the_first_generation(rock_salt):
@@ -169,16 +169,16 @@ def test_distances_of_other_elements_are_refused():
 def test_spacing_is_learned_from_the_best_and_kept_by_new_structures(rock_salt):
     """Sodium ions end up far apart; new structures start that way, random ones and children."""
     evolution = _run(Evolution({"Na": 1, "Cl": 1}, _options(), seed=4), rock_salt, 3)
-    learned, first = evolution.spacing.as_dict(), evolution.limits.as_dict()
+    learned, first = evolution.learned.spacing.as_dict(), evolution.limits.as_dict()
     assert all(learned[pair] >= first[pair] for pair in first)
     assert learned["Na-Na"] > 1.2 * first["Na-Na"]
     assert 0.7 < learned["Cl-Na"] / (0.85 * 2.8) < 1.2
-    crowded = [c for c in evolution.ask() if evolution.spacing.violated(c.atoms)]
+    crowded = [c for c in evolution.ask() if evolution.learned.spacing.violated(c.atoms)]
     assert len(crowded) <= 1
     fixed = _run(
         Evolution({"Na": 1, "Cl": 1}, _options(learned_spacing=None), seed=4), rock_salt, 3
     )
-    assert fixed.spacing.as_dict() == first
+    assert fixed.learned.spacing.as_dict() == first
 
 
 def test_seeds_come_first_and_may_win(rock_salt):
@@ -226,7 +226,7 @@ def test_islands_exchange_their_best(rock_salt):
 def test_symmetry_classes_are_learned(rock_salt):
     """Orders of groups whose structures end low are drawn more often; chances stay chances."""
     evolution = _run(Evolution({"Na": 1, "Cl": 1}, _options(), seed=2), rock_salt, 3)
-    weights = np.array(evolution._group_weights())
+    weights = np.array(evolution.learned.group_weights())
     assert weights.sum() == pytest.approx(1.0)
     assert weights.min() > 0.2 / 230
     assert weights.max() > 1.1 / 230
