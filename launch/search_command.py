@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import time
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,16 +13,16 @@ import typer
 from launch.errors import CampaignError
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from ase import Atoms
 
-    from search.driver import SearchFigures
+    from launch.search_results import Watcher
     from search.energy import BatchEnergy
     from search.evolution import Evolution
     from search.options import EvolutionOptions
     from search.relaxer import Relaxer
     from workflows.composition import Target
 
-#: Checkpoint of the search in its folder.
+#: Checkpoint of a search without islands in its folder.
 STATE_FILE = "search.json"
 
 #: Generations that nobody reaches: the budget of structures ends the search.
@@ -30,7 +31,10 @@ ENDLESS = 1_000_000
 
 def search(
     potential: Annotated[
-        str, typer.Argument(help="File of a potential (ours or SIMPLE-NN), or module:callable.")
+        str,
+        typer.Argument(
+            help="File of a potential (ours or SIMPLE-NN), an engine's name, or module:callable."
+        ),
     ],
     formula: Annotated[str, typer.Argument(help="Chemical formula, e.g. Mg2SiO4.")],
     folder: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")],
@@ -42,10 +46,24 @@ def search(
     ] = None,
     z: Annotated[str | None, typer.Option("--z", help="Formula units, e.g. 1,2,4.")] = None,
     atoms_max: Annotated[int | None, typer.Option("--atoms-max", help="Largest cell.")] = None,
+    islands: Annotated[
+        int, typer.Option("--islands", help="Populations that exchange their best.", min=1)
+    ] = 1,
     workers: Annotated[
-        int | None, typer.Option("--workers", "-w", help="Threads; default: all cores.")
+        int | None,
+        typer.Option("--workers", "-w", help="Processes or threads; default: all cores.", min=1),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed, the same search.")] = 0,
+    seed_structures: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--seed-structures", help="CIF, POSCAR or extended XYZ to begin with; repeatable."
+        ),
+    ] = None,
+    calculator_arguments: Annotated[
+        str | None,
+        typer.Option("--calculator-arguments", help="JSON of arguments of module:callable."),
+    ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", "-s", help="E.g. relaxer.max_force=0.05, evolution.parents_kept=0.5"),
@@ -54,50 +72,115 @@ def search(
 ) -> None:
     """Search crystals of FORMULA on POTENTIAL; the same command resumes."""
     from launch.report import wide_console
-    from search.driver import run_generations
-    from search.evolution import Evolution
+    from launch.search_results import Found, Watcher
     from workflows.composition import FormulaError, parse_target
     from workflows.jobs import usable_cores
 
-    energy = find_energy(potential)
+    energy = functools.partial(find_energy, potential, calculator_arguments)
     try:
         target = parse_target(
-            formula, frozenset(energy.elements) or None, potential, _whole_numbers(z), atoms_max
+            formula, frozenset(energy().elements) or None, potential, _whole_numbers(z), atoms_max
         )
     except FormulaError as error:
         raise CampaignError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
     options, relaxer = _options(target, population, structures, overrides or [])
-    _make_folder(folder)
-    _require_same_search(folder, potential, options, relaxer, structures)
-    watcher = _Watcher(structures, folder / "progress.json")
+    seeds = [atoms for path in seed_structures or [] for atoms in _read_structures(path)]
     try:
-        found = run_generations(
-            Evolution(target.counts, options, seed), relaxer, energy, ENDLESS,
-            threads=workers or usable_cores(), progress=watcher, checkpoint=folder / STATE_FILE,
-        )  # fmt: skip
+        evolutions = _islands(target, options, seed, seeds, islands)
+    except ValueError as error:
+        raise CampaignError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
+    _make_folder(folder)
+    settings = {
+        "potential": _identity(potential),
+        "arguments": calculator_arguments,
+        "islands": islands,
+        "seeds": [sha256(path.read_bytes()).hexdigest() for path in seed_structures or []],
+        "evolution": {**options.as_dict(), "max_structures": None},
+        "relaxer": relaxer.as_dict(),
+    }
+    _require_same_search(folder, settings, evolutions)
+    watcher = Watcher(structures, islands, folder / "progress.json")
+    try:
+        found = _run(evolutions, relaxer, energy, folder, workers or usable_cores(), watcher)
     except ValueError as error:
         raise CampaignError(f"{error}.") from None
     except KeyboardInterrupt:
         typer.echo("Interrupted. The same command goes on after the last generation.")
         raise typer.Exit(130) from None
-    wide_console().print(table(found, target, best))
-    _write(found, target, folder, best, watcher.entries)
-    typer.echo(f"Structures, summary and plot are in {folder}")
+    results = Found(target.formula, found, watcher.entries, best)
+    wide_console().print(results.table())
+    results.write(folder)
+    typer.echo(f"Structures, summary and plots are in {folder}")
 
 
-def find_energy(name: str) -> BatchEnergy:
+def _islands(
+    target: Target, options: EvolutionOptions, seed: int, seeds: list[Atoms], islands: int
+) -> list[Evolution]:
+    """Set up the islands, which share the budget and the seeds."""
+    from dataclasses import replace
+
+    from search.evolution import Evolution
+    from workflows.jobs import derive_seed
+
+    if islands == 1:
+        return [Evolution(target.counts, options, seed, seeds)]
+    budget = options.max_structures or 0
+    if budget < islands:
+        raise ValueError(f"{budget} structures are too few for {islands} islands")
+    return [
+        Evolution(
+            target.counts,
+            replace(options, max_structures=budget // islands + (island < budget % islands)),
+            derive_seed(seed, "search", island),
+            seeds[island::islands],
+        )
+        for island in range(islands)
+    ]
+
+
+def _run(
+    evolutions: list[Evolution],
+    relaxer: Relaxer,
+    energy: functools.partial[BatchEnergy],
+    folder: Path,
+    workers: int,
+    watcher: Watcher,
+) -> list[Evolution]:
+    """Run one search in threads, or islands in processes."""
+    from search.driver import run_generations
+    from search.islands import IslandOptions, run_islands
+
+    if len(evolutions) == 1:
+        found = run_generations(
+            evolutions[0],
+            relaxer,
+            energy(),
+            ENDLESS,
+            threads=workers,
+            progress=functools.partial(watcher, 0),
+            checkpoint=folder / STATE_FILE,
+        )
+        return [found]
+    processes = min(workers, len(evolutions))
+    options = IslandOptions(processes=processes, threads=max(1, workers // processes))
+    return run_islands(evolutions, relaxer, energy, folder, options, watcher)
+
+
+def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
     """
-    Load a potential from its file, or an ASE calculator from its import path.
+    Load a potential from its file, or an ASE calculator from its name or import path.
 
     Parameters
     ----------
     name
-        Path, or ``module:callable``.
+        Path, name of an engine, or ``module:callable``.
+    arguments
+        JSON object of keyword arguments of the callable.
 
     Raises
     ------
     CampaignError
-        If it is neither.
+        If it is none of these.
     """
     from launch.potential_commands import load_potential
     from search.energy import AseEnergy
@@ -106,10 +189,37 @@ def find_energy(name: str) -> BatchEnergy:
     if ":" not in name and name not in ENGINES:
         return load_potential(Path(name))
     try:
-        engine = find_engine(name)
-    except UnknownEngineError as error:
-        raise CampaignError(f"{error}.") from None
-    return AseEnergy(engine.build(), tuple(sorted(engine.elements() or ())))
+        keywords = json.loads(arguments) if arguments else {}
+        if not isinstance(keywords, dict):
+            raise TypeError
+    except (ValueError, TypeError):
+        raise CampaignError(
+            f'--calculator-arguments takes a JSON object such as {{"key": 1}}, not {arguments!r}.'
+        ) from None
+    try:
+        engine = find_engine(name, keywords)
+        return AseEnergy(engine.build(), tuple(sorted(engine.elements() or ())))
+    except (UnknownEngineError, ValueError) as error:
+        raise CampaignError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
+    except TypeError as error:
+        raise CampaignError(f"{name} cannot be built from its arguments: {error}.") from None
+
+
+def _read_structures(path: Path) -> list[Atoms]:
+    """Read all structures of a file of any format that ASE knows."""
+    from ase.io import read
+    from ase.io.formats import UnknownFileTypeError
+
+    if not path.is_file():
+        raise CampaignError(f"There is no file {path}.")
+    try:
+        found = read(path, ":")
+    except (UnknownFileTypeError, KeyError, IndexError, ValueError, AssertionError) as error:
+        raise CampaignError(f"{path} is not a structure that can be read: {error}.") from None
+    structures = found if isinstance(found, list) else [found]
+    if not all(atoms.pbc.all() and atoms.cell.rank == 3 for atoms in structures):
+        raise CampaignError(f"{path} holds a structure without a cell; seeds must be crystals.")
+    return structures
 
 
 def _whole_numbers(text: str | None) -> tuple[int, ...] | None:
@@ -158,128 +268,41 @@ def _make_folder(folder: Path) -> None:
         raise CampaignError(f"The folder {folder} cannot be made: {error.strerror}.") from None
 
 
+def _identity(potential: str) -> str:
+    """What tells this potential from another: the digest of its file, or its name."""
+    file = Path(potential)
+    return sha256(file.read_bytes()).hexdigest() if file.is_file() else potential
+
+
 def _require_same_search(
-    folder: Path, potential: str, options: EvolutionOptions, relaxer: Relaxer, structures: int
+    folder: Path, settings: dict[str, Any], evolutions: list[Evolution]
 ) -> None:
     """Refuse to go on with another potential or other settings; allow a larger budget."""
-    from hashlib import sha256
-
     from launch.campaign import digest
     from launch.server import write_atomically
     from search.driver import load, save
+    from search.islands import island_path
 
-    file = Path(potential)
-    settings = {
-        "potential": sha256(file.read_bytes()).hexdigest() if file.is_file() else potential,
-        "evolution": {**options.as_dict(), "max_structures": None},
-        "relaxer": relaxer.as_dict(),
-    }
-    record, state = folder / "settings.json", folder / STATE_FILE
-    if not state.exists():
+    record = folder / "settings.json"
+    if len(evolutions) == 1:
+        states = [folder / STATE_FILE]
+    else:
+        states = [island_path(folder, island) for island in range(len(evolutions))]
+    if not record.exists() and not any(state.exists() for state in states):
         write_atomically(record, json.dumps(settings, indent=1) + "\n")
         return
     if not record.exists() or digest(json.loads(record.read_text())) != digest(settings):
+        if not (folder / STATE_FILE).exists() and not list(folder.glob("island_*.json")):
+            write_atomically(record, json.dumps(settings, indent=1) + "\n")  # nothing was done yet
+            return
         raise CampaignError(
             f"{folder} holds a search with another potential or other settings; use another "
             "--output."
         )
-    saved = load(state)
-    if saved.options.max_structures != structures:
-        saved.options.max_structures = structures
-        save(saved, state)
-
-
-class _Watcher:
-    """Prints each generation, and remembers when each new best came."""
-
-    def __init__(self, structures: int, path: Path) -> None:
-        self.structures, self.path = structures, path
-        self.entries: list[dict[str, float]] = json.loads(path.read_text()) if path.exists() else []
-        self.earlier = self.entries[-1]["cpu_seconds"] if self.entries else 0.0
-        self.started = time.process_time()
-
-    def __call__(self, figures: SearchFigures) -> None:
-        """Take in one generation."""
-        from launch.database import write_atomically
-
-        self.entries.append(
-            {
-                "generation": figures.generation,
-                "structures": figures.structures,
-                "best_energy": figures.best_energy,
-                "cpu_seconds": self.earlier + time.process_time() - self.started,
-            }
-        )
-        write_atomically(self.path, json.dumps(self.entries))
-        typer.echo(
-            f"generation {figures.generation:4d}  {figures.structures:6d}/{self.structures} "
-            f"structures  best {figures.best_energy:.4f} eV/atom  {figures.distinct} distinct  "
-            f"{figures.structures_per_second:.1f}/s"
-        )
-
-
-def table(evolution: Evolution, target: Target, best: int) -> Table:
-    """Tabulate the best distinct structures of a search."""
-    from rich.table import Table
-
-    rows = evolution.best(best)
-    found = Table(title=f"{target.formula}: the {len(rows)} best of {evolution.structures}")
-    for heading in ("rank", "Z", "space group", "eV/atom", "above best\nmeV/atom",
-                    "volume\nÅ³/atom", "operator", "structure"):  # fmt: skip
-        found.add_column(heading, justify="right")
-    for rank, member in enumerate(rows, start=1):
-        found.add_row(
-            str(rank), str(member.formula_units), str(member.space_group),
-            f"{member.energy:.5f}", f"{1000 * (member.energy - rows[0].energy):.1f}",
-            f"{member.volume:.2f}", member.operator, str(member.id + 1),
-        )  # fmt: skip
-    return found
-
-
-def _write(
-    evolution: Evolution, target: Target, folder: Path, best: int, entries: list[dict[str, float]]
-) -> None:
-    """Write CIFs, the summary and the energy landscape."""
-    from ase.io import write
-
-    from launch.database import write_atomically
-    from launch.plots import plot_landscape
-
-    members = evolution.best(best)
-    for old in folder.glob("*.cif"):
-        old.unlink()
-    for rank, member in enumerate(members, start=1):
-        name = f"{rank:02d}_{target.formula}_Z{member.formula_units}_{member.space_group}.cif"
-        if member.atoms is not None:
-            write(folder / name, member.atoms)
-    write_atomically(
-        folder / "summary.json", json.dumps(summarise(evolution, entries), indent=1) + "\n"
-    )
-    plot_landscape(evolution).savefig(folder / "landscape.png", dpi=150, bbox_inches="tight")
-
-
-def summarise(evolution: Evolution, entries: list[dict[str, float]]) -> dict[str, Any]:
-    """Every new best with what it took, throughput, and discards by reason."""
-    by_id = {individual.id: individual for individual in evolution.individuals}
-    seconds = entries[-1]["cpu_seconds"] if entries else 0.0
-    records = []
-    for number, energy in evolution.best_history:
-        individual = by_id.get(int(number) - 1)
-        after = [entry for entry in entries if entry["structures"] >= number]
-        records.append(
-            {
-                "structures": int(number),
-                "energy": float(energy),
-                "operator": individual.operator if individual else None,
-                "space_group": individual.space_group if individual else None,
-                "cpu_seconds": after[0]["cpu_seconds"] if after else seconds,
-            }
-        )
-    return {
-        "structures": evolution.structures,
-        "generations": evolution.generation,
-        "new_bests": records,
-        "cpu_seconds": seconds,
-        "structures_per_cpu_second": evolution.structures / seconds if seconds else None,
-        "discarded": dict(evolution.discards),
-    }
+    for state, evolution in zip(states, evolutions, strict=True):
+        if not state.exists():
+            continue
+        saved = load(state)
+        if saved.options.max_structures != evolution.options.max_structures:
+            saved.options.max_structures = evolution.options.max_structures
+            save(saved, state)

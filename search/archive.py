@@ -45,6 +45,8 @@ class Individual:
         Relaxed structure; None where it is not kept.
     space_group : int or None
         Number of the space group, once asked for.
+    lineage : int
+        Generation in which the oldest of its ancestors came from nothing.
     """
 
     id: int
@@ -57,6 +59,7 @@ class Individual:
     status: str
     atoms: Atoms | None = None
     space_group: int | None = None
+    lineage: int = 0
 
     @property
     def structure(self) -> Atoms:

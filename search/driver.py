@@ -37,6 +37,8 @@ class SearchFigures:
         Distinct structures in the archive.
     converged : float
         Part of the last generation that relaxed to the end.
+    cpu_seconds : float
+        That the last generation took in this process.
     """
 
     generation: int
@@ -45,17 +47,23 @@ class SearchFigures:
     structures_per_second: float
     distinct: int
     converged: float
+    cpu_seconds: float
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file, all or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 def save(evolution: Evolution, path: Path) -> None:
     """Write the state of a search to a file, all or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w") as file:
-        file.write(json.dumps(evolution.as_dict()))  # in one go: much faster than json.dump
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_whole(path, json.dumps(evolution.as_dict()))  # one string: much faster than json.dump
 
 
 def load(path: Path) -> Evolution:
@@ -121,7 +129,7 @@ def run_generations(
     if checkpoint is not None:
         evolution = resume(evolution, checkpoint)
     while evolution.generation < generations and not evolution.finished:
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         best = evolution.best_energy
         candidates = evolution.ask()
         relaxed = relaxer.relax(
@@ -142,6 +150,7 @@ def run_generations(
                 structures_per_second=len(relaxed) / (time.perf_counter() - started),
                 distinct=len(evolution.archive),
                 converged=sum(r.converged for r in relaxed) / len(relaxed),
+                cpu_seconds=time.process_time() - cpu,
             )
             progress(figures)
     return evolution

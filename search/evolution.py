@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from search.geometry import DistanceLimits
     from search.relaxer import Relaxed
 
-FUTILE_CHILD = 0.1
-"""Strength of the antiseed that a parent becomes for a child that was no success."""
-
 
 class Evolution(MSONable):
     """An evolutionary search for the crystal structures of a composition.
@@ -93,7 +90,7 @@ class Evolution(MSONable):
         self.share_records = ShareHistory(list(self.shares.prior))
         self.antiseeds: dict[int, float] = {}
         self._pending: list[Candidate] = []
-        self._population: list[Individual] | None = None
+        self._population: tuple[list[Individual], list[Individual]] | None = None
 
     # what a driver needs
 
@@ -170,6 +167,7 @@ class Evolution(MSONable):
                 generation=self.generation,
                 operator=IMMIGRANT,
                 parents=(),
+                lineage=self.generation,
                 atoms=foreign.structure.copy(),
             )
             self.individuals.append(individual)
@@ -183,7 +181,7 @@ class Evolution(MSONable):
         if len(relaxed) != len(self._pending):
             raise ValueError(f"asked for {len(self._pending)} structures, told {len(relaxed)}")
         if len(self.archive):
-            self._repel(self._parents()[0].id, 1.0)
+            self._repel(self._parents()[0][0].id, 1.0)
         born: list[Individual] = []
         newcomers: set[int] = set()
         for candidate, outcome in zip(self._pending, relaxed, strict=True):
@@ -208,11 +206,12 @@ class Evolution(MSONable):
             units = len(atoms) // sum(self.composition.values())
             return Candidate(id_, atoms, SEED, (), units)
         shares = self.shares.current()
-        parents = self._parents() if len(self.archive) else []
-        if not parents:
+        old, young = self._parents() if len(self.archive) else ([], [])
+        if not old:
             shares = {name: shares[name] for name in WITHOUT_PARENTS if name in shares}
         chances = np.array(list(shares.values()))
         operator = str(self.rng.choice(list(shares), p=chances / chances.sum()))
+        parents = young if young and self.rng.random() < self.options.niches.young else old
         return self.variation.create(id_, operator, parents, self.rng)
 
     def _checked_seed(self, atoms: Atoms) -> Atoms:
@@ -226,8 +225,8 @@ class Evolution(MSONable):
     def _parents_count(self) -> int:
         return max(2, round(self.options.parents_kept * self.population))
 
-    def _parents(self) -> list[Individual]:
-        """Those that may become parents in this generation, fittest first."""
+    def _parents(self) -> tuple[list[Individual], list[Individual]]:
+        """Those that may become parents in this generation, old and young, fittest first."""
         if self._population is None:
             self._population = select(
                 self.archive,
@@ -235,6 +234,7 @@ class Evolution(MSONable):
                 self._parents_count(),
                 self.options.energy_window,
                 self.options.niches,
+                self.generation,
             )
         return self._population
 
@@ -252,6 +252,10 @@ class Evolution(MSONable):
             energy=outcome.energy / n,
             volume=float(outcome.atoms.get_volume()) / n,
             status=_category(outcome.status),
+            lineage=min(
+                (self.individuals[id_].lineage for id_ in candidate.parents),
+                default=self.generation,
+            ),
         )
         expected = {s: k * candidate.formula_units for s, k in self.composition.items()}
         if not outcome.usable:
@@ -276,11 +280,15 @@ class Evolution(MSONable):
         twin = self.archive.add(individual)
         if self.archive.members[0] is individual and not before <= individual.energy:
             self.best_history.append((self.structures, individual.energy))
+            individual.space_group = space_group_number(individual.structure)
+            self.individuals.update(individual)
         if twin is not None:
             self.discards["duplicate"] += 1
             lesser, kept = (individual, twin)
             if twin.energy > individual.energy:
                 lesser, kept = twin, individual
+            kept.lineage = min(kept.lineage, lesser.lineage)
+            self.individuals.update(kept)
             lesser.status = f"duplicate of {kept.id}"
             lesser.atoms = None
             self.individuals.update(lesser)
@@ -297,7 +305,7 @@ class Evolution(MSONable):
             successes[individual.operator] += success
             if not success:
                 for parent in individual.parents:
-                    self._repel(parent, FUTILE_CHILD)
+                    self._repel(parent, self.options.niches.futile_child)
         self.share_records.append(self.shares.current(), made, successes)
         self.shares.learn(made, successes)
 

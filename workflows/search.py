@@ -9,11 +9,10 @@ import numpy as np
 from jobflow import Flow, Job, JobConfig, Maker, OutputReference, Response, job
 
 from nnp.potential import Potential
-from search.archive import Archive, Individual
 from search.driver import SearchFigures, run_generations
 from search.evolution import Evolution, EvolutionOptions
 from search.geometry import DistanceLimits
-from search.options import IMMIGRANT
+from search.islands import merge_archives
 from search.relaxer import Relaxer
 from workflows.composition import Target
 from workflows.conversion import to_structure
@@ -260,19 +259,6 @@ class SearchMaker(Maker):
             discarded=_sum_discards(states),
             cpu_seconds=sum(island.cpu_seconds for island in islands),
         )
-
-
-def merge_archives(states: list[Evolution]) -> list[Individual]:
-    """Distinct members of all islands' archives, lowest energy first."""
-    first = states[0].archive
-    merged = Archive(
-        first.elements, first.energy_tolerance, first.distance_tolerance, first.capacity
-    )
-    for state in states:
-        for member in state.archive.members:
-            if member.operator != IMMIGRANT:  # its own island has it too
-                merged.add(member)
-    return list(merged.members)
 
 
 def _sum_discards(states: list[Evolution]) -> list[tuple[str, int]]:

@@ -1,11 +1,18 @@
-"""How many relaxations the search needs for forsterite, and how fast it is.
+"""How many relaxations the search needs for forsterite, how fast it is, and how right.
 
-    python -m tests.benchmarks.search find --seeds 1 2 3 4 5 -o FOLDER
+    python -m tests.benchmarks.search find --seeds 11 12 13 14 15 -o FOLDER
     python -m tests.benchmarks.search find --variant random --seeds 1 2 3 -o FOLDER
-    python -m tests.benchmarks.search throughput --threads 1
+    python -m tests.benchmarks.search z8 --seeds 1 -o FOLDER      # 56 atoms, 10,000 relaxations
+    python -m tests.benchmarks.search simple                      # against random search
+    python -m tests.benchmarks.search throughput --threads 1      # and time outside the relaxer
+    python -m tests.benchmarks.search linearity                   # two islands, two processes
+    python -m tests.benchmarks.search flat                        # 1000 generations
+    python -m tests.benchmarks.search relaxer                     # against ASE
+    python -m tests.benchmarks.search duplicates STATE            # against pymatgen
 
-The energy is the Mg2SiO4 potential of the SPINNER examples. Cells hold Mg8Si4O16; the search knows
-the composition and nothing else. A run that was interrupted goes on where it stopped.
+The energy is the Mg2SiO4 potential of the SPINNER examples, but for `simple` and `flat`. Cells hold
+Mg8Si4O16; the search knows the composition and nothing else. Runs of `find` and `z8` that were
+interrupted go on where they stopped.
 """
 
 from __future__ import annotations
@@ -14,16 +21,26 @@ import argparse
 import json
 import os
 import statistics
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from nnp.simple_nn import read_simple_nn
-from search.driver import SearchFigures, resume, run_generations
+from search.driver import resume, run_generations
 from search.evolution import Evolution, EvolutionOptions
 from search.options import DEFAULT_SHARES
 from search.population import NicheOptions
 from search.relaxer import Relaxer
+from search.wyckoff import space_group
+from tests.benchmarks.search_measures import (
+    duplicates,
+    flat,
+    linearity,
+    same_minimum,
+    simple,
+    timed,
+)
 
 REFERENCE = Path(
     os.environ.get("DEVITRIFY_REFERENCE", Path(__file__).parents[3] / "shared" / "reference")
@@ -56,10 +73,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-def options(variant: str, structures: int) -> EvolutionOptions:
-    """Options of a variant, for a population of 56 cells of Mg8Si4O16."""
+def options(variant: str, structures: int, units: int = 4) -> EvolutionOptions:
+    """Options of a variant, for a population of 56 cells of Mg8Si4O16 or another size."""
     return EvolutionOptions(
-        formula_units=(4,),
+        formula_units=(units,),
         population=56,
         generations=10**6,
         max_structures=structures,
@@ -78,11 +95,11 @@ def is_forsterite(atoms: Any, energy: float, reference: Any) -> bool:
     return bool(StructureMatcher().fit(one, other))
 
 
-def find(variant: str, seed: int, structures: int, folder: Path) -> dict[str, Any]:
+def find(variant: str, seed: int, structures: int, folder: Path, units: int = 4) -> dict[str, Any]:
     """Search until forsterite is found or the budget is spent; interrupted runs go on."""
     from ase.io import read
 
-    name = f"{variant.replace(' ', '_').replace(',', '')}_{seed}"
+    name = f"{variant.replace(' ', '_').replace(',', '')}_{seed}" + (f"_z{units}" * (units != 4))
     result_file, state_file = folder / f"{name}.result.json", folder / f"{name}.state.json"
     clock_file = folder / f"{name}.clock.json"
     if result_file.exists():
@@ -90,7 +107,7 @@ def find(variant: str, seed: int, structures: int, folder: Path) -> dict[str, An
     folder.mkdir(parents=True, exist_ok=True)
     potential = read_simple_nn(SPINNER / "potential_saved")
     reference = read(SPINNER / "Mg2SiO4_polymorphs_relaxed.extxyz", 0)
-    evolution = Evolution({"Mg": 2, "Si": 1, "O": 4}, options(variant, structures), seed)
+    evolution = Evolution({"Mg": 2, "Si": 1, "O": 4}, options(variant, structures, units), seed)
     evolution = resume(evolution, state_file)
     spent = json.loads(clock_file.read_text()) if clock_file.exists() else 0.0
     started = time.process_time()
@@ -140,57 +157,81 @@ def report(results: list[dict[str, Any]]) -> None:
 
 
 def throughput(structures: int, threads: int) -> None:
-    """Print structures per CPU second and per second, and the relaxer's part of the time."""
+    """Print structures per CPU second, and the part of it that is spent outside the relaxer."""
     potential = read_simple_nn(SPINNER / "potential_saved")
+    warm = Evolution({"Mg": 2, "Si": 1, "O": 4}, options("full", 80), 99)
+    run_generations(warm, Relaxer(), potential, 2, threads=threads)
+    for number in range(1, 231):
+        space_group(number)  # read once a process, whatever the length of the search
     relaxer = Relaxer()
-    inside = [0.0]
-    relax = relaxer.relax
-
-    def timed(*args: Any, **kwargs: Any) -> Any:
-        begin = time.perf_counter()
-        outcome = relax(*args, **kwargs)
-        inside[0] += time.perf_counter() - begin
-        return outcome
-
-    relaxer.relax = timed  # type: ignore[method-assign]
-    warm = Evolution({"Mg": 2, "Si": 1, "O": 4}, options("full", 20), 99)
-    run_generations(warm, relaxer, potential, 1, threads=threads)
-    inside[0] = 0.0
+    inside = timed(relaxer)
     evolution = Evolution({"Mg": 2, "Si": 1, "O": 4}, options("full", structures), 0)
     cpu, wall = time.process_time(), time.perf_counter()
-    generations: list[SearchFigures] = []
-    run_generations(
-        evolution, relaxer, potential, 10**6, threads=threads, progress=generations.append
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Path(folder) / "state.json"
+        run_generations(
+            evolution, relaxer, potential, 10**6, threads=threads, checkpoint=checkpoint
+        )
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     print(
         f"{threads} threads: {structures / cpu:.1f} structures per CPU second, "
-        f"{structures / wall:.1f} per second, {1 - inside[0] / wall:.1%} outside the relaxer"
+        f"{structures / wall:.1f} per second, {1 - inside[0] / cpu:.1%} of the CPU time outside "
+        "the relaxer"
     )
 
 
 def main() -> None:
     """Read the command line and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    finding = commands.add_parser("find")
-    finding.add_argument("--variant", choices=VARIANTS, default="full")
-    finding.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
-    finding.add_argument("--structures", type=int, default=5000)
-    finding.add_argument("-o", "--folder", type=Path, default=Path("search_benchmark"))
+    for name, structures, seeds in (("find", 5000, [11, 12, 13, 14, 15]), ("z8", 10000, [1])):
+        finding = commands.add_parser(name)
+        finding.add_argument("--variant", choices=VARIANTS, default="full")
+        finding.add_argument("--seeds", type=int, nargs="+", default=seeds)
+        finding.add_argument("--structures", type=int, default=structures)
+        finding.add_argument("-o", "--folder", type=Path, default=Path("search_benchmark"))
     measuring = commands.add_parser("throughput")
     measuring.add_argument("--structures", type=int, default=1120)
     measuring.add_argument("--threads", type=int, default=1)
-    arguments = parser.parse_args()
-    if arguments.command == "throughput":
-        throughput(arguments.structures, arguments.threads)
-        return
-    report(
-        [
-            find(arguments.variant, seed, arguments.structures, arguments.folder)
-            for seed in arguments.seeds
-        ]
-    )
+    commands.add_parser("linearity").add_argument("--structures", type=int, default=560)
+    commands.add_parser("flat").add_argument("--generations", type=int, default=1000)
+    commands.add_parser("relaxer").add_argument("--starts", type=int, default=60)
+    comparing = commands.add_parser("duplicates")
+    comparing.add_argument("state", type=Path)
+    comparing.add_argument("--members", type=int, default=60)
+    easy = commands.add_parser("simple")
+    easy.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    easy.add_argument("--structures", type=int, default=1000)
+    run(parser.parse_args())
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run what the command line asks for."""
+    file = SPINNER / "potential_saved"
+    match arguments.command:
+        case "find" | "z8":
+            units = 8 if arguments.command == "z8" else 4
+            report(
+                [
+                    find(arguments.variant, seed, arguments.structures, arguments.folder, units)
+                    for seed in arguments.seeds
+                ]
+            )
+        case "throughput":
+            throughput(arguments.structures, arguments.threads)
+        case "linearity":
+            linearity(file, options("full", arguments.structures))
+        case "flat":
+            flat(arguments.generations)
+        case "relaxer":
+            same_minimum(file, arguments.starts)
+        case "duplicates":
+            duplicates(arguments.state, file, arguments.members)
+        case "simple":
+            compared = {name: VARIANTS[name] for name in ("full", "random", "random, radii only")}
+            simple(arguments.seeds, arguments.structures, compared)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -58,6 +59,11 @@ def test_copper_is_face_centred_cubic_and_the_search_resumes(
         (["emt", "Cu", "--set", "rate=1"], "starts with neither"),
         (["emt", "Cu", "--z", "two"], "--z takes whole numbers"),
         (["no.such:Thing", "Cu"], "cannot be imported"),
+        (["ase.calculators.morse:MorsePotential", "Cu", "--calculator-arguments", "3"], "JSON"),
+        (["emt", "Cu", "--seed-structures", "nosuch.cif"], "There is no file nosuch.cif"),
+        (["emt", "Cu", "--seed-structures", __file__], "not a structure that can be read"),
+        (["emt", "Cu", "--islands", "3", "-n", "2"], "too few for 3 islands"),
+        (["emt", "Cu", "--set", "evolution.prototypes=nowhere"], "nowhere is neither"),
     ],
 )
 def test_bad_input_gets_one_sentence(
@@ -67,3 +73,80 @@ def test_bad_input_gets_one_sentence(
     error = capsys.readouterr().err
     assert message in error
     assert len(error.strip().splitlines()) == 1
+
+
+def test_seeds_of_the_user_come_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from ase.build import bulk
+    from ase.io import write
+
+    for name in ("gold.cif", "POSCAR_gold", "gold.extxyz"):
+        write(tmp_path / name, bulk("Au", "fcc", a=4.2), format=_format(name))
+    seeds = [word for n in ("gold.cif", "POSCAR_gold", "gold.extxyz")
+             for word in ("--seed-structures", str(tmp_path / n))]  # fmt: skip
+    out = tmp_path / "out"
+    assert (
+        call("emt", "Au", "--z", "1", "--population", "4", "-n", "4", *seeds, "-o", str(out)) == 0
+    )
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["new_bests"][0]["operator"] == "seed"
+    assert summary["new_bests"][0]["space_group"] == 225
+    assert summary["discarded"]["duplicate"] >= 2
+    assert (out / "operators.png").exists()
+    capsys.readouterr()
+    assert call("emt", "Cu", "--z", "1", *seeds[:2], "-o", str(tmp_path / "other")) == 1
+    assert "another composition" in capsys.readouterr().err
+
+
+def _format(name: str) -> str:
+    return {"gold.cif": "cif", "POSCAR_gold": "vasp", "gold.extxyz": "extxyz"}[name]
+
+
+@pytest.mark.slow
+def test_islands_end_in_one_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["emt", "Cu", "--z", "1,2", "--population", "4", "-o", str(tmp_path),
+               "--islands", "2", "-w", "2"]  # fmt: skip
+    assert call(*command, "-n", "9") == 0
+    printed = capsys.readouterr().out
+    assert "island 2" in printed
+    assert "9/9" in printed
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["structures"] == 9
+    assert summary["islands"] == len(summary["operators"]) == 2
+    energies = [record["energy"] for record in summary["new_bests"]]
+    assert energies == sorted(energies, reverse=True)
+    assert summary["cpu_seconds"] > 0
+    assert next(tmp_path.glob("01_Cu_*_225.cif")).exists()
+    assert call(*command, "-n", "13") == 0
+    assert json.loads((tmp_path / "summary.json").read_text())["structures"] == 13
+    assert call(*command[:-3], "1", "-n", "13") == 1
+    assert "use another --output" in capsys.readouterr().err
+
+
+def test_calculator_by_import_path_with_arguments(tmp_path: Path) -> None:
+    options = ["ase.calculators.lj:LennardJones", "Ar", "--z", "1", "--population", "4", "-n", "4"]
+    arguments = '{"sigma": 3.4, "epsilon": 0.1, "rc": 8.0, "smooth": true}'
+    assert call(*options, "--calculator-arguments", arguments, "-o", str(tmp_path)) == 0
+    best = json.loads((tmp_path / "summary.json").read_text())["new_bests"][-1]["energy"]
+    assert -1.0 < best < -0.5
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    "DEVITRIFY_REFERENCE" not in os.environ,
+    reason="DEVITRIFY_REFERENCE does not name the folder of the reference data",
+)
+def test_simple_nn_file_and_potential_of_ours(tmp_path: Path) -> None:
+    """Both kinds of file give the same search."""
+    from nnp.simple_nn import read_simple_nn
+
+    theirs = Path(os.environ["DEVITRIFY_REFERENCE"]) / "spinner_mg2sio4" / "potential_saved"
+    ours = tmp_path / "ours.nnp"
+    read_simple_nn(theirs).save(ours)
+    best = []
+    for potential in (theirs, ours):
+        out = tmp_path / f"out_{potential.name}"
+        options = ["--z", "1", "--population", "6", "-n", "6", "-w", "1", "-o", str(out)]
+        assert call(str(potential), "Mg2SiO4", *options) == 0
+        best.append(json.loads((out / "summary.json").read_text())["new_bests"][-1]["energy"])
+    assert best[0] == pytest.approx(best[1], abs=1e-6)
+    assert best[0] < -5.0

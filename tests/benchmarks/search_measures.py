@@ -1,0 +1,297 @@
+"""Measurements of the search other than finding forsterite; called by `tests.benchmarks.search`."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase.build import bulk
+
+from nnp.potential import Potential
+from search.driver import SearchFigures, run_generations
+from search.evolution import Evolution, EvolutionOptions
+from search.fingerprint import distances, fingerprint
+from search.generators import RandomSymmetric
+from search.geometry import DistanceLimits
+from search.islands import IslandOptions, run_islands
+from search.relaxer import Relaxer
+from tests.search.pair_energy import PairEnergy, lennard_jones, periclase, rock_salt
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+SILICATE = {"Mg": 2, "Si": 1, "O": 4}
+COUNTS = {"Mg": 8, "Si": 4, "O": 16}
+TOLERANCE = 0.001
+"""eV/atom within which a ground state counts as found."""
+
+
+@dataclass(frozen=True)
+class SimpleSystem:
+    """A pair potential whose ground state is known."""
+
+    composition: dict[str, int]
+    formula_units: int
+    energy: Callable[[], PairEnergy]
+    known: dict[str, Atoms]
+
+
+SYSTEMS = {
+    "NaCl": SimpleSystem(
+        {"Na": 1, "Cl": 1},
+        8,
+        rock_salt,
+        {
+            name: bulk("NaCl", name, a=a)
+            for name, a in (("rocksalt", 5.6), ("cesiumchloride", 3.5), ("zincblende", 6.0))
+        },
+    ),
+    "MgO": SimpleSystem(
+        {"Mg": 1, "O": 1},
+        8,
+        periclase,
+        {
+            name: bulk("MgO", name, a=a)
+            for name, a in (("rocksalt", 4.2), ("cesiumchloride", 2.6), ("zincblende", 4.6))
+        },
+    ),
+    "Ar": SimpleSystem(
+        {"Ar": 1},
+        16,
+        lennard_jones,
+        {
+            "fcc": bulk("Ar", "fcc", a=5.2),
+            "hcp": bulk("Ar", "hcp", a=3.7, c=6.0),
+            "bcc": bulk("Ar", "bcc", a=4.2),
+        },
+    ),
+}
+TIGHT = Relaxer(
+    max_force=0.002, max_stress=0.2, max_steps=2000, energy_window=None, tight_window=None
+)
+
+
+def ground_state(system: SimpleSystem) -> tuple[str, float]:
+    """Lowest of the known structures, and its energy in eV/atom."""
+    relaxed = TIGHT.relax(list(system.known.values()), system.energy())
+    energies = [r.energy / len(r.atoms) for r in relaxed]
+    best = int(np.argmin(energies))
+    return list(system.known)[best], energies[best]
+
+
+def simple(seeds: list[int], budget: int, changes: dict[str, dict[str, Any]]) -> None:
+    """Relaxations to the ground state of simple systems, for variants of the search."""
+    for name, system in SYSTEMS.items():
+        known, energy = ground_state(system)
+        print(f"{name}: {known} at {energy:.5f} eV/atom, cells of {system.formula_units} units")
+        medians = {}
+        for variant, options in changes.items():
+            needed = [_relaxations(system, energy, seed, budget, options) for seed in seeds]
+            medians[variant] = statistics.median(n or budget for n, _ in needed)
+            told = ", ".join(
+                f"{n or f'>{budget}'}" + (f" (lower: {e:.5f})" if e < energy - TOLERANCE else "")
+                for n, e in needed
+            )
+            print(f"  {variant:20s} {told}; median {medians[variant]:.0f}", flush=True)
+        first, *others = medians
+        for other in others:
+            print(f"  {other} needs {medians[other] / medians[first]:.1f} times as many")
+
+
+def _relaxations(
+    system: SimpleSystem, energy: float, seed: int, budget: int, changes: dict[str, Any]
+) -> tuple[int | None, float]:
+    """Structures relaxed until the ground state was found, or None; and the best energy."""
+    options = EvolutionOptions(
+        formula_units=(system.formula_units,),
+        population=20,
+        generations=10**6,
+        max_structures=budget,
+        **changes,
+    )
+    evolution, model = Evolution(system.composition, options, seed), system.energy()
+    while not evolution.finished:
+        run_generations(evolution, Relaxer(), model, evolution.generation + 1)
+        if evolution.best_energy < energy + TOLERANCE:
+            found = np.flatnonzero(evolution.individuals.energies < energy + TOLERANCE)
+            return int(found[0]) + 1, evolution.best_energy
+    return None, evolution.best_energy
+
+
+def flat(generations: int) -> None:
+    """Time of a generation without the relaxer, and memory, by hundred generations."""
+    system = SYSTEMS["NaCl"]
+    options = EvolutionOptions(formula_units=(4,), population=20, generations=generations)
+    evolution, model = Evolution(system.composition, options, 0), system.energy()
+    # hardly relaxed structures are all distinct: the archive is full, which is the hardest case
+    relaxer = Relaxer(max_steps=3, tight_window=None)
+    inside = timed(relaxer)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "state.json"
+        for block in range(0, generations, 100):
+            inside[0], cpu = 0.0, time.process_time()
+            until = min(block + 100, generations)
+            evolution = run_generations(evolution, relaxer, model, until, checkpoint=path)
+            outside = time.process_time() - cpu - inside[0]
+            print(
+                f"generations {block + 1:5d}-{until:5d}: {1000 * outside / (until - block):.1f} ms "
+                f"CPU each outside the relaxer, {memory():.0f} MB in memory, state "
+                f"{path.stat().st_size / 1e6:.2f} MB, {len(evolution.archive)} in the archive",
+                flush=True,
+            )
+
+
+def timed(relaxer: Relaxer) -> list[float]:
+    """Make `relaxer` add the CPU seconds it takes to the only entry of the list returned."""
+    inside = [0.0]
+    relax = relaxer.relax
+
+    def measured(*args: Any, **kwargs: Any) -> Any:
+        begin = time.process_time()
+        outcome = relax(*args, **kwargs)
+        inside[0] += time.process_time() - begin
+        return outcome
+
+    relaxer.relax = measured  # type: ignore[method-assign]
+    return inside
+
+
+def memory() -> float:
+    """Memory in use, MB; where the system does not tell, the most there was."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return pages * resource.getpagesize() / 1e6
+
+
+def linearity(file: Path, options: EvolutionOptions) -> None:
+    """Islands one after the other and side by side: what two processes gain."""
+    walls = {}
+    for processes in (1, 2, 1, 2):
+        seconds = [0.0]
+        with tempfile.TemporaryDirectory() as folder:
+            begin = time.perf_counter()
+            run_islands(
+                [Evolution(SILICATE, options, seed) for seed in (1, 2)],
+                Relaxer(),
+                partial(Potential.load, file),
+                Path(folder),
+                IslandOptions(block=5, processes=processes),
+                partial(_add_seconds, seconds),
+            )
+            wall = time.perf_counter() - begin
+        walls[processes] = min(wall, walls.get(processes, wall))
+        print(f"{processes} processes: {wall:.1f} s, {seconds[0]:.1f} CPU s", flush=True)
+    print(f"two processes: {walls[1] / walls[2] / 2:.1%} of twice the throughput of one")
+
+
+def _add_seconds(total: list[float], island: int, figures: SearchFigures) -> None:
+    total[0] += figures.cpu_seconds
+
+
+def starts(number: int, seed: int = 0) -> list[Atoms]:
+    """Random Mg8Si4O16 crystals with sensible bonds."""
+    spacing = {"Mg-Mg": 2.5, "Mg-Si": 2.4, "Mg-O": 1.75, "Si-Si": 2.6, "O-Si": 1.5, "O-O": 2.3}
+    generator, rng = RandomSymmetric(DistanceLimits(spacing)), np.random.default_rng(seed)
+    return [generator.generate(COUNTS, 28 * rng.uniform(10.5, 13), rng) for _ in range(number)]
+
+
+def same_minimum(file: Path, number: int) -> None:
+    """How often the relaxer ends where ASE's FIRE does from the same start."""
+    from ase.filters import FrechetCellFilter
+    from ase.optimize import FIRE
+
+    from nnp.calculator import NeuralNetworkCalculator
+
+    potential = Potential.load(file)
+    limits = DistanceLimits.from_radii(list(COUNTS))
+    structures = starts(number)
+    relaxer = Relaxer(
+        max_force=0.02, max_stress=2.0, max_steps=3000, energy_window=None, tight_window=None
+    )
+    ours = relaxer.relax(structures, potential)
+    same = compared = 0
+    for atoms, outcome in zip(structures, ours, strict=True):
+        other = atoms.copy()
+        other.calc = NeuralNetworkCalculator(potential)
+        with FIRE(FrechetCellFilter(other), logfile=None) as oracle:
+            converged = oracle.run(fmax=0.02, steps=3000)
+        if not converged or not outcome.converged or limits.violated(other):
+            continue
+        compared += 1
+        apart = abs(outcome.energy - other.get_potential_energy()) / len(other)
+        vectors = [fingerprint(a, sorted(COUNTS)) for a in (outcome.atoms, other)]
+        distance = distances(vectors[0], vectors[1][None])[0]
+        agree = apart < 0.002 and distance < 0.01
+        same += agree
+        print(
+            f"{'same' if agree else 'OTHER'}: {outcome.energy / 28:.4f} and "
+            f"{other.get_potential_energy() / 28:.4f} eV/atom, fingerprints {distance:.4f} apart",
+            flush=True,
+        )
+    print(f"same minimum in {same} of {compared} ({same / max(compared, 1):.0%})")
+
+
+def duplicates(state: Path, file: Path, number: int) -> None:
+    """Precision and recall of duplicates against pymatgen, on a search's own structures.
+
+    The archive holds distinct structures only, so each is disguised and disturbed, relaxed again,
+    and compared with the others: pairs that should be called the same, among pairs that should not.
+    """
+    from pymatgen.analysis.structure_matcher import StructureMatcher
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    evolution = Evolution.from_dict(json.loads(state.read_text()))
+    options, rng = evolution.options, np.random.default_rng(0)
+    members = [member.structure for member in evolution.archive.members[:number]]
+    disturbed = []
+    for atoms in members * 2:
+        copy = atoms.copy()
+        copy.positions += rng.normal(0.0, 0.05, copy.positions.shape)
+        disturbed.append(copy)
+    potential = Potential.load(file)
+    for name, relaxer in (
+        ("as the search ends them (0.1 eV/Å, 20 kbar)", Relaxer(tight_window=None)),
+        ("within the tight limits (0.01 eV/Å, 1 kbar)", TIGHT_SEARCH),
+    ):
+        relaxed = [r for r in relaxer.relax(disturbed, potential) if r.converged]
+        energies = np.array([r.energy / len(r.atoms) for r in relaxed])
+        vectors = np.array([fingerprint(r.atoms, evolution.archive.elements) for r in relaxed])
+        structures = [AseAtomsAdaptor.get_structure(r.atoms) for r in relaxed]
+        matcher = StructureMatcher()
+        called = same = both = 0
+        pairs = itertools.combinations(range(len(relaxed)), 2)
+        for i, j in pairs:
+            gap = abs(energies[i] - energies[j])
+            if gap > 3 * options.energy_tolerance:
+                continue
+            apart = float(distances(vectors[i], vectors[j][None])[0])
+            ours = gap < options.energy_tolerance and apart < options.distance_tolerance
+            theirs = bool(matcher.fit(structures[i], structures[j]))
+            called, same, both = called + ours, same + theirs, both + (ours and theirs)
+            if ours != theirs:
+                print(
+                    f"    {'only ours' if ours else 'only theirs'}: {1000 * gap:.2f} meV/atom, "
+                    f"fingerprints {apart:.4f} apart"
+                )
+        print(
+            f"{name}: {len(relaxed)} structures, precision {both / max(called, 1):.3f}, "
+            f"recall {both / max(same, 1):.3f} ({same} pairs the same for pymatgen)",
+            flush=True,
+        )
+
+
+TIGHT_SEARCH = Relaxer(
+    max_force=0.01, max_stress=1.0, max_steps=2000, energy_window=None, tight_window=None
+)

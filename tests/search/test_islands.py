@@ -1,0 +1,148 @@
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.calculators.emt import EMT
+
+from search.energy import AseEnergy
+from search.evolution import Evolution, EvolutionOptions
+from search.islands import IslandOptions, island_path, merge_archives, run_islands
+from search.relaxer import Relaxer
+
+
+def emt() -> AseEnergy:
+    """Made anew in each process."""
+    return AseEnergy(EMT(), ("Cu", "Au"))
+
+
+def _islands(structures=16):
+    options = EvolutionOptions(
+        formula_units=(1, 2),
+        population=4,
+        generations=1000,
+        max_structures=structures,
+        volume_per_atom=14.0,
+    )
+    return [Evolution({"Cu": 1, "Au": 1}, options, seed) for seed in (1, 2)]
+
+
+RELAXER = Relaxer(max_steps=60)
+
+
+def _energies(islands):
+    return [[i.energy for i in island.individuals] for island in islands]
+
+
+def _run(folder, structures=16, processes=1, progress=None):
+    options = IslandOptions(block=2, migrants=2, processes=processes)
+    return run_islands(_islands(structures), RELAXER, emt, folder, options, progress)
+
+
+def test_islands_exchange_their_best_after_each_block(tmp_path):
+    told = []
+    islands = _run(tmp_path, progress=lambda island, f: told.append((island, f.generation)))
+    assert [island.structures for island in islands] == [16, 16]
+    assert all(0 < island.immigrants <= 4 for island in islands)
+    assert told == [(0, 1), (0, 2), (1, 1), (1, 2), (0, 3), (0, 4), (1, 3), (1, 4)]
+    guests = [i for island in islands for i in island.individuals if i.operator == "island"]
+    assert all(guest.generation == 2 for guest in guests)
+    best = merge_archives(islands)
+    assert best[0].energy == min(island.best_energy for island in islands)
+    assert all(member.operator != "island" for member in best)
+
+
+@pytest.mark.slow
+def test_processes_do_not_change_the_outcome_and_a_larger_budget_goes_on(tmp_path):
+    alone, beside = _run(tmp_path / "one"), _run(tmp_path / "two", processes=2)
+    np.testing.assert_array_equal(_energies(alone), _energies(beside))
+    before = time.process_time()
+    again = _run(tmp_path / "one")
+    np.testing.assert_array_equal(_energies(again), _energies(alone))
+    assert time.process_time() - before < 60
+
+
+def test_a_stopped_run_ends_where_an_uninterrupted_one_does(tmp_path):
+    whole = _run(tmp_path / "whole")
+
+    class StopError(Exception):
+        pass
+
+    def stop(wanted, island, figures):
+        if (island, figures.generation) == wanted:
+            raise StopError
+
+    for wanted in ((0, 2), (1, 2), (1, 3)):
+        with pytest.raises(StopError):
+            _run(tmp_path / "cut", progress=functools.partial(stop, wanted))
+    np.testing.assert_array_equal(_energies(_run(tmp_path / "cut")), _energies(whole))
+
+
+@pytest.mark.slow
+def test_processes_end_with_the_one_that_started_them(tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import os, sys
+            from pathlib import Path
+            sys.path.insert(0, sys.argv[2])
+            from search.islands import IslandOptions, run_islands
+            from tests.search import test_islands as t
+
+            def energy():
+                Path(sys.argv[1], str(os.getpid())).touch()
+                return t.emt()
+
+            if __name__ == "__main__":
+                run_islands(t._islands(100000), t.RELAXER, energy, Path(sys.argv[1], "states"),
+                            IslandOptions(processes=2))
+            """
+        )
+    )
+    pids = tmp_path / "pids"
+    pids.mkdir()
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(pids), str(root)],
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+    started: list[int] = []
+    try:
+        deadline = time.monotonic() + 180
+        while len(started) < 2 and time.monotonic() < deadline:
+            time.sleep(0.2)
+            started = [int(p.name) for p in pids.iterdir() if p.name.isdigit()]
+        assert len(started) == 2
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        deadline = time.monotonic() + 60
+        while any(_running(pid) for pid in started) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert not any(_running(pid) for pid in started)
+    finally:
+        for pid in (process.pid, *started):
+            if _running(pid):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _running(pid: int) -> bool:
+    """Whether a process exists and is more than an entry that waits to be collected."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def test_states_are_files_of_their_own(tmp_path):
+    _run(tmp_path, structures=4)
+    assert island_path(tmp_path, 1).exists()
+    assert json.loads((tmp_path / "exchange.json").read_text())["generation"] == 2
