@@ -17,8 +17,8 @@ def _archive():
     return archive
 
 
-def _ids(archive, antiseeds=None, size=4, window=1.0, **options):
-    chosen, young = select(archive, antiseeds or {}, size, window, NicheOptions(**options), 0)
+def _ids(archive, strengths=None, size=4, window=1.0, **options):
+    chosen, young = select(archive, strengths or {}, size, window, NicheOptions(**options), 0)
     assert not young  # all are young here, so that nobody is preferred
     return [individual.id for individual in chosen]
 
