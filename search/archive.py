@@ -45,8 +45,6 @@ class Individual:
         Relaxed structure; None where it is not kept.
     space_group : int or None
         Number of the space group, once asked for.
-    lineage : int
-        Generation in which the oldest of its ancestors came from nothing.
     """
 
     id: int
@@ -59,7 +57,6 @@ class Individual:
     status: str
     atoms: Atoms | None = None
     space_group: int | None = None
-    lineage: int = 0
 
     @property
     def structure(self) -> Atoms:
@@ -116,15 +113,19 @@ class Archive:
     def __len__(self) -> int:
         return len(self.members)
 
-    def add(self, individual: Individual) -> Individual | None:
-        """Take in an individual with a structure.
+    def fingerprint_of(self, individual: Individual) -> NDArray[np.float32]:
+        """What `add` compares, to be handed to several archives."""
+        return fingerprint(individual.structure, self.elements, self.options)
+
+    def add(
+        self, individual: Individual, vector: NDArray[np.float32] | None = None
+    ) -> Individual | None:
+        """Take in an individual with a structure and, if it is known already, its fingerprint.
 
         Returns the member it duplicates, if there is one. If the newcomer is the lower of the
         two, it takes the place of all it duplicates and counts as one of them.
         """
-        if individual.atoms is None:
-            raise ValueError("an individual without structure cannot enter the archive")
-        vector = fingerprint(individual.atoms, self.elements, self.options)
+        vector = self.fingerprint_of(individual) if vector is None else vector
         twin = None
         same = self._alike(individual.energy, vector)
         if len(same):
@@ -178,12 +179,18 @@ class Archive:
             "atomic_energies": pack(np.concatenate(atomic) if not empty else np.empty(0)),
         }
 
-    def restore(self, packed: dict[str, Any], individuals: History) -> None:
-        """Fill the archive from `pack` and the individuals of the whole search, by id."""
+    def restore(
+        self, packed: dict[str, Any], individuals: History, others: Sequence[Individual] = ()
+    ) -> None:
+        """Fill the archive from `pack` and the records of the whole search, by id.
+
+        Members that it shares with another archive are taken from `others`.
+        """
+        shared = {member.id: member for member in others}
         for id_, atoms in zip(unpack(packed["ids"]), unpack_structures(packed), strict=True):
-            member = individuals[int(id_)]
+            member = shared.get(int(id_)) or individuals[int(id_)]
             member.atoms = atoms
-            self._insert(member, fingerprint(atoms, self.elements, self.options))
+            self._insert(member, self.fingerprint_of(member))
 
 
 def _atomic_energies(atoms: Atoms) -> NDArray[np.float64]:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from search.geometry import DistanceLimits
     from search.relaxer import Relaxed
 
+FUTILE_CHILD = 0.1
+"""Strength of the antiseed that a parent becomes for a child that was no success."""
+
 
 class Evolution(MSONable):
     """An evolutionary search for the crystal structures of a composition.
@@ -77,20 +80,15 @@ class Evolution(MSONable):
         self.discards: Counter[str] = Counter()
         self.learned = Learned(self.composition, self.options)
         self.variation = Variation(self.composition, self.options, self.learned, self.discards)
-        self.archive = Archive(
-            sorted(self.composition),
-            self.options.energy_tolerance,
-            self.options.distance_tolerance,
-            self.options.archive_size,
-        )
-        used = dict(self.options.shares)
-        if self.options.prototypes is None:
-            used.pop(PROTOTYPE, None)
-        self.shares = OperatorShares(used, self.options.adjust_shares)
+        self.archive = self._empty_archive()
+        self.lineage = self.archive
+        self.lineage_record = (0, float("inf"))
+        self.restarts = 0
+        self.shares = self._first_shares()
         self.share_records = ShareHistory(list(self.shares.prior))
         self.antiseeds: dict[int, float] = {}
         self._pending: list[Candidate] = []
-        self._population: tuple[list[Individual], list[Individual]] | None = None
+        self._population: list[Individual] | None = None
 
     # what a driver needs
 
@@ -167,7 +165,6 @@ class Evolution(MSONable):
                 generation=self.generation,
                 operator=IMMIGRANT,
                 parents=(),
-                lineage=self.generation,
                 atoms=foreign.structure.copy(),
             )
             self.individuals.append(individual)
@@ -180,8 +177,8 @@ class Evolution(MSONable):
         """Take in the outcome of the structures of the last `ask`, in the same order."""
         if len(relaxed) != len(self._pending):
             raise ValueError(f"asked for {len(self._pending)} structures, told {len(relaxed)}")
-        if len(self.archive):
-            self._repel(self._parents()[0][0].id, 1.0)
+        if len(self.lineage):
+            self._repel(self._parents()[0].id, 1.0)
         born: list[Individual] = []
         newcomers: set[int] = set()
         for candidate, outcome in zip(self._pending, relaxed, strict=True):
@@ -191,11 +188,49 @@ class Evolution(MSONable):
             if individual.atoms is not None and self._enter(individual):
                 newcomers.add(individual.id)
         self._judge_operators(born, newcomers)
-        self.learned.learn(self._pending, born, self.archive)
-        kept = {member.id for member in self.archive.members}
+        self.learned.learn(self._pending, born, self.lineage)
+        kept = {member.id for member in self.lineage.members}
         self.antiseeds = {id_: s for id_, s in self.antiseeds.items() if id_ in kept}
         self._pending, self._population = [], None
         self.generation += 1
+        self._restart_if_stuck()
+
+    # lineages
+
+    def _empty_archive(self) -> Archive:
+        return Archive(
+            sorted(self.composition),
+            self.options.energy_tolerance,
+            self.options.distance_tolerance,
+            self.options.archive_size,
+        )
+
+    def _first_shares(self) -> OperatorShares:
+        used = dict(self.options.shares)
+        if self.options.prototypes is None:
+            used.pop(PROTOTYPE, None)
+        return OperatorShares(used, self.options.adjust_shares)
+
+    def _restart_if_stuck(self) -> None:
+        """Begin a new lineage where the present one has not come lower for long.
+
+        In time all parents come from a few early finds, and what they have taught the search,
+        volume and distances, keeps it near them. A new lineage knows of the old only that what was
+        found is not to be found again.
+        """
+        patience = self.options.restart_after
+        if patience is None or not len(self.lineage):
+            return
+        since, lowest = self.lineage_record
+        if self.lineage.energies[0] < lowest - self.options.energy_tolerance / 2:
+            self.lineage_record = (self.generation, float(self.lineage.energies[0]))
+        elif self.generation - since >= patience:
+            self.restarts += 1
+            self.lineage = self._empty_archive()
+            self.lineage_record = (self.generation, float("inf"))
+            self.shares = self._first_shares()
+            self.learned.forget()
+            self.antiseeds = {}
 
     # making structures
 
@@ -206,12 +241,11 @@ class Evolution(MSONable):
             units = len(atoms) // sum(self.composition.values())
             return Candidate(id_, atoms, SEED, (), units)
         shares = self.shares.current()
-        old, young = self._parents() if len(self.archive) else ([], [])
-        if not old:
+        parents = self._parents() if len(self.lineage) else []
+        if not parents:
             shares = {name: shares[name] for name in WITHOUT_PARENTS if name in shares}
         chances = np.array(list(shares.values()))
         operator = str(self.rng.choice(list(shares), p=chances / chances.sum()))
-        parents = young if young and self.rng.random() < self.options.niches.young else old
         return self.variation.create(id_, operator, parents, self.rng)
 
     def _checked_seed(self, atoms: Atoms) -> Atoms:
@@ -225,16 +259,15 @@ class Evolution(MSONable):
     def _parents_count(self) -> int:
         return max(2, round(self.options.parents_kept * self.population))
 
-    def _parents(self) -> tuple[list[Individual], list[Individual]]:
-        """Those that may become parents in this generation, old and young, fittest first."""
+    def _parents(self) -> list[Individual]:
+        """Those that may become parents in this generation, fittest first."""
         if self._population is None:
             self._population = select(
-                self.archive,
+                self.lineage,
                 self.antiseeds,
                 self._parents_count(),
                 self.options.energy_window,
                 self.options.niches,
-                self.generation,
             )
         return self._population
 
@@ -252,10 +285,6 @@ class Evolution(MSONable):
             energy=outcome.energy / n,
             volume=float(outcome.atoms.get_volume()) / n,
             status=_category(outcome.status),
-            lineage=min(
-                (self.individuals[id_].lineage for id_ in candidate.parents),
-                default=self.generation,
-            ),
         )
         expected = {s: k * candidate.formula_units for s, k in self.composition.items()}
         if not outcome.usable:
@@ -277,7 +306,8 @@ class Evolution(MSONable):
     def _enter(self, individual: Individual) -> bool:
         """Offer an individual to the archive; whether it is new there."""
         before = self.best_energy
-        twin = self.archive.add(individual)
+        vector = self.archive.fingerprint_of(individual)
+        twin = self.archive.add(individual, vector)
         if self.archive.members[0] is individual and not before <= individual.energy:
             self.best_history.append((self.structures, individual.energy))
             individual.space_group = space_group_number(individual.structure)
@@ -287,25 +317,27 @@ class Evolution(MSONable):
             lesser, kept = (individual, twin)
             if twin.energy > individual.energy:
                 lesser, kept = twin, individual
-            kept.lineage = min(kept.lineage, lesser.lineage)
-            self.individuals.update(kept)
             lesser.status = f"duplicate of {kept.id}"
             lesser.atoms = None
             self.individuals.update(lesser)
             self._repel(kept.id, self.antiseeds.pop(lesser.id, 0.0))
+        # a lower twin of what an earlier lineage found would lead this one to the same place
+        own = twin is None or any(member.id == twin.id for member in self.lineage.members)
+        if self.lineage is not self.archive and own and individual.atoms is not None:
+            self.lineage.add(individual, vector)
         return twin is None
 
     def _judge_operators(self, born: Sequence[Individual], newcomers: set[int]) -> None:
         """Credit operators for children that are new and low, and hold failures against parents."""
         made, successes = Counter[str](), Counter[str]()
-        top = {member.id for member in self.archive.members[: self._parents_count()]}
+        top = {member.id for member in self.lineage.members[: self._parents_count()]}
         for individual in born:
             success = individual.id in newcomers and individual.id in top
             made[individual.operator] += 1
             successes[individual.operator] += success
             if not success:
                 for parent in individual.parents:
-                    self._repel(parent, self.options.niches.futile_child)
+                    self._repel(parent, FUTILE_CHILD)
         self.share_records.append(self.shares.current(), made, successes)
         self.shares.learn(made, successes)
 
@@ -337,6 +369,10 @@ class Evolution(MSONable):
             "discards": sorted([reason, n] for reason, n in self.discards.items()),
             "individuals": self.individuals.pack(),
             "archive": self.archive.pack(),
+            "lineage": None if self.lineage is self.archive else self.lineage.pack(),
+            # as text, since JSON has no infinity
+            "lineage_record": [self.lineage_record[0], repr(self.lineage_record[1])],
+            "restarts": self.restarts,
             "pending": [candidate.pack() for candidate in self._pending],
         }
 
@@ -358,6 +394,13 @@ class Evolution(MSONable):
         evolution.discards.update(dict(d["discards"]))
         evolution.individuals = History.unpack(d["individuals"])
         evolution.archive.restore(d["archive"], evolution.individuals)
+        if d["lineage"] is not None:
+            evolution.lineage = evolution._empty_archive()
+            members = evolution.archive.members
+            evolution.lineage.restore(d["lineage"], evolution.individuals, members)
+        since, lowest = d["lineage_record"]
+        evolution.lineage_record = (int(since), float(lowest))
+        evolution.restarts = d["restarts"]
         evolution._pending = [Candidate.unpack(packed) for packed in d["pending"]]
         return evolution
 

@@ -27,7 +27,6 @@ COLUMNS = {
     "status": np.int16,
     "twin": np.int32,
     "space_group": np.int16,
-    "lineage": np.int32,
 }
 DUPLICATE = "duplicate"
 NOBODY = -1
@@ -71,7 +70,6 @@ class History:
             volume=float(row["volume"]),
             status=f"{DUPLICATE} of {row['twin']}" if status == DUPLICATE else status,
             space_group=int(row["space_group"]) or None,
-            lineage=int(row["lineage"]),
         )
 
     @property
@@ -102,7 +100,6 @@ class History:
             "status": self._code(status or DUPLICATE),
             "twin": int(twin) if twin else NOBODY,
             "space_group": individual.space_group or 0,
-            "lineage": individual.lineage,
         }
         for name, value in values.items():
             self._columns[name][individual.id] = value

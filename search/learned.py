@@ -49,9 +49,13 @@ class Learned:
         self.volume_per_atom = options.volume_per_atom or (
             typical_volume(composition) / sum(composition.values())
         )
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew but for the volume, which the next few structures correct."""
         self.spacing = self.limits
         self.symmetry_shares = OperatorShares(
-            Counter(str(order) for order in ORDERS), options.adjust_shares
+            Counter(str(order) for order in ORDERS), self.options.adjust_shares
         )
 
     def group_weights(self) -> tuple[float, ...]:

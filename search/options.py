@@ -51,6 +51,14 @@ class EvolutionOptions(MSONable):
         default=0.3,
         metadata={"unit": "eV/atom", "help": "parents lie at most this far above the best"},
     )
+    restart_after: int | None = field(
+        default=12,
+        metadata={
+            "unit": "generations",
+            "help": "without a lower energy, then the search starts afresh beside what it found; "
+            "none: never",
+        },
+    )
     shares: dict[str, float] = field(
         default_factory=lambda: dict(DEFAULT_SHARES),
         metadata={"unit": "", "help": "share of each operator at the start"},

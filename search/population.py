@@ -27,20 +27,8 @@ class NicheOptions(MSONable):
         metadata={"unit": "", "help": "of an antiseed, against the spread of the energies"},
     )
     width: float = field(
-        default=0.1,
+        default=0.5,
         metadata={"unit": "", "help": "of an antiseed, against the typical fingerprint distance"},
-    )
-    futile_child: float = field(
-        default=0.5,
-        metadata={"unit": "", "help": "height that a child which was no success adds to a parent"},
-    )
-    young: float = field(
-        default=0.5,
-        metadata={"unit": "", "help": "part of the parents that are of young lineages"},
-    )
-    young_age: int = field(
-        default=5,
-        metadata={"unit": "generations", "help": "since a young lineage came from nothing"},
     )
     radius: float = field(
         default=0.04,
@@ -57,17 +45,12 @@ def select(
     size: int,
     window: float,
     options: NicheOptions,
-    generation: int,
-) -> tuple[list[Individual], list[Individual]]:
+) -> list[Individual]:
     """Choose the population from all distinct structures found.
 
     Fitness is energy plus a Gaussian of the fingerprint distance for each antiseed, as in Lyakhov
     et al., Comput. Phys. Commun. 184, 1172 (2013). Height and width follow the spread of the
     energies and of the fingerprints, so that they need no knowledge of the system.
-
-    The fittest of all would soon be the offspring of a few early finds, and nothing new could
-    compete with what has been improved for long. So some places are kept for young lineages, as in
-    G. S. Hornby's age-layered populations (GECCO 2006).
 
     Parameters
     ----------
@@ -80,54 +63,30 @@ def select(
     window : float
         Members lie at most this far (eV/atom) above the best.
     options : NicheOptions
-        Heights, widths, niches, ages.
-    generation : int
-        The one that is about to be made.
+        Heights, widths, niches.
 
     Returns
     -------
-    old, young : lists of Individual
-        Fittest first; nobody is in both.
+    list of Individual
+        Fittest first.
     """
     count = int(np.searchsorted(archive.energies, archive.energies[0] + window, side="right"))
-    count = max(count, min(len(archive), 2))
+    count = max(min(count, 6 * size), min(len(archive), 2))
     energies = archive.energies[:count]
     vectors = archive.fingerprints[:count]
     fitness = energies.copy()
     if options.antiseeds:
         fitness += _repulsion(archive, antiseeds, vectors, energies[: 2 * size], options)
-    order = np.argsort(fitness, kind="stable")
-    oldest = generation - options.young_age
-    is_young = np.array([member.lineage >= oldest for member in archive.members[:count]])
-    # without young lineages, or without others, all places are filled alike
-    separate = is_young.any() and not is_young.all()
-    places = size - round(options.young * size) if separate else size
-    old = _unlike(order, vectors, places, options, [])
-    young = _unlike(order[is_young[order]], vectors, size - places, options, old)
-    return [archive.members[i] for i in old], [archive.members[i] for i in young]
-
-
-def _unlike(
-    order: NDArray[np.int64],
-    vectors: NDArray[np.float32],
-    places: int,
-    options: NicheOptions,
-    taken: list[int],
-) -> list[int]:
-    """Give places to the first in `order` (indices) whose niches are not full yet."""
     chosen: list[int] = []
-    for i in order:
-        if len(chosen) == places:
-            break
-        others = taken + chosen
-        if i in others:
-            continue
-        if others:
-            apart = 0.5 * (1.0 - vectors[others] @ vectors[i])
+    for i in np.argsort(fitness, kind="stable"):
+        if chosen:
+            apart = 0.5 * (1.0 - vectors[chosen] @ vectors[i])
             if int((apart < options.radius).sum()) >= options.per_niche:
                 continue
         chosen.append(int(i))
-    return chosen
+        if len(chosen) == size:
+            break
+    return [archive.members[i] for i in chosen]
 
 
 def _repulsion(

@@ -57,11 +57,12 @@ def without(*operators: str) -> dict[str, Any]:
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "full": {},
-    "random": {"shares": {"random": 1.0}},
+    "random": {"shares": {"random": 1.0}, "restart_after": None},
     "random, radii only": {
         "shares": {"random": 1.0},
         "learned_spacing": None,
         "adjust_shares": False,
+        "restart_after": None,
     },
     "no learned spacing": {"learned_spacing": None},
     "no orbit operators": without("orbit mutation", "orbit permutation"),
@@ -69,6 +70,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no nets": without("topological"),
     "no soft mutation": without("soft mutation"),
     "no antiseeds": {"niches": NicheOptions(antiseeds=False)},
+    "no restarts": {"restart_after": None},
     "no self-adjustment": {"adjust_shares": False},
 }
 

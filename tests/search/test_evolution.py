@@ -278,14 +278,45 @@ def test_prototypes_are_off_unless_asked_for(rock_salt):
         assert "prototype" in operators
 
 
-def test_lineages_are_as_old_as_the_oldest_ancestor(rock_salt):
-    evolution = _run(Evolution({"Na": 1, "Cl": 1}, _options(), seed=2), rock_salt, 4)
-    history = evolution.individuals
-    for individual in history:
-        if individual.parents:
-            oldest = min(history[id_].lineage for id_ in individual.parents)
-            assert individual.lineage <= oldest
-        else:
-            # what was found before under another number stays as old
-            assert individual.lineage <= individual.generation
-    assert {individual.lineage for individual in history} >= {0, 1, 2}
+def _stuck(rock_salt, generations):
+    """A search that soon has the ground state and can only start again."""
+    options = _options(formula_units=(2,), restart_after=2, generations=30)
+    return _run(Evolution({"Na": 1, "Cl": 1}, options, seed=4), rock_salt, generations)
+
+
+def test_a_search_that_is_stuck_starts_afresh_and_loses_nothing(rock_salt):
+    evolution = _stuck(rock_salt, 12)
+    assert evolution.restarts >= 1
+    assert evolution.best(1)[0].space_group == 225
+    ids = {member.id for member in evolution.lineage.members}
+    assert ids <= {member.id for member in evolution.archive.members}
+    assert evolution.best(1)[0].id not in ids
+    began = min((evolution.individuals[i].generation for i in ids), default=None)
+    # nobody of the present lineage has ancestors in an earlier one
+    for id_ in ids:
+        ancestors = [id_]
+        while ancestors:
+            individual = evolution.individuals[ancestors.pop()]
+            assert individual.generation >= began
+            ancestors += individual.parents
+    first = {i.operator for i in evolution.individuals if i.generation == began}
+    assert first <= {"random", "topological"}
+
+
+def test_lineages_survive_storage(rock_salt):
+    evolution = _stuck(rock_salt, 12)
+    assert evolution.lineage is not evolution.archive
+    again = Evolution.from_dict(json.loads(json.dumps(evolution.as_dict())))
+    assert again.restarts == evolution.restarts
+    assert again.lineage_record == evolution.lineage_record
+    assert [m.id for m in again.lineage.members] == [m.id for m in evolution.lineage.members]
+    np.testing.assert_array_equal(
+        _energies(_run(again, rock_salt, 3)), _energies(_run(evolution, rock_salt, 3))
+    )
+
+
+def test_restarts_can_be_turned_off(rock_salt):
+    options = _options(formula_units=(2,), restart_after=None, generations=30)
+    evolution = _run(Evolution({"Na": 1, "Cl": 1}, options, seed=4), rock_salt, 8)
+    assert evolution.restarts == 0
+    assert evolution.lineage is evolution.archive

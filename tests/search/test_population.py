@@ -17,9 +17,8 @@ def _archive():
     return archive
 
 
-def _ids(archive, strengths=None, size=4, window=1.0, **options):
-    chosen, young = select(archive, strengths or {}, size, window, NicheOptions(**options), 0)
-    assert not young  # all are young here, so that nobody is preferred
+def _ids(archive, antiseeds=None, size=4, window=1.0, **options):
+    chosen = select(archive, antiseeds or {}, size, window, NicheOptions(**options))
     return [individual.id for individual in chosen]
 
 
@@ -44,7 +43,8 @@ def test_antiseeds_repel_what_is_near_them_and_nothing_else():
 
 def test_antiseeds_can_be_turned_off():
     archive = _archive()
-    assert _ids(archive, {0: 20.0}, per_niche=1, antiseeds=False) == [0, 5, 6, 7]
+    options = NicheOptions(antiseeds=False, per_niche=1)
+    assert [i.id for i in select(archive, {0: 20.0}, 4, 1.0, options)] == [0, 5, 6, 7]
 
 
 def test_height_follows_the_spread_of_energies():
@@ -52,7 +52,8 @@ def test_height_follows_the_spread_of_energies():
     archive = _archive()
     archive.energies[5:] += 5.0
     archive.energies[:5] -= 5.0
-    assert _ids(archive, {0: 0.5}, size=3, window=100.0, per_niche=1)[0] < 5
+    lowest = select(archive, {0: 0.5}, 3, 100.0, NicheOptions(per_niche=1))
+    assert lowest[0].id < 5
 
 
 def test_antiseeds_of_forgotten_structures_do_nothing():
@@ -62,18 +63,3 @@ def test_antiseeds_of_forgotten_structures_do_nothing():
 @pytest.mark.parametrize("size", [1, 3, 8])
 def test_size(size):
     assert len(_ids(_archive(), size=size, per_niche=8)) == size
-
-
-def test_places_are_kept_for_young_lineages():
-    archive = _archive()
-    for member in archive.members:
-        member.lineage = 9 if member.id in (6, 7) else 1
-    options = NicheOptions(young=0.5, young_age=3, per_niche=1)
-    old, young = select(archive, {}, 3, 1.0, options, 10)
-    assert [member.id for member in old] == [0]
-    assert [member.id for member in young] == [6, 7]
-    old, young = select(archive, {}, 3, 1.0, options, 20)  # nobody is young any more
-    assert [member.id for member in old] == [0, 5, 6]
-    assert not young
-    options = NicheOptions(young=0.0, per_niche=1)
-    assert [m.id for m in select(archive, {}, 3, 1.0, options, 10)[0]] == [0, 5, 6]
