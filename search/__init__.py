@@ -11,8 +11,10 @@ Usable alone: give it a composition and an energy.
 >>> evolution = run_generations(evolution, Relaxer(), AseEnergy(EMT()), generations=10)
 >>> evolution.best(3)[0].space_group
 
-`evolution` decides what is tried, from `generators` and `topology` (structures from nothing),
-`operators`, `symmetric` and `soft` (children), `archive` and `population` (who is new, who becomes
-a parent) and `shares` (which operator pays off). `relaxer` and `fire` take batches of structures to
-their minima. `driver` puts both together in one process; a workflow may do so with jobs instead.
+`evolution` decides what is tried; `variation` makes it, from `generators`, `topology` and
+`prototypes` (structures from nothing) and `operators`, `symmetric` and `soft` (children), with what
+has been `learned` of the system. `archive` and `population` say who is new and who becomes a
+parent, `shares` which operator pays off, `history` keeps the books. `relaxer` and `fire` take
+batches of structures to their minima. `driver` puts it all together in one process, `islands` in
+several that exchange their best; a workflow may do so with jobs instead.
 """
