@@ -7,7 +7,7 @@
     python -m tests.benchmarks.search throughput --threads 1      # and time outside the relaxer
     python -m tests.benchmarks.search linearity                   # two islands, two processes
     python -m tests.benchmarks.search flat                        # 1000 generations
-    python -m tests.benchmarks.search relaxer                     # against ASE
+    python -m tests.benchmarks.search relaxer                     # against ASE; also --disturb 0.2
     python -m tests.benchmarks.search duplicates STATE            # against pymatgen
 
 The energy is the Mg2SiO4 potential of the SPINNER examples, but for `simple` and `flat`. Cells hold
@@ -199,7 +199,9 @@ def main() -> None:
     measuring.add_argument("--threads", type=int, default=1)
     commands.add_parser("linearity").add_argument("--structures", type=int, default=560)
     commands.add_parser("flat").add_argument("--generations", type=int, default=1000)
-    commands.add_parser("relaxer").add_argument("--starts", type=int, default=60)
+    relaxing = commands.add_parser("relaxer")
+    relaxing.add_argument("--starts", type=int, default=60)
+    relaxing.add_argument("--disturb", type=float, help="Å, from relaxed structures")
     comparing = commands.add_parser("duplicates")
     comparing.add_argument("state", type=Path)
     comparing.add_argument("--members", type=int, default=60)
@@ -228,7 +230,7 @@ def run(arguments: argparse.Namespace) -> None:
         case "flat":
             flat(arguments.generations)
         case "relaxer":
-            same_minimum(file, arguments.starts)
+            same_minimum(file, arguments.starts, arguments.disturb)
         case "duplicates":
             duplicates(arguments.state, file, arguments.members)
         case "simple":
