@@ -8,6 +8,7 @@ import resource
 import statistics
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +30,7 @@ from tests.search.pair_energy import PairEnergy, lennard_jones, periclase, rock_
 
 if TYPE_CHECKING:
     from ase import Atoms
+    from ase.optimize.optimize import Optimizer
 
 SILICATE = {"Mg": 2, "Si": 1, "O": 4}
 COUNTS = {"Mg": 8, "Si": 4, "O": 16}
@@ -221,45 +223,60 @@ def disturbed(structures: list[Atoms], width: float, seed: int = 0) -> list[Atom
 
 
 def same_minimum(file: Path, number: int, width: float | None) -> None:
-    """How often the relaxer ends where ASE's FIRE does from the same start.
+    """How often the relaxer ends where ASE's FIRE does from the same start, and BFGS beside it.
 
     Starts are random crystals; or, with `width`, relaxed ones that are disturbed by as much (Å).
-    Far from any minimum the way is chaotic: two good minimisers need not end alike there.
+    Far from any minimum the way is chaotic, and two good minimisers need not end alike: how often
+    ASE's own two do is the yardstick.
     """
-    from ase.filters import FrechetCellFilter
-    from ase.optimize import FIRE
-
-    from nnp.calculator import NeuralNetworkCalculator
+    from ase.optimize import BFGS, FIRE
 
     potential = Potential.load(file)
-    limits = DistanceLimits.from_radii(list(COUNTS))
     structures = starts(number)
     relaxer = Relaxer(
         max_force=0.02, max_stress=2.0, max_steps=3000, energy_window=None, tight_window=None
     )
     if width is not None:
-        structures = disturbed([r.atoms for r in Relaxer().relax(structures, potential)], width)
+        structures = disturbed([r.atoms for r in relaxer.relax(structures, potential)], width)
     ours = relaxer.relax(structures, potential)
-    same = compared = 0
+    same = Counter[str]()
     for atoms, outcome in zip(structures, ours, strict=True):
-        other = atoms.copy()
-        other.calc = NeuralNetworkCalculator(potential)
-        with FIRE(FrechetCellFilter(other), logfile=None) as oracle:
-            converged = oracle.run(fmax=0.02, steps=3000)
-        if not converged or not outcome.converged or limits.violated(other):
+        fire, bfgs = (_relaxed_by(optimizer, atoms, potential) for optimizer in (FIRE, BFGS))
+        if fire is None or bfgs is None or not outcome.converged:
             continue
-        compared += 1
-        apart = abs(outcome.energy - other.get_potential_energy()) / len(other)
-        vectors = [fingerprint(a, sorted(COUNTS)) for a in (outcome.atoms, other)]
-        distance = distances(vectors[0], vectors[1][None])[0]
-        agree = apart < 0.002 and distance < 0.01
-        same += agree
+        same["compared"] += 1
+        same["ours and FIRE"] += _alike((outcome.atoms, outcome.energy), fire)
+        same["ours and BFGS"] += _alike((outcome.atoms, outcome.energy), bfgs)
+        same["FIRE and BFGS"] += _alike(fire, bfgs)
         print(
-            f"{'same' if agree else 'OTHER'}: {outcome.energy / 28:.4f} and "
-            f"{other.get_potential_energy() / 28:.4f} eV/atom, fingerprints {distance:.4f} apart",
+            f"ours {outcome.energy / 28:.4f}, FIRE {fire[1] / 28:.4f}, "
+            f"BFGS {bfgs[1] / 28:.4f} eV/atom; the same minimum: {dict(same)}",
             flush=True,
         )
-    print(f"same minimum in {same} of {compared} ({same / max(compared, 1):.0%})")
+
+
+def _relaxed_by(
+    optimizer: type[Optimizer], atoms: Atoms, potential: Potential
+) -> tuple[Atoms, float] | None:
+    """Structure and energy (eV) by one of ASE's optimisers; None if it does not get there."""
+    from ase.filters import FrechetCellFilter
+
+    from nnp.calculator import NeuralNetworkCalculator
+
+    other = atoms.copy()
+    other.calc = NeuralNetworkCalculator(potential)
+    with optimizer(FrechetCellFilter(other), logfile=None) as oracle:
+        converged = oracle.run(fmax=0.02, steps=3000)
+    if not converged or DistanceLimits.from_radii(list(COUNTS)).violated(other):
+        return None
+    return other, float(other.get_potential_energy())
+
+
+def _alike(one: tuple[Atoms, float], other: tuple[Atoms, float]) -> bool:
+    """Whether two relaxed structures are the same minimum."""
+    vectors = [fingerprint(atoms, sorted(COUNTS)) for atoms, _ in (one, other)]
+    apart = abs(one[1] - other[1]) / len(one[0])
+    return bool(apart < 0.002 and distances(vectors[0], vectors[1][None])[0] < 0.01)
 
 
 def duplicates(state: Path, file: Path, number: int) -> None:
