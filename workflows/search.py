@@ -16,9 +16,10 @@ from search.islands import merge_archives
 from search.relaxer import Relaxer
 from workflows.composition import Target
 from workflows.conversion import to_structure
+from workflows.cores import usable_cores
 from workflows.handover import checkpoint, output_of
 from workflows.identity import once, spawn
-from workflows.jobs import derive_seed, label, usable_cores
+from workflows.jobs import derive_seed, label
 from workflows.progress import report
 from workflows.schemas import IslandDocument, SearchCandidate, SearchDocument
 
