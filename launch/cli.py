@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from launch import potential_commands, search_command
+from launch import (
+    doctor_command,
+    init_command,
+    potential_commands,
+    reconcile_command,
+    search_command,
+)
 from launch.errors import CampaignError
 
 if TYPE_CHECKING:
@@ -32,6 +38,9 @@ app = typer.Typer(
 app.command()(potential_commands.train)
 app.command()(potential_commands.evaluate)
 app.command()(search_command.search)
+app.command()(init_command.init)
+app.command()(doctor_command.doctor)
+app.command()(reconcile_command.reconcile)
 
 Formula = Annotated[str, typer.Argument(help="Chemical formula, e.g. LiAlCl4.")]
 Protocol = Annotated[

@@ -60,7 +60,7 @@ def walltime_seconds(text: str) -> int:
     >>> walltime_seconds("1-02:00:30")
     93630
     """
-    found = WALLTIME.fullmatch(str(text))
+    found = WALLTIME.fullmatch(str(text))  # it may come from a file
     if found is None:
         raise SiteError(f"the walltime {text!r} is not hours:minutes:seconds, e.g. '04:00:00'")
     days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
@@ -117,13 +117,22 @@ class SiteSettings:
         for queue, stages in (document.get("resources") or {}).items():
             for stage, values in (stages or {}).items():
                 try:
-                    resources.setdefault(queue, {})[stage] = Resources(**values)
+                    resources.setdefault(queue, {})[stage] = Resources(**_quoted(values))
                 except TypeError:
                     raise SiteError(
                         f"resources.{queue}.{stage} takes walltime and nodes, not {values!r}"
                     ) from None
         folder = Path(os.path.expandvars(checkpoints)).expanduser() if checkpoints else None
         return cls(checkpoints=folder, resources=resources)
+
+
+def _quoted(values: dict[str, Any]) -> dict[str, Any]:
+    """Undo what YAML does to a walltime without quotes: 12:00:00 is 43200 to it."""
+    if isinstance(values, dict) and type(values.get("walltime")) is int:
+        minutes, seconds = divmod(values["walltime"], 60)
+        hours, minutes = divmod(minutes, 60)
+        return {**values, "walltime": f"{hours:02d}:{minutes:02d}:{seconds:02d}"}
+    return values
 
 
 def site_settings() -> SiteSettings:

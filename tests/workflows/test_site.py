@@ -32,16 +32,17 @@ def test_the_site_overrides_by_queue_and_stage(
         "checkpoints: $HOME/work\n"
         "resources:\n"
         "  dft: {default: {walltime: '00:30:00', nodes: 4}}\n"
-        "  nnp: {train: {walltime: 2-00:00:00}}\n"
+        "  nnp: {train: {walltime: 2-00:00:00}, search: {walltime: 36:30:05}}\n"
     )
     monkeypatch.setenv(CONFIG_VARIABLE, str(tmp_path))
     monkeypatch.setenv("HOME", "/home/somebody")
     assert site_settings().checkpoints == Path("/home/somebody/work")
     assert fireworks_spec("melt", "dft")["_queueadapter"] == {"walltime": "00:30:00", "nodes": 4}
     assert fireworks_spec("train")["_queueadapter"]["walltime"] == "2-00:00:00"
+    assert fireworks_spec("search")["_queueadapter"]["walltime"] == "36:30:05"
     # what is not named keeps its default
     default = SiteSettings()
-    assert site_settings().resources_of("search", "nnp") == default.resources_of("search", "nnp")
+    assert site_settings().resources_of("rank", "nnp") == default.resources_of("rank", "nnp")
 
 
 def test_a_folder_without_the_file_means_the_defaults(
