@@ -187,13 +187,15 @@ def workflow(
     """Write the workflow of FORMULA to a file for `lpad add`."""
     import uuid
 
+    from launch.estimate import estimate
+    from launch.report import wide_console
     from launch.request import read_request
+    from launch.workflow_file import cost_table, require_format, write_workflow
 
     choices = _choices(
         protocol, engine, engine_arguments, config, overrides, z, atoms_max, seed
     )  # fmt: skip
-    if output.suffix != ".json":
-        raise CampaignError(f"{output} must end in .json, the format that lpad add takes.")
+    require_format(output)
     request = read_request(formula, choices)
     name = campaign or f"{request.target.formula}-{uuid.uuid4().hex[:8]}"
     from jobflow.managers.fireworks import flow_to_workflow
@@ -201,17 +203,14 @@ def workflow(
     graph = flow_to_workflow(
         request.flow(name), metadata={"campaign": name, "formula": request.target.formula}
     )
-    try:
-        graph.to_file(str(output))
-    except OSError as error:
-        raise CampaignError(f"{output} cannot be written: {error.strerror}.") from None
-    queues = [firework.spec["_category"] for firework in graph.fws]
-    typer.echo(
-        f"{output}: campaign {name}, engine {request.engine}, protocol {request.protocol}, "
-        f"{len(queues)} Fireworks to begin with ("
-        + ", ".join(f"{queues.count(queue)} {queue}" for queue in sorted(set(queues)))
-        + f"). Add it with: lpad add {output}"
+    write_workflow(graph, output)
+    console = wide_console()
+    console.print(
+        f"{output}: campaign {name}, engine {request.engine}, protocol {request.protocol}",
+        markup=False,
     )
+    console.print(cost_table(graph, estimate(request.maker, request.target)))
+    console.print(f"Add it with: lpad add {output}", markup=False)
 
 
 @app.command()

@@ -179,9 +179,9 @@ class Site:
         where = {"uri": self.uri, "database": self.database}
         return {
             "JOB_STORE": {
-                "docs_store": {"type": "MongoURIStore", **where, "collection_name": "outputs"},
+                "docs_store": {"type": "MongoStore", **where, "collection_name": "outputs"},
                 "additional_stores": {
-                    "data": {"type": "GridFSURIStore", **where, "collection_name": "outputs_blobs"}
+                    "data": {"type": "GridFSStore", **where, "collection_name": "outputs_blobs"}
                 },
             }
         }

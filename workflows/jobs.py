@@ -45,6 +45,7 @@ def label(work: JobOrFlow, stage: str, queue: str = POTENTIAL_QUEUE) -> JobOrFlo
     work.update_config(
         {"manager_config": fireworks_spec(stage, queue), "pass_manager_config": False},
         attributes=["manager_config", "pass_manager_config"],
+        dynamic=False,
     )
     return work
 

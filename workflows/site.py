@@ -89,10 +89,13 @@ class SiteSettings:
         Folder that all nodes see, in which jobs keep their state; none: beside their folders.
     resources : dict
         By queue and stage.
+    seconds_per_step : dict
+        Wall seconds of a step of dynamics of 100 atoms on one node, by engine; for estimates.
     """
 
     checkpoints: Path | None = None
     resources: dict[str, dict[str, Resources]] = field(default_factory=lambda: DEFAULT_RESOURCES)
+    seconds_per_step: dict[str, float] = field(default_factory=dict)
 
     def resources_of(self, stage: str, queue: str) -> Resources:
         """What a job of a stage asks of a queue."""
@@ -109,7 +112,7 @@ class SiteSettings:
         SiteError
             If there is an unknown key or a value that does not fit.
         """
-        unknown = sorted(set(document) - {"checkpoints", "resources"})
+        unknown = sorted(set(document) - {"checkpoints", "resources", "seconds_per_step"})
         if unknown:
             raise SiteError(f"unknown setting {unknown[0]!r}")
         checkpoints = document.get("checkpoints")
@@ -123,7 +126,17 @@ class SiteSettings:
                         f"resources.{queue}.{stage} takes walltime and nodes, not {values!r}"
                     ) from None
         folder = Path(os.path.expandvars(checkpoints)).expanduser() if checkpoints else None
-        return cls(checkpoints=folder, resources=resources)
+        seconds = {name: float(value) for name, value in _seconds(document).items()}
+        return cls(checkpoints=folder, resources=resources, seconds_per_step=seconds)
+
+
+def _seconds(document: dict[str, Any]) -> dict[str, float]:
+    seconds = document.get("seconds_per_step") or {}
+    if not isinstance(seconds, dict) or not all(
+        isinstance(value, int | float) and value > 0 for value in seconds.values()
+    ):
+        raise SiteError("seconds_per_step maps engines to numbers above 0")
+    return seconds
 
 
 def _quoted(values: dict[str, Any]) -> dict[str, Any]:

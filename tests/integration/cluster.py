@@ -19,6 +19,7 @@ from jobflow.managers.fireworks import flow_to_workflow
 from launch.configuration import Configuration
 from launch.database import EmbeddedDatabase
 from tests.integration.conftest import environment
+from tests.integration.proxy import Proxy
 from tests.integration.slurm import Slurm
 
 BIN = Path(sys.executable).parent
@@ -35,17 +36,22 @@ class Cluster:
         Holds everything; the configuration is where commands are typed.
     slurm
         Running.
-    uri
-        Of the database.
+    proxy
+        The way to the database.
     """
 
-    def __init__(self, folder: Path, slurm: Slurm, uri: str) -> None:
+    def __init__(self, folder: Path, slurm: Slurm, proxy: Proxy) -> None:
         self.folder = folder
         self.slurm = slurm
-        self.uri = uri
+        self.proxy = proxy
         self.home = folder / "home"
         self.home.mkdir(parents=True)
         self.launchers: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def uri(self) -> str:
+        """Of the database, with its password."""
+        return self.proxy.uri
 
     @property
     def environment(self) -> dict[str, str]:
@@ -108,17 +114,17 @@ class Cluster:
 
     def fireworks(self) -> list[dict[str, Any]]:
         """Return all Fireworks, without what they do."""
-        with pymongo.MongoClient(self.uri) as client:
+        with pymongo.MongoClient(self.proxy.database.uri) as client:
             return list(client.devitrify.fireworks.find({}, {"spec._tasks": 0}))
 
     def launches(self) -> list[dict[str, Any]]:
         """Return all launches."""
-        with pymongo.MongoClient(self.uri) as client:
+        with pymongo.MongoClient(self.proxy.database.uri) as client:
             return list(client.devitrify.launches.find({}))
 
     def states(self) -> set[str]:
         """Return the states of all Fireworks."""
-        with pymongo.MongoClient(self.uri) as client:
+        with pymongo.MongoClient(self.proxy.database.uri) as client:
             return set(client.devitrify.fireworks.distinct("state"))
 
     def wait(
@@ -157,8 +163,12 @@ class Cluster:
 @contextmanager
 def open_cluster(folder: Path, *options: str) -> Iterator[Cluster]:
     """Start a cluster with its database, configured by devitrify init; stop it all at the end."""
-    with Slurm(folder / "slurm") as slurm, EmbeddedDatabase(folder / "database") as database:
-        cluster = Cluster(folder, slurm, database.uri)
+    with (
+        Slurm(folder / "slurm") as slurm,
+        EmbeddedDatabase(folder / "database") as database,
+        Proxy(database) as proxy,
+    ):
+        cluster = Cluster(folder, slurm, proxy)
         try:
             cluster.initialise(*options)
             cluster.type(sys.executable, "-m", "launch.cli", "doctor", "--prepare")

@@ -58,6 +58,7 @@ def test_a_folder_without_the_file_means_the_defaults(
         ("resources: {dft: {melt: {wall: 3}}}", "walltime and nodes"),
         ("resources: {dft: {melt: {walltime: 12h}}}", "hours:minutes:seconds"),
         ("resources: {dft: {melt: {nodes: 0}}}", "above 0"),
+        ("seconds_per_step: {vasp: fast}", "numbers above 0"),
         ("checkpoint: /tmp", "unknown setting 'checkpoint'"),
         ("- 1", "must map"),
         ("{", "cannot be read"),
