@@ -14,17 +14,15 @@ from launch import (
     init_command,
     potential_commands,
     reconcile_command,
+    results_command,
     search_command,
+    status_command,
 )
 from launch.errors import CampaignError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextlib import AbstractContextManager
-
     from launch.campaign import Campaign
     from launch.request import Choices, Request
-    from launch.results import CampaignResults
 
 app = typer.Typer(
     name="devitrify",
@@ -41,6 +39,8 @@ app.command()(search_command.search)
 app.command()(init_command.init)
 app.command()(doctor_command.doctor)
 app.command()(reconcile_command.reconcile)
+app.command()(status_command.status)
+app.command()(results_command.results)
 
 Formula = Annotated[str, typer.Argument(help="Chemical formula, e.g. LiAlCl4.")]
 Protocol = Annotated[
@@ -74,7 +74,10 @@ Folder = Annotated[
     Path | None, typer.Option("--folder", "-f", help="Campaign's folder; default: the formula.")
 ]
 Database = Annotated[
-    str | None, typer.Option("--db", help="URI of a MongoDB to use instead of the embedded one.")
+    str | None,
+    typer.Option(
+        "--db", envvar="DEVITRIFY_DB", help="URI of a MongoDB to use instead of the embedded one."
+    ),
 ]
 
 
@@ -126,6 +129,7 @@ def _run_and_report(campaign: Campaign, request: Request, workers: int, db: str 
     """Run to the end, write the report, and print the ranking or the reason why there is none."""
     from launch.display import Display
     from launch.report import ranking_table, wide_console, write_report
+    from launch.results_command import open_results
     from launch.runner import run_campaign
     from launch.status import format_duration
 
@@ -146,7 +150,7 @@ def _run_and_report(campaign: Campaign, request: Request, workers: int, db: str 
     if outcome.state == "interrupted":
         console.print("Interrupted. The same command resumes where it stopped.")
         raise typer.Exit(130)
-    with _open_results(campaign, db) as results:
+    with open_results(campaign, db) as results:
         write_report(results, campaign.folder)
         for warning in results.warnings():
             console.print(f"Warning: {warning}.", style="yellow", markup=False)
@@ -214,43 +218,6 @@ def workflow(
 
 
 @app.command()
-def status(
-    folder: Annotated[Path, typer.Argument(help="Campaign's folder.")],
-    db: Database = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
-) -> None:
-    """Tell where the campaign in FOLDER is."""
-    from launch.report import wide_console
-    from launch.status import campaign_status, print_status
-
-    document = campaign_status(folder, db)
-    if as_json:
-        typer.echo(document.model_dump_json(indent=2))
-    else:
-        print_status(document, wide_console())
-
-
-@app.command()
-def results(
-    folder: Annotated[Path, typer.Argument(help="Campaign's folder.")],
-    db: Database = None,
-) -> None:
-    """Print the ranking of the campaign in FOLDER and write its report anew."""
-    from launch.campaign import Campaign
-    from launch.report import ranking_table, wide_console, write_report
-
-    campaign = Campaign.open(folder)
-    with _open_results(campaign, db) as found:
-        paths = write_report(found, campaign.folder)
-        if found.prediction is None:
-            raise CampaignError(
-                f"The campaign in {folder} has no ranking yet; see devitrify status {folder}."
-            )
-        wide_console().print(ranking_table(found.prediction))
-    typer.echo(f"{len(paths)} files written in {campaign.folder}")
-
-
-@app.command()
 def protocol(
     name: Annotated[str, typer.Argument(help="quick or paper.")] = "quick",
     as_yaml: Annotated[bool, typer.Option("--yaml", help="As a file for --config.")] = False,
@@ -298,26 +265,6 @@ def _choices(
         atoms_max=atoms_max,
         seed=seed,
     )
-
-
-def _open_results(campaign: Campaign, uri: str | None) -> AbstractContextManager[CampaignResults]:
-    """Context manager of the campaign's results; starts the database if nobody has."""
-    from contextlib import contextmanager
-
-    from launch.database import job_store
-    from launch.results import CampaignResults
-    from launch.status import open_database
-
-    @contextmanager
-    def opened() -> Iterator[CampaignResults]:
-        with open_database(campaign, uri) as (address, _):
-            store = job_store(address, campaign.document.database)
-            try:
-                yield CampaignResults(store, campaign.id)
-            finally:
-                store.close()
-
-    return opened()
 
 
 def _log_to_file(path: Path) -> None:

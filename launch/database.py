@@ -66,12 +66,13 @@ class EmbeddedDatabase:
     folder
         The folder for the server's data, log and ``server.json``; created if missing.
     uri
-        Use the server at this URI instead of starting one.
+        Use the server at this URI instead of starting one. It is remembered in the folder, in a
+        file that only its owner may read.
     """
 
     def __init__(self, folder: Path | str, uri: str | None = None) -> None:
         self.folder = Path(folder)
-        self.external_uri = uri
+        self.external_uri = uri or self._remembered()
         self._process: subprocess.Popen[bytes] | None = None
         self._server: Server | None = None
 
@@ -84,6 +85,28 @@ class EmbeddedDatabase:
         if server is None:
             raise CampaignError(f"No database server runs in {self.folder}.")
         return self._uri(server)
+
+    @property
+    def _uri_file(self) -> Path:
+        return self.folder / "uri"
+
+    def _remembered(self) -> str | None:
+        try:
+            return self._uri_file.read_text().strip() or None
+        except OSError:
+            return None
+
+    def _remember(self, uri: str) -> None:
+        """Keep the URI of a server that is not ours for the commands that come later."""
+        if self._remembered() == uri:
+            return
+        self._prepare_folder()
+        if (self.folder / "password").exists():
+            raise CampaignError(
+                f"The campaign's documents are in its own database in {self.folder}: leave --db "
+                "out, or give another --folder."
+            )
+        _write_secret(self._uri_file, uri)
 
     @property
     def log(self) -> Path:
@@ -121,6 +144,7 @@ class EmbeddedDatabase:
                     f"No MongoDB answers at {without_password(self.external_uri)}; start it or "
                     "correct the URI given with --db."
                 )
+            self._remember(self.external_uri)
             return self.external_uri
         self._prepare_folder()
         self.stop()
@@ -227,10 +251,7 @@ class EmbeddedDatabase:
             connection.admin.command(command, USER, pwd=password, roles=["root"])
         self.stop()
         # Last, and only for this user: until it is there the next start sets a new password.
-        draft = self._password_file.with_name(".password")
-        draft.touch(mode=0o600)
-        draft.write_text(password)
-        draft.replace(self._password_file)
+        _write_secret(self._password_file, password)
 
     def _start_server(self, *options: str) -> Server:
         for _ in range(3):  # another program may take the free port before the server does
@@ -295,6 +316,15 @@ class EmbeddedDatabase:
         raise CampaignError(
             f"The database in {self.folder} cannot be opened, {reason} ({self.log})."
         )
+
+
+def _write_secret(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
+    draft = path.with_name(f".{path.name}")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    draft.write_text(text)
+    draft.replace(path)
 
 
 def launchpad(uri: str, name: str, log_level: str = "ERROR", patience: float = 30.0) -> LaunchPad:

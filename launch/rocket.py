@@ -8,10 +8,8 @@ job store are being written it first lets them finish.
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 from types import FrameType
@@ -19,8 +17,6 @@ from typing import Any
 
 from launch.configuration import Configuration
 from launch.counters import CampaignLaunchPad
-
-logger = logging.getLogger(__name__)
 
 #: Exit code of a rocket that was told to end.
 TOLD_TO_END = 75
@@ -100,9 +96,9 @@ def run(folder: Path, fw_id: int | None, finish: float | None) -> None:
         # what runs next may well take as long as the longest before
         if _told or left < 1.5 * longest or not pad.run_exists(fworker):
             return
-        folder = home / f"next_{count:03d}"
-        folder.mkdir(exist_ok=True)
-        os.chdir(folder)
+        beside = home / f"next_{count:03d}"
+        beside.mkdir(exist_ok=True)
+        os.chdir(beside)
 
 
 def main() -> None:
@@ -114,7 +110,6 @@ def main() -> None:
     arguments = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM):
         signal.signal(number, end_at_a_good_moment)
-    logging.basicConfig(level=logging.WARNING, stream=sys.stdout)
     run(arguments.folder, arguments.fw_id, arguments.finish)
 
 
