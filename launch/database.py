@@ -390,7 +390,6 @@ def prepare(pad: LaunchPad) -> None:
         pad.db[OUTPUTS].create_index([(key, 1) for key in keys])
     pad.db.fireworks.create_index([("spec.stage", 1), ("state", 1)])
     pad.db.fireworks.create_index([("spec.campaign", 1), ("state", 1)])
-    pad.db.launches.create_index("state_history.reservation_id")
     pad.db.workflows.create_index("metadata.campaign")
     pad.db[f"{OUTPUTS}_blobs.files"].create_index("metadata.blob_uuid")
     pad.db.progress.create_index("campaign")

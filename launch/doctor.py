@@ -136,9 +136,8 @@ def _prepared(database: Database) -> Check:
         return Check(
             "launchpad", "failed", "it has no counters yet", "run: devitrify doctor --prepare"
         )
-    names = {key for index in database.launches.index_information().values()
-             for key, _ in index["key"]}  # fmt: skip
-    if "state_history.reservation_id" not in names:
+    indexes = database.fireworks.index_information()
+    if "spec.campaign_1_state_1" not in indexes:
         return Check(
             "launchpad", "warning", "it has no indexes of ours", "run: devitrify doctor --prepare"
         )
@@ -216,7 +215,7 @@ def _queue(configuration: Configuration, queue: str) -> Iterator[Check]:
 
 def _refusal(configuration: Configuration, queue: str) -> str | None:
     """Why SLURM would refuse the largest job of a queue; none if it takes it."""
-    from fireworks.utilities.fw_serializers import load_object_from_file
+    from fireworks.user_objects.queue_adapters.common_adapter import CommonAdapter
 
     from workflows.site import SiteError, SiteSettings, walltime_seconds
 
@@ -228,7 +227,7 @@ def _refusal(configuration: Configuration, queue: str) -> str | None:
         settings.resources.get(queue, {}).values(),
         key=lambda resources: walltime_seconds(resources.walltime),
     )
-    adapter = load_object_from_file(str(_adapter_path(configuration, queue)))
+    adapter = CommonAdapter.from_dict(configuration.read(f"{queue}/my_qadapter.yaml"))
     adapter.update(walltime=wanted.walltime, nodes=wanted.nodes)
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "job.sh"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from launch.errors import CampaignError
+
 if TYPE_CHECKING:
     from launch.configuration import Configuration
 
@@ -50,11 +52,18 @@ def _prepare(configuration: Configuration) -> None:
     """Prepare the database; if it does not answer, the checks say so."""
     from contextlib import suppress
 
-    from pymongo.errors import PyMongoError
+    from pymongo.errors import ConnectionFailure, OperationFailure
 
     from launch.database import prepare as prepare_launchpad
 
-    with suppress(PyMongoError):
+    with suppress(ConnectionFailure):
         pad = configuration.launchpad()
-        prepare_launchpad(pad)
-        pad.connection.close()
+        try:
+            prepare_launchpad(pad)
+        except OperationFailure as error:
+            raise CampaignError(
+                f"The database of {configuration.folder} cannot be prepared (error {error.code}): "
+                "its user needs the role readWrite on it."
+            ) from None
+        finally:
+            pad.connection.close()
