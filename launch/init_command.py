@@ -74,7 +74,11 @@ def init(
     walltimes = {"dft": walltime, "nnp": nnp_walltime}
     try:
         for time in filter(None, walltimes.values()):
-            walltime_seconds(time)
+            if walltime_seconds(time) < 2 * signal_seconds:
+                raise CampaignError(
+                    f"A walltime of {time} is too short: jobs are told to end "
+                    f"{signal_seconds} s before, see --signal-seconds."
+                )
     except SiteError as error:
         raise CampaignError(f"{str(error).capitalize()}.") from None
     description = Site(

@@ -98,11 +98,11 @@ class Supervisor:
         persist(lambda: self._settle(kind, reason))
 
     def _settle(self, kind: str, reason: str) -> None:
-        from launch.release import release
+        from launch.release import ACTIVE, release
 
         pad = Configuration.find(self.folder.parent).launchpad()
         mine = {"state_history.reservation_id": self.job}
-        held = pad.launches.find({**mine, "state": "RUNNING"}, {"launch_id": 1, "fw_id": 1})
+        held = pad.launches.find({**mine, "state": {"$in": ACTIVE}}, {"launch_id": 1, "fw_id": 1})
         for launch in list(held):
             state = release(pad, launch["launch_id"], kind, reason)
             print(f"Firework {launch['fw_id']}: {reason}; it is {state} now", flush=True)

@@ -21,6 +21,20 @@ def usable_cores() -> int:
     return max(1, min(limit for limit in limits if limit is not None))
 
 
+def share_of_cores(jobs: int) -> int:
+    """
+    Cores for one of several jobs that run at the same time.
+
+    Inside a SLURM job they are its own; elsewhere the jobs share one machine.
+
+    Parameters
+    ----------
+    jobs
+        How many there are.
+    """
+    return usable_cores() if os.environ.get("SLURM_JOB_ID") else max(1, usable_cores() // jobs)
+
+
 def _bound_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

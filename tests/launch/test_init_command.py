@@ -102,6 +102,7 @@ def test_an_existing_configuration_is_left_alone(
         (["--site", "gpu"], "--site takes knl, cpu, local"),
         (["--site", "cpu"], "--partition"),
         (["--site", "local", "--walltime", "12h"], "hours:minutes:seconds"),
+        (["--site", "local", "--walltime", "00:09:00"], "too short"),
         (["--site", "local", "--db", "somewhere:27017"], "mongodb://"),
     ],
 )

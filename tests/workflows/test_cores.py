@@ -23,6 +23,17 @@ def test_slurm_allocation_and_binding_both_count(monkeypatch: pytest.MonkeyPatch
     assert cores.usable_cores() == 3
 
 
+def test_jobs_side_by_side_share_a_machine_but_not_their_slurm_jobs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cores, "usable_cores", lambda: 8)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert cores.share_of_cores(3) == 2
+    assert cores.share_of_cores(20) == 1
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    assert cores.share_of_cores(3) == 8
+
+
 @pytest.mark.parametrize(
     ("line", "files", "expected"),
     [
