@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from jobflow import Flow, Response, job
+from jobflow import Flow, job
 
 from tests.launch.sample_jobs import note
-from workflows import identity
 from workflows.handover import checkpoint
 from workflows.identity import once
 from workflows.jobs import label
@@ -26,17 +25,6 @@ def climb(path: str, name: str, steps: int, seconds: float, after: object = None
             note(path, f"{name} {step}")
             file.write_text(str(step + 1))
     return steps
-
-
-@job
-def spread(path: str, name: str, count: int, seconds: float) -> Response:
-    """Spawn climbs under ids that follow from this job."""
-    climbs = [
-        label(climb(path, f"{name}-{number}", 4, seconds), "liquid", "dft")
-        for number in range(count)
-    ]
-    last = label(climb(path, f"{name}-last", 2, 0.2, [c.output for c in climbs]), "sample")
-    return Response(replace=identity.spawn(Flow([*climbs, last], output=last.output)))
 
 
 def expedition(path: Path, name: str, steps: int = 30, seconds: float = 15.0) -> Flow:
