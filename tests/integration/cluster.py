@@ -122,10 +122,10 @@ class Cluster:
         with pymongo.MongoClient(self.proxy.database.uri) as client:
             return list(client.devitrify.launches.find({}))
 
-    def states(self) -> set[str]:
-        """Return the states of all Fireworks."""
+    def states(self, campaign: str) -> set[str]:
+        """Return the states of a campaign's Fireworks."""
         with pymongo.MongoClient(self.proxy.database.uri) as client:
-            return set(client.devitrify.fireworks.distinct("state"))
+            return set(client.devitrify.fireworks.distinct("state", {"spec.campaign": campaign}))
 
     def wait(
         self, condition: Callable[[], object], seconds: float, meanwhile: Callable[[], object] = str
@@ -138,10 +138,13 @@ class Cluster:
             meanwhile()
             time.sleep(0.5)
 
-    def wait_until_completed(self, seconds: float = 300) -> None:
-        """Wait for the end of all Fireworks; none may fail."""
-        self.wait(lambda: self.states() in ({"COMPLETED"}, {"FIZZLED"}), seconds)
-        assert self.states() == {"COMPLETED"}, self.describe()
+    def wait_until_completed(
+        self, campaign: str, seconds: float, meanwhile: Callable[[], object] = str
+    ) -> None:
+        """Wait for the end of a campaign's Fireworks; none may fail."""
+        ended = ({"COMPLETED"}, {"COMPLETED", "FIZZLED"}, {"FIZZLED", "WAITING"})
+        self.wait(lambda: self.states(campaign) in ended, seconds, meanwhile)
+        assert self.states(campaign) == {"COMPLETED"}, self.describe()
 
     def describe(self) -> str:
         """Say how things stand, for a test that fails."""

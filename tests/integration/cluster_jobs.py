@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jobflow import Flow, job
 
+from launch.server import write_atomically
 from tests.launch.sample_jobs import note
 from workflows.handover import checkpoint
 from workflows.identity import once
@@ -23,7 +24,7 @@ def climb(path: str, name: str, steps: int, seconds: float, after: object = None
         for step in range(first, steps):
             time.sleep(seconds / steps)
             note(path, f"{name} {step}")
-            file.write_text(str(step + 1))
+            write_atomically(file, str(step + 1))
     return steps
 
 
