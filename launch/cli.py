@@ -74,10 +74,7 @@ Folder = Annotated[
     Path | None, typer.Option("--folder", "-f", help="Campaign's folder; default: the formula.")
 ]
 Database = Annotated[
-    str | None,
-    typer.Option(
-        "--db", envvar="DEVITRIFY_DB", help="URI of a MongoDB to use instead of the embedded one."
-    ),
+    str | None, typer.Option("--db", help="URI of a MongoDB to use instead of the embedded one.")
 ]
 
 

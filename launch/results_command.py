@@ -40,8 +40,7 @@ def results(
         Path | None, typer.Option("--config", help="Configuration; default: ~/.config/devitrify.")
     ] = None,
     db: Annotated[
-        str | None,
-        typer.Option("--db", envvar="DEVITRIFY_DB", help="URI of the campaign's MongoDB."),
+        str | None, typer.Option("--db", help="URI of the campaign's MongoDB, if it has moved.")
     ] = None,
 ) -> None:
     """Print the ranking of the campaign in FOLDER, or of all campaigns in a shared database."""

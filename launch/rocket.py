@@ -17,6 +17,7 @@ from typing import Any
 
 from launch.configuration import Configuration
 from launch.counters import CampaignLaunchPad
+from launch.tether import die_with_parent
 
 #: Exit code of a rocket that was told to end.
 TOLD_TO_END = 75
@@ -108,6 +109,7 @@ def main() -> None:
     parser.add_argument("--fw_id", type=int)
     parser.add_argument("--finish", type=float)
     arguments = parser.parse_args()
+    die_with_parent(os.getppid())
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM):
         signal.signal(number, end_at_a_good_moment)
     run(arguments.folder, arguments.fw_id, arguments.finish)

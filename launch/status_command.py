@@ -20,8 +20,7 @@ def status(
         Path | None, typer.Argument(help="Campaign's folder; none: all of the cluster's database.")
     ] = None,
     db: Annotated[
-        str | None,
-        typer.Option("--db", envvar="DEVITRIFY_DB", help="URI of the campaign's MongoDB."),
+        str | None, typer.Option("--db", help="URI of the campaign's MongoDB, if it has moved.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Again and again.")] = False,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import os
 import signal
 import subprocess
@@ -82,6 +83,8 @@ class Supervisor:
         self.rocket = subprocess.Popen(command, start_new_session=True)
         if self.told:  # while it was being started
             self.rocket.terminate()
+        # what settling needs, now: at the end there may be little time
+        importlib.import_module("launch.counters")
         code = self.rocket.wait()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.rocket.pid, signal.SIGKILL)
