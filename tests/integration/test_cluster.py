@@ -13,6 +13,8 @@ import psutil
 import pymongo
 import pytest
 
+from launch import doctor
+from launch.configuration import Configuration
 from tests.integration.cluster import BIN, Cluster, open_cluster
 from tests.integration.cluster_jobs import expedition
 from tests.integration.conftest import SETTINGS
@@ -150,6 +152,26 @@ def test_a_job_survives(
     taken = Counter(under_way.steps())
     assert {f"{name} {step}" for step in range(30)} <= set(taken)
     assert sum(taken.values()) - len(taken) <= FAULTS[fault]
+
+
+@pytest.mark.parametrize("layout", ["64x1", "16x4"])
+def test_slurm_takes_the_scripts_for_xeon_phi_nodes(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    cluster.devitrify(
+        "init", "--site", "knl", "--layout", layout, "--partition", "knl", "--db", cluster.uri,
+        "--folder", str(tmp_path),
+    )  # fmt: skip
+    monkeypatch.setenv("SLURM_CONF", cluster.slurm.environment["SLURM_CONF"])
+    for queue in ("dft", "nnp"):
+        (check,) = doctor._queue(Configuration(tmp_path), queue)
+        assert check.state == "ok", check
+    # and says why not
+    adapter = tmp_path / "dft" / "my_qadapter.yaml"
+    adapter.write_text(adapter.read_text().replace("knl&quad&cache", "haswell"))
+    (check,) = doctor._queue(Configuration(tmp_path), "dft")
+    assert check.state == "failed"
+    assert check.mend
 
 
 def test_the_whole_chain_by_the_users_commands(cluster: Cluster) -> None:
