@@ -103,7 +103,8 @@ class Cluster:
     def qlaunch(self, queue: str) -> None:
         """Type qlaunch for a queue and leave it running."""
         # repeated: it gives up when another process has taken the work that it saw
-        command = [str(BIN / "qlaunch"), "-c", queue, "-r", "-d", "2", "rapidfire", "-m", "4"]
+        command = [str(BIN / "qlaunch"), "-c", queue, "-r", "-d", "2", "rapidfire", "-m", "4",
+                   "--sleep", "2"]  # fmt: skip
         with (self.folder / f"qlaunch-{queue}.log").open("ab") as log:
             self.launchers.append(
                 subprocess.Popen(

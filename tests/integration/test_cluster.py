@@ -124,17 +124,17 @@ def database_killed(expedition: Expedition) -> None:
     database.start()
 
 
-FAULTS: dict[Callable[[Expedition], None], int] = {
-    scancel: 1,
-    time_limit: 1,
-    requeue: 1,
-    rocket_killed: 1,
-    job_killed: 1,
-    node_lost: 1,
-    network_cut: 0,
-    database_killed: 0,
+FAULTS: dict[Callable[[Expedition], None], tuple[int, str | None]] = {
+    scancel: (1, "cancelled"),
+    time_limit: (1, "time"),
+    requeue: (1, None),
+    rocket_killed: (1, "crash"),
+    job_killed: (1, "crash"),
+    node_lost: (1, "node"),
+    network_cut: (0, None),
+    database_killed: (0, None),
 }
-"""Faults, and how many of the 30 steps each may cost."""
+"""Faults, how many of the 30 steps each may cost, and the end that is recorded with the launch."""
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
@@ -149,9 +149,20 @@ def test_a_job_survives(
 
     # what a cron job or --watch does; at any time, also when nothing is amiss
     cluster.wait_until_completed(name, 300, meanwhile=lambda: cluster.devitrify("reconcile"))
+    cost, kind = FAULTS[fault]
     taken = Counter(under_way.steps())
     assert {f"{name} {step}" for step in range(30)} <= set(taken)
-    assert sum(taken.values()) - len(taken) <= FAULTS[fault]
+    assert sum(taken.values()) - len(taken) <= cost
+    if kind is not None:
+        ours = [
+            work["fw_id"] for work in cluster.fireworks() if work["spec"].get("campaign") == name
+        ]
+        kinds = {
+            ((launch.get("action") or {}).get("stored_data") or {}).get("_kind")
+            for launch in cluster.launches()
+            if launch["fw_id"] in ours
+        }
+        assert kind in kinds
 
 
 @pytest.mark.parametrize("layout", ["64x1", "16x4"])
@@ -174,6 +185,7 @@ def test_slurm_takes_the_scripts_for_xeon_phi_nodes(
     assert check.mend
 
 
+@pytest.mark.timeout(1000)
 def test_the_whole_chain_by_the_users_commands(cluster: Cluster) -> None:
     printed = cluster.devitrify(
         "workflow", "Cu", "--engine", "emt", "--config", str(SETTINGS), "--z", "1,2",
@@ -182,7 +194,7 @@ def test_the_whole_chain_by_the_users_commands(cluster: Cluster) -> None:
     assert "engine emt" in printed
     assert "node-hours" in printed
     assert "Added a workflow" in cluster.type(str(BIN / "lpad"), "add", "wf.yaml")
-    cluster.wait_until_completed("by-hand", 500)
+    cluster.wait_until_completed("by-hand", 800)
 
     works = [work for work in cluster.fireworks() if work["spec"].get("campaign") == "by-hand"]
     for work in works:
