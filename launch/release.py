@@ -86,13 +86,8 @@ def unfinished(pad: LaunchPad, before: datetime) -> list[dict[str, Any]]:
     Whoever claimed them died on the way.
     """
     limit = before.astimezone(UTC).isoformat()
-    held = {
-        fw_id: firework["launches"]
-        for firework in pad.fireworks.find(
-            {"state": {"$in": ACTIVE}}, {"_id": 0, "fw_id": 1, "launches": 1}
-        )
-        for fw_id in [firework["fw_id"]]
-    }
+    active = pad.fireworks.find({"state": {"$in": ACTIVE}}, {"fw_id": 1, "launches": 1})
+    held = {firework["fw_id"]: firework["launches"] for firework in active}
     ended = pad.launches.find(
         {"fw_id": {"$in": list(held)}, "state": "FIZZLED", LOST_FIELD: {"$exists": True}},
         {"_id": 0, "fw_id": 1, "launch_id": 1, "time_end": 1, "action.stored_data": 1},

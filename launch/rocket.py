@@ -13,29 +13,53 @@ import signal
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from launch.configuration import Configuration
 from launch.counters import CampaignLaunchPad
 from launch.tether import die_with_parent
+
+if TYPE_CHECKING:
+    from fireworks import FWorker
 
 #: Exit code of a rocket that was told to end.
 TOLD_TO_END = 75
 RETRY_SECONDS = 0.5
 
 _told = False  # to end: no further Firework begins
+_at_once = False  # not only because the time will be over
 
 
 class ClusterLaunchPad(CampaignLaunchPad):
     """A launchpad whose launches know the SLURM job they belong to."""
 
-    def checkout_fw(self, *args: Any, **kwargs: Any) -> Any:
-        """Check a Firework out and record the job in its launch."""
-        firework, launch_id = super().checkout_fw(*args, **kwargs)
+    def checkout_fw(
+        self, fworker: FWorker, launch_dir: str, fw_id: int | None = None, **kwargs: Any
+    ) -> Any:
+        """
+        Check a Firework out and record the job in its launch.
+
+        By its number FireWorks gives a reserved Firework to anybody, also to two at once: to a job
+        that SLURM has started anew, for one, and to that which has got its work meanwhile. So a
+        number counts only in the job that it was reserved for; any other takes what is READY.
+        """
         job = os.environ.get("SLURM_JOB_ID")
+        if fw_id is not None and job and not reserved_for(self, fw_id, job):
+            fw_id = None
+        firework, launch_id = super().checkout_fw(fworker, launch_dir, fw_id=fw_id, **kwargs)
         if firework is not None and job:
             record_job(self, launch_id, job)
         return firework, launch_id
+
+
+def reserved_for(pad: CampaignLaunchPad, fw_id: int, job: str) -> bool:
+    """Whether a Firework is reserved for a SLURM job, which qlaunch may not have recorded yet."""
+    held = {"fw_id": fw_id, "state": "RESERVED"}
+    launch = pad.launches.find_one(held, {"state_history": 1}, sort=[("launch_id", -1)])
+    if launch is None or os.environ.get("SLURM_RESTART_COUNT", "0") != "0":
+        return False
+    jobs = [e["reservation_id"] for e in launch["state_history"] if "reservation_id" in e]
+    return not jobs or jobs[-1] == job
 
 
 def record_job(pad: CampaignLaunchPad, launch_id: int, job: str) -> None:
@@ -50,23 +74,32 @@ def record_job(pad: CampaignLaunchPad, launch_id: int, job: str) -> None:
 
 def end_at_a_good_moment(number: int, frame: FrameType | None) -> None:
     """End this process unless it is writing to the database; then try again soon."""
-    global _told
+    global _told, _at_once
     _told = True
-    if computes(frame):
-        print(f"signal {number}: the job ends here and goes on in another", flush=True)
+    _at_once = _at_once or number == signal.SIGTERM
+    modules = modules_of(frame)
+    # custodian watches the time by itself, and stops VASP so that its steps are kept
+    left_alone = "custodian.custodian" in modules and not _at_once
+    if computes(frame) and not left_alone:
+        print("the job is told to end; it goes on in another", flush=True)
         os._exit(TOLD_TO_END)
     signal.setitimer(signal.ITIMER_REAL, RETRY_SECONDS)
 
 
 def computes(frame: FrameType | None) -> bool:
     """Whether a frame belongs to a job's own function, below FireWorks and jobflow's storing."""
+    inside = any(name == "jobflow.core.job" for name in modules_of(frame))
+    storing = any(name.startswith("maggma.") for name in modules_of(frame))
+    return inside and not storing
+
+
+def modules_of(frame: FrameType | None) -> list[str]:
+    """Names of the modules of a frame and of those that called it."""
     names = []
     while frame is not None:
-        names.append((frame.f_globals.get("__name__", ""), frame.f_code.co_name))
+        names.append(str(frame.f_globals.get("__name__", "")))
         frame = frame.f_back
-    inside = ("jobflow.core.job", "run") in names
-    storing = any(module.startswith("maggma.") for module, _ in names)
-    return inside and not storing
+    return names
 
 
 def run(folder: Path, fw_id: int | None, finish: float | None) -> None:

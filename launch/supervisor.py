@@ -82,7 +82,7 @@ class Supervisor:
             command += ["--finish", str(finish - MARGIN_SECONDS)]
         self.rocket = subprocess.Popen(command, start_new_session=True)
         if self.told:  # while it was being started
-            self.rocket.terminate()
+            self.pass_on()
         # what settling needs, now: at the end there may be little time
         importlib.import_module("launch.counters")
         code = self.rocket.wait()
@@ -91,10 +91,15 @@ class Supervisor:
         return code
 
     def tell(self, number: int, _: Any) -> None:
-        """Pass the end on to the rocket: SLURM signals USR1 when the time is nearly over."""
+        """Remember why the job ends; SLURM signals USR1 when its time is nearly over."""
         self.told = self.told or ("time" if number == signal.SIGUSR1 else "cancelled")
+        self.pass_on(number)
+
+    def pass_on(self, number: int = signal.SIGTERM) -> None:
+        """Signal the rocket: USR1 if only the time is nearly over, else TERM."""
         if self.rocket is not None and self.rocket.poll() is None:
-            self.rocket.terminate()
+            late = number == signal.SIGUSR1
+            self.rocket.send_signal(signal.SIGUSR1 if late else signal.SIGTERM)
 
     def settle(self, kind: str, reason: str) -> None:
         """Give back what the rocket still held, and try failed Fireworks again."""

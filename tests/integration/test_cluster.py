@@ -143,7 +143,8 @@ def test_a_job_survives(
 ) -> None:
     name = fault.__name__
     under_way = Expedition(cluster, name, tmp_path / "notes")
-    cluster.add(expedition(under_way.notes, name))
+    # SLURM looks at time limits twice a minute
+    cluster.add(expedition(under_way.notes, name, seconds=75.0 if fault is time_limit else 15.0))
     cluster.wait(lambda: len(under_way.steps()) >= 5, 120)
     fault(under_way)
 

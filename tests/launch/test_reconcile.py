@@ -17,6 +17,7 @@ from launch.errors import CampaignError
 from launch.reconcile import Options, Repair, reconcile
 from launch.recovery import ended_action
 from launch.release import LIMITS, release
+from launch.rocket import ClusterLaunchPad
 from launch.supervisor import retry_failed, seconds_left
 from tests.launch.sample_jobs import leaf
 
@@ -191,6 +192,28 @@ def test_an_error_is_tried_again_once(pad: LaunchPad) -> None:
     pad.complete_launch(launch_id, action, "FIZZLED")
     retry_failed(pad, fw_id, launch_id)
     assert state(pad, fw_id) == "FIZZLED"
+
+
+@pytest.mark.parametrize(
+    ("job", "restarts", "taken"), [("12", "0", True), ("11", "0", False), ("12", "1", False)]
+)
+def test_a_reservation_is_for_one_job(
+    pad: LaunchPad,
+    server: EmbeddedDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+    job: str,
+    restarts: str,
+    taken: bool,
+) -> None:
+    """Not for one that had the Firework before, nor for one that SLURM has started anew."""
+    fw_id, _ = reserve(pad, "12")
+    monkeypatch.setenv("SLURM_JOB_ID", job)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
+    own = ClusterLaunchPad(host=server.uri, name=pad.name, uri_mode=True, strm_lvl="ERROR")
+    firework, _ = own.checkout_fw(HERE, "/launches", fw_id=fw_id)
+    assert (firework is not None) == taken
+    assert state(pad, fw_id) == ("RUNNING" if taken else "RESERVED")
+    own.connection.close()
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from launch.database import EmbeddedDatabase, create_indexes, launchpad
 from launch.init_command import write_files
 from launch.rocket import TOLD_TO_END
 from launch.site import Site
-from tests.integration.cluster_jobs import climb
+from tests.integration.cluster_jobs import climb, keep_watch
 from tests.launch.sample_jobs import leaf
 from workflows.jobs import label
 
@@ -113,3 +113,20 @@ def test_a_rocket_that_is_told_to_end_leaves_a_checkpoint(rockets: Rockets, tmp_
     assert int(checkpoint.read_text()) >= 2
     # its supervisor makes it READY: nothing has been called a failure
     assert rockets.pad.fireworks.find_one({})["state"] == "RUNNING"
+
+
+def test_custodian_ends_vasp_by_itself_when_the_time_is_over(
+    rockets: Rockets, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes"
+    rockets.pad.add_wf(flow_to_workflow(label(keep_watch(str(notes)), "liquid", "dft")))
+    process = rockets.start("6")
+    deadline = time.monotonic() + 120
+    while not notes.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGUSR1)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(3)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == TOLD_TO_END
