@@ -157,7 +157,23 @@ def _finish(pad: LaunchPad, grace_seconds: float) -> list[Repair]:
         after = conclude(pad, launch["fw_id"], launch["launch_id"], kind, reason)
         if after is not None:
             repairs.append(Repair(launch["fw_id"], "RUNNING", after, reason))
-    return repairs + _apply_ended(pad, before)
+    return repairs + _apply_ended(pad, before) + _free_orphans(pad, before)
+
+
+def _free_orphans(pad: LaunchPad, before: datetime) -> list[Repair]:
+    """Free Fireworks that were taken by a process that died before it recorded a launch."""
+    repairs = []
+    # only then the time is a date; FireWorks replaces it by text when it records the launch
+    taken = {"state": "RESERVED", "updated_on": {"$lt": before}}
+    for firework in pad.fireworks.find(taken, {"fw_id": 1, "launches": 1, "updated_on": 1}):
+        active = {"launch_id": {"$in": firework["launches"]}, "state": {"$in": ACTIVE}}
+        if pad.launches.find_one(active, {"_id": 1}) is not None:
+            continue
+        same = {**taken, "fw_id": firework["fw_id"], "updated_on": firework["updated_on"]}
+        if pad.fireworks.find_one_and_update(same, {"$set": {"state": "READY"}}, {"_id": 1}):
+            reason = "it was taken by a process that ended"
+            repairs.append(Repair(firework["fw_id"], "RESERVED", "READY", reason))
+    return repairs
 
 
 def _apply_ended(pad: LaunchPad, before: datetime) -> list[Repair]:

@@ -77,9 +77,9 @@ def end_at_a_good_moment(number: int, frame: FrameType | None) -> None:
     global _told, _at_once
     _told = True
     _at_once = _at_once or number == signal.SIGTERM
-    modules = modules_of(frame)
     # custodian watches the time by itself, and stops VASP so that its steps are kept
-    left_alone = "custodian.custodian" in modules and not _at_once
+    vasp = any(module == "custodian.custodian" for module, _ in callers(frame))
+    left_alone = vasp and not _at_once
     if computes(frame) and not left_alone:
         print("the job is told to end; it goes on in another", flush=True)
         os._exit(TOLD_TO_END)
@@ -88,18 +88,18 @@ def end_at_a_good_moment(number: int, frame: FrameType | None) -> None:
 
 def computes(frame: FrameType | None) -> bool:
     """Whether a frame belongs to a job's own function, below FireWorks and jobflow's storing."""
-    inside = any(name == "jobflow.core.job" for name in modules_of(frame))
-    storing = any(name.startswith("maggma.") for name in modules_of(frame))
-    return inside and not storing
+    stack = callers(frame)
+    storing = any(module.startswith("maggma.") for module, _ in stack)
+    return ("jobflow.core.job", "run") in stack and not storing
 
 
-def modules_of(frame: FrameType | None) -> list[str]:
-    """Names of the modules of a frame and of those that called it."""
-    names = []
+def callers(frame: FrameType | None) -> list[tuple[str, str]]:
+    """Modules and functions of a frame and of those that called it."""
+    found = []
     while frame is not None:
-        names.append(str(frame.f_globals.get("__name__", "")))
+        found.append((str(frame.f_globals.get("__name__", "")), frame.f_code.co_name))
         frame = frame.f_back
-    return names
+    return found
 
 
 def run(folder: Path, fw_id: int | None, finish: float | None) -> None:

@@ -171,6 +171,16 @@ def test_an_end_that_the_workflow_was_not_told_of_is_applied(pad: LaunchPad, squ
     assert child["state"] == "READY"
 
 
+def test_a_firework_taken_without_a_launch_is_freed(pad: LaunchPad, squeue: Jobs) -> None:
+    """Its taker died between FireWorks' first two writes."""
+    firework = pad._get_a_fw_to_run({})
+    squeue({})
+    assert reconcile(pad, OURS) == []
+    (repair,) = reconcile(pad, OURS, AT_ONCE)
+    assert (repair.fw_id, repair.after) == (firework.fw_id, "READY")
+    assert state(pad, firework.fw_id) == "READY"
+
+
 def test_a_job_that_always_crashes_fails_in_the_end(pad: LaunchPad) -> None:
     for _ in range(LIMITS["crash"]):
         fw_id, launch_id = start(pad)

@@ -110,7 +110,8 @@ def test_a_rocket_that_is_told_to_end_leaves_a_checkpoint(rockets: Rockets, tmp_
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == TOLD_TO_END
     (checkpoint,) = (rockets.folder / "checkpoints").glob("*.checkpoint")
-    assert int(checkpoint.read_text()) >= 2
+    # a step is noted first, then saved
+    assert int(checkpoint.read_text()) >= len(notes.read_text().splitlines()) - 1
     # its supervisor makes it READY: nothing has been called a failure
     assert rockets.pad.fireworks.find_one({})["state"] == "RUNNING"
 
