@@ -34,7 +34,7 @@ types: install-dev
 # The second pass runs the compiled kernels as plain Python, so that their lines are counted.
 unit: install-dev
 	$(BIN)/coverage erase
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --cov --cov-report=
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadgroup --cov --cov-report=
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n $(JOBS) -m kernels --cov --cov-report= --cov-append
 	$(BIN)/coverage report --fail-under=85
 

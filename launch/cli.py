@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from launch import potential_commands, search_command
+from launch import (
+    doctor_command,
+    init_command,
+    potential_commands,
+    reconcile_command,
+    results_command,
+    search_command,
+    status_command,
+)
 from launch.errors import CampaignError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextlib import AbstractContextManager
-
     from launch.campaign import Campaign
     from launch.request import Choices, Request
-    from launch.results import CampaignResults
 
 app = typer.Typer(
     name="devitrify",
@@ -32,6 +36,11 @@ app = typer.Typer(
 app.command()(potential_commands.train)
 app.command()(potential_commands.evaluate)
 app.command()(search_command.search)
+app.command()(init_command.init)
+app.command()(doctor_command.doctor)
+app.command()(reconcile_command.reconcile)
+app.command()(status_command.status)
+app.command()(results_command.results)
 
 Formula = Annotated[str, typer.Argument(help="Chemical formula, e.g. LiAlCl4.")]
 Protocol = Annotated[
@@ -117,6 +126,7 @@ def _run_and_report(campaign: Campaign, request: Request, workers: int, db: str 
     """Run to the end, write the report, and print the ranking or the reason why there is none."""
     from launch.display import Display
     from launch.report import ranking_table, wide_console, write_report
+    from launch.results_command import open_results
     from launch.runner import run_campaign
     from launch.status import format_duration
 
@@ -137,7 +147,7 @@ def _run_and_report(campaign: Campaign, request: Request, workers: int, db: str 
     if outcome.state == "interrupted":
         console.print("Interrupted. The same command resumes where it stopped.")
         raise typer.Exit(130)
-    with _open_results(campaign, db) as results:
+    with open_results(campaign, db) as results:
         write_report(results, campaign.folder)
         for warning in results.warnings():
             console.print(f"Warning: {warning}.", style="yellow", markup=False)
@@ -178,13 +188,15 @@ def workflow(
     """Write the workflow of FORMULA to a file for `lpad add`."""
     import uuid
 
+    from launch.estimate import estimate
+    from launch.report import wide_console
     from launch.request import read_request
+    from launch.workflow_file import cost_table, require_format, write_workflow
 
     choices = _choices(
         protocol, engine, engine_arguments, config, overrides, z, atoms_max, seed
     )  # fmt: skip
-    if output.suffix != ".json":
-        raise CampaignError(f"{output} must end in .json, the format that lpad add takes.")
+    require_format(output)
     request = read_request(formula, choices)
     name = campaign or f"{request.target.formula}-{uuid.uuid4().hex[:8]}"
     from jobflow.managers.fireworks import flow_to_workflow
@@ -192,54 +204,14 @@ def workflow(
     graph = flow_to_workflow(
         request.flow(name), metadata={"campaign": name, "formula": request.target.formula}
     )
-    try:
-        graph.to_file(str(output))
-    except OSError as error:
-        raise CampaignError(f"{output} cannot be written: {error.strerror}.") from None
-    queues = [firework.spec["_category"] for firework in graph.fws]
-    typer.echo(
-        f"{output}: campaign {name}, engine {request.engine}, protocol {request.protocol}, "
-        f"{len(queues)} Fireworks to begin with ("
-        + ", ".join(f"{queues.count(queue)} {queue}" for queue in sorted(set(queues)))
-        + f"). Add it with: lpad add {output}"
+    write_workflow(graph, output)
+    console = wide_console()
+    console.print(
+        f"{output}: campaign {name}, engine {request.engine}, protocol {request.protocol}",
+        markup=False,
     )
-
-
-@app.command()
-def status(
-    folder: Annotated[Path, typer.Argument(help="Campaign's folder.")],
-    db: Database = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
-) -> None:
-    """Tell where the campaign in FOLDER is."""
-    from launch.report import wide_console
-    from launch.status import campaign_status, print_status
-
-    document = campaign_status(folder, db)
-    if as_json:
-        typer.echo(document.model_dump_json(indent=2))
-    else:
-        print_status(document, wide_console())
-
-
-@app.command()
-def results(
-    folder: Annotated[Path, typer.Argument(help="Campaign's folder.")],
-    db: Database = None,
-) -> None:
-    """Print the ranking of the campaign in FOLDER and write its report anew."""
-    from launch.campaign import Campaign
-    from launch.report import ranking_table, wide_console, write_report
-
-    campaign = Campaign.open(folder)
-    with _open_results(campaign, db) as found:
-        paths = write_report(found, campaign.folder)
-        if found.prediction is None:
-            raise CampaignError(
-                f"The campaign in {folder} has no ranking yet; see devitrify status {folder}."
-            )
-        wide_console().print(ranking_table(found.prediction))
-    typer.echo(f"{len(paths)} files written in {campaign.folder}")
+    console.print(cost_table(graph, estimate(request.maker, request.target)))
+    console.print(f"Add it with: lpad add {output}", markup=False)
 
 
 @app.command()
@@ -290,26 +262,6 @@ def _choices(
         atoms_max=atoms_max,
         seed=seed,
     )
-
-
-def _open_results(campaign: Campaign, uri: str | None) -> AbstractContextManager[CampaignResults]:
-    """Context manager of the campaign's results; starts the database if nobody has."""
-    from contextlib import contextmanager
-
-    from launch.database import job_store
-    from launch.results import CampaignResults
-    from launch.status import open_database
-
-    @contextmanager
-    def opened() -> Iterator[CampaignResults]:
-        with open_database(campaign, uri) as (address, _):
-            store = job_store(address, campaign.document.database)
-            try:
-                yield CampaignResults(store, campaign.id)
-            finally:
-                store.close()
-
-    return opened()
 
 
 def _log_to_file(path: Path) -> None:

@@ -48,6 +48,15 @@ LOCK_SECONDS = 30  # a workflow lock older than this was left by a dead process
 OUTPUTS = "outputs"
 USER = "devitrify"
 
+#: What output documents are looked up by.
+OUTPUT_INDEXES = (
+    ("uuid",),
+    ("completed_at",),
+    ("metadata.campaign", "output.@class"),
+    ("metadata.formula", "output.@class"),
+    ("metadata.stage",),
+)
+
 
 class EmbeddedDatabase:
     """A database server for one campaign folder, or a connection to a given one.
@@ -57,12 +66,13 @@ class EmbeddedDatabase:
     folder
         The folder for the server's data, log and ``server.json``; created if missing.
     uri
-        Use the server at this URI instead of starting one.
+        Use the server at this URI instead of starting one. It is remembered in the folder, in a
+        file that only its owner may read.
     """
 
     def __init__(self, folder: Path | str, uri: str | None = None) -> None:
         self.folder = Path(folder)
-        self.external_uri = uri
+        self.external_uri = uri or self._remembered()
         self._process: subprocess.Popen[bytes] | None = None
         self._server: Server | None = None
 
@@ -75,6 +85,28 @@ class EmbeddedDatabase:
         if server is None:
             raise CampaignError(f"No database server runs in {self.folder}.")
         return self._uri(server)
+
+    @property
+    def _uri_file(self) -> Path:
+        return self.folder / "uri"
+
+    def _remembered(self) -> str | None:
+        try:
+            return self._uri_file.read_text().strip() or None
+        except OSError:
+            return None
+
+    def _remember(self, uri: str) -> None:
+        """Keep the URI of a server that is not ours for the commands that come later."""
+        if self._remembered() == uri:
+            return
+        self._prepare_folder()
+        if (self.folder / "password").exists():
+            raise CampaignError(
+                f"The campaign's documents are in its own database in {self.folder}: leave --db "
+                "out, or give another --folder."
+            )
+        _write_secret(self._uri_file, uri)
 
     @property
     def log(self) -> Path:
@@ -112,6 +144,7 @@ class EmbeddedDatabase:
                     f"No MongoDB answers at {without_password(self.external_uri)}; start it or "
                     "correct the URI given with --db."
                 )
+            self._remember(self.external_uri)
             return self.external_uri
         self._prepare_folder()
         self.stop()
@@ -218,10 +251,7 @@ class EmbeddedDatabase:
             connection.admin.command(command, USER, pwd=password, roles=["root"])
         self.stop()
         # Last, and only for this user: until it is there the next start sets a new password.
-        draft = self._password_file.with_name(".password")
-        draft.touch(mode=0o600)
-        draft.write_text(password)
-        draft.replace(self._password_file)
+        _write_secret(self._password_file, password)
 
     def _start_server(self, *options: str) -> Server:
         for _ in range(3):  # another program may take the free port before the server does
@@ -288,6 +318,15 @@ class EmbeddedDatabase:
         )
 
 
+def _write_secret(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
+    draft = path.with_name(f".{path.name}")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    draft.write_text(text)
+    draft.replace(path)
+
+
 def launchpad(uri: str, name: str, log_level: str = "ERROR", patience: float = 30.0) -> LaunchPad:
     """Return the FireWorks launchpad of a campaign.
 
@@ -339,14 +378,18 @@ def job_store(uri: str, name: str) -> JobStore:
 
 def create_indexes(uri: str, name: str) -> None:
     """Create the launchpad's counters and all indexes; harmless on a database in use."""
-    pad = launchpad(uri, name)
+    prepare(launchpad(uri, name))
+
+
+def prepare(pad: LaunchPad) -> None:
+    """Create the counters of a launchpad that has none, and the indexes of all collections."""
     if pad.fw_id_assigner.count_documents({}) == 0:
         pad.reset(None, require_password=False, max_reset_wo_password=0)
     pad.tuneup()
-    with client(uri) as connection:
-        database = connection[name]
-        for field in ("uuid", "metadata.campaign", "metadata.stage", "completed_at"):
-            database[OUTPUTS].create_index(field)
-        database.fireworks.create_index([("spec.stage", 1), ("state", 1)])
-        database[f"{OUTPUTS}_blobs.files"].create_index("metadata.blob_uuid")
-        database.progress.create_index("campaign")
+    for keys in OUTPUT_INDEXES:
+        pad.db[OUTPUTS].create_index([(key, 1) for key in keys])
+    pad.db.fireworks.create_index([("spec.stage", 1), ("state", 1)])
+    pad.db.fireworks.create_index([("spec.campaign", 1), ("state", 1)])
+    pad.db.workflows.create_index("metadata.campaign")
+    pad.db[f"{OUTPUTS}_blobs.files"].create_index("metadata.blob_uuid")
+    pad.db.progress.create_index("campaign")

@@ -53,7 +53,7 @@ def train(
 
     from nnp.training import TrainingOptions
     from nnp.training import train as fit
-    from workflows.jobs import usable_cores
+    from workflows.cores import usable_cores
     from workflows.settings import SettingError, list_settings, override
 
     options = TrainingOptions()
@@ -104,7 +104,7 @@ def evaluate(
 ) -> None:
     """Energies, forces, stresses and uncertainties of STRUCTURES; errors where they have values."""
     from nnp.evaluation import evaluate as compare
-    from workflows.jobs import usable_cores
+    from workflows.cores import usable_cores
 
     model = load_potential(potential)
     data = read_frames(structures)

@@ -15,6 +15,8 @@ from typing import IO
 import psutil
 
 from launch.worker import STOP_LINE, WorkerSettings
+from workflows.cores import usable_cores
+from workflows.site import CONFIG_VARIABLE
 
 STOP_SECONDS = 5.0
 OWNER_VARIABLE = "DEVITRIFY_CAMPAIGN_FOLDER"
@@ -94,14 +96,9 @@ def worker_environment(folder: Path, workers: int) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         # A file of the user's would replace the campaign's own store.
         "JOBFLOW_CONFIG_FILE": str(folder / "no-jobflow.yaml"),
+        # Nor is this a cluster: checkpoints stay in the campaign's folder.
+        CONFIG_VARIABLE: "",
     }
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def stop_leftovers(folder: Path) -> list[int]:

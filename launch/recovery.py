@@ -159,7 +159,7 @@ def _free_running(
             lost.append(item)
         running = [launch["launch_id"] for launch in launches if launch["state"] == "RUNNING"]
         if running and give_up is not None and give_up(item):
-            pad.complete_launch(running[-1], _action(reason), "FIZZLED")
+            pad.complete_launch(running[-1], ended_action(reason), "FIZZLED")
             continue
         for launch_id in running:
             _end_launch(pad, launch_id, reason)
@@ -189,16 +189,27 @@ def _end_launch(pad: LaunchPad, launch_id: int, reason: str) -> None:
     """Record the end of a launch without touching its Firework."""
     launch = pad.get_launch_by_id(launch_id)
     launch.state = "FIZZLED"
-    launch.action = _action(reason)
+    launch.action = ended_action(reason)
     pad.launches.find_one_and_replace({"launch_id": launch_id}, launch.to_db_dict())
 
 
-def _action(reason: str) -> Any:
+def ended_action(reason: str, kind: str = "") -> Any:
+    """
+    Return what is recorded with a launch whose process ended.
+
+    Parameters
+    ----------
+    reason
+        For people.
+    kind
+        Of end; one of :data:`launch.release.LIMITS`.
+    """
     from fireworks import FWAction
 
     stored = {
         "_message": reason,
         "_lost": True,
+        "_kind": kind,
         "_exception": {"_stacktrace": reason, "_details": None},
     }
     return FWAction(stored_data=stored, exit=True)

@@ -74,7 +74,7 @@ def search(
     from launch.report import wide_console
     from launch.search_results import Found, Watcher
     from workflows.composition import FormulaError, parse_target
-    from workflows.jobs import usable_cores
+    from workflows.cores import usable_cores
 
     energy = functools.partial(find_energy, potential, calculator_arguments)
     try:

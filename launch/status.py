@@ -106,7 +106,7 @@ def open_database(campaign: Campaign, uri: str | None) -> Iterator[tuple[str, bo
     The server is the one in use, or one that is started for the purpose.
     """
     running = campaign.locked()
-    if uri is not None:
+    if campaign.database(uri).external_uri is not None:
         yield campaign.database(uri).start(), running
     elif running:
         yield _running_uri(campaign), True

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import monotonic
+from typing import Any
 
 import numpy as np
 from ase import Atoms, units
@@ -13,10 +16,12 @@ from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from jobflow import Maker, job
 from pymatgen.core import Structure
 
+from nnp.checkpoint import read_checkpoint, write_checkpoint
 from nnp.frames import Frames
 from workflows.conversion import KBAR, to_atoms, to_structure
 from workflows.dynamics import SegmentSettings
 from workflows.engines import AseEngine
+from workflows.handover import checkpoint
 from workflows.identity import once
 from workflows.progress import report
 from workflows.schemas import SegmentDocument
@@ -25,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 #: Times a segment starts over, each time with half the time step, before it gives up.
 ATTEMPTS = 3
+
+#: Wall seconds between two checkpoints of a segment.
+CHECKPOINT_SECONDS = 30.0
 
 
 class ExplodedError(RuntimeError):
@@ -97,7 +105,8 @@ class AseDynamicsMaker(Maker):
                 Stationary(atoms)
             run = _Run(atoms, settings, temperature, end_temperature, stage, generator, start_time)
             try:
-                run.execute()
+                with checkpoint() as path:
+                    run.execute(path, fingerprint=f"{stage} {seed} {attempt} {settings}")
             except ExplodedError as error:
                 logger.warning("%s; starting over with half the time step", error)
                 settings = replace(
@@ -146,10 +155,22 @@ class _Run:
         # the centre of mass stays at rest, which ASE's thermostat does not count
         self.dynamics.ndof = max(3, 3 * len(atoms) - 3)
 
-    def execute(self) -> None:
-        """Take all steps."""
+    def execute(self, path: Path | None, fingerprint: str) -> None:
+        """
+        Take all steps, from the last checkpoint on if there is one.
+
+        Parameters
+        ----------
+        path
+            File of the checkpoint; none: without.
+        fingerprint
+            Of the run: a checkpoint of another one does not count.
+        """
+        saved = read_checkpoint(path, fingerprint) if path is not None else None
+        first = self._restore(saved) if saved is not None else 0
+        saved_at = monotonic()
         window = []
-        for step, target in enumerate(self.targets, start=1):
+        for step, target in enumerate(self.targets[first:], start=first + 1):
             self._set_target(float(target))
             self.dynamics.step()
             window.append(self._measure(float(target)))
@@ -158,6 +179,30 @@ class _Run:
                 window = []
                 self._keep(step, float(target))
                 self._report(step)
+                if path is not None and monotonic() - saved_at > CHECKPOINT_SECONDS:
+                    write_checkpoint(path, fingerprint, self._state(step))
+                    saved_at = monotonic()
+
+    def _state(self, step: int) -> dict[str, Any]:
+        """All that the rest of the run depends on, after a step that was kept as a frame."""
+        return {
+            "step": step,
+            "positions": self.atoms.positions,
+            "momenta": self.atoms.get_momenta(),
+            "windows": np.array(self.windows),
+            "frames": Frames.from_atoms(self.kept).as_dict(),
+            "random": self.dynamics.rng.get_state(legacy=False),
+        }
+
+    def _restore(self, state: dict[str, Any]) -> int:
+        """Go back to a state; return the steps that were taken by then."""
+        self.atoms.positions[:] = state["positions"]
+        self.atoms.set_momenta(state["momenta"])
+        self.windows = [tuple(window) for window in state["windows"].tolist()]
+        self.kept = Frames.from_dict(state["frames"]).to_atoms()
+        self.dynamics.rng.set_state(state["random"])
+        logger.info("the segment goes on after step %d", state["step"])
+        return int(state["step"])
 
     def _set_target(self, temperature: float) -> None:
         """Move the thermostat along the ramp; ASE's class has no setter for it."""

@@ -10,6 +10,8 @@ from typing import Any
 from jobflow import CURRENT_JOB, SETTINGS
 from monty.json import MontyDecoder
 
+from workflows.site import site_settings
+
 
 def output_of(uuid: str) -> Any:
     """
@@ -42,8 +44,10 @@ def checkpoint() -> Iterator[Path | None]:
     """
     Give the path of a checkpoint that the same job finds again when it is run once more.
 
-    Every launch has a folder of its own; the folder above it is the same for all launches of a
-    local campaign and of one ``rlaunch rapidfire``. The file is removed at the job's good end.
+    Every launch has a folder of its own. On a cluster the checkpoint is in the site's folder of
+    checkpoints, which all nodes see. Without one it is in the folder above the launch's, the same
+    for all launches of a local campaign and of one ``rlaunch rapidfire``. The file is removed at
+    the job's good end.
 
     Yields
     ------
@@ -54,6 +58,8 @@ def checkpoint() -> Iterator[Path | None]:
     if job is None:
         yield None
         return
-    path = Path.cwd().parent / f"{job.uuid}-{job.index}.checkpoint"
+    folder = site_settings().checkpoints or Path.cwd().parent
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{job.uuid}-{job.index}.checkpoint"
     yield path
     path.unlink(missing_ok=True)

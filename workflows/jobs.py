@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from jobflow import Flow, Job
 
 from workflows.progress import STAGES
+from workflows.site import site_settings
 
 #: Queue of the jobs that call the reference engine, and of all the others.
 REFERENCE_QUEUE = "dft"
@@ -43,10 +43,32 @@ def label(work: JobOrFlow, stage: str, queue: str = POTENTIAL_QUEUE) -> JobOrFlo
         raise ValueError(f"{stage!r} is not a stage; the stages are {', '.join(STAGES)}")
     work.update_metadata({"stage": stage})
     work.update_config(
-        {"manager_config": {"_category": queue}, "pass_manager_config": False},
+        {"manager_config": fireworks_spec(stage, queue), "pass_manager_config": False},
         attributes=["manager_config", "pass_manager_config"],
+        dynamic=False,
     )
     return work
+
+
+def fireworks_spec(stage: str, queue: str = POTENTIAL_QUEUE) -> dict[str, Any]:
+    """
+    Return what FireWorks and its queue adapter are told of a job.
+
+    The later the stage, the sooner the job: of many campaigns some finish while others wait.
+
+    Parameters
+    ----------
+    stage
+        One of :data:`workflows.progress.STAGES`.
+    queue
+        FireWorks category.
+    """
+    wanted = site_settings().resources_of(stage, queue)
+    return {
+        "_category": queue,
+        "_priority": 10 * STAGES.index(stage),
+        "_queueadapter": {"walltime": wanted.walltime, "nodes": wanted.nodes},
+    }
 
 
 def derive_seed(seed: int, *key: object) -> int:
@@ -67,10 +89,3 @@ def derive_seed(seed: int, *key: object) -> int:
     """
     text = ":".join(map(str, (seed, *key)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

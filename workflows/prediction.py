@@ -10,7 +10,7 @@ from jobflow import Flow, Maker, OutputReference
 from workflows.candidates import CandidateMaker
 from workflows.composition import Target
 from workflows.dynamics import DynamicsMaker
-from workflows.jobs import POTENTIAL_QUEUE, label
+from workflows.jobs import fireworks_spec, label
 from workflows.liquid import AnnealMaker, LiquidMaker, QuenchMaker
 from workflows.melt import MeltMaker
 from workflows.melting_temperature import MeltingTemperatureMaker
@@ -120,7 +120,7 @@ class StructurePredictionMaker(Maker):
         flow.update_metadata({"campaign": campaign, "formula": target.formula}, dynamic=True)
         # jobflow adds jobs of its own that pass on the outputs of spawned jobs
         flow.update_config(
-            {"manager_config": {"_category": POTENTIAL_QUEUE}},
+            {"manager_config": fireworks_spec("pack")},
             name_filter="store_inputs",
             attributes=["manager_config"],
             dynamic=True,

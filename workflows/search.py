@@ -16,9 +16,10 @@ from search.islands import merge_archives
 from search.relaxer import Relaxer
 from workflows.composition import Target
 from workflows.conversion import to_structure
+from workflows.cores import share_of_cores
 from workflows.handover import checkpoint, output_of
 from workflows.identity import once, spawn
-from workflows.jobs import derive_seed, label, usable_cores
+from workflows.jobs import derive_seed, label
 from workflows.progress import report
 from workflows.schemas import IslandDocument, SearchCandidate, SearchDocument
 
@@ -47,7 +48,8 @@ class SearchMaker(Maker):
     migrants
         Best structures that an island gets from each of the others between two blocks.
     threads
-        Threads of one block; none: the cores of the machine divided by the islands.
+        Threads of one block; none: the cores of its SLURM job, or those of the machine divided by
+        the islands.
     distance_factor
         Bonds may be this much shorter than the shortest ones of the trajectory.
     n_best
@@ -199,7 +201,7 @@ class SearchMaker(Maker):
                 self.relaxer,
                 output_of(potential).potential if isinstance(potential, str) else potential,
                 state.generation + self.block,
-                threads=self.threads or max(1, usable_cores() // self.islands),
+                threads=self.threads or share_of_cores(self.islands),
                 progress=lambda figures: _report(figures, state.options.generations),
                 checkpoint=path,
             )

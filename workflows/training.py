@@ -11,9 +11,10 @@ from jobflow import Job, Maker, job
 from nnp.frames import Frames
 from nnp.potential import Potential
 from nnp.training import TrainingOptions, TrainingResult, TrainingStep, train
+from workflows.cores import usable_cores
 from workflows.handover import checkpoint
 from workflows.identity import once
-from workflows.jobs import derive_seed, label, usable_cores
+from workflows.jobs import derive_seed, label
 from workflows.progress import report
 from workflows.schemas import TrainingDocument
 

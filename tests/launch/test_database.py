@@ -229,7 +229,18 @@ def test_given_server(server: EmbeddedDatabase, tmp_path: Path) -> None:
         assert given.uri == server.uri
         assert given.alive()
     assert server.alive()
-    assert not (tmp_path / "unused").exists()
+    # later commands need not be told again, and nobody else is told
+    assert EmbeddedDatabase(tmp_path / "unused").uri == server.uri
+    assert [path.name for path in (tmp_path / "unused").iterdir()] == ["uri"]
+    assert (tmp_path / "unused" / "uri").stat().st_mode & 0o077 == 0
+
+
+def test_a_campaign_with_its_own_database_does_not_move(
+    tmp_path: Path, server: EmbeddedDatabase
+) -> None:
+    (tmp_path / "password").write_text("there is data of its own")
+    with pytest.raises(CampaignError, match="leave --db out"):
+        EmbeddedDatabase(tmp_path, uri=server.uri).start()
 
 
 def test_given_server_that_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,7 +272,8 @@ def test_stores_and_indexes(server: EmbeddedDatabase) -> None:
         assert "blob_uuid" in store.get_output("a", load=False)["frames"]
     with client(server.uri) as connection:
         indexes = connection.stores.outputs.index_information()
-    assert {"uuid_1", "metadata.campaign_1", "metadata.stage_1"} <= set(indexes)
+    wanted = {"uuid_1", "metadata.campaign_1_output.@class_1", "metadata.formula_1_output.@class_1"}
+    assert wanted <= set(indexes)
 
 
 def take_ids(uri: str, count: int) -> list[int]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ase import units
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from pymatgen.core import Structure
 
 from tests.workflows.samples import copper, emt, engine
+from workflows import ase_dynamics
 from workflows.ase_dynamics import AseDynamicsMaker, ExplodedError
 from workflows.ase_relax import AseRelaxMaker, AseStaticMaker
 from workflows.conversion import KBAR, to_atoms, to_structure
@@ -54,6 +58,54 @@ def test_the_ramp_ramps() -> None:
     late = np.mean(document.temperatures[-10:])
     assert late == pytest.approx(np.mean(document.frames.temperatures[-10:]), rel=0.3)
     assert np.mean(document.temperatures[:10]) > 2 * late
+
+
+def test_a_segment_goes_on_from_its_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed on its way, it ends where it would have ended, with all its frames."""
+    monkeypatch.setattr(ase_dynamics, "CHECKPOINT_SECONDS", -1.0)
+    settings = SegmentSettings(60, 2.0, 10, 50.0)
+
+    def prepare() -> ase_dynamics._Run:
+        atoms = to_atoms(copper())
+        atoms.calc = emt().build()
+        generator = np.random.default_rng(3)
+        MaxwellBoltzmannDistribution(atoms, temperature_K=900, rng=generator)
+        return ase_dynamics._Run(atoms, settings, 900.0, 700.0, "quench", generator, 0.0)
+
+    whole = prepare()
+    whole.execute(None, "this run")
+    path = tmp_path / "state"
+    killed = prepare()
+    measured = killed._measure
+
+    def die(target: float) -> tuple[float, float, float]:
+        if len(killed.kept) == 3 and target < 790:
+            raise KeyboardInterrupt
+        return measured(target)
+
+    monkeypatch.setattr(killed, "_measure", die)
+    with pytest.raises(KeyboardInterrupt):
+        killed.execute(path, "this run")
+    resumed = prepare()
+    taken = []
+    monkeypatch.setattr(
+        resumed, "_set_target", lambda t, s=resumed._set_target: (taken.append(t), s(t))
+    )
+    resumed.execute(path, "this run")
+    assert len(taken) == 30  # the other half is not run again
+    a, b = whole.document("emt", 0), resumed.document("emt", 0)
+    assert np.allclose(a.frames.positions, b.frames.positions, atol=1e-9)
+    assert np.allclose(a.frames.energies, b.frames.energies, atol=1e-9)
+    assert np.array_equal(a.frames.times, b.frames.times)
+    assert np.allclose(a.pressures, b.pressures, atol=1e-6)
+    assert set(b.frames.stages) == {"quench"}
+
+    # the checkpoint of another run is not this one's
+    other = prepare()
+    other.execute(path, "another run")
+    assert len(other.kept) == 6
 
 
 def test_segments_continue_positions_and_velocities() -> None:

@@ -66,6 +66,26 @@ def test_a_checkpoint_is_found_by_the_next_launch_and_gone_at_the_end(
     assert not list(tmp_path.glob("*.checkpoint"))
 
 
+def test_on_a_cluster_the_checkpoint_is_where_all_nodes_see_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Launches in unrelated folders find each other's state."""
+    shared = tmp_path / "shared"
+    (tmp_path / "devitrify.yaml").write_text(f"checkpoints: {shared}\n")
+    monkeypatch.setenv("DEVITRIFY_CONFIG", str(tmp_path))
+    uuid = "11111111-2222-3333-4444-666666666666"
+    for launch in ("block-1/launcher-1", "block-2/launcher-1"):
+        (tmp_path / launch).mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / launch)
+        work = interrupted(str(tmp_path / "marker"))
+        work.set_uuid(uuid)
+        responses = run_locally(
+            work, store=JobStore(MemoryStore()), create_folders=False, log=False
+        )
+    assert responses[uuid][1].output == "half way"
+    assert not list(tmp_path.rglob("*.checkpoint"))
+
+
 def test_outside_of_a_job_there_is_no_checkpoint() -> None:
     from jobflow import CURRENT_JOB
 

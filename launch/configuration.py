@@ -1,0 +1,129 @@
+"""Read the configuration folder of a cluster: its launchpad, job store and queues."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launch.errors import CampaignError
+from workflows.site import CONFIG_VARIABLE
+
+if TYPE_CHECKING:
+    from fireworks import FWorker
+    from jobflow import JobStore
+
+    from launch.counters import CampaignLaunchPad
+
+
+def default_folder() -> Path:
+    """The folder that ``DEVITRIFY_CONFIG`` names, or the one in the user's configuration."""
+    named = os.environ.get(CONFIG_VARIABLE)
+    if named:
+        return Path(named).expanduser().absolute()
+    home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    return Path(home).expanduser().absolute() / "devitrify"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """
+    A configuration folder, as ``devitrify init`` writes it.
+
+    Attributes
+    ----------
+    folder
+        Absolute path.
+    """
+
+    folder: Path
+
+    @classmethod
+    def find(cls, folder: Path | None = None) -> Configuration:
+        """
+        Return the configuration in a folder, by default in the user's.
+
+        Raises
+        ------
+        CampaignError
+            If there is none.
+        """
+        found = cls((folder or default_folder()).expanduser().absolute())
+        if not (found.folder / "my_launchpad.yaml").exists():
+            raise CampaignError(
+                f"There is no configuration in {found.folder}: write one with devitrify init, or "
+                "name its folder with --config."
+            )
+        return found
+
+    def read(self, name: str) -> dict[str, Any]:
+        """
+        Read one of its YAML files.
+
+        Raises
+        ------
+        CampaignError
+            If it cannot be read.
+        """
+        import yaml
+
+        path = self.folder / name
+        try:
+            document = yaml.safe_load(path.read_text()) or {}
+        except OSError as error:
+            raise CampaignError(f"{path} cannot be read ({error.strerror}).") from None
+        except yaml.YAMLError:  # its message shows the line, which may hold a password
+            raise CampaignError(f"{path} is not YAML: correct it.") from None
+        if not isinstance(document, dict):
+            raise CampaignError(f"{path} must map names to values.")
+        return document
+
+    def launchpad(self, kind: type[CampaignLaunchPad] | None = None) -> CampaignLaunchPad:
+        """
+        Connect to the launchpad.
+
+        Parameters
+        ----------
+        kind
+            Class of the launchpad; default: the one with safe counters.
+        """
+        from launch.counters import CampaignLaunchPad
+        from launch.database import configure_fireworks
+
+        configure_fireworks()
+        document = self.read("my_launchpad.yaml")
+        known = (
+            *("host", "port", "name", "username", "password", "authsource", "uri_mode"),
+            "mongoclient_kwargs",
+        )
+        options = {key: document[key] for key in known if document.get(key) is not None}
+        return (kind or CampaignLaunchPad)(**options, strm_lvl="ERROR")
+
+    def job_store(self) -> JobStore:
+        """Return the job store of ``jobflow.yaml``."""
+        from jobflow import JobStore
+
+        document = self.read("jobflow.yaml").get("JOB_STORE")
+        if not isinstance(document, dict):
+            raise CampaignError(f"{self.folder / 'jobflow.yaml'} has no JOB_STORE.")
+        if "docs_store" in document:
+            return JobStore.from_dict_spec(document)
+        store: JobStore = JobStore.from_dict(document)  # type: ignore[assignment]
+        return store
+
+    def worker(self, queue: str) -> FWorker:
+        """Return the FireWorks worker of a queue."""
+        from fireworks import FWorker
+
+        return FWorker.from_file(str(self.folder / queue / "my_fworker.yaml"))
+
+    def queues(self) -> list[str]:
+        """Names of the queues: the folders with a worker."""
+        return sorted(path.parent.name for path in self.folder.glob("*/my_fworker.yaml"))
+
+    def worker_names(self) -> set[str]:
+        """Names of the workers of all queues, as launches record them."""
+        return {
+            str(self.read(f"{queue}/my_fworker.yaml").get("name", "")) for queue in self.queues()
+        }

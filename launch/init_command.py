@@ -1,0 +1,141 @@
+"""``devitrify init``: write the configuration folder of a cluster."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from launch.configuration import default_folder
+from launch.errors import CampaignError
+from launch.site import SIGNAL_SECONDS, Site
+
+
+def init(
+    site: Annotated[str, typer.Option("--site", help="Kind of nodes: knl, cpu or local.")],
+    db: Annotated[
+        str | None,
+        typer.Option(
+            "--db", envvar="DEVITRIFY_DB", show_envvar=True, help="URI of the MongoDB; asked for."
+        ),
+    ] = None,
+    database: Annotated[str, typer.Option(help="Name of the database.")] = "devitrify",
+    folder: Annotated[
+        Path | None, typer.Option("--folder", "-f", help="Default: ~/.config/devitrify.")
+    ] = None,
+    partition: Annotated[str | None, typer.Option(help="SLURM partition; asked for.")] = None,
+    nnp_partition: Annotated[
+        str | None, typer.Option(help="Partition of the potential's jobs; default: the same.")
+    ] = None,
+    account: Annotated[str | None, typer.Option(help="Account that is charged.")] = None,
+    qos: Annotated[str | None, typer.Option(help="Quality of service.")] = None,
+    constraint: Annotated[
+        str | None, typer.Option(help="Features of the nodes; default for knl: knl&quad&cache.")
+    ] = None,
+    walltime: Annotated[
+        str | None, typer.Option(help="Of all jobs of the engine, e.g. 12:00:00.")
+    ] = None,
+    nnp_walltime: Annotated[
+        str | None, typer.Option(help="Of all jobs of the potential, e.g. 04:00:00.")
+    ] = None,
+    nodes: Annotated[int, typer.Option(help="Nodes of a job of the engine.", min=1)] = 1,
+    cores: Annotated[int, typer.Option(help="Cores of a cpu node.", min=1)] = 32,
+    layout: Annotated[
+        str | None, typer.Option(help="Ranks x threads on a knl node: 64x1 or 16x4.")
+    ] = None,
+    modules: Annotated[str, typer.Option(help="Environment modules, blank-separated.")] = "",
+    vasp_cmd: Annotated[str, typer.Option(help="Starts VASP in a job.")] = Site.vasp_command,
+    vasp_gamma_cmd: Annotated[
+        str, typer.Option(help="Starts its Gamma-point build.")
+    ] = Site.vasp_gamma_command,
+    potcars: Annotated[
+        Path | None, typer.Option(help="Folder of the POTCARs, as pymatgen wants it.")
+    ] = None,
+    work: Annotated[
+        Path | None, typer.Option(help="Folder for checkpoints that all nodes see.")
+    ] = None,
+    signal_seconds: Annotated[
+        int, typer.Option(help="Jobs are told this long before their time is up.", min=1)
+    ] = SIGNAL_SECONDS,
+) -> None:
+    """Write the configuration of a cluster: FireWorks, jobflow, atomate2 and SLURM."""
+    import socket
+
+    from workflows.site import SiteError, walltime_seconds
+
+    uri = db or _ask("the URI of the MongoDB", "--db or the variable DEVITRIFY_DB", hide=True)
+    if not uri.startswith(("mongodb://", "mongodb+srv://")):
+        raise CampaignError("The URI of the database starts with mongodb:// or mongodb+srv://.")
+    if site in ("knl", "cpu") and partition is None:
+        partition = _ask("the SLURM partition", "--partition")
+    walltimes = {"dft": walltime, "nnp": nnp_walltime}
+    try:
+        for time in filter(None, walltimes.values()):
+            if walltime_seconds(time) < 2 * signal_seconds:
+                raise CampaignError(
+                    f"A walltime of {time} is too short: jobs are told to end "
+                    f"{signal_seconds} s before, see --signal-seconds."
+                )
+    except SiteError as error:
+        raise CampaignError(f"{str(error).capitalize()}.") from None
+    description = Site(
+        kind=site,
+        uri=uri,
+        database=database,
+        name=socket.gethostname().partition(".")[0],
+        partitions={"dft": partition or "", "nnp": nnp_partition or partition or ""},
+        walltimes={queue: time for queue, time in walltimes.items() if time},
+        account=account,
+        qos=qos,
+        constraint=constraint,
+        layout=layout,
+        cores=cores,
+        nodes=nodes,
+        modules=tuple(modules.split()),
+        vasp_command=vasp_cmd,
+        vasp_gamma_command=vasp_gamma_cmd,
+        potcars=potcars.expanduser().absolute() if potcars else None,
+        work=work.expanduser().absolute() if work else None,
+        signal_seconds=signal_seconds,
+    )
+    target = (folder or default_folder()).expanduser().absolute()
+    for path in write_files(target, description.files(target)):
+        typer.echo(path)
+    typer.echo(
+        f"Add '. {target / 'env.sh'}' to your shell's profile, then look it all over with: "
+        f"devitrify doctor --folder {target}"
+    )
+
+
+def write_files(folder: Path, files: dict[str, str]) -> list[Path]:
+    """
+    Write new files, readable by their owner only, since some hold a password.
+
+    Raises
+    ------
+    CampaignError
+        If one of them is there already; then none is written.
+    """
+    present = [name for name in files if (folder / name).exists()]
+    if present:
+        raise CampaignError(
+            f"{folder} has a configuration already ({', '.join(present[:3])}): edit its files, "
+            "move it away, or give another --folder."
+        )
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+    return [folder / name for name in files]
+
+
+def _ask(what: str, option: str, hide: bool = False) -> str:
+    """Ask on a terminal; elsewhere the option must be given."""
+    if not sys.stdin.isatty():
+        raise CampaignError(f"Give {what} with {option}.")
+    return str(typer.prompt(what[0].upper() + what[1:], hide_input=hide)).strip()

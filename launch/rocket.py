@@ -1,0 +1,152 @@
+"""Run the Fireworks of one SLURM job; started by :mod:`launch.supervisor`.
+
+``python -m launch.rocket FOLDER [--fw_id N]``, where the folder is that of a queue. Told to end,
+it ends at once if a job of ours is computing, for that keeps checkpoints; while FireWorks or the
+job store are being written it first lets them finish.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from launch.configuration import Configuration
+from launch.counters import CampaignLaunchPad
+from launch.tether import die_with_parent
+
+if TYPE_CHECKING:
+    from fireworks import FWorker
+
+#: Exit code of a rocket that was told to end.
+TOLD_TO_END = 75
+RETRY_SECONDS = 0.5
+
+_told = False  # to end: no further Firework begins
+_at_once = False  # not only because the time will be over
+
+
+class ClusterLaunchPad(CampaignLaunchPad):
+    """A launchpad whose launches know the SLURM job they belong to."""
+
+    def checkout_fw(
+        self, fworker: FWorker, launch_dir: str, fw_id: int | None = None, **kwargs: Any
+    ) -> Any:
+        """
+        Check a Firework out and record the job in its launch.
+
+        By its number FireWorks gives a reserved Firework to anybody, also to two at once: to a job
+        that SLURM has started anew, for one, and to that which has got its work meanwhile. So a
+        number counts only in the job that it was reserved for; any other takes what is READY.
+        """
+        job = os.environ.get("SLURM_JOB_ID")
+        if fw_id is not None and job and not reserved_for(self, fw_id, job):
+            fw_id = None
+        firework, launch_id = super().checkout_fw(fworker, launch_dir, fw_id=fw_id, **kwargs)
+        if firework is not None and job:
+            record_job(self, launch_id, job)
+        return firework, launch_id
+
+
+def reserved_for(pad: CampaignLaunchPad, fw_id: int, job: str) -> bool:
+    """Whether a Firework is reserved for a SLURM job, which qlaunch may not have recorded yet."""
+    held = {"fw_id": fw_id, "state": "RESERVED"}
+    launch = pad.launches.find_one(held, {"state_history": 1}, sort=[("launch_id", -1)])
+    if launch is None or os.environ.get("SLURM_RESTART_COUNT", "0") != "0":
+        return False
+    jobs = [e["reservation_id"] for e in launch["state_history"] if "reservation_id" in e]
+    return not jobs or jobs[-1] == job
+
+
+def record_job(pad: CampaignLaunchPad, launch_id: int, job: str) -> None:
+    """Note a SLURM job in a launch where FireWorks notes reservations."""
+    launch = pad.launches.find_one({"launch_id": launch_id}, {"state_history": 1})
+    history = launch["state_history"] if launch else []
+    if not history or any("reservation_id" in entry for entry in history):
+        return
+    field = f"state_history.{len(history) - 1}.reservation_id"
+    pad.launches.update_one({"launch_id": launch_id}, {"$set": {field: job}})
+
+
+def end_at_a_good_moment(number: int, frame: FrameType | None) -> None:
+    """End this process unless it is writing to the database; then try again soon."""
+    global _told, _at_once
+    _told = True
+    _at_once = _at_once or number == signal.SIGTERM
+    # custodian watches the time by itself, and stops VASP so that its steps are kept
+    vasp = any(module == "custodian.custodian" for module, _ in callers(frame))
+    left_alone = vasp and not _at_once
+    if computes(frame) and not left_alone:
+        print("the job is told to end; it goes on in another", flush=True)
+        os._exit(TOLD_TO_END)
+    signal.setitimer(signal.ITIMER_REAL, RETRY_SECONDS)
+
+
+def computes(frame: FrameType | None) -> bool:
+    """Whether a frame belongs to a job's own function, below FireWorks and jobflow's storing."""
+    stack = callers(frame)
+    storing = any(module.startswith("maggma.") for module, _ in stack)
+    return ("jobflow.core.job", "run") in stack and not storing
+
+
+def callers(frame: FrameType | None) -> list[tuple[str, str]]:
+    """Modules and functions of a frame and of those that called it."""
+    found = []
+    while frame is not None:
+        found.append((str(frame.f_globals.get("__name__", "")), frame.f_code.co_name))
+        frame = frame.f_back
+    return found
+
+
+def run(folder: Path, fw_id: int | None, finish: float | None) -> None:
+    """
+    Run one Firework, then others of the same queue while there is time.
+
+    Parameters
+    ----------
+    folder
+        Of the queue.
+    fw_id
+        The Firework to begin with; none: any.
+    finish
+        When nothing may run any more (seconds since the epoch); none: run one Firework only.
+    """
+    from fireworks.core.rocket_launcher import launch_rocket
+
+    configuration = Configuration.find(folder.parent)
+    pad = configuration.launchpad(ClusterLaunchPad)
+    fworker = configuration.worker(folder.name)
+    home = Path.cwd()
+    longest, count = 0.0, 0
+    while True:
+        started = time.time()
+        launch_rocket(pad, fworker, fw_id, strm_lvl="INFO")
+        longest, count, fw_id = max(longest, time.time() - started), count + 1, None
+        left = (finish or 0.0) - time.time()
+        # what runs next may well take as long as the longest before
+        if _told or left < 1.5 * longest or not pad.run_exists(fworker):
+            return
+        beside = home / f"next_{count:03d}"
+        beside.mkdir(exist_ok=True)
+        os.chdir(beside)
+
+
+def main() -> None:
+    """Run as a process of its own."""
+    parser = argparse.ArgumentParser(prog="launch.rocket")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--fw_id", type=int)
+    parser.add_argument("--finish", type=float)
+    arguments = parser.parse_args()
+    die_with_parent(os.getppid())
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM):
+        signal.signal(number, end_at_a_good_moment)
+    run(arguments.folder, arguments.fw_id, arguments.finish)
+
+
+if __name__ == "__main__":
+    main()

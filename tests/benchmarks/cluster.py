@@ -1,0 +1,140 @@
+"""What many campaigns in one launchpad cost, and what the database does for one structure.
+
+    python -m tests.benchmarks.cluster crowd --campaigns 10 100 1000
+    python -m tests.benchmarks.cluster size CAMPAIGN_FOLDER
+
+``crowd`` adds that many campaigns of the quick protocol to an embedded database and measures, at
+each size, what every user waits for: adding one more, taking the next Firework, the state of all
+campaigns, ``lpad get_wflows``. ``size`` reads a finished campaign of ``devitrify run``: documents
+and bytes, of all and for each relaxed structure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pymongo
+from fireworks import FWorker
+from jobflow.managers.fireworks import flow_to_workflow
+
+from launch.campaign import Campaign
+from launch.database import EmbeddedDatabase, create_indexes, launchpad
+from launch.overview import overview
+from launch.request import Choices, read_request
+
+DATABASE = "crowd"
+
+
+def best_of(action: Callable[[], object], repeats: int = 3) -> float:
+    """Smallest wall time of some repeats, in seconds."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def crowd(sizes: list[int]) -> None:
+    """Measure a launchpad with more and more campaigns."""
+    request = read_request("Cu", Choices(protocol="quick", engine="emt"))
+    with tempfile.TemporaryDirectory() as folder, EmbeddedDatabase(folder) as database:
+        create_indexes(database.uri, DATABASE)
+        pad = launchpad(database.uri, DATABASE)
+        worker = FWorker(name="here", category="nnp")
+        print(f"{'campaigns':>9} {'Fireworks':>9} {'add s':>8} {'take s':>8} {'state s':>8} "
+              f"{'get_wflows s':>12} {'MB':>6}")  # fmt: skip
+        present = 0
+
+        def add() -> None:
+            nonlocal present
+            present += 1
+            pad.add_wf(flow_to_workflow(request.flow(f"Cu-{present:08d}"),
+                                        metadata={"campaign": f"Cu-{present:08d}"}))  # fmt: skip
+
+        def take() -> None:
+            _, launch = pad.checkout_fw(worker, folder, state="RESERVED")
+            pad.cancel_reservation(launch)
+
+        for size in sorted(sizes):
+            while present < size - 3:
+                add()
+            adding = best_of(add)
+            command = [str(Path(sys.executable).with_name("lpad")), "-l",
+                       _launchpad_file(Path(folder), database.uri), "get_wflows", "-d", "ids",
+                       "-m", "10"]  # fmt: skip
+            listing = best_of(
+                lambda command=command: subprocess.run(  # type: ignore[misc]
+                    command, capture_output=True, check=True, env={**os.environ, "HOME": folder}
+                ),
+                1,
+            )
+            figures = pad.db.command("dbStats")
+            print(
+                f"{present:9d} {pad.fireworks.count_documents({}):9d} {adding:8.3f} "
+                f"{best_of(take):8.3f} {best_of(lambda: overview(pad)):8.3f} {listing:12.2f} "
+                f"{figures['dataSize'] / 1e6:6.1f}"
+            )
+        pad.connection.close()
+
+
+def _launchpad_file(folder: Path, uri: str) -> str:
+    path = folder / "my_launchpad.yaml"
+    path.write_text(f"host: {uri}\nuri_mode: true\nname: {DATABASE}\n")
+    return str(path)
+
+
+def size(folder: Path) -> None:
+    """Count documents and bytes of a finished campaign."""
+    campaign = Campaign.open(folder)
+    with campaign.database() as server, pymongo.MongoClient(server.uri) as client:
+        database = client[campaign.document.database]
+        found = database.outputs.find_one(
+            {"output.@class": "SearchDocument"}, {"output.n_structures": 1}
+        )
+        structures = found["output"]["n_structures"] if found else 0
+        total = 0
+        for name in sorted(database.list_collection_names()):
+            figures = database.command("collStats", name)
+            total += figures["size"]
+            print(f"{name:<24} {figures['count']:8d} documents {figures['size'] / 1e6:9.2f} MB")
+        largest = max(
+            (len(document.raw) for document in database.get_collection(
+                "outputs", codec_options=_raw()).find()), default=0
+        )  # fmt: skip
+        print(f"largest output document {largest / 1e6:.2f} MB; {total / 1e6:.1f} MB in all")
+        if structures:
+            print(f"{structures} structures relaxed: {total / structures / 1000:.2f} kB for each")
+
+
+def _raw() -> object:
+    from bson.codec_options import CodecOptions
+    from bson.raw_bson import RawBSONDocument
+
+    return CodecOptions(document_class=RawBSONDocument)
+
+
+def main() -> None:
+    """Run a benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    many = commands.add_parser("crowd")
+    many.add_argument("--campaigns", type=int, nargs="+", default=[10, 100, 1000])
+    one = commands.add_parser("size")
+    one.add_argument("folder", type=Path)
+    chosen = parser.parse_args()
+    if chosen.command == "crowd":
+        crowd(chosen.campaigns)
+    else:
+        size(chosen.folder)
+
+
+if __name__ == "__main__":
+    main()

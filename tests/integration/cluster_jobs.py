@@ -1,0 +1,46 @@
+"""Small jobs for the tests on SLURM, which import them as ``tests.integration.cluster_jobs``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from jobflow import Flow, job
+
+from launch.server import write_atomically
+from tests.launch.sample_jobs import note
+from workflows.handover import checkpoint
+from workflows.identity import once
+from workflows.jobs import label
+
+
+@job
+@once
+def climb(path: str, name: str, steps: int, seconds: float, after: object = None) -> int:
+    """Note every step, and go on after the last one that a launch before has taken."""
+    with checkpoint() as file:
+        assert file is not None
+        first = int(file.read_text()) if file.exists() else 0
+        for step in range(first, steps):
+            time.sleep(seconds / steps)
+            note(path, f"{name} {step}")
+            write_atomically(file, str(step + 1))
+    return steps
+
+
+@job
+def keep_watch(path: str) -> None:
+    """Be busy as custodian is while VASP runs."""
+    namespace = {"__name__": "custodian.custodian", "sleep": time.sleep}
+    exec("def run():\n    while True:\n        sleep(0.1)\n", namespace)
+    note(path, "watching")
+    namespace["run"]()  # type: ignore[operator]
+
+
+def expedition(path: Path, name: str, steps: int = 30, seconds: float = 15.0) -> Flow:
+    """Return one climb on the engine's queue, and one after it on the other."""
+    first = label(climb(str(path), name, steps, seconds), "liquid", "dft")
+    last = label(climb(str(path), f"{name}-last", 2, 0.2, first.output), "sample")
+    flow = Flow([first, last], name=name)
+    flow.update_metadata({"campaign": name})
+    return flow

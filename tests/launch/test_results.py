@@ -1,0 +1,190 @@
+"""What campaigns have found, over a database that they share."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pymongo
+import pytest
+from monty.json import jsanitize
+from pymatgen.core import Lattice, Structure
+
+from launch.database import EmbeddedDatabase, create_indexes, job_store
+from launch.init_command import write_files
+from launch.results import Results, to_dataframe
+from launch.site import Site
+from nnp.frames import Frames
+from tests.launch.test_cli import call
+from workflows.schemas import CandidateDocument, MeltingTemperatureDocument, PredictionDocument
+
+numbers = itertools.count()
+ROCKSALT = Structure.from_spacegroup(
+    "Fm-3m", Lattice.cubic(4.2), ["Mg", "O"], [[0, 0, 0], [0.5, 0.5, 0.5]]
+)
+
+
+def ranking(formula: str, energies: list[float], engine: str = "emt") -> PredictionDocument:
+    """Rank rock salts of given energies."""
+    candidates = [
+        CandidateDocument(
+            formula=formula, chemical_system="Mg-O", formula_units=4, space_group="Fm-3m",
+            space_group_number=225, energy=energy, energy_above_best=1000 * (energy - energies[0]),
+            potential_energy=energy + 0.01, density=3.6, volume=9.3, rank=rank, converged=True,
+            engine=engine, structure=ROCKSALT,
+        )
+        for rank, energy in enumerate(energies, start=1)
+    ]  # fmt: skip
+    return PredictionDocument(formula=formula, engine=engine, candidates=candidates)
+
+
+@pytest.fixture
+def config(server: EmbeddedDatabase, tmp_path: Path) -> Iterator[Path]:
+    """Configuration of a database with three campaigns, two of one formula."""
+    name = f"results_{next(numbers)}"
+    create_indexes(server.uri, name)
+    write_files(tmp_path / "config", Site("local", server.uri, database=name).files(tmp_path))
+    store = job_store(server.uri, name)
+    store.connect()
+    melting = MeltingTemperatureDocument.model_construct(
+        melting_temperature=3000.0, uncertainty=250.0, points=[], segments=[]
+    )
+    written = [
+        ("MgO-1", "MgO", ranking("MgO", [-5.9, -5.8])),  # an older ranking of the same campaign
+        ("MgO-1", "MgO", ranking("MgO", [-6.00, -5.97, -5.90])),
+        ("MgO-2", "MgO", ranking("MgO", [-5.99, -5.945])),
+        ("SiO2-1", "SiO2", ranking("SiO2", [-7.00, -6.96])),
+        ("SiO2-1", "SiO2", melting),
+    ]
+    for number, (campaign, formula, output) in enumerate(written):
+        store.update(
+            {
+                "uuid": f"job-{number}",
+                "index": 1,
+                "output": jsanitize(output, strict=True, enum_values=True, allow_bson=True),
+                "completed_at": datetime(2030, 1, 1, number).isoformat(),
+                "metadata": {"campaign": campaign, "formula": formula},
+            },
+            key=["uuid", "index"],
+        )
+    store.close()
+    yield tmp_path / "config"
+    with pymongo.MongoClient(server.uri) as client:
+        client.drop_database(name)
+
+
+def test_candidates_of_all_campaigns(config: Path) -> None:
+    with Results.open(config) as results:
+        assert results.campaigns() == ["MgO-1", "MgO-2", "SiO2-1"]
+        assert results.campaigns("MgO") == ["MgO-1", "MgO-2"]
+        found = results.candidates(formula="MgO")
+        assert [(r.campaign, r.energy) for r in found] == [
+            ("MgO-1", -6.00), ("MgO-2", -5.99), ("MgO-1", -5.97), ("MgO-2", -5.945),
+            ("MgO-1", -5.90),
+        ]  # fmt: skip
+        # above the best of all campaigns of the formula, not of its own
+        near = results.candidates(formula="MgO", above_best=50.0)
+        assert [round(r.energy_above_best) for r in near] == [0, 10, 30]
+        assert near[1].to_structure().matches(ROCKSALT)
+        bare = results.candidates(campaign="SiO2-1", structures=False)
+        assert [r.structure for r in bare] == [None, None]
+        with pytest.raises(ValueError, match="structures=True"):
+            bare[0].to_structure()
+        table = to_dataframe(found)
+        assert list(table.energy) == [r.energy for r in found]
+        assert "structure" not in table
+        assert results.frames("MgO-1") is None
+        assert results.potential("MgO-1") is None
+
+
+def test_figures_of_a_stage(config: Path) -> None:
+    with Results.open(config) as results:
+        (row,) = results.stages("melting_temperature", formula="SiO2")
+    assert row["campaign"] == "SiO2-1"
+    assert row["melting_temperature"] == 3000.0
+
+
+def test_the_command(config: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    common = ["results", "--config", str(config), "--formula", "MgO", "--above-best", "50"]
+    code, out, error = call(capsys, *common, "--format", "json")
+    assert code == 0, error
+    assert [round(row["energy_above_best"]) for row in json.loads(out)] == [0, 10, 30]
+    assert Structure.from_dict(json.loads(out)[0]["structure"]).matches(ROCKSALT)
+    code, out, _ = call(capsys, *common, "--format", "csv")
+    assert [row["campaign"] for row in csv.DictReader(io.StringIO(out))] == [
+        "MgO-1", "MgO-2", "MgO-1",
+    ]  # fmt: skip
+    code, out, _ = call(capsys, *common)
+    assert out.count("Fm-3m (225)") == 3
+    folder = tmp_path / "cif"
+    code, out, _ = call(capsys, *common, "--format", "cif", "-o", str(folder))
+    assert len(list(folder.glob("*.cif"))) == 3
+    assert Structure.from_file(next(folder.glob("MgO-2*.cif"))).matches(ROCKSALT)
+    code, out, _ = call(capsys, "results", "--config", str(config), "--stage",
+                        "melting_temperature", "--format", "json")  # fmt: skip
+    assert json.loads(out)[0]["melting_temperature"] == 3000.0
+    assert call(capsys, *common, "--format", "xyz")[0] == 1
+    assert call(capsys, "results", "--config", str(config), "--stage", "boil")[0] == 1
+
+
+def test_the_queries_of_the_readme(config: Path, server: EmbeddedDatabase) -> None:
+    """As they are printed there."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    section = readme[readme.index("## On a cluster") : readme.index("## Layout")]
+    queries = next(
+        block for block in re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+        if "MongoClient" in block
+    )  # fmt: skip
+    name = Results.open(config).outputs.database.name
+    queries = queries.replace("Mg2SiO4", "MgO").replace('"devitrify"', repr(name))
+    queries = re.sub(r"MongoClient\([^)]*\)", f"MongoClient({server.uri!r})", queries)
+    found: dict[str, Any] = {}
+    exec(queries, found)
+    assert [round(c["energy_above_best"]) for c in found["near"]] == [0, 0, 30, 45]
+    assert found["potential"] is None
+    assert found["under_way"] == {}
+
+
+def test_a_blob_travels(server: EmbeddedDatabase) -> None:
+    """Frames come back through GridFS as they went, and by stage."""
+    from ase.build import bulk
+    from ase.calculators.emt import EMT
+
+    from workflows.schemas import SampleDocument
+
+    name = f"results_{next(numbers)}"
+    atoms = bulk("Cu", cubic=True)
+    atoms.calc = EMT()
+    frames = Frames.concatenate([
+        Frames.from_atoms([atoms], stage="liquid"), Frames.from_atoms([atoms] * 2, stage="quench")
+    ])  # fmt: skip
+    sample = SampleDocument(
+        formula="Cu", n_frames=3, n_atoms=4, frames_by_stage={"liquid": 1, "quench": 2},
+        frames_left_out=0, shortest_distances={"Cu-Cu": 2.55}, volume_per_atom=11.8, series={},
+        frames=frames,
+    )  # fmt: skip
+    store = job_store(server.uri, name)
+    store.connect()
+    store.update(
+        {
+            "uuid": "sample", "index": 1, "completed_at": "2030",
+            "output": jsanitize(sample, strict=True, enum_values=True, allow_bson=True),
+            "metadata": {"campaign": "Cu-1", "formula": "Cu"},
+        },
+        key=["uuid", "index"], save={"data": Frames},
+    )  # fmt: skip
+    results = Results(store)
+    whole = results.frames("Cu-1")
+    assert whole is not None
+    assert len(whole) == 3
+    quenched = results.frames("Cu-1", stage="quench")
+    assert quenched is not None
+    assert set(quenched.stages) == {"quench"}
+    assert results.outputs.find_one({"uuid": "sample"})["output"]["frames"].keys() >= {"blob_uuid"}

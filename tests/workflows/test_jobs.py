@@ -1,0 +1,42 @@
+"""Jobs and the queues they go to."""
+
+from __future__ import annotations
+
+import pytest
+from jobflow import Flow, JobStore, Response, job
+from maggma.stores import MemoryStore
+
+from workflows.jobs import derive_seed, label
+
+
+@job
+def relax() -> int:
+    """Stand for a job of the reference engine."""
+    return 1
+
+
+@job
+def plan() -> Response:
+    """Spawn a job for the reference engine, as every planning job does."""
+    work = label(relax(), "candidates", "dft")
+    return Response(replace=Flow([work], output=work.output))
+
+
+def test_spawned_jobs_go_to_their_own_queue() -> None:
+    """And not to that of the job that spawns them."""
+    store = JobStore(MemoryStore())
+    store.connect()
+    response = label(plan(), "candidates").run(store)
+    queues = {work.name: work.config.manager_config.get("_category") for work in response.replace}
+    assert queues["relax"] == "dft"
+    assert response.replace[0].metadata["stage"] == "candidates"
+
+
+def test_stages_are_known() -> None:
+    with pytest.raises(ValueError, match="not a stage"):
+        label(relax(), "boiling")
+
+
+def test_seeds_differ_by_key_and_are_the_same_everywhere() -> None:
+    assert derive_seed(0, "liquid", 1) != derive_seed(0, "liquid", 2)
+    assert derive_seed(3, "train") == derive_seed(3, "train") < 2**32

@@ -1,0 +1,79 @@
+"""What a cluster's configuration says about jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from workflows.jobs import fireworks_spec
+from workflows.site import (
+    CONFIG_VARIABLE,
+    Resources,
+    SiteError,
+    SiteSettings,
+    site_settings,
+    walltime_seconds,
+)
+
+
+def test_every_firework_carries_category_walltime_nodes_and_priority() -> None:
+    segment, training = fireworks_spec("liquid", "dft"), fireworks_spec("train")
+    assert segment["_category"] == "dft"
+    assert training["_category"] == "nnp"
+    assert training["_priority"] > segment["_priority"]
+    assert set(segment["_queueadapter"]) == {"walltime", "nodes"}
+
+
+def test_the_site_overrides_by_queue_and_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "devitrify.yaml").write_text(
+        "checkpoints: $HOME/work\n"
+        "resources:\n"
+        "  dft: {default: {walltime: '00:30:00', nodes: 4}}\n"
+        "  nnp: {train: {walltime: 2-00:00:00}, search: {walltime: 36:30:05}}\n"
+    )
+    monkeypatch.setenv(CONFIG_VARIABLE, str(tmp_path))
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert site_settings().checkpoints == Path("/home/somebody/work")
+    assert fireworks_spec("melt", "dft")["_queueadapter"] == {"walltime": "00:30:00", "nodes": 4}
+    assert fireworks_spec("train")["_queueadapter"]["walltime"] == "2-00:00:00"
+    assert fireworks_spec("search")["_queueadapter"]["walltime"] == "36:30:05"
+    # what is not named keeps its default
+    default = SiteSettings()
+    assert site_settings().resources_of("rank", "nnp") == default.resources_of("rank", "nnp")
+
+
+def test_a_folder_without_the_file_means_the_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CONFIG_VARIABLE, str(tmp_path))
+    assert site_settings() == SiteSettings()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("resources: {dft: {melt: {wall: 3}}}", "walltime and nodes"),
+        ("resources: {dft: {melt: {walltime: 12h}}}", "hours:minutes:seconds"),
+        ("resources: {dft: {melt: {nodes: 0}}}", "above 0"),
+        ("seconds_per_step: {vasp: fast}", "numbers above 0"),
+        ("checkpoint: /tmp", "unknown setting 'checkpoint'"),
+        ("- 1", "must map"),
+        ("{", "cannot be read"),
+    ],
+)
+def test_mistakes_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str
+) -> None:
+    (tmp_path / "devitrify.yaml").write_text(text)
+    monkeypatch.setenv(CONFIG_VARIABLE, str(tmp_path))
+    with pytest.raises(SiteError, match=message):
+        site_settings()
+
+
+def test_walltimes() -> None:
+    assert walltime_seconds("00:01:30") == 90
+    assert walltime_seconds("1-00:00:00") == 86400
+    assert Resources("02:30:00", nodes=4).node_hours == 10

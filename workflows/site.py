@@ -1,0 +1,176 @@
+"""What a cluster's configuration says about jobs: where checkpoints go, what a job asks for.
+
+The folder that ``devitrify init`` writes holds ``devitrify.yaml``; the environment variable
+``DEVITRIFY_CONFIG`` names the folder, on the login node as well as inside the jobs. Without it
+the defaults below apply and checkpoints stay beside the jobs' folders.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+#: Names the configuration folder.
+CONFIG_VARIABLE = "DEVITRIFY_CONFIG"
+SITE_FILE = "devitrify.yaml"
+
+WALLTIME = re.compile(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)")
+
+
+class SiteError(ValueError):
+    """The site's configuration cannot be read."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """
+    What one job asks of its queue.
+
+    Attributes
+    ----------
+    walltime : str
+        ``hours:minutes:seconds``, or ``days-hours:minutes:seconds``.
+    nodes : int
+    """
+
+    walltime: str = "04:00:00"
+    nodes: int = 1
+
+    def __post_init__(self) -> None:
+        walltime_seconds(self.walltime)
+        if not isinstance(self.nodes, int) or self.nodes < 1:
+            raise SiteError(f"nodes must be a whole number above 0, not {self.nodes!r}")
+
+    @property
+    def node_hours(self) -> float:
+        """Node-hours if the job uses all of its time."""
+        return self.nodes * walltime_seconds(self.walltime) / 3600
+
+
+def walltime_seconds(text: str) -> int:
+    """
+    Seconds of a walltime as SLURM writes it.
+
+    Examples
+    --------
+    >>> walltime_seconds("1-02:00:30")
+    93630
+    """
+    found = WALLTIME.fullmatch(str(text))  # it may come from a file
+    if found is None:
+        raise SiteError(f"the walltime {text!r} is not hours:minutes:seconds, e.g. '04:00:00'")
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return ((24 * days + hours) * 60 + minutes) * 60 + seconds
+
+
+#: Each queue's ``default``, and the stages that differ.
+DEFAULT_RESOURCES: dict[str, dict[str, Resources]] = {
+    "dft": {"default": Resources("12:00:00"), "candidates": Resources("24:00:00")},
+    "nnp": {
+        "default": Resources("01:00:00"),
+        "train": Resources("12:00:00"),
+        "search": Resources("08:00:00"),
+    },
+}
+
+
+@dataclass(frozen=True)
+class SiteSettings:
+    """
+    The content of ``devitrify.yaml``.
+
+    Attributes
+    ----------
+    checkpoints : Path or None
+        Folder that all nodes see, in which jobs keep their state; none: beside their folders.
+    resources : dict
+        By queue and stage.
+    seconds_per_step : dict
+        Wall seconds of a step of dynamics of 100 atoms on one node, by engine; for estimates.
+    """
+
+    checkpoints: Path | None = None
+    resources: dict[str, dict[str, Resources]] = field(default_factory=lambda: DEFAULT_RESOURCES)
+    seconds_per_step: dict[str, float] = field(default_factory=dict)
+
+    def resources_of(self, stage: str, queue: str) -> Resources:
+        """What a job of a stage asks of a queue."""
+        by_stage = self.resources.get(queue, {})
+        return by_stage.get(stage) or by_stage.get("default") or Resources()
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> SiteSettings:
+        """
+        Read settings from plain types; what is missing keeps its default.
+
+        Raises
+        ------
+        SiteError
+            If there is an unknown key or a value that does not fit.
+        """
+        unknown = sorted(set(document) - {"checkpoints", "resources", "seconds_per_step"})
+        if unknown:
+            raise SiteError(f"unknown setting {unknown[0]!r}")
+        checkpoints = document.get("checkpoints")
+        resources = {queue: dict(stages) for queue, stages in DEFAULT_RESOURCES.items()}
+        for queue, stages in (document.get("resources") or {}).items():
+            for stage, values in (stages or {}).items():
+                try:
+                    resources.setdefault(queue, {})[stage] = Resources(**_quoted(values))
+                except TypeError:
+                    raise SiteError(
+                        f"resources.{queue}.{stage} takes walltime and nodes, not {values!r}"
+                    ) from None
+        folder = Path(os.path.expandvars(checkpoints)).expanduser() if checkpoints else None
+        seconds = {name: float(value) for name, value in _seconds(document).items()}
+        return cls(checkpoints=folder, resources=resources, seconds_per_step=seconds)
+
+
+def _seconds(document: dict[str, Any]) -> dict[str, float]:
+    seconds = document.get("seconds_per_step") or {}
+    if not isinstance(seconds, dict) or not all(
+        isinstance(value, int | float) and value > 0 for value in seconds.values()
+    ):
+        raise SiteError("seconds_per_step maps engines to numbers above 0")
+    return seconds
+
+
+def _quoted(values: dict[str, Any]) -> dict[str, Any]:
+    """Undo what YAML does to a walltime without quotes: 12:00:00 is 43200 to it."""
+    if isinstance(values, dict) and type(values.get("walltime")) is int:
+        minutes, seconds = divmod(values["walltime"], 60)
+        hours, minutes = divmod(minutes, 60)
+        return {**values, "walltime": f"{hours:02d}:{minutes:02d}:{seconds:02d}"}
+    return values
+
+
+def site_settings() -> SiteSettings:
+    """
+    Settings of the site that ``DEVITRIFY_CONFIG`` names.
+
+    Raises
+    ------
+    SiteError
+        If its file cannot be read.
+    """
+    folder = os.environ.get(CONFIG_VARIABLE)
+    return _read(Path(folder).expanduser() / SITE_FILE) if folder else SiteSettings()
+
+
+@functools.cache
+def _read(path: Path) -> SiteSettings:
+    import yaml
+
+    try:
+        document = yaml.safe_load(path.read_text()) or {}
+        if not isinstance(document, dict):
+            raise SiteError("it must map settings to values")
+        return SiteSettings.from_dict(document)
+    except FileNotFoundError:
+        return SiteSettings()
+    except (OSError, yaml.YAMLError, SiteError) as error:
+        raise SiteError(f"the site settings {path} cannot be read: {error}") from None
