@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from jobflow import JobStore
 
     from workflows.schemas import (
+        CheckDocument,
+        ConvergenceDocument,
         Document,
         MeltingTemperatureDocument,
         PredictionDocument,
@@ -59,6 +61,16 @@ class CampaignResults:
         return MontyDecoder().process_decoded(documents[0]["output"]) if documents else None
 
     @cached_property
+    def convergence(self) -> ConvergenceDocument | None:
+        """Cutoff and k-points, if the engine has such."""
+        return self.newest("ConvergenceDocument")
+
+    @cached_property
+    def check(self) -> CheckDocument | None:
+        """Training set against better calculations, if the engine can do such."""
+        return self.newest("CheckDocument")
+
+    @cached_property
     def melting_temperature(self) -> MeltingTemperatureDocument | None:
         """Melting temperature and the displacement curves behind it."""
         return self.newest("MeltingTemperatureDocument")
@@ -91,8 +103,10 @@ class CampaignResults:
     def warnings(self) -> list[str]:
         """What the stages warned of."""
         found = (
+            ("convergence", self.convergence),
             ("melting temperature", self.melting_temperature),
             ("volume", self.volume),
+            ("check of the training set", self.check),
             ("training", self.training),
         )
         return [
