@@ -20,9 +20,7 @@ from workflows.conversion import to_structure
 from workflows.reference_search import ReferenceSearchMaker, to_relaxed
 from workflows.schemas import RelaxDocument, SearchDocument
 
-MAKER = ReferenceSearchMaker(
-    evolution=EvolutionOptions(generations=2, population=4), max_steps=40
-)
+MAKER = ReferenceSearchMaker(evolution=EvolutionOptions(generations=2, population=4), max_steps=40)
 
 
 def run(maker: ReferenceSearchMaker, seed: int, calculator: object) -> SearchDocument:
