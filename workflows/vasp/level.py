@@ -90,7 +90,7 @@ class Calculation:
     level : Level
     potentials : Potcar
     basis : Basis
-        Fixed here, whatever becomes of the cell.
+        Of this cell.
     """
 
     structure: Structure

@@ -231,6 +231,10 @@ class _Path:
         self.calculation.structure = Structure(
             steps.cells[-1], old.species, steps.positions[-1], to_unit_cell=False
         )
+        basis = self.level.basis(self.calculation.structure, self.calculation.potentials)
+        if basis.mesh != self.calculation.basis.mesh:  # orbitals are of other k-points
+            (self.folder / "WAVECAR").unlink(missing_ok=True)
+        self.calculation.basis = basis
         force, stress = _largest(self.last)
         report("candidates", self.done, self.maker.max_steps, force_eV_A=force, stress_kbar=stress)
 
