@@ -51,7 +51,7 @@ EngineName = Annotated[
     typer.Option(
         "--engine",
         "-e",
-        help="Reference engine: chgnet, emt, or an ASE calculator module:callable.",
+        help="Reference engine: chgnet, emt, vasp, or an ASE calculator module:callable.",
     ),
 ]
 EngineArguments = Annotated[

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from jobflow import Flow
 
     from workflows.composition import Target
-    from workflows.engines import AseEngine
+    from workflows.engines import Engine
     from workflows.prediction import StructurePredictionMaker
 
 
@@ -125,7 +125,8 @@ def read_request(formula: str, choices: Choices) -> Request:
     except (FormulaError, UnknownEngineError, UnknownProtocolError, SettingError) as error:
         raise CampaignError(_sentence(str(error))) from error
     seed = maker.seed if choices.seed is None else choices.seed
-    maker = replace(maker, seed=seed, dynamics=replace(maker.dynamics, engine=engine))
+    dynamics = replace(maker.dynamics, engine=engine.configure(maker))
+    maker = replace(maker, seed=seed, dynamics=dynamics)
     return Request(target=target, maker=maker, protocol=choices.protocol)
 
 
@@ -143,9 +144,9 @@ def _read_formula_units(text: str | None) -> tuple[int, ...] | None:
         raise CampaignError(f"--z takes whole numbers such as 1,2,4, not {text!r}.") from None
 
 
-def _read_engine(choices: Choices) -> AseEngine:
+def _read_engine(choices: Choices) -> Engine:
     """Find the engine; one that is given by its import path is built, to see that it can be."""
-    from workflows.engines import ENGINES, find_engine
+    from workflows.engines import ENGINES, AseEngine, find_engine
 
     arguments = _read_arguments(choices.engine_arguments)
     if arguments and choices.engine in ENGINES:
@@ -154,7 +155,7 @@ def _read_engine(choices: Choices) -> AseEngine:
             f"{choices.engine}."
         )
     engine = find_engine(choices.engine, arguments)
-    if choices.engine not in ENGINES:
+    if isinstance(engine, AseEngine) and choices.engine not in ENGINES:
         try:
             engine.build()
         except Exception as error:  # a foreign constructor raises what it likes

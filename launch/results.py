@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from nnp.frames import Frames
     from nnp.potential import Potential
     from workflows.schemas import (
+        CheckDocument,
+        ConvergenceDocument,
         Document,
         MeltingTemperatureDocument,
         PredictionDocument,
@@ -68,6 +70,16 @@ class CampaignResults:
         return MontyDecoder().process_decoded(documents[0]["output"]) if documents else None
 
     @cached_property
+    def convergence(self) -> ConvergenceDocument | None:
+        """Cutoff and k-points, if the engine has such."""
+        return self.newest("ConvergenceDocument")
+
+    @cached_property
+    def check(self) -> CheckDocument | None:
+        """Training set against better calculations, if the engine can do such."""
+        return self.newest("CheckDocument")
+
+    @cached_property
     def melting_temperature(self) -> MeltingTemperatureDocument | None:
         """Melting temperature and the displacement curves behind it."""
         return self.newest("MeltingTemperatureDocument")
@@ -100,8 +112,10 @@ class CampaignResults:
     def warnings(self) -> list[str]:
         """What the stages warned of."""
         found = (
+            ("convergence", self.convergence),
             ("melting temperature", self.melting_temperature),
             ("volume", self.volume),
+            ("check of the training set", self.check),
             ("training", self.training),
         )
         return [

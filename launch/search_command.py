@@ -184,7 +184,7 @@ def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
     """
     from launch.potential_commands import load_potential
     from search.energy import AseEnergy
-    from workflows.engines import ENGINES, UnknownEngineError, find_engine
+    from workflows.engines import ENGINES, AseEngine, UnknownEngineError, find_engine
 
     if ":" not in name and name not in ENGINES:
         return load_potential(Path(name))
@@ -198,6 +198,11 @@ def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
         ) from None
     try:
         engine = find_engine(name, keywords)
+        if not isinstance(engine, AseEngine):
+            raise CampaignError(
+                f"The engine {name} needs a job for each structure; search with a potential, or "
+                "with an engine that computes here, such as chgnet."
+            )
         return AseEnergy(engine.build(), tuple(sorted(engine.elements() or ())))
     except (UnknownEngineError, ValueError) as error:
         raise CampaignError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from None

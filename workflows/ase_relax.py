@@ -178,20 +178,21 @@ class AseStaticMaker(Maker):
 
     @job(data=[Frames])
     @once
-    def make(self, structures: list[Structure], stage: str) -> Frames:
+    def make(self, structures: list[Structure] | Frames, stage: str) -> Frames:
         """
         Label configurations.
 
         Parameters
         ----------
         structures
-            Any number, of any size.
+            Any number, of any size; frames lose the labels that they have.
         stage
             Label of the frames.
         """
         labelled = []
-        for structure in structures:
-            atoms = to_atoms(structure)
+        given = structures.to_atoms() if isinstance(structures, Frames) else structures
+        for structure in given:
+            atoms = to_atoms(structure) if isinstance(structure, Structure) else structure
             atoms.calc = self.engine.build()
             atoms.get_potential_energy()
             labelled.append(_labelled_copy(atoms))

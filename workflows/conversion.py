@@ -6,6 +6,8 @@ import numpy as np
 from ase import Atoms, units
 from pymatgen.core import Structure
 
+from nnp.frames import Frames
+
 #: kbar in one eV/Å³.
 KBAR = 1 / (units.GPa / 10)
 
@@ -38,3 +40,8 @@ def to_structure(atoms: Atoms, with_velocities: bool = False) -> Structure:
         to_unit_cell=False,
         site_properties=properties,
     )
+
+
+def to_structures(frames: Frames) -> list[Structure]:
+    """Configurations of frames, unwrapped, without labels."""
+    return [to_structure(atoms) for atoms in frames.to_atoms()]

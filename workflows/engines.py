@@ -6,21 +6,82 @@ import functools
 import importlib
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from monty.json import MSONable
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
+    from jobflow import Job, OutputReference
+    from pymatgen.core import Structure
 
+    from nnp.frames import Frames
     from workflows.ase_dynamics import AseDynamicsMaker
     from workflows.ase_relax import AseRelaxMaker, AseStaticMaker
     from workflows.dynamics import SegmentSettings
+    from workflows.prediction import StructurePredictionMaker
+    from workflows.vasp.engine import VaspEngine
+
+#: What a static run is for: frames of the melt; crystals whose energies are compared with those
+#: of the melt; references by which other static runs are measured.
+Purpose = Literal["melt", "compared crystal", "accurate"]
 
 
 class UnknownEngineError(ValueError):
     """No engine has that name, or its calculator cannot be imported."""
+
+
+@dataclass(frozen=True)
+class PlaneWaves(MSONable):
+    """
+    Plane waves and k-points of a calculation.
+
+    Attributes
+    ----------
+    cutoff : float
+        eV
+    mesh : tuple of int
+        Divisions of the reciprocal cell, centred on Gamma.
+    """
+
+    cutoff: float
+    mesh: tuple[int, int, int] = (1, 1, 1)
+
+    def __post_init__(self) -> None:
+        a, b, c = self.mesh
+        object.__setattr__(self, "mesh", (a, b, c))  # JSON has no tuples
+
+
+class SegmentMaker(Protocol):
+    """Makes one segment of molecular dynamics; its job gives a ``SegmentDocument``."""
+
+    def make(
+        self,
+        structure: Structure | OutputReference,
+        temperature: float | OutputReference,
+        end_temperature: float | OutputReference,
+        stage: str,
+        seed: int = 0,
+        new_velocities: bool = False,
+        start_time: float = 0.0,
+    ) -> Job:
+        """Make the job."""
+
+
+class RelaxMaker(Protocol):
+    """Makes one relaxation; its job gives a ``RelaxDocument``."""
+
+    def make(self, structure: Structure | OutputReference) -> Job:
+        """Make the job."""
+
+
+class StaticMaker(Protocol):
+    """Makes single evaluations; its job gives ``Frames``, NaN where one failed."""
+
+    def make(self, structures: list[Structure] | Frames | OutputReference, stage: str) -> Job:
+        """Make the job."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +104,34 @@ class Engine(MSONable, ABC):
         """Symbols of the elements it knows; none if it does not say."""
 
     @abstractmethod
-    def molecular_dynamics(self, settings: SegmentSettings) -> AseDynamicsMaker:
+    def molecular_dynamics(self, settings: SegmentSettings) -> SegmentMaker:
         """Maker of one segment of molecular dynamics."""
 
     @abstractmethod
-    def relax(self, max_force: float, max_stress: float, max_steps: int) -> AseRelaxMaker:
+    def relax(self, max_force: float, max_stress: float, max_steps: int) -> RelaxMaker:
         """Maker of a relaxation of cell and positions, to eV/Å and kbar."""
 
     @abstractmethod
-    def static(self) -> AseStaticMaker:
-        """Maker of a single evaluation."""
+    def static(self, purpose: Purpose = "melt") -> StaticMaker:
+        """Maker of single evaluations."""
+
+    @property
+    def has_plane_waves(self) -> bool:
+        """Whether a cutoff and k-points decide how good it is."""
+        return False
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing has to be found out before the melt: no cutoff, no k-points."""
+        return True
+
+    def configure(self, protocol: StructurePredictionMaker) -> Self:  # noqa: ARG002
+        """Take the engine's own numbers from a protocol."""
+        return self
+
+    def adopt(self, plane_waves: PlaneWaves | OutputReference) -> Self:  # noqa: ARG002
+        """Use a cutoff and k-points in all but crystals, if the engine has such."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -111,8 +190,8 @@ class AseEngine(Engine):
             engine=self, max_force=max_force, max_stress=max_stress, max_steps=max_steps
         )
 
-    def static(self) -> AseStaticMaker:
-        """Maker of a single evaluation."""
+    def static(self, purpose: Purpose = "melt") -> AseStaticMaker:  # noqa: ARG002
+        """Maker of single evaluations, all of one kind."""
         from workflows.ase_relax import AseStaticMaker
 
         return AseStaticMaker(engine=self)
@@ -159,8 +238,19 @@ def emt_engine() -> AseEngine:
     )
 
 
+def vasp_engine() -> VaspEngine:
+    """Density functional theory by VASP, which the user brings along."""
+    from workflows.vasp.engine import VaspEngine
+
+    return VaspEngine()
+
+
 #: Engines known by name.
-ENGINES = {"chgnet": chgnet_engine, "emt": emt_engine}
+ENGINES: dict[str, Callable[[], Engine]] = {
+    "chgnet": chgnet_engine,
+    "emt": emt_engine,
+    "vasp": vasp_engine,
+}
 
 
 def default_engine() -> AseEngine:
@@ -168,7 +258,7 @@ def default_engine() -> AseEngine:
     return chgnet_engine()
 
 
-def find_engine(name: str, arguments: dict[str, Any] | None = None) -> AseEngine:
+def find_engine(name: str, arguments: dict[str, Any] | None = None) -> Engine:
     """
     Find an engine by its name, or make one from the import path of an ASE calculator.
 

@@ -13,9 +13,9 @@ from monty.json import MontyDecoder
 from workflows.site import site_settings
 
 
-def output_of(uuid: str) -> Any:
+def output_of(uuid: str, index: int | None = None) -> Any:
     """
-    Return the newest output of a job, blobs included.
+    Return an output of a job, blobs included.
 
     Spawned jobs use it in place of a reference: jobflow lets references of spawned jobs point
     only to jobs spawned with them, and passing a large state by value would put it into the
@@ -25,6 +25,8 @@ def output_of(uuid: str) -> Any:
     ----------
     uuid
         Of a job that has finished.
+    index
+        Of the output that is wanted, where a job left one and was then replaced; none: the last.
 
     Raises
     ------
@@ -36,7 +38,9 @@ def output_of(uuid: str) -> Any:
         SETTINGS.JOB_STORE
     )
     store.connect()
-    return MontyDecoder().process_decoded(store.get_output(uuid, which="last", load=True))
+    return MontyDecoder().process_decoded(
+        store.get_output(uuid, which="last" if index is None else index, load=True)
+    )
 
 
 @contextmanager

@@ -5,19 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from jobflow import Flow, Maker, OutputReference
+from jobflow import Flow, Job, Maker, OutputReference
 
 from workflows.candidates import CandidateMaker
+from workflows.check import CheckMaker
 from workflows.composition import Target
+from workflows.convergence import ConvergenceMaker
 from workflows.dynamics import DynamicsMaker
 from workflows.jobs import fireworks_spec, label
 from workflows.liquid import AnnealMaker, LiquidMaker, QuenchMaker
 from workflows.melt import MeltMaker
 from workflows.melting_temperature import MeltingTemperatureMaker
-from workflows.packing import PackMaker
+from workflows.packing import PackMaker, estimate_volume
+from workflows.reference_search import ReferenceSearchMaker
 from workflows.sample import SampleMaker
 from workflows.search import SearchMaker
 from workflows.training import TrainingMaker
+from workflows.vasp.settings import VaspSettings
 from workflows.volume import EquilibriumVolumeMaker
 
 
@@ -37,9 +41,16 @@ class StructurePredictionMaker(Maker):
         Everything random derives from it.
     until
         The last stage: ``"sample"`` makes the frames only, ``"train"`` also the potential.
-    dynamics, pack, melt, melting_temperature, volume, liquid, quench, anneal, sample, train, \
-    search, candidates
-        The stages.
+    dynamics, pack, convergence, melt, melting_temperature, volume, liquid, quench, anneal, \
+    sample, check, train, search, candidates
+        The stages; convergence and check are only for engines with plane waves.
+    search_level
+        ``potential``: the whole chain. ``reference``: no melt and no potential, the search runs
+        on the reference engine, as the paper does for comparison.
+    reference_search
+        That search.
+    vasp
+        Settings of the VASP engine, if that is the one.
 
     References
     ----------
@@ -57,6 +68,7 @@ class StructurePredictionMaker(Maker):
     )
     dynamics: DynamicsMaker = field(default_factory=DynamicsMaker)
     pack: PackMaker = field(default_factory=PackMaker)
+    convergence: ConvergenceMaker = field(default_factory=ConvergenceMaker)
     melt: MeltMaker = field(default_factory=MeltMaker)
     melting_temperature: MeltingTemperatureMaker = field(default_factory=MeltingTemperatureMaker)
     volume: EquilibriumVolumeMaker = field(default_factory=EquilibriumVolumeMaker)
@@ -64,9 +76,15 @@ class StructurePredictionMaker(Maker):
     quench: QuenchMaker = field(default_factory=QuenchMaker)
     anneal: AnnealMaker = field(default_factory=AnnealMaker)
     sample: SampleMaker = field(default_factory=SampleMaker)
+    check: CheckMaker = field(default_factory=CheckMaker)
     train: TrainingMaker = field(default_factory=TrainingMaker)
     search: SearchMaker = field(default_factory=SearchMaker)
     candidates: CandidateMaker = field(default_factory=CandidateMaker)
+    search_level: Literal["potential", "reference"] = field(
+        default="potential", metadata={"help": "reference: no potential, the engine searches"}
+    )
+    reference_search: ReferenceSearchMaker = field(default_factory=ReferenceSearchMaker)
+    vasp: VaspSettings = field(default_factory=VaspSettings)
 
     def make(self, target: Target, campaign: str) -> Flow:
         """
@@ -85,8 +103,21 @@ class StructurePredictionMaker(Maker):
             Its output is that of the last stage: of the whole chain, a
             :class:`workflows.schemas.PredictionDocument`.
         """
+        if self.search_level == "reference":
+            search = self.reference_search.make(
+                target, self.dynamics.engine, self.seed, estimate_volume(target.composition)
+            )
+            candidates = self.candidates.make(search.output, target, self.dynamics.engine)
+            ranked: list[Flow | Job] = [search] if self.until == "search" else [search, candidates]
+            return self._campaign(ranked, target, campaign)
         dynamics = replace(self.dynamics, seed=self.seed).for_elements(set(target.elements))
         pack = label(replace(self.pack, seed=self.seed).make(target.formula), "pack")
+        before: list[Flow | Job] = [pack]
+        if not dynamics.engine.settled:
+            convergence = self.convergence.make(pack.output, dynamics)
+            engine = dynamics.engine.adopt(convergence.output.plane_waves)
+            dynamics = replace(dynamics, engine=engine)
+            before.append(convergence)
         melt = self.melt.make(pack.output, dynamics)
         melting = self.melting_temperature.make(melt.output, dynamics)
         temperature = melting.output.melting_temperature
@@ -101,7 +132,12 @@ class StructurePredictionMaker(Maker):
             [part for flow in trajectories for part in flow.output],
             [melting.output.segments, volume.output.segments],
         )
-        train = self.train.make(sample.output.frames, seed=self.seed)
+        checks = self._checks(sample.output.frames, dynamics)
+        train = self.train.make(
+            sample.output.frames,
+            seed=self.seed,
+            after=[check.output for check in checks] if self.check.strict else None,
+        )
         search = self.search.make(
             train.output.potential,
             target,
@@ -112,11 +148,23 @@ class StructurePredictionMaker(Maker):
         candidates = self.candidates.make(search.output, target, dynamics.engine)
         stages = {"sample": sample, "train": train, "search": search, "candidates": candidates}
         kept = list(stages)[: list(stages).index(self.until) + 1]
-        flow = Flow(
-            [pack, melt, melting, volume, *trajectories, *(stages[name] for name in kept)],
-            output=stages[self.until].output,
-            name=f"{target.formula} {campaign}",
+        return self._campaign(
+            [
+                *before,
+                melt,
+                melting,
+                volume,
+                *trajectories,
+                *checks,
+                *(stages[name] for name in kept),
+            ],
+            target,
+            campaign,
         )
+
+    def _campaign(self, parts: list[Flow | Job], target: Target, campaign: str) -> Flow:
+        """Join the stages and mark all jobs with the campaign; the last stage gives the output."""
+        flow = Flow(parts, output=parts[-1].output, name=f"{target.formula} {campaign}")
         flow.update_metadata({"campaign": campaign, "formula": target.formula}, dynamic=True)
         # jobflow adds jobs of its own that pass on the outputs of spawned jobs
         flow.update_config(
@@ -126,6 +174,12 @@ class StructurePredictionMaker(Maker):
             dynamic=True,
         )
         return flow
+
+    def _checks(self, frames: OutputReference, dynamics: DynamicsMaker) -> list[Job]:
+        """The check of the training set, if the engine can do better than it did."""
+        if not dynamics.engine.has_plane_waves or not self.check.n_frames:
+            return []
+        return [self.check.make(frames, dynamics.engine, seed=self.seed)]
 
     def _trajectory(
         self,

@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 STAGES = (
     "pack",
+    "convergence",
     "melt",
     "melting_temperature",
     "volume",
@@ -26,6 +27,7 @@ STAGES = (
     "quench",
     "anneal",
     "sample",
+    "check",
     "train",
     "search",
     "candidates",

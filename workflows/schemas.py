@@ -11,6 +11,7 @@ from pymatgen.core import Structure
 from nnp.frames import Frames
 from nnp.potential import Potential
 from search.evolution import Evolution
+from workflows.engines import PlaneWaves
 
 
 def _as_dict(value: MSONable | None) -> dict[str, Any] | None:
@@ -44,6 +45,9 @@ class SegmentDocument(Document):
     )
     energies: list[float] = Field(description="potential energy, interval means (eV/atom)")
     explosions: int = Field(0, description="attempts given up because the dynamics exploded")
+    frames_unconverged: int = Field(
+        0, description="sampled frames left out for want of electronic convergence"
+    )
     frames: Annotated[Frames, Blob]
 
 
@@ -107,6 +111,42 @@ class VolumeDocument(Document):
     structure: Structure
     points: list[PressurePoint]
     segments: list[str] = Field(description="jobs of the runs")
+    warning: str | None = None
+
+
+class ConvergencePoint(Document):
+    """What one cutoff and k-mesh gave for the snapshots."""
+
+    plane_waves: Annotated[PlaneWaves, Blob]
+    energies: list[float] = Field(description="by snapshot (meV/atom)")
+    pressures: list[float] = Field(description="by snapshot (kbar)")
+    largest_forces: list[float] = Field(description="by snapshot (eV/Å)")
+
+
+class ConvergenceDocument(Document):
+    """Cutoff and k-points that are enough for the melt."""
+
+    plane_waves: Annotated[PlaneWaves, Blob]
+    points: list[ConvergencePoint]
+    changes: list[dict[str, float]] = Field(
+        description="from each point to the next two: cutoffs (eV) and meshes, energy (meV/atom), "
+        "pressure (kbar), force (eV/Å)"
+    )
+    warning: str | None = None
+
+
+class CheckDocument(Document):
+    """Frames of the training set against calculations with more plane waves and k-points."""
+
+    plane_waves: Annotated[PlaneWaves, Blob] = Field(description="of the better calculations")
+    n_frames: int
+    energy_error: float = Field(description="mean absolute error (meV/atom)")
+    energy_error_shifted: float = Field(
+        description="the same after the mean difference is taken away (meV/atom)"
+    )
+    force_error: float = Field(description="mean absolute error of components (eV/Å)")
+    stress_error: float = Field(description="mean absolute error of components (kbar)")
+    failed: int = Field(0, description="frames that could not be computed")
     warning: str | None = None
 
 

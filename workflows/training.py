@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jobflow import Job, Maker, job
@@ -41,7 +41,12 @@ class TrainingMaker(Maker):
     name: str = "train"
     options: TrainingOptions = field(default_factory=TrainingOptions)
 
-    def make(self, frames: Frames | OutputReference, seed: int) -> Job:
+    def make(
+        self,
+        frames: Frames | OutputReference,
+        seed: int,
+        after: list[OutputReference] | None = None,
+    ) -> Job:
         """
         Train.
 
@@ -51,19 +56,27 @@ class TrainingMaker(Maker):
             Training and validation frames together.
         seed
             Seed of the campaign.
+        after
+            Outputs that must be there before the training begins.
 
         Returns
         -------
         Job
             Its output is a :class:`TrainingDocument`.
         """
-        work = self.fit(frames, derive_seed(seed, "train"))
+        wait = {"after": after} if after else {}
+        work = self.fit(frames, derive_seed(seed, "train"), **wait)
         work.name = "train"
         return label(work, "train")
 
     @job(data=[Potential])
     @once
-    def fit(self, frames: Frames, seed: int) -> TrainingDocument:
+    def fit(
+        self,
+        frames: Frames,
+        seed: int,
+        after: list[Any] | None = None,  # noqa: ARG002 (only waited for)
+    ) -> TrainingDocument:
         """Train and describe the fit."""
         options = replace(self.options, threads=usable_cores())
         with checkpoint() as path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -133,3 +134,43 @@ def test_status_and_results_of_nothing_get_a_sentence(
         code, _, error = call(capsys, command, str(tmp_path))
         assert code == 1
         assert "There is no campaign" in error
+
+
+def test_a_workflow_for_vasp_needs_neither_vasp_nor_heavy_imports(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['devitrify', 'workflow', 'LiAlCl4', '--engine', 'vasp', "
+        "'--protocol', 'paper', '--set', 'vasp.potentials=Li_sv', '-o', 'wf.json']\n"
+        "from launch.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+        "print([m for m in ('atomate2', 'custodian', 'emmet', 'chgnet') if m in sys.modules])"
+    )
+    root = str(Path(__file__).resolve().parents[2])
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ATOMATE2_", "PMG_", "FAKE_VASP_"))
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env={**environment, "PYTHONPATH": root},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.rstrip().endswith("[]"), done.stdout
+    assert "engine vasp" in done.stdout
+    text = (tmp_path / "wf.json").read_text()
+    assert '"Li_sv"' in text
+
+
+def test_settings_of_vasp_and_of_its_stages_are_shown_and_can_be_set(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, printed, _ = call(capsys, "protocol", "paper", "--yaml")
+    assert code == 0
+    values = yaml.safe_load(printed)
+    assert values["convergence.max_energy"] == 20.0
+    assert values["convergence.max_pressure"] == 10.0
+    assert values["convergence.max_force"] == 0.3
+    assert values["check.n_frames"] == 30
+    assert values["check.cutoff"] == 700.0
+    assert values["check.max_energy"] == 4.0
+    assert values["vasp.potcar"] == "PBE_54"
+    assert "vasp.parallel.openmp_threads" in values
+    assert "vasp.supervision.walltime" in values

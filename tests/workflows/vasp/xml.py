@@ -1,0 +1,94 @@
+"""A small writer of vasprun.xml, independent of the stand-in for VASP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass
+class Written:
+    """
+    Numbers that a file was written from.
+
+    Attributes
+    ----------
+    energies, forces, stresses, positions, kinetic
+        As in ``Steps``.
+    loops
+        Length of each electronic loop.
+    """
+
+    energies: NDArray[np.float64]
+    forces: NDArray[np.float64]
+    stresses: NDArray[np.float64]
+    positions: NDArray[np.float64]
+    kinetic: NDArray[np.float64]
+    loops: list[int] = field(default_factory=list)
+
+
+def random_steps(n_steps: int, n_atoms: int, loop: int = 8, seed: int = 0) -> Written:
+    """Numbers without meaning."""
+    rng = np.random.default_rng(seed)
+    return Written(
+        energies=-3.0 * n_atoms + rng.normal(size=n_steps),
+        forces=rng.normal(size=(n_steps, n_atoms, 3)),
+        stresses=10 * rng.normal(size=(n_steps, 3, 3)),
+        positions=rng.random((n_steps, n_atoms, 3)),
+        kinetic=rng.random(n_steps),
+        loops=[loop] * n_steps,
+    )
+
+
+def write_vasprun(path: Path, written: Written, edge: float = 14.0, gap: float = 1e-8) -> None:
+    """
+    Write the parts of vasprun.xml that say what happened.
+
+    Parameters
+    ----------
+    path
+        File.
+    written
+        Numbers.
+    edge
+        Å, of the cubic cell.
+    gap
+        eV between the last two energies of each electronic loop.
+    """
+    with path.open("w") as file:
+        file.write('<?xml version="1.0" encoding="ISO-8859-1"?>\n<modeling>\n <parameters/>\n')
+        for i, loop in enumerate(written.loops):
+            file.write(" <calculation>\n")
+            for k in range(loop):
+                energy = written.energies[i] + gap * (loop - 1 - k)
+                file.write(f"  <scstep>\n{_energies(energy)}  </scstep>\n")
+            file.write(
+                "  <structure>\n   <crystal>\n"
+                + _rows("basis", edge * np.eye(3))
+                + f'    <i name="volume">{edge**3:16.8f}</i>\n'
+                + _rows("rec_basis", np.eye(3) / edge)
+                + "   </crystal>\n"
+                + _rows("positions", written.positions[i])
+                + "  </structure>\n"
+                + _rows("forces", written.forces[i])
+                + _rows("stress", written.stresses[i])
+                + _energies(written.energies[i], written.kinetic[i])
+                + " </calculation>\n"
+            )
+        file.write("</modeling>\n")
+
+
+def _rows(name: str, values: NDArray[np.float64]) -> str:
+    row = "   <v> %16.8f %16.8f %16.8f </v>\n"
+    return f'  <varray name="{name}" >\n{row * len(values) % tuple(values.ravel())}  </varray>\n'
+
+
+def _energies(energy: float, kinetic: float | None = None) -> str:
+    names = ("e_fr_energy", "e_wo_entrp", "e_0_energy")
+    entries = "".join(f'    <i name="{name}">{energy:20.10f} </i>\n' for name in names)
+    if kinetic is not None:
+        entries += f'    <i name="kinetic">{kinetic:20.10f} </i>\n'
+    return f"   <energy>\n{entries}   </energy>\n"

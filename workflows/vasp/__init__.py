@@ -1,0 +1,1 @@
+"""The VASP engine: inputs, supervision, parsing, and the makers of its jobs."""

@@ -1,0 +1,177 @@
+"""A segment of molecular dynamics by VASP."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobflow import Job, JobConfig, Maker, Response, job
+from pymatgen.core import Structure
+
+from nnp.frames import Frames
+from workflows.dynamics import SegmentSettings
+from workflows.engines import PlaneWaves
+from workflows.identity import stored_output
+from workflows.schemas import SegmentDocument
+from workflows.vasp.continuation import carry_on, part_before
+from workflows.vasp.execution import job_end, tidy
+from workflows.vasp.inputs import drop_wavefunctions
+from workflows.vasp.level import Level
+from workflows.vasp.segment import ATTEMPTS, ExplodedError, PartialSegment, Segment, Task
+from workflows.vasp.vasprun import Steps
+
+if TYPE_CHECKING:
+    from jobflow import OutputReference
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class VaspDynamicsMaker(Maker):
+    """
+    One segment of constant-volume molecular dynamics with the Nosé-Hoover thermostat.
+
+    Atoms that come without velocities are freshly packed: their velocities are scaled at each
+    step of the segment, until the heat of their first collisions is gone. A run of VASP that
+    breaks off or whose electrons stop converging is taken up from its last good step; one that
+    explodes starts over with half the time step; one whose time runs out is stopped in good
+    order and continued by another job.
+
+    Parameters
+    ----------
+    level
+        How well.
+    plane_waves
+        What the convergence test found, or the reference to it. jobflow waits for references in
+        the arguments of a job, not in its maker, so ``make`` moves it there.
+    settings
+        Length, time step and sampling.
+    """
+
+    name: str = "molecular dynamics"
+    level: Level = field(default_factory=Level)
+    plane_waves: PlaneWaves | OutputReference | None = None
+    settings: SegmentSettings = field(default_factory=lambda: SegmentSettings(10, 2.0, 10, 100.0))
+
+    def make(
+        self,
+        structure: Structure | OutputReference,
+        temperature: float | OutputReference,
+        end_temperature: float | OutputReference,
+        stage: str,
+        seed: int = 0,
+        new_velocities: bool = False,
+        start_time: float = 0.0,
+    ) -> Job:
+        """
+        Run the segment.
+
+        Parameters
+        ----------
+        structure
+            Start, with velocities in Å/fs if it continues a segment.
+        temperature, end_temperature
+            Target of the thermostat in K, linear in between.
+        stage
+            Label of the frames.
+        seed
+            Seed of new velocities.
+        new_velocities
+            Draw velocities even if the structure has some.
+        start_time
+            fs that the segments before it took; frames carry the time of the whole run.
+
+        Returns
+        -------
+        Job
+            Its output is a :class:`SegmentDocument`.
+        """
+        task = Task(stage, seed, new_velocities, start_time)
+        return replace(self, plane_waves=None).run(
+            structure, temperature, end_temperature, task, self.plane_waves
+        )
+
+    @job(data=[Frames, Steps], config=JobConfig(expose_store=True))
+    def run(
+        self,
+        structure: Structure | None,
+        temperature: float,
+        end_temperature: float,
+        task: Task,
+        plane_waves: PlaneWaves | None = None,
+    ) -> SegmentDocument | Response:
+        """
+        Run VASP until the segment is done or time is up.
+
+        Without a structure it continues the part before it.
+
+        Raises
+        ------
+        ExplodedError
+            If it explodes at the smallest time step.
+        VaspError
+            If VASP fails and no remedy helps.
+        """
+        found, stored = stored_output()
+        result = stored if found else self._compute(
+            structure, temperature, end_temperature, task, plane_waves
+        )  # fmt: skip
+        if isinstance(result, SegmentDocument):
+            return result
+        rest = self.run(None, temperature, end_temperature, task, plane_waves)
+        return Response(output=result, replace=carry_on(rest))
+
+    def _compute(
+        self,
+        structure: Structure | None,
+        temperature: float,
+        end_temperature: float,
+        task: Task,
+        plane_waves: PlaneWaves | None,
+    ) -> SegmentDocument | PartialSegment:
+        started = time.time()
+        level = replace(self.level, plane_waves=plane_waves)
+        end = job_end(level.settings.supervision, started)
+        earlier: PartialSegment | None = part_before() if structure is None else None
+        start = earlier.structure if earlier else structure
+        assert start is not None
+        failure: ExplodedError | None = None
+        for attempt in range(earlier.explosions if earlier else 0, ATTEMPTS):
+            segment = Segment(
+                Path.cwd(), start, level, halved(self.settings, attempt),
+                (temperature, end_temperature), task, end, earlier,
+            )  # fmt: skip
+            try:
+                finished = segment.execute()
+            except ExplodedError as error:
+                logger.warning("%s; starting over with half the time step", error)
+                failure = error
+                if earlier is not None:
+                    break  # the start of the segment is not known here
+                continue
+            if not level.settings.keep_wavefunctions:
+                drop_wavefunctions(start, Path.cwd())
+            if not finished:
+                tidy(Path.cwd())
+                return segment.partial(explosions=attempt)
+            document = segment.document(explosions=attempt)
+            tidy(Path.cwd())
+            return document
+        raise ExplodedError(
+            f"the {task.stage} run at {temperature:.0f} K failed at every time step tried, last at "
+            f"{segment.settings.time_step:g} fs ({failure}); the start may be too dense: raise "
+            "pack.volume_per_atom or pack.min_distance"
+        )
+
+
+def halved(settings: SegmentSettings, times: int) -> SegmentSettings:
+    """Halve the time step some times; length and sampling stay the same in fs."""
+    return replace(
+        settings,
+        time_step=settings.time_step / 2**times,
+        n_steps=settings.n_steps * 2**times,
+        sample_stride=settings.sample_stride * 2**times,
+    )

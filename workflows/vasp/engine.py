@@ -1,0 +1,91 @@
+"""VASP as a reference engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from workflows.engines import Engine, PlaneWaves, Purpose
+from workflows.vasp.potentials import known_elements
+from workflows.vasp.settings import VaspSettings
+
+if TYPE_CHECKING:
+    from jobflow import OutputReference
+
+    from workflows.dynamics import SegmentSettings
+    from workflows.prediction import StructurePredictionMaker
+    from workflows.vasp.dynamics import VaspDynamicsMaker
+    from workflows.vasp.relax import VaspRelaxMaker
+    from workflows.vasp.static import VaspStaticMaker
+
+
+@dataclass(frozen=True)
+class VaspEngine(Engine):
+    """
+    Density functional theory by VASP: PBE, projector augmented waves.
+
+    The programs are atomate2's settings ``VASP_CMD`` and ``VASP_GAMMA_CMD``, the potentials those
+    of pymatgen's ``PMG_VASP_PSP_DIR``. Neither is needed to write a workflow.
+
+    Parameters
+    ----------
+    settings
+        Numbers; a protocol's branch ``vasp``.
+    plane_waves
+        Cutoff and k-points of the melt, or the reference to what will find them.
+    """
+
+    name: str = "vasp"
+    settings: VaspSettings = field(default_factory=VaspSettings)
+    plane_waves: PlaneWaves | OutputReference | None = None
+
+    def elements(self) -> frozenset[str] | None:
+        """Symbols of the elements that have a potential."""
+        return known_elements()
+
+    @property
+    def has_plane_waves(self) -> bool:
+        """Whether a cutoff and k-points decide how good it is."""
+        return True
+
+    @property
+    def settled(self) -> bool:
+        """Whether cutoff and k-points are given."""
+        return self.settings.cutoff is not None or self.plane_waves is not None
+
+    def configure(self, protocol: StructurePredictionMaker) -> VaspEngine:
+        """Take the numbers of a protocol."""
+        return replace(self, settings=protocol.vasp)
+
+    def adopt(self, plane_waves: PlaneWaves | OutputReference) -> VaspEngine:
+        """Use a cutoff and k-points in all but crystals."""
+        return replace(self, plane_waves=plane_waves)
+
+    def molecular_dynamics(self, settings: SegmentSettings) -> VaspDynamicsMaker:
+        """Maker of one segment of molecular dynamics."""
+        from workflows.vasp.dynamics import VaspDynamicsMaker
+        from workflows.vasp.level import Level
+
+        return VaspDynamicsMaker(
+            level=Level(self.settings, "melt"), plane_waves=self.plane_waves, settings=settings
+        )
+
+    def relax(self, max_force: float, max_stress: float, max_steps: int) -> VaspRelaxMaker:
+        """Maker of a relaxation of cell and positions, to eV/Å and kbar."""
+        from workflows.vasp.level import Level
+        from workflows.vasp.relax import VaspRelaxMaker
+
+        return VaspRelaxMaker(
+            level=Level(self.settings, "crystal"),
+            plane_waves=self.plane_waves,
+            max_force=max_force,
+            max_stress=max_stress,
+            max_steps=max_steps,
+        )
+
+    def static(self, purpose: Purpose = "melt") -> VaspStaticMaker:
+        """Maker of single evaluations."""
+        from workflows.vasp.level import Level
+        from workflows.vasp.static import VaspStaticMaker
+
+        return VaspStaticMaker(level=Level(self.settings, purpose), plane_waves=self.plane_waves)

@@ -1,0 +1,159 @@
+"""What watches a run of VASP: custodian handlers that leave the physics of a run alone.
+
+Custodian's own handlers mend a run by starting it over with other settings. That suits a static
+run; molecular dynamics would lose its steps, and some remedies (a smaller time step, another
+smearing) would change what is sampled without a word. So the handlers of dynamics only end a run
+that goes wrong, and whoever started it continues from the last good step.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from custodian.custodian import ErrorHandler
+from custodian.vasp.handlers import (
+    FrozenJobErrorHandler,
+    MeshSymmetryErrorHandler,
+    StdErrHandler,
+    VaspErrorHandler,
+)
+
+from workflows.vasp.execution import UNCONVERGED
+from workflows.vasp.settings import Supervision
+
+#: A finished ionic step in OSZICAR, and a step of the electronic loop.
+IONIC = re.compile(r"^\s*\d+ (F|T)=")
+ELECTRONIC = re.compile(r"^[A-Z]{3}:\s*(\d+)")
+
+
+class Ending(ErrorHandler):
+    """Ends a run when another handler sees something wrong, and corrects nothing."""
+
+    is_monitor = True
+
+    def __init__(self, inner: ErrorHandler, error: str) -> None:
+        self.inner = inner
+        self.error = error
+
+    def check(self, directory: str = "./") -> bool:
+        """Whether the other handler sees an error."""
+        return bool(self.inner.check(directory=directory))
+
+    def correct(self, directory: str = "./") -> dict[str, Any]:  # noqa: ARG002
+        """Name the error."""
+        return {"errors": [self.error], "actions": None}
+
+
+class UnconvergedDynamics(ErrorHandler):
+    """
+    Ends dynamics whose electrons have not converged for several steps in a row.
+
+    Parameters
+    ----------
+    max_electronic_steps
+        NELM: a loop as long as that did not converge.
+    in_a_row
+        Steps that end the run.
+    """
+
+    is_monitor = True
+
+    def __init__(self, max_electronic_steps: int, in_a_row: int) -> None:
+        self.max_electronic_steps = max_electronic_steps
+        self.in_a_row = in_a_row
+
+    def check(self, directory: str = "./") -> bool:
+        """Whether the last steps all went without convergence."""
+        lengths = electronic_steps(Path(directory) / "OSZICAR")[-self.in_a_row :]
+        return len(lengths) == self.in_a_row and min(lengths) >= self.max_electronic_steps
+
+    def correct(self, directory: str = "./") -> dict[str, Any]:  # noqa: ARG002
+        """Name the error."""
+        return {"errors": [UNCONVERGED], "actions": None}
+
+
+class Deadline(ErrorHandler):
+    """
+    Asks VASP to stop after the current ionic step when the time of the job runs out.
+
+    That is no error, so nothing is ever reported to custodian; ``stopped`` tells.
+
+    Parameters
+    ----------
+    end
+        Seconds since the epoch at which the job must be over; none: never.
+    buffer
+        s that are kept for what comes after VASP; three steps are kept besides.
+    """
+
+    is_monitor = True
+
+    def __init__(self, end: float | None, buffer: float) -> None:
+        self.end = end
+        self.buffer = buffer
+        self.started = time.time()
+        self.stopped = False
+
+    def check(self, directory: str = "./") -> bool:
+        """Write STOPCAR if it is time; never an error."""
+        if self.end is None or self.stopped:
+            return False
+        steps = len(electronic_steps(Path(directory) / "OSZICAR"))
+        now = time.time()
+        step = (now - self.started) / steps if steps else 0.0
+        if self.end - now < self.buffer + 3 * step:
+            (Path(directory) / "STOPCAR").write_text("LSTOP = .TRUE.\n")
+            self.stopped = True
+        return False
+
+    def correct(self, directory: str = "./") -> dict[str, Any]:  # noqa: ARG002
+        """Never called: nothing is an error."""
+        return {"errors": [], "actions": None}
+
+
+def electronic_steps(path: Path) -> list[int]:
+    """
+    Lengths of the electronic loops of all finished ionic steps.
+
+    Parameters
+    ----------
+    path
+        OSZICAR; none is no steps.
+    """
+    lengths: list[int] = []
+    last = 0
+    if not path.exists():
+        return lengths
+    with path.open(errors="replace") as file:
+        for line in file:
+            if found := ELECTRONIC.match(line):
+                last = int(found.group(1))
+            elif IONIC.match(line):
+                lengths.append(last)
+    return lengths
+
+
+def dynamics_handlers(supervision: Supervision, max_electronic_steps: int) -> list[ErrorHandler]:
+    """Handlers of molecular dynamics: they end a run that hangs or does not converge."""
+    return [
+        Ending(FrozenJobErrorHandler(timeout=supervision.hang_timeout), "VASP hangs"),
+        UnconvergedDynamics(max_electronic_steps, supervision.unconverged_in_a_row),
+    ]
+
+
+def crystal_handlers(supervision: Supervision) -> list[ErrorHandler]:
+    """
+    Handlers of relaxations and static runs of crystals.
+
+    Custodian's knowledge of VASP's errors is used, but for the handlers that change the smearing
+    or the k-points, which would make energies incomparable.
+    """
+    return [
+        VaspErrorHandler(),
+        MeshSymmetryErrorHandler(),
+        StdErrHandler(),
+        Ending(FrozenJobErrorHandler(timeout=supervision.hang_timeout), "VASP hangs"),
+    ]

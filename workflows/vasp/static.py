@@ -1,0 +1,232 @@
+"""Energies, forces and stresses of given configurations by VASP, many in one job."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from jobflow import Job, JobConfig, Maker, Response, job
+from pydantic import Field
+from pymatgen.core import Structure
+
+from nnp.frames import Frames
+from workflows.conversion import KBAR, to_structures
+from workflows.engines import PlaneWaves
+from workflows.identity import stored_output
+from workflows.progress import report
+from workflows.schemas import Blob, Document
+from workflows.vasp.continuation import carry_on, part_before
+from workflows.vasp.execution import job_end, run_vasp, seconds_left, tidy
+from workflows.vasp.incar import REMEDIES, static_tags
+from workflows.vasp.level import Calculation, Level
+from workflows.vasp.vasprun import Steps, read_steps
+
+if TYPE_CHECKING:
+    from jobflow import OutputReference
+
+
+class PartialStatic(Document):
+    """Static runs of a job that ran out of time; the next part does the rest."""
+
+    finished: int = Field(description="configurations done")
+    frames: Annotated[Frames, Blob]
+
+
+def evaluate(
+    folder: Path, structure: Structure, level: Level, warm: bool, end: float | None
+) -> Steps | None:
+    """
+    Evaluate one configuration, with slower minimisers where the electrons do not converge.
+
+    Parameters
+    ----------
+    folder
+        Where VASP runs.
+    structure
+        Configuration.
+    level
+        How well.
+    warm
+        Start from the wave functions in the folder.
+    end
+        When the job must be over, in seconds since the epoch.
+
+    Returns
+    -------
+    Steps or None
+        One step, its atoms in the order of the structure; none if no remedy helped.
+    """
+    from workflows.vasp.handlers import crystal_handlers
+
+    settings = level.settings
+    calculation = Calculation.prepare(structure, level)
+    if not warm:
+        (folder / "WAVECAR").unlink(missing_ok=True)
+    for number, remedy in enumerate(REMEDIES):
+        start = {"ISTART": 1, "ICHARG": 0} if warm and number == 0 else {}
+        calculation.write(folder, {**static_tags(), **start, **remedy})
+        outcome = run_vasp(
+            folder, crystal_handlers(settings.supervision), settings.supervision, end
+        )
+        incar = calculation.level.incar(calculation.basis, calculation.symbols, {})
+        steps = read_steps(folder / "vasprun.xml", int(incar["NELM"]), float(incar["EDIFF"]))
+        if len(steps) and steps.converged[-1]:
+            last = steps[-1:]
+            last.forces = calculation.ungrouped(last.forces, axis=1)
+            last.positions = calculation.ungrouped(last.positions, axis=1)
+            return last
+        (folder / "WAVECAR").unlink(missing_ok=True)
+        if outcome.stopped:
+            return None
+    return None
+
+
+def to_frames(
+    structures: Sequence[Structure], results: Sequence[Steps | None], stage: str
+) -> Frames:
+    """
+    Join configurations and what VASP said of them.
+
+    Parameters
+    ----------
+    structures
+        Configurations; their positions are kept as they are, unwrapped.
+    results
+        One for each; energies, forces and stresses are NaN where there is none.
+    stage
+        Label of the frames.
+    """
+    counts = [len(structure) for structure in structures]
+    n = len(counts)
+    nothing = np.nan
+    return Frames(
+        counts=np.array(counts, dtype=np.int64),
+        numbers=np.concatenate([np.array(s.atomic_numbers) for s in structures])
+        if n else np.zeros(0, dtype=np.int64),
+        cells=np.array([s.lattice.matrix for s in structures]).reshape(n, 3, 3),
+        positions=np.concatenate([s.cart_coords for s in structures]) if n else np.zeros((0, 3)),
+        energies=np.array([nothing if r is None else r.energies[0] for r in results]),
+        forces=np.concatenate(
+            [np.full((c, 3), nothing) if r is None else r.forces[0]
+             for c, r in zip(counts, results, strict=True)]
+        ) if n else np.zeros((0, 3)),
+        stresses=np.array(
+            [np.full((3, 3), nothing) if r is None else -r.stresses[0] / KBAR for r in results]
+        ).reshape(n, 3, 3),
+        stages=np.array([stage] * n, dtype=str),
+        temperatures=np.full(n, nothing),
+        times=np.full(n, nothing),
+    )  # fmt: skip
+
+
+@dataclass
+class VaspStaticMaker(Maker):
+    """
+    Single evaluations, one after the other in one folder.
+
+    Orbitals of a configuration start those of the next one if it has the same atoms and cell, as
+    snapshots of a trajectory have.
+
+    Parameters
+    ----------
+    level
+        How well.
+    plane_waves
+        What the convergence test found, or the reference to it. jobflow waits for references in
+        the arguments of a job, not in its maker, so ``make`` moves it there.
+    """
+
+    name: str = "static"
+    level: Level = field(default_factory=Level)
+    plane_waves: PlaneWaves | OutputReference | None = None
+
+    def make(self, structures: list[Structure] | Frames | OutputReference, stage: str) -> Job:
+        """
+        Label configurations.
+
+        Parameters
+        ----------
+        structures
+            Any number, of any size; frames lose the labels that they have.
+        stage
+            Label of the frames.
+
+        Returns
+        -------
+        Job
+            Its output is :class:`Frames`, one for each configuration; energy, forces and stress
+            are NaN where VASP failed.
+        """
+        return VaspStaticMaker(level=self.level).evaluate_all(structures, stage, self.plane_waves)
+
+    @job(data=[Frames], config=JobConfig(expose_store=True))
+    def evaluate_all(
+        self,
+        structures: list[Structure] | Frames,
+        stage: str,
+        plane_waves: PlaneWaves | None = None,
+        continued: bool = False,
+    ) -> Frames | Response:
+        """Run VASP for each configuration, as far as time permits."""
+        found, stored = stored_output()
+        given = to_structures(structures) if isinstance(structures, Frames) else structures
+        result = stored if found else self._compute(given, stage, plane_waves, continued)
+        if isinstance(result, Frames):
+            return result
+        rest = self.evaluate_all(structures, stage, plane_waves, continued=True)
+        return Response(output=result, replace=carry_on(rest))
+
+    def _compute(
+        self,
+        structures: list[Structure],
+        stage: str,
+        plane_waves: PlaneWaves | None,
+        continued: bool,
+    ) -> Frames | PartialStatic:
+        started = time.time()
+        level = Level(self.level.settings, self.level.kind, plane_waves)
+        earlier: PartialStatic | None = part_before() if continued else None
+        first = earlier.finished if earlier else 0
+        end = job_end(level.settings.supervision, started)
+        folder, longest = Path.cwd(), 0.0
+        results: list[Steps | None] = []
+        for number in range(first, len(structures)):
+            if results and seconds_left(end) < 2 * longest + level.settings.supervision.buffer:
+                break
+            begun = time.time()
+            warm = bool(results) and results[-1] is not None and _alike(structures, number)
+            results.append(evaluate(folder, structures[number], level, warm, end))
+            longest = max(longest, time.time() - begun)
+            report(stage, number + 1, len(structures))
+        done = first + len(results)
+        frames = to_frames(structures[first:done], results, stage)
+        if earlier is not None:
+            frames = Frames.concatenate([earlier.frames, frames])
+        (folder / "WAVECAR").unlink(missing_ok=True)
+        tidy(folder)
+        if done < len(structures):
+            return PartialStatic(finished=done, frames=frames)
+        return frames
+
+
+def label_frames(
+    folder: Path, structures: Sequence[Structure], level: Level, end: float | None, stage: str
+) -> Frames:
+    """Label configurations within another job."""
+    return to_frames(
+        structures,
+        [evaluate(folder, structure, level, warm=False, end=end) for structure in structures],
+        stage,
+    )
+
+
+def _alike(structures: Sequence[Structure], number: int) -> bool:
+    """Whether a configuration has the atoms and the cell of the one before it."""
+    here, before = structures[number], structures[number - 1]
+    return here.species == before.species and np.allclose(
+        here.lattice.matrix, before.lattice.matrix, atol=1e-6
+    )
