@@ -6,14 +6,17 @@ import functools
 import importlib
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from monty.json import MSONable
 
 if TYPE_CHECKING:
+    from ase import Atoms
     from ase.calculators.calculator import Calculator
 
+    from nnp.frames import Frames
     from workflows.ase_dynamics import AseDynamicsMaker
     from workflows.ase_relax import AseRelaxMaker, AseStaticMaker
     from workflows.dynamics import SegmentSettings
@@ -53,6 +56,23 @@ class Engine(MSONable, ABC):
     @abstractmethod
     def static(self) -> AseStaticMaker:
         """Maker of a single evaluation."""
+
+    @abstractmethod
+    def label_frames(self, frames: Frames) -> Iterator[Frames | str]:
+        """
+        Evaluate a batch of configurations one after the other, within the current job.
+
+        Parameters
+        ----------
+        frames
+            Configurations; what they have of energies, forces and stresses is ignored.
+
+        Yields
+        ------
+        Frames or str
+            For each, in their order: the configuration with this engine's energy, forces and
+            stress and its old labels, or a sentence that says why it has none.
+        """
 
 
 @dataclass(frozen=True)
@@ -117,6 +137,28 @@ class AseEngine(Engine):
 
         return AseStaticMaker(engine=self)
 
+    def label_frames(self, frames: Frames) -> Iterator[Frames | str]:
+        """Evaluate a batch of configurations one after the other, within the current job."""
+        from workflows.ase_relax import label_frames
+
+        return label_frames(self.build(), frames)
+
+    def objection(self, atoms: Atoms) -> str | None:  # noqa: ARG002 (others look at the atoms)
+        """
+        Say why molecular dynamics must not go on from here; a reference engine trusts itself.
+
+        Parameters
+        ----------
+        atoms
+            With this engine's calculator, evaluated.
+        """
+        return None
+
+    @property
+    def keeps_fragments(self) -> bool:
+        """Whether a run that explodes ends there, with its good frames, instead of failing."""
+        return False
+
 
 @functools.cache
 def _build(path: str, arguments: str) -> Calculator:
@@ -159,13 +201,27 @@ def emt_engine() -> AseEngine:
     )
 
 
+def pair_engine() -> AseEngine:
+    """A guessed pair potential for any elements: a sampler, not a reference."""
+    return AseEngine(
+        name="pair",
+        calculator="workflows.pair:PairCalculator",
+        known_elements=_up_to(94),
+    )
+
+
 #: Engines known by name.
-ENGINES = {"chgnet": chgnet_engine, "emt": emt_engine}
+ENGINES = {"chgnet": chgnet_engine, "emt": emt_engine, "pair": pair_engine}
 
 
 def default_engine() -> AseEngine:
     """The engine that works offline without any licence."""
     return chgnet_engine()
+
+
+def default_sampler(reference: Engine) -> AseEngine:
+    """The fast engine that suits a reference best: the universal potential, if it is not that."""
+    return pair_engine() if reference.name == "chgnet" else chgnet_engine()
 
 
 def find_engine(name: str, arguments: dict[str, Any] | None = None) -> AseEngine:

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from jobflow import Flow, Maker, OutputReference
+from pymatgen.core import Structure
 
+from workflows.active import ActiveLearningMaker, Disordered
 from workflows.candidates import CandidateMaker
 from workflows.composition import Target
 from workflows.dynamics import DynamicsMaker
+from workflows.engines import Engine, default_sampler
 from workflows.jobs import POTENTIAL_QUEUE, label
 from workflows.liquid import AnnealMaker, LiquidMaker, QuenchMaker
 from workflows.melt import MeltMaker
@@ -37,9 +40,12 @@ class StructurePredictionMaker(Maker):
         Everything random derives from it.
     until
         The last stage: ``"sample"`` makes the frames only, ``"train"`` also the potential.
-    dynamics, pack, melt, melting_temperature, volume, liquid, quench, anneal, sample, train, \
-    search, candidates
+    dynamics, pack, melt, melting_temperature, volume, liquid, quench, anneal, sample, active, \
+    train, search, candidates
         The stages.
+    sampler
+        Engine of the dynamics where ``active.rounds`` is not zero; none: the one that suits the
+        reference engine, which is that of ``dynamics``.
 
     References
     ----------
@@ -64,9 +70,11 @@ class StructurePredictionMaker(Maker):
     quench: QuenchMaker = field(default_factory=QuenchMaker)
     anneal: AnnealMaker = field(default_factory=AnnealMaker)
     sample: SampleMaker = field(default_factory=SampleMaker)
+    active: ActiveLearningMaker = field(default_factory=ActiveLearningMaker)
     train: TrainingMaker = field(default_factory=TrainingMaker)
     search: SearchMaker = field(default_factory=SearchMaker)
     candidates: CandidateMaker = field(default_factory=CandidateMaker)
+    sampler: Engine | None = field(default=None, metadata={"hidden": True})
 
     def make(self, target: Target, campaign: str) -> Flow:
         """
@@ -86,22 +94,23 @@ class StructurePredictionMaker(Maker):
             :class:`workflows.schemas.PredictionDocument`.
         """
         dynamics = replace(self.dynamics, seed=self.seed).for_elements(set(target.elements))
+        reference = dynamics.engine
+        if self.active.rounds:
+            sampler = self.sampler or default_sampler(reference)
+            dynamics = replace(dynamics, engine=sampler, queue=POTENTIAL_QUEUE)
         pack = label(replace(self.pack, seed=self.seed).make(target.formula), "pack")
         melt = self.melt.make(pack.output, dynamics)
-        melting = self.melting_temperature.make(melt.output, dynamics)
-        temperature = melting.output.melting_temperature
-        volume = self.volume.make(
-            melting.output.structure, temperature, melting.output.pressure, dynamics
-        )
-        trajectories = [
-            self._trajectory(volume.output.structure, temperature, dynamics, replica)
-            for replica in range(self.replicas)
-        ]
-        sample = self.sample.make(
-            [part for flow in trajectories for part in flow.output],
-            [melting.output.segments, volume.output.segments],
-        )
-        train = self.train.make(sample.output.frames, seed=self.seed)
+        sampled = self._disordered(melt.output, dynamics)
+        if self.active.rounds:
+            learnt = self.active.make(
+                sampled, self._disordered, self.sample, self.train, dynamics, reference
+            )
+            sample, train = learnt.sample, learnt.train
+            earlier = [work for work in learnt.jobs if work not in (sample, train)]
+        else:
+            sample = self.sample.make(sampled.segments, sampled.search_runs)
+            train = self.train.make(sample.output.frames, seed=self.seed)
+            earlier = []
         search = self.search.make(
             train.output.potential,
             target,
@@ -109,11 +118,11 @@ class StructurePredictionMaker(Maker):
             shortest_distances=sample.output.shortest_distances,
             seed=self.seed,
         )
-        candidates = self.candidates.make(search.output, target, dynamics.engine)
+        candidates = self.candidates.make(search.output, target, reference)
         stages = {"sample": sample, "train": train, "search": search, "candidates": candidates}
         kept = list(stages)[: list(stages).index(self.until) + 1]
         flow = Flow(
-            [pack, melt, melting, volume, *trajectories, *(stages[name] for name in kept)],
+            [pack, melt, *sampled.jobs, *earlier, *(stages[name] for name in kept)],
             output=stages[self.until].output,
             name=f"{target.formula} {campaign}",
         )
@@ -126,6 +135,26 @@ class StructurePredictionMaker(Maker):
             dynamic=True,
         )
         return flow
+
+    def _disordered(
+        self, structure: Structure | OutputReference, dynamics: DynamicsMaker
+    ) -> Disordered:
+        """From a melt to annealed glasses, by the engine of the dynamics."""
+        melting = self.melting_temperature.make(structure, dynamics)
+        temperature = melting.output.melting_temperature
+        volume = self.volume.make(
+            melting.output.structure, temperature, melting.output.pressure, dynamics
+        )
+        trajectories = [
+            self._trajectory(volume.output.structure, temperature, dynamics, replica)
+            for replica in range(self.replicas)
+        ]
+        return Disordered(
+            jobs=[melting, volume, *trajectories],
+            structure=melting.output.structure,
+            segments=[part for flow in trajectories for part in flow.output],
+            search_runs=[melting.output.segments, volume.output.segments],
+        )
 
     def _trajectory(
         self,

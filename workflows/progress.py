@@ -26,6 +26,8 @@ STAGES = (
     "quench",
     "anneal",
     "sample",
+    "select",
+    "label",
     "train",
     "search",
     "candidates",

@@ -82,6 +82,14 @@ class SampleMaker(Maker):
         ValueError
             If no frame is usable.
         """
+        document = self.describe(segments, search_runs)
+        report("sample", 1, 1, frames=document.n_frames)
+        return document
+
+    def describe(
+        self, segments: list[list[SegmentDocument]], search_runs: list[list[str]]
+    ) -> SampleDocument:
+        """Join the frames and describe them, as :meth:`collect`."""
         flat = [segment for part in segments for segment in part]
         earlier: list[SegmentDocument] = [output_of(uuid) for part in search_runs for uuid in part]
         frames = Frames.concatenate([segment.frames for segment in (*earlier, *flat)])
@@ -101,7 +109,6 @@ class SampleMaker(Maker):
         for index in np.flatnonzero(usable):
             for pair, distance in distances[index].items():
                 shortest[pair] = min(distance, shortest.get(pair, np.inf))
-        report("sample", 1, 1, frames=len(kept))
         return SampleDocument(
             formula=flat[0].structure.composition.reduced_formula,
             n_frames=len(kept),
