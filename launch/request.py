@@ -208,9 +208,7 @@ def _read_arguments(text: str | None, option: str) -> dict[str, Any]:
     except ValueError as error:
         raise CampaignError(f"{option}-arguments is not JSON: {error}.") from None
     if not isinstance(arguments, dict):
-        raise CampaignError(
-            f'{option}-arguments takes a JSON object such as {{"epsilon": 0.1}}.'
-        )
+        raise CampaignError(f'{option}-arguments takes a JSON object such as {{"epsilon": 0.1}}.')
     return arguments
 
 

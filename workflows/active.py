@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from jobflow import Flow, Job, Maker, OutputReference, job
+from jobflow import Flow, Job, OutputReference, job
+from monty.json import MSONable
 from pymatgen.core import Structure
 
 from workflows.dynamics import DynamicsMaker
@@ -48,20 +49,21 @@ class Learnt:
 
     Attributes
     ----------
-    jobs : list of Job or Flow
-    sample : Job
+    earlier : list of Job or Flow
+        All jobs but the two that follow.
+    sample : Job or Flow
         Its output is a :class:`~workflows.schemas.SampleDocument` of all labelled frames.
     train : Job
         Its output is a :class:`~workflows.schemas.TrainingDocument`.
     """
 
-    jobs: list[Job | Flow]
-    sample: Job
+    earlier: list[Job | Flow]
+    sample: Job | Flow
     train: Job
 
 
 @dataclass
-class ActiveLearningMaker(Maker):
+class ActiveLearning(MSONable):
     """
     Learn from few reference labels on frames of fast dynamics.
 
@@ -79,10 +81,10 @@ class ActiveLearningMaker(Maker):
     select, label
         Which frames are labelled, and how.
     max_uncertainty, closest
-        Where dynamics by the potential stops, see :class:`~workflows.potential_engine.PotentialEngine`.
+        Where dynamics by the potential stops, see
+        :class:`~workflows.potential_engine.PotentialEngine`.
     """
 
-    name: str = "active learning"
     rounds: int = field(
         default=0,
         metadata={"help": "of sampling, labelling and training; 0: dynamics by the reference"},
@@ -105,7 +107,7 @@ class ActiveLearningMaker(Maker):
         metadata={"help": "distances, relative to the shortest in training, that end them too"},
     )
 
-    def make(
+    def learn(
         self,
         first: Disordered,
         disordered: Callable[[Structure | OutputReference, DynamicsMaker], Disordered],
@@ -133,11 +135,14 @@ class ActiveLearningMaker(Maker):
             Labels.
         """
         jobs: list[Job | Flow] = []
-        sampled, labels, fit = first, None, None
+        sampled = first
+        labels: Flow | None = None
+        fit: Job | None = None
         for number in range(self.rounds):
+            name = f" round {number + 1}"
             if fit is not None:
                 begin = label(self.begin(first.structure, fit.output), "melting_temperature")
-                begin.name = f"round {number + 1}"
+                begin.name = name.strip()
                 engine = PotentialEngine(
                     potential=fit.uuid, max_uncertainty=self.max_uncertainty, closest=self.closest
                 )
@@ -156,14 +161,13 @@ class ActiveLearningMaker(Maker):
                 labelled=None if labels is None else labels.output.frames,
                 potential=None if fit is None else fit.output.potential,
             )
-            work = self.label.make(
+            labels = self.label.make(
                 chosen.output, self.labels, reference, None if labels is None else labels.output
             )
-            labels = work[-1]
             fit = train.make(labels.output.frames, seed=dynamics.seed)
             for part in (chosen, labels, fit):
-                part.name += f" round {number + 1}"
-            jobs += [chosen, *work, fit]
+                part.name += name
+            jobs += [chosen, labels, fit] if number < self.rounds - 1 else [chosen]
         if labels is None or fit is None:
             raise ValueError("active learning needs at least one round")
         return Learnt(jobs, labels, fit)

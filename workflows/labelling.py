@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jobflow import Job, JobConfig, Maker, OnMissing, job
+from jobflow import Flow, JobConfig, Maker, OnMissing, job
 
 from nnp.checkpoint import read_checkpoint, write_checkpoint
 from nnp.frames import Frames
@@ -56,7 +56,7 @@ class LabellingMaker(Maker):
         number: int,
         engine: Engine,
         earlier: SampleDocument | OutputReference | None = None,
-    ) -> list[Job]:
+    ) -> Flow:
         """
         Label.
 
@@ -73,21 +73,19 @@ class LabellingMaker(Maker):
 
         Returns
         -------
-        list of Job
-            The last one's output is a :class:`SampleDocument` with all labelled frames.
+        Flow
+            Its output is a :class:`SampleDocument` with all labelled frames.
         """
         batches = []
         for start in range(0, number, self.batch):
             work = self.label_batch(chosen.frames, start, engine)
             work.name = f"label {start + 1} to {min(start + self.batch, number)}"
             batches.append(label(work, "label", REFERENCE_QUEUE))
-        last = label(
-            self.collect(chosen, [work.output for work in batches], earlier), "label"
-        )
+        last = label(self.collect(chosen, [work.output for work in batches], earlier), "label")
         last.name = "labels"
         # a batch that failed for good leaves a gap, not a dead campaign
         last.config.on_missing_references = OnMissing.NONE
-        return [*batches, last]
+        return Flow([*batches, last], output=last.output, name="labels")
 
     @job(data=[Frames])
     @once

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import functools
 import math
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -95,9 +96,11 @@ def pair_parameters(formula: str, charge_scale: float = 0.6) -> PairParameters:
     """
     composition = Composition(formula).reduced_composition
     symbols = sorted((element.symbol for element in composition), key=atomic_numbers.__getitem__)
-    states = oxidation_states(composition)
+    with warnings.catch_warnings():  # pymatgen warns of elements without some property
+        warnings.simplefilter("ignore", UserWarning)
+        states = oxidation_states(composition)
+        radii = np.array([_radius(symbol, states[symbol]) for symbol in symbols])
     charges = charge_scale * np.array([states[symbol] for symbol in symbols])
-    radii = np.array([_radius(symbol, states[symbol]) for symbol in symbols])
     lengths = radii[:, None] + radii[None, :]
     depth = ION_DEPTH if charges.any() else NEUTRAL_DEPTH
     bonding = np.maximum(0.0, -np.outer(charges, charges)) * COULOMB / lengths
@@ -275,9 +278,7 @@ def _evaluate(
                         r = math.sqrt(squared)
                         # an atom and its own image are met from both sides
                         weight = 0.5 if i == j else 1.0
-                        value, slope = _bare(
-                            r, coulomb[s, t], repulsion[s, t], attraction[s, t]
-                        )
+                        value, slope = _bare(r, coulomb[s, t], repulsion[s, t], attraction[s, t])
                         slope -= edge[s, t, 1]
                         energy += weight * (value - edge[s, t, 0] - edge[s, t, 1] * (r - cutoff))
                         vector = np.array((x, y, z))
@@ -287,5 +288,4 @@ def _evaluate(
                             forces[j, k] -= weight * pull
                             for m in range(3):
                                 virial[k, m] -= weight * pull * vector[m]
-    # the shift of the damped charges that each atom bears itself is left out: it is constant
     return energy, forces, virial

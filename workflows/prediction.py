@@ -8,7 +8,7 @@ from typing import Literal
 from jobflow import Flow, Maker, OutputReference
 from pymatgen.core import Structure
 
-from workflows.active import ActiveLearningMaker, Disordered
+from workflows.active import ActiveLearning, Disordered, Learnt
 from workflows.candidates import CandidateMaker
 from workflows.composition import Target
 from workflows.dynamics import DynamicsMaker
@@ -70,7 +70,7 @@ class StructurePredictionMaker(Maker):
     quench: QuenchMaker = field(default_factory=QuenchMaker)
     anneal: AnnealMaker = field(default_factory=AnnealMaker)
     sample: SampleMaker = field(default_factory=SampleMaker)
-    active: ActiveLearningMaker = field(default_factory=ActiveLearningMaker)
+    active: ActiveLearning = field(default_factory=ActiveLearning)
     train: TrainingMaker = field(default_factory=TrainingMaker)
     search: SearchMaker = field(default_factory=SearchMaker)
     candidates: CandidateMaker = field(default_factory=CandidateMaker)
@@ -102,15 +102,14 @@ class StructurePredictionMaker(Maker):
         melt = self.melt.make(pack.output, dynamics)
         sampled = self._disordered(melt.output, dynamics)
         if self.active.rounds:
-            learnt = self.active.make(
+            learnt = self.active.learn(
                 sampled, self._disordered, self.sample, self.train, dynamics, reference
             )
-            sample, train = learnt.sample, learnt.train
-            earlier = [work for work in learnt.jobs if work not in (sample, train)]
         else:
-            sample = self.sample.make(sampled.segments, sampled.search_runs)
-            train = self.train.make(sample.output.frames, seed=self.seed)
-            earlier = []
+            collected = self.sample.make(sampled.segments, sampled.search_runs)
+            fit = self.train.make(collected.output.frames, seed=self.seed)
+            learnt = Learnt([], collected, fit)
+        sample, train = learnt.sample, learnt.train
         search = self.search.make(
             train.output.potential,
             target,
@@ -122,7 +121,7 @@ class StructurePredictionMaker(Maker):
         stages = {"sample": sample, "train": train, "search": search, "candidates": candidates}
         kept = list(stages)[: list(stages).index(self.until) + 1]
         flow = Flow(
-            [pack, melt, *sampled.jobs, *earlier, *(stages[name] for name in kept)],
+            [pack, melt, *sampled.jobs, *learnt.earlier, *(stages[name] for name in kept)],
             output=stages[self.until].output,
             name=f"{target.formula} {campaign}",
         )

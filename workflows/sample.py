@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -47,8 +48,8 @@ class SampleMaker(Maker):
 
     def make(
         self,
-        segments: list[list[SegmentDocument] | OutputReference],
-        search_runs: list[list[str] | OutputReference],
+        segments: Sequence[list[SegmentDocument] | OutputReference],
+        search_runs: Sequence[list[str] | OutputReference],
     ) -> Job:
         """
         Collect.
@@ -65,7 +66,7 @@ class SampleMaker(Maker):
         Job
             Its output is a :class:`SampleDocument`.
         """
-        work = self.collect(segments, search_runs if self.include_search_runs else [])
+        work = self.collect(list(segments), list(search_runs) if self.include_search_runs else [])
         work.name = "sample"
         return label(work, "sample")
 

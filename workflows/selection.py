@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -31,9 +32,11 @@ class SelectionMaker(Maker):
     Choose the frames that are farthest from each other, and from those already labelled.
 
     Distances are between frames' average environments in the space of symmetry functions, see
-    :func:`nnp.selection.frame_features`. Part of the labels goes to frames at other volumes: the
-    fast engine's pressure may be wrong, and equations of state are learnt from them. Where there
-    is a potential, only frames of which it is least certain can be chosen.
+    :func:`nnp.selection.frame_features`. Every stage has its equal share: the glass, whose
+    energies matter most, is a small region of that space beside the hot liquid. Part of the labels
+    goes to frames at other volumes: the fast engine's pressure may be wrong, and equations of
+    state are learnt from them. Where there is a potential, only those frames of each stage can be
+    chosen of which it is least certain.
 
     Parameters
     ----------
@@ -44,7 +47,7 @@ class SelectionMaker(Maker):
     max_strain
         Their volumes differ from the trajectory's by this fraction at the most.
     uncertain
-        Share of the pool, the least certain, to choose from once there is a potential.
+        Share of each stage's frames, the least certain, to choose from once there is a potential.
     """
 
     name: str = "select"
@@ -57,7 +60,10 @@ class SelectionMaker(Maker):
     )
     uncertain: float = field(
         default=0.5,
-        metadata={"positive": True, "help": "share of the pool, the least certain, of a potential"},
+        metadata={
+            "positive": True,
+            "help": "share of the frames, the least certain, to choose from",
+        },
     )
 
     def __post_init__(self) -> None:
@@ -67,8 +73,8 @@ class SelectionMaker(Maker):
 
     def make(
         self,
-        segments: list[list[SegmentDocument] | OutputReference],
-        search_runs: list[list[str] | OutputReference],
+        segments: Sequence[list[SegmentDocument] | OutputReference],
+        search_runs: Sequence[list[str] | OutputReference],
         sample: SampleMaker,
         number: int,
         seed: int,
@@ -100,7 +106,9 @@ class SelectionMaker(Maker):
         Job
             Its output is a :class:`SelectionDocument`.
         """
-        work = self.choose(segments, search_runs, sample, number, seed, labelled, potential)
+        work = self.choose(
+            list(segments), list(search_runs), sample, number, seed, labelled, potential
+        )
         work.name = "select"
         return label(work, "select")
 
@@ -168,23 +176,69 @@ class SelectionMaker(Maker):
         known = Frames.concatenate([] if labelled is None else [labelled])
         parts = Frames.concatenate([known, pool, stretched])
         features = frame_features(functions, parts)
-        eligible = np.ones(len(parts), dtype=bool)
-        if potential is not None:
-            for start, part in ((len(known), pool), (len(known) + len(pool), stretched)):
-                rows = slice(start, start + len(part))
-                eligible[rows] = least_certain(potential, part, self.uncertain)
         done = np.arange(len(known))
         chosen = []
-        for start, share in (
-            (len(known), number - round(self.scaled * number)),
-            (len(known) + len(pool), round(self.scaled * number)),
+        n_scaled = round(self.scaled * number)
+        for start, part, share in (
+            (len(known), pool, number - n_scaled),
+            (len(known) + len(pool), stretched, n_scaled),
         ):
-            allowed = start + np.flatnonzero(eligible[start : start + len(pool)])
-            rows = np.concatenate([done, allowed])
-            order = farthest_points(features[rows], share, np.arange(len(done)))
-            chosen.append(parts[np.sort(rows[order])])
-            done = np.concatenate([done, rows[order]])
+            groups = [
+                start + rows[self.least_certain(potential, part[rows])]
+                for rows in by_stage(pool.stages)
+            ]
+            order = spread_over_groups(features, groups, share, done)
+            chosen.append(parts[np.sort(order)])
+            done = np.concatenate([done, order])
         return chosen[0], chosen[1]
+
+    def least_certain(self, potential: Potential | None, frames: Frames) -> NDArray[np.int64]:
+        """Rows of the frames of which a potential is least certain; all without one."""
+        if potential is None:
+            return np.arange(len(frames))
+        uncertainties = predict(potential, frames).uncertainties
+        number = max(1, round(self.uncertain * len(frames)))
+        return np.sort(np.argsort(-uncertainties, kind="stable")[:number])
+
+
+def by_stage(stages: NDArray[np.str_]) -> list[NDArray[np.int64]]:
+    """Rows of each stage, in the order in which stages first occur."""
+    return [np.flatnonzero(stages == stage) for stage in dict.fromkeys(stages.tolist())]
+
+
+def spread_over_groups(
+    features: NDArray[np.float64],
+    groups: list[NDArray[np.int64]],
+    number: int,
+    done: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """
+    Choose farthest points, as equally many as possible in every group.
+
+    Parameters
+    ----------
+    features
+        Of all points, shape (n_points, n_features).
+    groups
+        Rows to choose from.
+    number
+        How many in all; what a group has too few of goes to the groups after it.
+    done
+        Rows chosen before.
+
+    Returns
+    -------
+    ndarray
+        Rows chosen now.
+    """
+    chosen = np.zeros(0, dtype=np.int64)
+    for position, group in enumerate(groups):
+        share = (number - len(chosen)) // (len(groups) - position)
+        before = np.concatenate([done, chosen])
+        rows = np.concatenate([before, group])
+        order = farthest_points(features[rows], share, np.arange(len(before)))
+        chosen = np.concatenate([chosen, rows[order]])
+    return chosen
 
 
 def thin(frames: Frames, most: int) -> Frames:
@@ -237,15 +291,6 @@ def scale_volumes(frames: Frames, max_strain: float, seed: int) -> Frames:
         temperatures=frames.temperatures,
         times=frames.times,
     )
-
-
-def least_certain(potential: Potential, frames: Frames, share: float) -> NDArray[np.bool_]:
-    """Which frames belong to the share of which the potential is least certain; at least one."""
-    spreads = predict(potential, frames).uncertainties
-    number = max(1, round(share * len(frames)))
-    mask = np.zeros(len(frames), dtype=bool)
-    mask[np.argsort(-spreads, kind="stable")[:number]] = True
-    return mask
 
 
 def _root_mean_square(values: NDArray[np.float64] | None) -> float | None:
