@@ -177,7 +177,8 @@ class _Run:
         """
         Return to the last kept configuration, at rest, so that what follows draws velocities.
 
-        A run that did not get that far returns to its start, and has that as its only average.
+        A run that did not get that far returns to its start, and has that as its only frame and
+        average.
 
         Raises
         ------
@@ -189,6 +190,7 @@ class _Run:
         if not self.windows:
             self.atoms.set_momenta(self.start.get_momenta())
             self.windows.append(self._measure(float(self.targets[0])))
+            self._keep(0, float(self.targets[0]))
         self.atoms.set_momenta(np.zeros((len(self.atoms), 3)))
 
     def _set_target(self, temperature: float) -> None:

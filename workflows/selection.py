@@ -193,8 +193,8 @@ class SelectionMaker(Maker):
         return chosen[0], chosen[1]
 
     def least_certain(self, potential: Potential | None, frames: Frames) -> NDArray[np.int64]:
-        """Rows of the frames of which a potential is least certain; all without one."""
-        if potential is None:
+        """Rows of the frames of which an ensemble is least certain; all without one."""
+        if potential is None or potential.n_members == 1:
             return np.arange(len(frames))
         uncertainties = predict(potential, frames).uncertainties
         number = max(1, round(self.uncertain * len(frames)))

@@ -152,7 +152,7 @@ def campaign(formula: str, labels: int, folder: Path) -> Frames:
     settings = [f"--set={path}={value}" for path, value in SETTINGS.items()]
     subprocess.run(
         [sys.executable, "-m", "launch.cli", "run", formula, "--protocol", "economical",
-         "--engine", "chgnet", "--sampler", "pair", "--workers", "1", "--folder", str(folder),
+         "--engine", "chgnet", "--sampler", "pair", "--folder", str(folder),
          f"--set=active.labels={labels}", *settings],
         check=True,
     )  # fmt: skip

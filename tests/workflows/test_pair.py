@@ -14,8 +14,6 @@ from workflows.ase_relax import relax_atoms
 from workflows.engines import find_engine
 from workflows.pair import PairCalculator, oxidation_states, pair_parameters
 
-pytestmark = pytest.mark.kernels
-
 
 def melt(n_units: int = 2, seed: int = 0) -> Atoms:
     """Triclinic cell, smaller than the cutoff, of random LiAlCl4."""
@@ -40,6 +38,7 @@ def energy(atoms: Atoms) -> float:
     return copy.get_potential_energy()
 
 
+@pytest.mark.kernels
 def test_forces_are_derivatives_of_the_energy() -> None:
     atoms, step = melt(), 1e-5
     forces = atoms.get_forces()
@@ -52,6 +51,7 @@ def test_forces_are_derivatives_of_the_energy() -> None:
     assert forces.sum(axis=0) == pytest.approx(np.zeros(3), abs=1e-10)
 
 
+@pytest.mark.kernels
 def test_stress_is_the_derivative_by_strain() -> None:
     atoms, step = melt(), 1e-5
     numeric = np.zeros((3, 3))

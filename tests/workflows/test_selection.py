@@ -69,6 +69,7 @@ def test_what_is_labelled_is_not_chosen_again(pool: Frames) -> None:
 def test_only_the_least_certain_are_chosen(pool: Frames) -> None:
     potential = random_potential(FUNCTIONS, members=3)
     maker = SelectionMaker(scaled=0.0, uncertain=0.4)
+    assert len(maker.least_certain(random_potential(FUNCTIONS), pool)) == len(pool)
     mask = np.zeros(len(pool), dtype=bool)
     mask[maker.least_certain(potential, pool)] = True
     assert mask.sum() == 12
