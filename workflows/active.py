@@ -90,7 +90,7 @@ class ActiveLearning(MSONable):
         metadata={"help": "of sampling, labelling and training; 0: dynamics by the reference"},
     )
     labels: int = field(
-        default=150, metadata={"positive": True, "help": "reference labels of each round"}
+        default=190, metadata={"positive": True, "help": "reference labels of each round"}
     )
     select: SelectionMaker = field(default_factory=SelectionMaker)
     label: LabellingMaker = field(default_factory=LabellingMaker)
