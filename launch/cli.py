@@ -44,18 +44,30 @@ app.command()(results_command.results)
 
 Formula = Annotated[str, typer.Argument(help="Chemical formula, e.g. LiAlCl4.")]
 Protocol = Annotated[
-    str, typer.Option("--protocol", "-p", help="Named set of numbers: quick or paper.")
+    str, typer.Option("--protocol", "-p", help="Named set of numbers: quick, economical or paper.")
 ]
 EngineName = Annotated[
     str,
     typer.Option(
         "--engine",
         "-e",
-        help="Reference engine: chgnet, emt, vasp, or an ASE calculator module:callable.",
+        help="Reference engine: chgnet, emt, pair, vasp, or an ASE calculator module:callable.",
     ),
 ]
 EngineArguments = Annotated[
     str | None, typer.Option("--engine-arguments", help="JSON object passed to the ASE calculator.")
+]
+SamplerName = Annotated[
+    str | None,
+    typer.Option(
+        "--sampler",
+        help="Fast engine of the dynamics, where the reference engine only labels: chgnet, pair, "
+        "or an ASE calculator module:callable.",
+    ),
+]
+SamplerArguments = Annotated[
+    str | None,
+    typer.Option("--sampler-arguments", help="JSON object passed to the sampler's calculator."),
 ]
 Config = Annotated[
     Path | None, typer.Option("--config", "-c", help="YAML file that overrides settings.")
@@ -84,6 +96,8 @@ def run(
     protocol: Protocol = "quick",
     engine: EngineName = "chgnet",
     engine_arguments: EngineArguments = None,
+    sampler: SamplerName = None,
+    sampler_arguments: SamplerArguments = None,
     config: Config = None,
     overrides: Overrides = None,
     z: FormulaUnits = None,
@@ -98,7 +112,8 @@ def run(
     from launch.request import read_request
 
     choices = _choices(
-        protocol, engine, engine_arguments, config, overrides, z, atoms_max, seed
+        protocol, engine, engine_arguments, config, overrides, z, atoms_max, seed,
+        sampler, sampler_arguments,
     )  # fmt: skip
     request = read_request(formula, choices)
     campaign = Campaign.create_or_open(
@@ -176,6 +191,8 @@ def workflow(
     protocol: Protocol = "quick",
     engine: EngineName = "chgnet",
     engine_arguments: EngineArguments = None,
+    sampler: SamplerName = None,
+    sampler_arguments: SamplerArguments = None,
     config: Config = None,
     overrides: Overrides = None,
     z: FormulaUnits = None,
@@ -194,7 +211,8 @@ def workflow(
     from launch.workflow_file import cost_table, require_format, write_workflow
 
     choices = _choices(
-        protocol, engine, engine_arguments, config, overrides, z, atoms_max, seed
+        protocol, engine, engine_arguments, config, overrides, z, atoms_max, seed,
+        sampler, sampler_arguments,
     )  # fmt: skip
     require_format(output)
     request = read_request(formula, choices)
@@ -216,7 +234,7 @@ def workflow(
 
 @app.command()
 def protocol(
-    name: Annotated[str, typer.Argument(help="quick or paper.")] = "quick",
+    name: Annotated[str, typer.Argument(help="quick, economical or paper.")] = "quick",
     as_yaml: Annotated[bool, typer.Option("--yaml", help="As a file for --config.")] = False,
 ) -> None:
     """Print every number of a protocol, with its unit."""
@@ -248,6 +266,8 @@ def _choices(
     z: str | None,
     atoms_max: int | None,
     seed: int | None,
+    sampler: str | None,
+    sampler_arguments: str | None,
 ) -> Choices:
     """Gather the options that say what to compute."""
     from launch.request import Choices
@@ -261,6 +281,8 @@ def _choices(
         formula_units=z,
         atoms_max=atoms_max,
         seed=seed,
+        sampler=sampler,
+        sampler_arguments=sampler_arguments,
     )
 
 

@@ -104,15 +104,18 @@ def plot_candidate_coverage(
 
 def plot_melting_temperature(document: MeltingTemperatureDocument) -> Figure:
     """Mean-square displacement by element at every temperature, and the diffusion coefficients."""
-    elements = list(document.points[0].displacements)
+    points = [point for point in document.points if point.species]  # others were stopped
+    elements = list(points[0].displacements) if points else []
     figure, axes = plt.subplots(
-        1, len(elements) + 1, figsize=(3.4 * (len(elements) + 1), 3.2), layout="constrained"
-    )
-    span = [point.temperature for point in document.points]
+        1, len(elements) + 1, figsize=(3.4 * (len(elements) + 1), 3.2), layout="constrained",
+        squeeze=False,
+    )  # fmt: skip
+    axes = axes[0]
+    span = [point.temperature for point in points]
     colours = mpl.colormaps["plasma"]
     norm = mpl.colors.Normalize(min(span), max(span) * 1.15 + 1)
     for axis, element in zip(axes, elements, strict=False):
-        for point in document.points:
+        for point in points:
             style = "-" if point.species[element]["liquid"] else ":"
             axis.plot(point.times, point.displacements[element], style,
                       color=colours(norm(point.temperature)),
@@ -122,8 +125,8 @@ def plot_melting_temperature(document: MeltingTemperatureDocument) -> Figure:
     for element in elements:
         axes[-1].errorbar(
             span,
-            [point.species[element]["diffusivity"] for point in document.points],
-            [point.species[element]["diffusivity_error"] for point in document.points],
+            [point.species[element]["diffusivity"] for point in points],
+            [point.species[element]["diffusivity_error"] for point in points],
             marker="o", capsize=2, label=element,
         )  # fmt: skip
     axes[-1].axvspan(

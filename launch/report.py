@@ -140,6 +140,9 @@ def summarise(results: CampaignResults) -> dict[str, object]:
         summary["liquid_pressure_kbar"] = [volume.pressure, volume.pressure_error]
     if (sample := results.sample) is not None:
         summary["frames"] = sample.frames_by_stage
+        if sample.evaluations is not None:
+            summary["reference_evaluations"] = sample.evaluations
+            summary["failed_labels"] = sample.failures
     if (training := results.training) is not None:
         summary["validation_rmse"] = {
             "energy_meV_atom": training.energy_rmse,

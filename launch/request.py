@@ -45,8 +45,10 @@ class Request:
         from workflows.settings import list_settings
 
         numbers = {setting.path: setting.value for setting in list_settings(self.maker)}
-        engine = self.maker.dynamics.engine.as_dict()
-        return {**numbers, "formula_units": list(self.target.formula_units), "engine": engine}
+        engines = {"engine": self.maker.dynamics.engine.as_dict()}
+        if self.maker.sampler is not None:
+            engines["sampler"] = self.maker.sampler.as_dict()
+        return {**numbers, "formula_units": list(self.target.formula_units), **engines}
 
     def flow(self, campaign: str) -> Flow:
         """Build the task graph."""
@@ -72,6 +74,10 @@ class Choices:
     atoms_max : int or None
     seed : int or None
         None: that of the protocol or the configuration.
+    sampler : str or None
+        Engine of the dynamics where the reference engine only labels; none: the default for it.
+    sampler_arguments : str or None
+        As ``engine_arguments``.
     """
 
     protocol: str
@@ -82,6 +88,8 @@ class Choices:
     formula_units: str | None = None
     atoms_max: int | None = None
     seed: int | None = None
+    sampler: str | None = None
+    sampler_arguments: str | None = None
 
 
 def read_request(formula: str, choices: Choices) -> Request:
@@ -106,7 +114,7 @@ def read_request(formula: str, choices: Choices) -> Request:
     from workflows.settings import SettingError, override, override_all
 
     try:
-        engine = _read_engine(choices)
+        engine = _read_engine(choices.engine, choices.engine_arguments)
         target = parse_target(
             formula,
             engine.elements(),
@@ -122,6 +130,7 @@ def read_request(formula: str, choices: Choices) -> Request:
             if not equals:
                 raise SettingError(f"--set {text!r} has no value; write --set quench.rate=200")
             maker = override(maker, path.strip(), value.strip())
+        maker = replace(maker, sampler=_read_sampler(choices, maker, engine, target))
     except (FormulaError, UnknownEngineError, UnknownProtocolError, SettingError) as error:
         raise CampaignError(_sentence(str(error))) from error
     seed = maker.seed if choices.seed is None else choices.seed
@@ -144,28 +153,56 @@ def _read_formula_units(text: str | None) -> tuple[int, ...] | None:
         raise CampaignError(f"--z takes whole numbers such as 1,2,4, not {text!r}.") from None
 
 
-def _read_engine(choices: Choices) -> Engine:
+def _read_sampler(
+    choices: Choices, maker: StructurePredictionMaker, engine: Engine, target: Target
+) -> Engine | None:
+    """Find the engine of the dynamics, if it is not the reference engine."""
+    from workflows.engines import default_sampler
+
+    if not maker.active.rounds:
+        if choices.sampler is not None:
+            raise CampaignError(
+                f"--sampler is of no use here, since {engine.name} makes the trajectories itself; "
+                "take --protocol economical, or --set active.rounds=2."
+            )
+        return None
+    sampler: Engine = default_sampler(engine)
+    if choices.sampler is not None:
+        sampler = _read_engine(choices.sampler, choices.sampler_arguments, "--sampler")
+    if sampler.has_plane_waves:
+        raise CampaignError(
+            f"{sampler.name} is too dear for a --sampler; take a fast engine such as chgnet."
+        )
+    unknown = sorted(set(target.elements) - (sampler.elements() or set(target.elements)))
+    if unknown:
+        raise CampaignError(
+            f"The sampler {sampler.name} does not know {', '.join(unknown)}; choose another "
+            "--sampler, such as pair."
+        )
+    return sampler
+
+
+def _read_engine(name: str, typed: str | None, option: str = "--engine") -> Engine:
     """Find the engine; one that is given by its import path is built, to see that it can be."""
     from workflows.engines import ENGINES, AseEngine, find_engine
 
-    arguments = _read_arguments(choices.engine_arguments)
-    if arguments and choices.engine in ENGINES:
+    arguments = _read_arguments(typed, option)
+    if arguments and name in ENGINES:
         raise CampaignError(
-            f"--engine-arguments are for calculators given as module:callable, not for "
-            f"{choices.engine}."
+            f"{option}-arguments are for calculators given as module:callable, not for {name}."
         )
-    engine = find_engine(choices.engine, arguments)
-    if isinstance(engine, AseEngine) and choices.engine not in ENGINES:
+    engine = find_engine(name, arguments)
+    if isinstance(engine, AseEngine) and name not in ENGINES:
         try:
             engine.build()
         except Exception as error:  # a foreign constructor raises what it likes
             raise CampaignError(
-                f"The calculator {choices.engine} cannot be made with these arguments: {error}."
+                f"The calculator {name} cannot be made with these arguments: {error}."
             ) from error
     return engine
 
 
-def _read_arguments(text: str | None) -> dict[str, Any]:
+def _read_arguments(text: str | None, option: str) -> dict[str, Any]:
     import json
 
     if text is None:
@@ -173,9 +210,9 @@ def _read_arguments(text: str | None) -> dict[str, Any]:
     try:
         arguments = json.loads(text)
     except ValueError as error:
-        raise CampaignError(f"--engine-arguments is not JSON: {error}.") from None
+        raise CampaignError(f"{option}-arguments is not JSON: {error}.") from None
     if not isinstance(arguments, dict):
-        raise CampaignError('--engine-arguments takes a JSON object such as {"epsilon": 0.1}.')
+        raise CampaignError(f'{option}-arguments takes a JSON object such as {{"epsilon": 0.1}}.')
     return arguments
 
 

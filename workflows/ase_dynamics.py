@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
@@ -13,7 +14,7 @@ from ase import Atoms, units
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.md.bussi import Bussi
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
-from jobflow import Maker, job
+from jobflow import JobConfig, Maker, job
 from pymatgen.core import Structure
 
 from nnp.checkpoint import read_checkpoint, write_checkpoint
@@ -60,7 +61,7 @@ class AseDynamicsMaker(Maker):
     engine: AseEngine = field(default_factory=AseEngine)
     settings: SegmentSettings = field(default_factory=lambda: SegmentSettings(10, 2.0, 10, 100.0))
 
-    @job(data=[Frames])
+    @job(data=[Frames], config=JobConfig(expose_store=True))
     @once
     def make(
         self,
@@ -74,6 +75,9 @@ class AseDynamicsMaker(Maker):
     ) -> SegmentDocument:
         """
         Run the segment; if it explodes, start it over with half the time step.
+
+        An engine may object to where the dynamics goes, as a trained potential does where it
+        knows nothing: then the segment ends there and keeps the frames before.
 
         Parameters
         ----------
@@ -104,10 +108,15 @@ class AseDynamicsMaker(Maker):
                 MaxwellBoltzmannDistribution(atoms, temperature_K=temperature, rng=generator)
                 Stationary(atoms)
             run = _Run(atoms, settings, temperature, end_temperature, stage, generator, start_time)
+            run.objection = self.engine.objection
             try:
                 with checkpoint() as path:
                     run.execute(path, fingerprint=f"{stage} {seed} {attempt} {settings}")
             except ExplodedError as error:
+                if self.engine.keeps_fragments:
+                    logger.warning("%s; the run ends here", error)
+                    run.step_back()
+                    return run.document(self.engine.name, explosions=attempt, stopped=str(error))
                 logger.warning("%s; starting over with half the time step", error)
                 settings = replace(
                     settings,
@@ -145,6 +154,8 @@ class _Run:
         self.start_time = start_time
         self.windows: list[tuple[float, float, float]] = []
         self.kept: list[Atoms] = []
+        self.start = atoms.copy()
+        self.objection: Callable[[Atoms], str | None] = lambda atoms: None  # noqa: ARG005
         self.dynamics = Bussi(
             atoms,
             timestep=settings.time_step * units.fs,
@@ -175,6 +186,9 @@ class _Run:
             self.dynamics.step()
             window.append(self._measure(float(target)))
             if step % self.settings.sample_stride == 0:
+                reason = self.objection(self.atoms)
+                if reason is not None:
+                    raise ExplodedError(reason)
                 self.windows.append(tuple(np.mean(window, axis=0)))
                 window = []
                 self._keep(step, float(target))
@@ -203,6 +217,26 @@ class _Run:
         self.dynamics.rng.set_state(state["random"])
         logger.info("the segment goes on after step %d", state["step"])
         return int(state["step"])
+
+    def step_back(self) -> None:
+        """
+        Return to the last kept configuration, at rest, so that what follows draws velocities.
+
+        A run that did not get that far returns to its start, and has that as its only frame and
+        average.
+
+        Raises
+        ------
+        ExplodedError
+            If not even the start has a finite energy.
+        """
+        last = self.kept[-1] if self.kept else self.start
+        self.atoms.positions = last.positions
+        if not self.windows:
+            self.atoms.set_momenta(self.start.get_momenta())
+            self.windows.append(self._measure(float(self.targets[0])))
+            self._keep(0, float(self.targets[0]))
+        self.atoms.set_momenta(np.zeros((len(self.atoms), 3)))
 
     def _set_target(self, temperature: float) -> None:
         """Move the thermostat along the ramp; ASE's class has no setter for it."""
@@ -249,7 +283,9 @@ class _Run:
             energy_eV_atom=energy,
         )
 
-    def document(self, engine: str, explosions: int) -> SegmentDocument:
+    def document(
+        self, engine: str, explosions: int, stopped: str | None = None
+    ) -> SegmentDocument:  # fmt: skip
         """Output document of the finished segment."""
         temperatures, pressures, energies = np.array(self.windows).T
         settings = self.settings
@@ -266,5 +302,6 @@ class _Run:
             pressures=pressures.tolist(),
             energies=energies.tolist(),
             explosions=explosions,
+            stopped=stopped,
             frames=Frames.from_atoms(self.kept),
         )

@@ -20,7 +20,9 @@ from workflows.progress import report
 from workflows.schemas import RelaxDocument
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from ase.calculators.calculator import Calculator
 
 
 @dataclass
@@ -197,3 +199,34 @@ class AseStaticMaker(Maker):
             atoms.get_potential_energy()
             labelled.append(_labelled_copy(atoms))
         return Frames.from_atoms(labelled, stage=stage)
+
+
+def label_frames(calculator: Calculator, frames: Frames) -> Iterator[Frames | str]:
+    """
+    Evaluate configurations one after the other.
+
+    Parameters
+    ----------
+    calculator
+        With energy, forces and stress.
+    frames
+        Configurations; what they have of energies, forces and stresses is ignored.
+
+    Yields
+    ------
+    Frames or str
+        The labelled configuration, or why it could not be evaluated.
+    """
+    for frame in frames:
+        atoms = frame.to_atoms()[0]
+        atoms.calc = calculator
+        try:
+            labelled = Frames.from_atoms([_labelled_copy(atoms)])
+        except Exception as error:  # a foreign calculator raises what it likes
+            yield f"{type(error).__name__}: {error}"
+            continue
+        finite = all(
+            np.isfinite(values).all()
+            for values in (labelled.energies, labelled.forces, labelled.stresses)
+        )
+        yield labelled if finite else "energy, forces or stress are not finite"

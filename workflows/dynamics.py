@@ -43,6 +43,8 @@ class DynamicsMaker(Maker):
         Relaxation time of the thermostat in fs.
     seed
         Seed of the campaign; every segment derives its own.
+    queue
+        FireWorks category of the segments.
     """
 
     name: str = "molecular dynamics"
@@ -63,6 +65,7 @@ class DynamicsMaker(Maker):
         metadata={"positive": True, "unit": "fs", "help": "relaxation time of the thermostat"},
     )
     seed: int = field(default=0, metadata={"hidden": True})
+    queue: str = field(default=REFERENCE_QUEUE, metadata={"hidden": True})
 
     def for_elements(self, elements: set[str]) -> DynamicsMaker:
         """Settle the time step: 1 fs where there is hydrogen, else 2 fs, unless given."""
@@ -134,7 +137,7 @@ class DynamicsMaker(Maker):
             },
             name=" ".join(filter(None, [stage, key])),
         )
-        return label(flow, stage, REFERENCE_QUEUE)
+        return label(flow, stage, self.queue)
 
     def segment_lengths(self, duration: float) -> list[int]:
         """

@@ -6,13 +6,14 @@ import functools
 import importlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from monty.json import MSONable
 
 if TYPE_CHECKING:
+    from ase import Atoms
     from ase.calculators.calculator import Calculator
     from jobflow import Job, OutputReference
     from pymatgen.core import Structure
@@ -133,6 +134,23 @@ class Engine(MSONable, ABC):
         """Use a cutoff and k-points in all but crystals, if the engine has such."""
         return self
 
+    @abstractmethod
+    def label_frames(self, frames: Frames) -> Iterator[Frames | str]:
+        """
+        Evaluate a batch of configurations one after the other, within the current job.
+
+        Parameters
+        ----------
+        frames
+            Configurations; what they have of energies, forces and stresses is ignored.
+
+        Yields
+        ------
+        Frames or str
+            For each, in their order: the configuration with this engine's energy, forces and
+            stress and its old labels, or a sentence that says why it has none.
+        """
+
 
 @dataclass(frozen=True)
 class AseEngine(Engine):
@@ -196,6 +214,28 @@ class AseEngine(Engine):
 
         return AseStaticMaker(engine=self)
 
+    def label_frames(self, frames: Frames) -> Iterator[Frames | str]:
+        """Evaluate a batch of configurations one after the other, within the current job."""
+        from workflows.ase_relax import label_frames
+
+        return label_frames(self.build(), frames)
+
+    def objection(self, atoms: Atoms) -> str | None:  # noqa: ARG002 (others look at the atoms)
+        """
+        Say why molecular dynamics must not go on from here; a reference engine trusts itself.
+
+        Parameters
+        ----------
+        atoms
+            With this engine's calculator, evaluated.
+        """
+        return None
+
+    @property
+    def keeps_fragments(self) -> bool:
+        """Whether a run that explodes ends there, with its good frames, instead of failing."""
+        return False
+
 
 @functools.cache
 def _build(path: str, arguments: str) -> Calculator:
@@ -245,10 +285,20 @@ def vasp_engine() -> VaspEngine:
     return VaspEngine()
 
 
+def pair_engine() -> AseEngine:
+    """A guessed pair potential for any elements: a sampler, not a reference."""
+    return AseEngine(
+        name="pair",
+        calculator="workflows.pair:PairCalculator",
+        known_elements=_up_to(94),
+    )
+
+
 #: Engines known by name.
 ENGINES: dict[str, Callable[[], Engine]] = {
     "chgnet": chgnet_engine,
     "emt": emt_engine,
+    "pair": pair_engine,
     "vasp": vasp_engine,
 }
 
@@ -256,6 +306,11 @@ ENGINES: dict[str, Callable[[], Engine]] = {
 def default_engine() -> AseEngine:
     """The engine that works offline without any licence."""
     return chgnet_engine()
+
+
+def default_sampler(reference: Engine) -> AseEngine:
+    """The fast engine that suits a reference best: the universal potential, if it is not that."""
+    return pair_engine() if reference.name == "chgnet" else chgnet_engine()
 
 
 def find_engine(name: str, arguments: dict[str, Any] | None = None) -> Engine:

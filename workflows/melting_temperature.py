@@ -176,6 +176,9 @@ class MeltingTemperatureMaker(Maker):
         """
         Decide whether a run is liquid.
 
+        A run that was stopped, because the potential that drove it knew nothing there, is too
+        short to tell; it is taken as liquid, so that the search goes on to lower temperatures.
+
         Parameters
         ----------
         temperature
@@ -183,6 +186,12 @@ class MeltingTemperatureMaker(Maker):
         segments
             The whole run.
         """
+        pressure, error = mean_pressure(segments, discard=self.equilibration)
+        if any(segment.stopped for segment in segments):
+            return MobilityPoint(
+                temperature=temperature, liquid=True, pressure=pressure, pressure_error=error,
+                species={}, times=[], displacements={},
+            )  # fmt: skip
         frames = Frames.concatenate([segment.frames for segment in segments])
         n_atoms = int(frames.counts[0])
         numbers = frames.numbers[:n_atoms]
@@ -208,7 +217,6 @@ class MeltingTemperatureMaker(Maker):
                 "liquid": bool(diffuses),
             }
             displacements[symbol] = mean_square_displacement(positions[:, members]).tolist()
-        pressure, error = mean_pressure(segments, discard=self.equilibration)
         return MobilityPoint(
             temperature=temperature,
             liquid=all(bool(entry["liquid"]) for entry in species.values()),

@@ -6,13 +6,16 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from jobflow import Flow, Job, Maker, OutputReference
+from pymatgen.core import Structure
 
+from workflows.active import ActiveLearning, Disordered, Learnt
 from workflows.candidates import CandidateMaker
 from workflows.check import CheckMaker
 from workflows.composition import Target
 from workflows.convergence import ConvergenceMaker
 from workflows.dynamics import DynamicsMaker
-from workflows.jobs import fireworks_spec, label
+from workflows.engines import Engine, default_sampler
+from workflows.jobs import POTENTIAL_QUEUE, fireworks_spec, label
 from workflows.liquid import AnnealMaker, LiquidMaker, QuenchMaker
 from workflows.melt import MeltMaker
 from workflows.melting_temperature import MeltingTemperatureMaker
@@ -42,7 +45,7 @@ class StructurePredictionMaker(Maker):
     until
         The last stage: ``"sample"`` makes the frames only, ``"train"`` also the potential.
     dynamics, pack, convergence, melt, melting_temperature, volume, liquid, quench, anneal, \
-    sample, check, train, search, candidates
+    sample, check, active, train, search, candidates
         The stages; convergence and check are only for engines with plane waves.
     search_level
         ``potential``: the whole chain. ``reference``: no melt and no potential, the search runs
@@ -51,6 +54,9 @@ class StructurePredictionMaker(Maker):
         That search.
     vasp
         Settings of the VASP engine, if that is the one.
+    sampler
+        Engine of the dynamics where ``active.rounds`` is not zero; none: the one that suits the
+        reference engine, which is that of ``dynamics``.
 
     References
     ----------
@@ -77,6 +83,7 @@ class StructurePredictionMaker(Maker):
     anneal: AnnealMaker = field(default_factory=AnnealMaker)
     sample: SampleMaker = field(default_factory=SampleMaker)
     check: CheckMaker = field(default_factory=CheckMaker)
+    active: ActiveLearning = field(default_factory=ActiveLearning)
     train: TrainingMaker = field(default_factory=TrainingMaker)
     search: SearchMaker = field(default_factory=SearchMaker)
     candidates: CandidateMaker = field(default_factory=CandidateMaker)
@@ -85,6 +92,7 @@ class StructurePredictionMaker(Maker):
     )
     reference_search: ReferenceSearchMaker = field(default_factory=ReferenceSearchMaker)
     vasp: VaspSettings = field(default_factory=VaspSettings)
+    sampler: Engine | None = field(default=None, metadata={"hidden": True})
 
     def make(self, target: Target, campaign: str) -> Flow:
         """
@@ -118,26 +126,27 @@ class StructurePredictionMaker(Maker):
             engine = dynamics.engine.adopt(convergence.output.plane_waves)
             dynamics = replace(dynamics, engine=engine)
             before.append(convergence)
+        reference = dynamics.engine
+        if self.active.rounds:
+            sampler = self.sampler or default_sampler(reference)
+            dynamics = replace(dynamics, engine=sampler, queue=POTENTIAL_QUEUE)
         melt = self.melt.make(pack.output, dynamics)
-        melting = self.melting_temperature.make(melt.output, dynamics)
-        temperature = melting.output.melting_temperature
-        volume = self.volume.make(
-            melting.output.structure, temperature, melting.output.pressure, dynamics
-        )
-        trajectories = [
-            self._trajectory(volume.output.structure, temperature, dynamics, replica)
-            for replica in range(self.replicas)
-        ]
-        sample = self.sample.make(
-            [part for flow in trajectories for part in flow.output],
-            [melting.output.segments, volume.output.segments],
-        )
-        checks = self._checks(sample.output.frames, dynamics)
-        train = self.train.make(
-            sample.output.frames,
-            seed=self.seed,
-            after=[check.output for check in checks] if self.check.strict else None,
-        )
+        sampled = self._disordered(melt.output, dynamics)
+        if self.active.rounds:
+            learnt = self.active.learn(
+                sampled, self._disordered, self.sample, self.train, dynamics, reference
+            )
+            checks = self._checks(learnt.sample.output.frames, reference)
+        else:
+            collected = self.sample.make(sampled.segments, sampled.search_runs)
+            checks = self._checks(collected.output.frames, reference)
+            fit = self.train.make(
+                collected.output.frames,
+                seed=self.seed,
+                after=[check.output for check in checks] if self.check.strict else None,
+            )
+            learnt = Learnt([], collected, fit)
+        sample, train = learnt.sample, learnt.train
         search = self.search.make(
             train.output.potential,
             target,
@@ -145,16 +154,15 @@ class StructurePredictionMaker(Maker):
             shortest_distances=sample.output.shortest_distances,
             seed=self.seed,
         )
-        candidates = self.candidates.make(search.output, target, dynamics.engine)
+        candidates = self.candidates.make(search.output, target, reference)
         stages = {"sample": sample, "train": train, "search": search, "candidates": candidates}
         kept = list(stages)[: list(stages).index(self.until) + 1]
         return self._campaign(
             [
                 *before,
                 melt,
-                melting,
-                volume,
-                *trajectories,
+                *sampled.jobs,
+                *learnt.earlier,
                 *checks,
                 *(stages[name] for name in kept),
             ],
@@ -175,11 +183,31 @@ class StructurePredictionMaker(Maker):
         )
         return flow
 
-    def _checks(self, frames: OutputReference, dynamics: DynamicsMaker) -> list[Job]:
+    def _checks(self, frames: OutputReference, engine: Engine) -> list[Job]:
         """The check of the training set, if the engine can do better than it did."""
-        if not dynamics.engine.has_plane_waves or not self.check.n_frames:
+        if not engine.has_plane_waves or not self.check.n_frames:
             return []
-        return [self.check.make(frames, dynamics.engine, seed=self.seed)]
+        return [self.check.make(frames, engine, seed=self.seed)]
+
+    def _disordered(
+        self, structure: Structure | OutputReference, dynamics: DynamicsMaker
+    ) -> Disordered:
+        """From a melt to annealed glasses, by the engine of the dynamics."""
+        melting = self.melting_temperature.make(structure, dynamics)
+        temperature = melting.output.melting_temperature
+        volume = self.volume.make(
+            melting.output.structure, temperature, melting.output.pressure, dynamics
+        )
+        trajectories = [
+            self._trajectory(volume.output.structure, temperature, dynamics, replica)
+            for replica in range(self.replicas)
+        ]
+        return Disordered(
+            jobs=[melting, volume, *trajectories],
+            structure=melting.output.structure,
+            segments=[part for flow in trajectories for part in flow.output],
+            search_runs=[melting.output.segments, volume.output.segments],
+        )
 
     def _trajectory(
         self,

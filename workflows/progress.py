@@ -28,6 +28,8 @@ STAGES = (
     "anneal",
     "sample",
     "check",
+    "select",
+    "label",
     "train",
     "search",
     "candidates",

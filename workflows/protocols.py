@@ -42,6 +42,22 @@ PROTOCOLS: dict[str, dict[str, object]] = {
         "candidates.max_force": 0.01,
         "candidates.max_stress": 0.5,
     },
+    # the numbers of the quick protocol's search are those of a cheap engine: left at the paper's
+    "economical": {
+        "replicas": 2,
+        "melting_temperature.duration": 2.0,
+        "volume.duration": 2.0,
+        "volume.max_pressure": 3.0,
+        "volume.max_error": 3.0,
+        "liquid.duration": 5.0,
+        "quench.rate": 200.0,
+        "anneal.duration": 5.0,
+        "sample.include_search_runs": True,
+        "active.rounds": 2,
+        "train.options.members": 4,
+        "train.options.split": "random",
+        "train.options.stop": "converged",
+    },
 }
 
 #: Taken when none is named.

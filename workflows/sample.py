@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -47,8 +48,8 @@ class SampleMaker(Maker):
 
     def make(
         self,
-        segments: list[list[SegmentDocument] | OutputReference],
-        search_runs: list[list[str] | OutputReference],
+        segments: Sequence[list[SegmentDocument] | OutputReference],
+        search_runs: Sequence[list[str] | OutputReference],
     ) -> Job:
         """
         Collect.
@@ -65,7 +66,7 @@ class SampleMaker(Maker):
         Job
             Its output is a :class:`SampleDocument`.
         """
-        work = self.collect(segments, search_runs if self.include_search_runs else [])
+        work = self.collect(list(segments), list(search_runs) if self.include_search_runs else [])
         work.name = "sample"
         return label(work, "sample")
 
@@ -82,6 +83,14 @@ class SampleMaker(Maker):
         ValueError
             If no frame is usable.
         """
+        document = self.describe(segments, search_runs)
+        report("sample", 1, 1, frames=document.n_frames)
+        return document
+
+    def describe(
+        self, segments: list[list[SegmentDocument]], search_runs: list[list[str]]
+    ) -> SampleDocument:
+        """Join the frames and describe them, as :meth:`collect`."""
         flat = [segment for part in segments for segment in part]
         earlier: list[SegmentDocument] = [output_of(uuid) for part in search_runs for uuid in part]
         frames = Frames.concatenate([segment.frames for segment in (*earlier, *flat)])
@@ -101,7 +110,6 @@ class SampleMaker(Maker):
         for index in np.flatnonzero(usable):
             for pair, distance in distances[index].items():
                 shortest[pair] = min(distance, shortest.get(pair, np.inf))
-        report("sample", 1, 1, frames=len(kept))
         return SampleDocument(
             formula=flat[0].structure.composition.reduced_formula,
             n_frames=len(kept),

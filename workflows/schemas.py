@@ -48,6 +48,7 @@ class SegmentDocument(Document):
     frames_unconverged: int = Field(
         0, description="sampled frames left out for want of electronic convergence"
     )
+    stopped: str | None = Field(None, description="why it ended before its time")
     frames: Annotated[Frames, Blob]
 
 
@@ -158,12 +159,44 @@ class SampleDocument(Document):
     n_atoms: int
     frames_by_stage: dict[str, int]
     frames_left_out: int = Field(0, description="not finite, or with atoms on top of each other")
+    evaluations: int | None = Field(
+        None, description="static runs of the reference engine, if it only labels"
+    )
+    failures: list[str] = Field(
+        default_factory=list, description="frames that the reference engine could not label"
+    )
     shortest_distances: dict[str, float] = Field(description="by pair of elements (Å)")
     volume_per_atom: float = Field(description="of the glass (Å³)")
     series: dict[str, list[float]] = Field(
         description="along the trajectory: time (ps), temperature (K), energy (eV/atom), "
         "pressure (kbar)"
     )
+    frames: Annotated[Frames, Blob]
+
+
+class SelectionDocument(Document):
+    """Frames of a fast engine's trajectory, chosen to be labelled."""
+
+    n_pool: int = Field(description="frames to choose from")
+    n_chosen: int
+    n_scaled: int = Field(description="of them at other volumes than the trajectory's")
+    stopped_runs: int = Field(description="segments that ended where the potential knew nothing")
+    uncertainty: float | None = Field(
+        None, description="of the pool's energies, root mean square (eV/atom)"
+    )
+    chosen_uncertainty: float | None = Field(None, description="of the chosen frames' (eV/atom)")
+    shortest_distances: dict[str, float] = Field(description="of the trajectory, by pair (Å)")
+    volume_per_atom: float = Field(description="of its glass (Å³)")
+    series: dict[str, list[float]] = Field(description="as in SampleDocument")
+    frames: Annotated[Frames, Blob]
+
+
+class LabelDocument(Document):
+    """A batch of frames, labelled by the reference engine."""
+
+    engine: str
+    n_labelled: int
+    failures: list[str] = Field(description="frames that could not be labelled, and why")
     frames: Annotated[Frames, Blob]
 
 

@@ -48,6 +48,13 @@ def test_help_answers_without_heavy_imports() -> None:
         (["LiAlCl4", "--z", "one"], "--z takes whole numbers"),
         (["LiAlCl4", "--atoms-max", "2"], "too small"),
         (["LiAlCl4", "--engine", "m:n", "--engine-arguments", "{"], "is not JSON"),
+        (["LiAlCl4", "--sampler", "pair"], "take --protocol economical"),
+        (["CuAu", "-p", "economical", "--sampler", "nosuch"], "There is no engine 'nosuch'"),
+        (["LiAlCl4", "-p", "economical", "--sampler", "emt"], "sampler emt does not know Cl, Li"),
+        (
+            ["CuAu", "-p", "economical", "--sampler", "pair", "--sampler-arguments", '{"a": 1}'],
+            "--sampler-arguments are for calculators given as module:callable",
+        ),
     ],
 )
 def test_bad_input_gets_one_sentence_and_no_folder(

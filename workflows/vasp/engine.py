@@ -10,8 +10,11 @@ from workflows.vasp.potentials import known_elements
 from workflows.vasp.settings import VaspSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from jobflow import OutputReference
 
+    from nnp.frames import Frames
     from workflows.dynamics import SegmentSettings
     from workflows.prediction import StructurePredictionMaker
     from workflows.vasp.dynamics import VaspDynamicsMaker
@@ -89,3 +92,12 @@ class VaspEngine(Engine):
         from workflows.vasp.static import VaspStaticMaker
 
         return VaspStaticMaker(level=Level(self.settings, purpose), plane_waves=self.plane_waves)
+
+    def label_frames(self, frames: Frames) -> Iterator[Frames | str]:
+        """Evaluate a batch of configurations one after the other, within the current job."""
+        from workflows.vasp.level import Level
+        from workflows.vasp.static import label_one_by_one
+
+        if not isinstance(self.plane_waves, PlaneWaves | None):
+            raise TypeError("cutoff and k-points are still to be found")
+        return label_one_by_one(frames, Level(self.settings, "melt", self.plane_waves))

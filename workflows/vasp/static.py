@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -222,6 +222,49 @@ def label_frames(
         [evaluate(folder, structure, level, warm=False, end=end) for structure in structures],
         stage,
     )
+
+
+def label_one_by_one(frames: Frames, level: Level) -> Iterator[Frames | str]:
+    """
+    Label configurations in the current folder, for whoever keeps what is done between them.
+
+    Parameters
+    ----------
+    frames
+        Configurations; what they have of energies, forces and stresses is ignored.
+    level
+        How well.
+
+    Yields
+    ------
+    Frames or str
+        The labelled configuration, or why it has no labels.
+
+    Raises
+    ------
+    TimeoutError
+        If the job's time will not do for the next one.
+    """
+    folder, supervision = Path.cwd(), level.settings.supervision
+    end, longest = job_end(supervision, time.time()), 0.0
+    structures = to_structures(frames)
+    warm = False
+    for number, (frame, structure) in enumerate(zip(frames, structures, strict=True)):
+        if number and seconds_left(end) < 2 * longest + supervision.buffer:
+            raise TimeoutError(
+                f"{number} of {len(frames)} configurations were labelled in the time of the job; "
+                "they are kept, and another launch of the same Firework does the rest"
+            )
+        begun = time.time()
+        warm = warm and _alike(structures, number)
+        result = evaluate(folder, structure, level, warm, end)
+        warm = result is not None
+        longest = max(longest, time.time() - begun)
+        if result is None:
+            yield "the electrons did not converge by any of the minimisers; see the job's folder"
+            continue
+        labelled = to_frames([structure], [result], str(frame.stages[0]))
+        yield replace(labelled, temperatures=frame.temperatures, times=frame.times)
 
 
 def _alike(structures: Sequence[Structure], number: int) -> bool:

@@ -139,6 +139,25 @@ def test_static_runs_give_frames_in_the_order_of_atoms(fake_vasp: FakeVasp, tmp_
 
 
 @pytest.mark.slow
+def test_chosen_frames_are_labelled_and_failures_leave_a_sentence(
+    fake_vasp: FakeVasp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = engine().static().make([mixed_salt()], "liquid")
+    expected: Frames = output(run(work, tmp_path / "job"), work.uuid)
+    monkeypatch.chdir(tmp_path)
+    blank = Frames.concatenate([expected, expected])
+    blank.energies[:] = np.nan
+    blank.times[:] = (20.0, 40.0)
+    fake_vasp.fault("unconverged run static call 3 cure none")
+    first, second = engine(max_electronic_steps=20).label_frames(blank)
+    assert isinstance(first, Frames)
+    assert first.energies == pytest.approx(expected.energies, abs=1e-4)
+    np.testing.assert_allclose(first.forces, expected.forces, atol=1e-3)
+    assert (str(first.stages[0]), first.times[0]) == ("liquid", 20.0)
+    assert isinstance(second, str)
+    assert "did not converge" in second
+
+
 def test_static_runs_change_the_minimiser_and_give_up_in_the_end(
     fake_vasp: FakeVasp, tmp_path: Path
 ) -> None:

@@ -1,0 +1,114 @@
+"""Dynamics by a trained potential ends where the potential knows nothing."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from ase import Atoms
+from jobflow import Flow, Job, JobStore, job, run_locally
+from maggma.stores import MemoryStore
+from monty.json import MontyDecoder, jsanitize
+
+from nnp.calculator import NeuralNetworkCalculator
+from nnp.calibration import Calibration
+from nnp.descriptors import SymmetryFunctions
+from nnp.potential import Potential
+from tests.nnp.samples import random_potential
+from tests.workflows.samples import copper
+from workflows.ase_dynamics import AseDynamicsMaker
+from workflows.conversion import to_atoms
+from workflows.dynamics import SegmentSettings
+from workflows.engines import AseEngine
+from workflows.melting_temperature import MeltingTemperatureMaker
+from workflows.potential_engine import PotentialEngine
+from workflows.schemas import SegmentDocument, TrainingDocument
+
+
+def gentle(spread: float = 0.0, shortest: float = 2.0) -> Potential:
+    """Two networks with forces next to none, whose energies differ by about the spread (eV)."""
+    potential = random_potential(SymmetryFunctions.standard(("Cu",)), members=2)
+    potential.weights[-1][:] *= 1e-6
+    potential.biases[-1][0, :, 0] = [-spread, spread]
+    potential.calibration = Calibration()
+    potential.record["shortest_distances"] = [[shortest]]
+    return potential
+
+
+@job(data=[Potential])
+def trained(potential: Potential) -> TrainingDocument:
+    """A training whose result is given."""
+    return TrainingDocument(
+        formula="Cu", n_training=1, n_validation=1, validation_split="random", converged=True,
+        energy_rmse=0.0, force_rmse=0.0, stress_rmse=0.0, epochs=1, history=[], parity={},
+        potential=potential,
+    )  # fmt: skip
+
+
+def segment(potential: Potential, n_steps: int = 40) -> SegmentDocument:
+    """One segment by a potential that another job trained."""
+    training = trained(potential)
+    maker = AseDynamicsMaker(
+        engine=PotentialEngine(potential=training.uuid),
+        settings=SegmentSettings(n_steps, 2.0, 10, 100.0),
+    )
+    work: Job = maker.make(copper(2), 800.0, 800.0, "liquid", seed=1)
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    flow = Flow([training, work], order="linear")
+    responses = run_locally(flow, store=store, create_folders=False, log=False)
+    return responses[work.uuid][1].output
+
+
+def test_dynamics_fetches_the_potential_by_the_job_that_trained_it() -> None:
+    document = segment(gentle(shortest=0.5))
+    assert document.engine == "NNP"
+    assert document.stopped is None
+    assert len(document.frames) == 4
+
+
+def test_dynamics_ends_where_the_energy_is_uncertain() -> None:
+    document = segment(gentle(spread=0.15))
+    assert "uncertain by 150 meV/atom" in document.stopped
+    assert len(document.frames) == 1
+    assert len(document.temperatures) == len(document.pressures) == 1
+    # at its start and at rest: the next segment draws velocities
+    assert document.structure.cart_coords == pytest.approx(copper(2).cart_coords)
+    assert not np.any(document.structure.site_properties["velocities"])
+
+
+def test_dynamics_ends_before_atoms_collide() -> None:
+    """Hardly any forces: the atoms fly straight, and some come too close after a while."""
+    document = segment(gentle(shortest=2.7), n_steps=2000)
+    assert "Cu-Cu" in document.stopped
+    assert 0 < len(document.frames) < 200
+    last = document.frames[-1]
+    distances = last.to_atoms()[0].get_all_distances(mic=True) + 9 * np.eye(32)
+    assert distances.min() >= 0.8 * 2.7
+    assert document.structure.cart_coords == pytest.approx(last.positions)
+
+
+def test_objections() -> None:
+    engine = PotentialEngine(max_uncertainty=0.1, closest=0.8)
+    atoms = to_atoms(copper(1))
+    atoms.calc = NeuralNetworkCalculator(gentle(shortest=2.5))
+    atoms.get_potential_energy()
+    assert engine.objection(atoms) is None
+    atoms.positions[1] = atoms.positions[0] + (1.9, 0, 0)
+    atoms.get_potential_energy()
+    assert "1.90 Å" in str(engine.objection(atoms))
+    atoms.calc.results["uncertainty"] = np.nan
+    assert "uncertain" in str(engine.objection(atoms))
+    assert AseEngine().objection(Atoms()) is None
+
+
+def test_a_stopped_run_counts_as_liquid() -> None:
+    point = MeltingTemperatureMaker().judge(3000.0, [segment(gentle(spread=0.15))])
+    assert point.liquid
+    assert not point.species
+
+
+def test_the_engine_survives_json() -> None:
+    engine = PotentialEngine(potential="some-job", max_uncertainty=0.2)
+    text = json.dumps(jsanitize(engine.as_dict(), strict=True))
+    assert MontyDecoder().process_decoded(json.loads(text)) == engine
