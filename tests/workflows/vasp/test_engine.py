@@ -148,8 +148,10 @@ def test_chosen_frames_are_labelled_and_failures_leave_a_sentence(
     blank = Frames.concatenate([expected, expected])
     blank.energies[:] = np.nan
     blank.times[:] = (20.0, 40.0)
-    fake_vasp.fault("unconverged run static call 3 cure none")
-    first, second = engine(max_electronic_steps=20).label_frames(blank)
+    labels = engine(max_electronic_steps=20).label_frames(blank)
+    first = next(labels)
+    fake_vasp.fault("unconverged run static cure none")
+    second = next(labels)
     assert isinstance(first, Frames)
     assert first.energies == pytest.approx(expected.energies, abs=1e-4)
     np.testing.assert_allclose(first.forces, expected.forces, atol=1e-3)
