@@ -225,19 +225,23 @@ def disturbed(structures: list[Atoms], width: float, seed: int = 0) -> list[Atom
 def same_minimum(file: Path, number: int, width: float | None) -> None:
     """How often the relaxer ends where ASE's FIRE does from the same start, and BFGS beside it.
 
-    Starts are random crystals; or, with `width`, relaxed ones that are disturbed by as much (Å).
-    Far from any minimum the way is chaotic, and two good minimisers need not end alike: how often
-    ASE's own two do is the yardstick.
+    Starts are random crystals; or, with `width`, minima that are disturbed by as much (Å). Far from
+    any minimum the way is chaotic, and two good minimisers need not end alike: how often ASE's own
+    two do is the yardstick.
     """
     from ase.optimize import BFGS, FIRE
 
     potential = Potential.load(file)
     structures = starts(number)
+    # as tight as 0.02 eV/Å is for ASE's filter, which takes the virial (eV) for a force
     relaxer = Relaxer(
-        max_force=0.02, max_stress=2.0, max_steps=3000, energy_window=None, tight_window=None
+        max_force=0.02, max_stress=0.1, max_steps=3000, energy_window=None, tight_window=None
     )
     if width is not None:
-        structures = disturbed([r.atoms for r in relaxer.relax(structures, potential)], width)
+        # what random crystals relax to has kept their symmetry, and is often a saddle point
+        broken = disturbed([r.atoms for r in relaxer.relax(structures, potential)], 0.3)
+        minima = [r.atoms for r in relaxer.relax(broken, potential) if r.converged]
+        structures = disturbed(minima, width, seed=1)
     ours = relaxer.relax(structures, potential)
     same = Counter[str]()
     for atoms, outcome in zip(structures, ours, strict=True):
