@@ -151,11 +151,10 @@ def _report_coverage(model: Potential, training: Frames, data: Frames, plot: Pat
 
     from nnp.coverage import FAR, Coverage
 
-    missing = set(model.elements) - set(training.elements)
-    if missing:
+    if set(model.elements) != set(training.elements):
         raise CampaignError(
-            f"The frames of --training hold no {', '.join(sorted(missing))}, so they are not what "
-            "the potential was trained on."
+            f"The frames of --training are of {', '.join(training.elements)}, the potential of "
+            f"{', '.join(model.elements)}: they are not what it was trained on."
         )
     _require_writable(plot)
     coverage = Coverage.fit(model.functions, training)

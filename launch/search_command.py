@@ -91,6 +91,8 @@ def search(
         raise CampaignError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
     _make_folder(folder)
     settings = {
+        "composition": target.counts,
+        "seed": seed,
         "potential": _identity(potential),
         "arguments": calculator_arguments,
         "islands": islands,
@@ -102,8 +104,9 @@ def search(
     watcher = Watcher(structures, islands, folder / "progress.json")
     try:
         found = _run(evolutions, relaxer, energy, folder, workers or usable_cores(), watcher)
-    except ValueError as error:
-        raise CampaignError(f"{error}.") from None
+    except (ValueError, RuntimeError) as error:  # no room for the atoms; a process that was killed
+        reason = str(error).rstrip(".")
+        raise CampaignError(f"{reason}. The same command goes on from the last save.") from None
     except KeyboardInterrupt:
         typer.echo("Interrupted. The same command goes on after the last generation.")
         raise typer.Exit(130) from None
@@ -301,7 +304,7 @@ def _require_same_search(
             write_atomically(record, json.dumps(settings, indent=1) + "\n")  # nothing was done yet
             return
         raise CampaignError(
-            f"{folder} holds a search with another potential or other settings; use another "
+            f"{folder} holds a search with another formula, seed, potential or settings; use another "
             "--output."
         )
     for state, evolution in zip(states, evolutions, strict=True):

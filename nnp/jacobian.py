@@ -229,7 +229,7 @@ def collect_range(
     Returns
     -------
     tuple of int
-        As :func:`nnp.evaluator.evaluate_range`.
+        As :func:`nnp.ranges.evaluate_range`.
     """
     lists, _, scratch = state
     capacity = ws.close_near.size - 1

@@ -228,7 +228,8 @@ class Potential(MSONable):
             functions = SymmetryFunctions.from_dict(functions)
         if isinstance(repulsion, dict):
             repulsion = Repulsion.from_dict(repulsion)
-        calibration = d.get("calibration", Calibration())
+        # files of the first version have a factor only
+        calibration = d.get("calibration", Calibration(scale=d.get("uncertainty_scale", 1.0)))
         if isinstance(calibration, dict):
             calibration = Calibration.from_dict(calibration)
         return cls(

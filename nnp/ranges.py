@@ -158,7 +158,9 @@ def close_count(
     if n <= capacity:
         return n
     point = (first, i - first, scratch.points, scratch.translations)
-    return centre.count_close(n, lists.atom[r], lists.image[r], point, model.angular_cutoff**2)
+    # a little beyond the cutoff: the last bit of a distance may come out otherwise than in use
+    reach2 = model.angular_cutoff**2 * (1.0 + 1e-9)
+    return centre.count_close(n, lists.atom[r], lists.image[r], point, reach2)
 
 
 @compiled

@@ -176,8 +176,7 @@ def allocate(model: Model, near: int, close: int, dtype: type[np.floating[Any]])
     n_blocks = n_elements * (n_elements + 1) // 2
     n_radial, n_etas = len(model.radial_eta), len(model.angular_eta)
     near = multiple(near + 1, LANES) + n_elements * LANES
-    # Compression writes past the end what it does not keep; and rounding to single precision may
-    # bring a neighbour within the cutoff.
+    # Compression writes past the end what it does not keep.
     close = multiple(close + 8, LANES)
     n_triplets = multiple(close * (close - 1) // 2, LANES) + 2 * n_blocks * LANES
     width = padded(int(model.sizes.max()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -75,6 +75,26 @@ def space_group_number(atoms: Atoms, precision: float = 0.1) -> int:
     return 1 if dataset is None else int(dataset.number)
 
 
+class Entry(NamedTuple):
+    """What became of an individual that was offered to an archive.
+
+    Attributes
+    ----------
+    lower : Individual or None
+        The member it duplicates, which is lower and stays; none if the newcomer is in.
+    replaced : list of Individual
+        Members it duplicates, which left for it.
+    """
+
+    lower: Individual | None
+    replaced: list[Individual]
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it duplicates nobody."""
+        return self.lower is None and not self.replaced
+
+
 class Archive:
     """Distinct individuals in order of energy, with their fingerprints.
 
@@ -117,24 +137,24 @@ class Archive:
         """What `add` compares, to be handed to several archives."""
         return fingerprint(individual.structure, self.elements, self.options)
 
-    def add(
-        self, individual: Individual, vector: NDArray[np.float32] | None = None
-    ) -> Individual | None:
+    def add(self, individual: Individual, vector: NDArray[np.float32] | None = None) -> Entry:
         """Take in an individual with a structure and, if it is known already, its fingerprint.
 
-        Returns the member it duplicates, if there is one. If the newcomer is the lower of the
-        two, it takes the place of all it duplicates and counts as one of them.
+        If it is lower than the lowest member it duplicates, it takes the place of all of them.
         """
         vector = self.fingerprint_of(individual) if vector is None else vector
-        twin = None
         same = self._alike(individual.energy, vector)
-        if len(same):
-            twin = self.members[same[0]]
-            if twin.energy <= individual.energy:
-                return twin
-            self._remove(same)
+        alike = [self.members[i] for i in same]
+        if alike and alike[0].energy <= individual.energy:
+            return Entry(alike[0], [])
+        self._remove(same)
         self._insert(individual, vector)
-        return twin
+        return Entry(None, alike)
+
+    def discard(self, individuals: Sequence[Individual]) -> None:
+        """Let individuals go, if they are members."""
+        gone = {individual.id for individual in individuals}
+        self._remove(np.array([i for i, m in enumerate(self.members) if m.id in gone], dtype=int))
 
     def _alike(self, energy: float, vector: NDArray[np.float32]) -> NDArray[np.int64]:
         """Members (indices, lowest first) that count as the same structure."""
@@ -144,6 +164,8 @@ class Archive:
         return near[distances(vector, self.fingerprints[near]) < self.distance_tolerance]
 
     def _remove(self, indices: NDArray[np.int64]) -> None:
+        if not len(indices):
+            return
         gone = set(indices.tolist())
         self.members = [m for i, m in enumerate(self.members) if i not in gone]
         self.energies = np.delete(self.energies, indices)

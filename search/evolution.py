@@ -214,9 +214,9 @@ class Evolution(MSONable):
     def _restart_if_stuck(self) -> None:
         """Begin a new lineage where the present one has not come lower for long.
 
-        In time all parents come from a few early finds, and what they have taught the search,
-        volume and distances, keeps it near them. A new lineage knows of the old only that what was
-        found is not to be found again.
+        In time all parents come from a few early finds, and the distances they have taught the
+        search keep it near them. A new lineage takes over the volume of the old, and knows that
+        what was found is not to be found again.
         """
         patience = self.options.restart_after
         if patience is None or not len(self.lineage):
@@ -307,25 +307,33 @@ class Evolution(MSONable):
         """Offer an individual to the archive; whether it is new there."""
         before = self.best_energy
         vector = self.archive.fingerprint_of(individual)
-        twin = self.archive.add(individual, vector)
+        entry = self.archive.add(individual, vector)
         if self.archive.members[0] is individual and not before <= individual.energy:
             self.best_history.append((self.structures, individual.energy))
             individual.space_group = space_group_number(individual.structure)
             self.individuals.update(individual)
-        if twin is not None:
-            self.discards["duplicate"] += 1
-            lesser, kept = (individual, twin)
-            if twin.energy > individual.energy:
-                lesser, kept = twin, individual
-            lesser.status = f"duplicate of {kept.id}"
-            lesser.atoms = None
-            self.individuals.update(lesser)
-            self._repel(kept.id, self.antiseeds.pop(lesser.id, 0.0))
+        alike = entry.replaced if entry.lower is None else [entry.lower]
         # a lower twin of what an earlier lineage found would lead this one to the same place
-        own = twin is None or any(member.id == twin.id for member in self.lineage.members)
-        if self.lineage is not self.archive and own and individual.atoms is not None:
-            self.lineage.add(individual, vector)
-        return twin is None
+        here = {member.id for member in self.lineage.members}
+        own = self.lineage is self.archive or all(member.id in here for member in alike)
+        if entry.lower is None:
+            self._forget_twins(entry.replaced, individual)
+        else:
+            self._forget_twins([individual], entry.lower)
+        if self.lineage is not self.archive:
+            self.lineage.discard(entry.replaced)
+            if own and individual.atoms is not None:
+                self.lineage.add(individual, vector)
+        return entry.is_new
+
+    def _forget_twins(self, twins: Sequence[Individual], kept: Individual) -> None:
+        """Drop the structures of duplicates; what repelled from them repels from the one kept."""
+        for twin in twins:
+            self.discards["duplicate"] += 1
+            twin.status = f"duplicate of {kept.id}"
+            twin.atoms = None
+            self.individuals.update(twin)
+            self._repel(kept.id, self.antiseeds.pop(twin.id, 0.0))
 
     def _judge_operators(self, born: Sequence[Individual], newcomers: set[int]) -> None:
         """Credit operators for children that are new and low, and hold failures against parents."""

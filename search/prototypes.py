@@ -143,14 +143,22 @@ def _aflow() -> tuple[Atoms, ...]:
 
 def _from_folder(folder: Path) -> tuple[Atoms, ...]:
     """Structure types from the CIF files of a folder, in their primitive cells."""
-    from ase.io import read
-
     paths = sorted(folder.glob("*.cif")) if folder.is_dir() else []
     if not paths:
         raise ValueError(
             f"prototypes come from {AFLOW!r} or a folder with CIF files; {folder} is neither"
         )
-    return tuple(_primitive(read(path)) for path in paths)  # type: ignore[arg-type]
+    return tuple(_read_prototype(path) for path in paths)
+
+
+def _read_prototype(path: Path) -> Atoms:
+    """Primitive cell of a CIF file."""
+    from ase.io import read
+
+    try:
+        return _primitive(read(path))  # type: ignore[arg-type]
+    except Exception as error:  # ASE's readers raise whatever a malformed file leads them to
+        raise ValueError(f"the prototype {path} cannot be read: {error}") from error
 
 
 def _primitive(atoms: Atoms) -> Atoms:

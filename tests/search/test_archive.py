@@ -2,6 +2,7 @@ import numpy as np
 from ase.build import bulk
 
 from search.archive import Archive, Individual, space_group_number
+from search.fingerprint import distances
 
 
 def _individual(id_, energy, atoms):
@@ -19,7 +20,7 @@ def _archive(capacity=10):
 def test_members_are_in_order_of_energy():
     archive = _archive()
     for i, (atoms, energy) in enumerate(zip(_structures(), (-1.0, -3.0, -2.0), strict=True)):
-        assert archive.add(_individual(i, energy, atoms)) is None
+        assert archive.add(_individual(i, energy, atoms)).is_new
     assert [m.id for m in archive.members] == [1, 2, 0]
     np.testing.assert_array_equal(archive.energies, [-3.0, -2.0, -1.0])
 
@@ -29,8 +30,9 @@ def test_duplicate_leaves_the_lower_one():
     fcc, bcc, _ = _structures()
     archive.add(_individual(0, -1.0, fcc))
     archive.add(_individual(1, -2.0, bcc))
-    assert archive.add(_individual(2, -0.995, fcc * (2, 1, 1))).id == 0
-    assert archive.add(_individual(3, -1.005, fcc * (1, 1, 2))).id == 0
+    assert archive.add(_individual(2, -0.995, fcc * (2, 1, 1))).lower.id == 0
+    replaced = archive.add(_individual(3, -1.005, fcc * (1, 1, 2))).replaced
+    assert [member.id for member in replaced] == [0]
     assert [m.id for m in archive.members] == [1, 3]
     assert len(archive.fingerprints) == 2
 
@@ -39,9 +41,25 @@ def test_same_energy_of_another_structure_is_no_duplicate_nor_the_reverse():
     archive = _archive()
     fcc, bcc, _ = _structures()
     archive.add(_individual(0, -1.0, fcc))
-    assert archive.add(_individual(1, -1.0, bcc)) is None
-    assert archive.add(_individual(2, -1.2, fcc)) is None
+    assert archive.add(_individual(1, -1.0, bcc)).is_new
+    assert archive.add(_individual(2, -1.2, fcc)).is_new
     assert len(archive) == 3
+
+
+def test_one_that_lies_between_two_replaces_both():
+    archive = _archive()
+    low, high, between = (bulk("Cu", "fcc", a=a) for a in (3.60, 3.66, 3.63))
+    vectors = [archive.fingerprint_of(_individual(i, 0, a)) for i, a in enumerate((low, high))]
+    apart = float(distances(vectors[0], vectors[1][None])[0])
+    archive.distance_tolerance = 0.9 * apart
+    archive.add(_individual(0, -1.000, low))
+    archive.add(_individual(1, -0.999, high))
+    assert len(archive) == 2
+    replaced = archive.add(_individual(2, -1.001, between)).replaced
+    assert sorted(member.id for member in replaced) == [0, 1]
+    assert [member.id for member in archive.members] == [2]
+    archive.discard([_individual(2, 0.0, between), _individual(9, 0.0, between)])
+    assert len(archive) == 0
 
 
 def test_capacity_drops_the_highest():
