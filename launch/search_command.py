@@ -304,8 +304,8 @@ def _require_same_search(
             write_atomically(record, json.dumps(settings, indent=1) + "\n")  # nothing was done yet
             return
         raise CampaignError(
-            f"{folder} holds a search with another formula, seed, potential or settings; use another "
-            "--output."
+            f"{folder} holds a search with another formula, seed, potential or settings; "
+            "use another --output."
         )
     for state, evolution in zip(states, evolutions, strict=True):
         if not state.exists():

@@ -50,6 +50,18 @@ def test_copper_is_face_centred_cubic_and_the_search_resumes(
     assert "use another --output" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("islands", ["1", "2"])
+def test_another_formula_or_seed_does_not_go_on_with_the_search(
+    islands: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ("-o", str(tmp_path), "-n", "8", "--population", "4", "--z", "2", "-w", "1")
+    assert call("emt", "Cu", *common, "--islands", islands) == 0
+    capsys.readouterr()
+    for other in (("emt", "Ag", *common), ("emt", "Cu", *common, "--seed", "7")):
+        assert call(*other, "--islands", islands) == 1
+        assert "another formula, seed, potential or settings" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
