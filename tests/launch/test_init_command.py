@@ -9,23 +9,24 @@ import pytest
 import yaml
 from fireworks.user_objects.queue_adapters.common_adapter import CommonAdapter
 
-from launch.configuration import Configuration, default_folder
+from launch.configuration import Configuration
 from launch.counters import CampaignLaunchPad
 from launch.errors import CampaignError
 from launch.site import Site
 from tests.launch.test_cli import call
+from workflows.site import default_folder
 
 URI = "mongodb://somebody:s3cret@127.0.0.1:1/?directConnection=true&serverSelectionTimeoutMS=100"
 COMMON = ["init", "--db", URI, "--folder"]
 
 
-def script(folder: Path, queue: str, **firework: object) -> str:
+def script(folder: Path, queue: str, launches: str = "/launches/here", **firework: object) -> str:
     """Return the batch script of a Firework."""
     adapter = CommonAdapter.from_dict(
         yaml.safe_load((folder / queue / "my_qadapter.yaml").read_text())
     )
     adapter.update(firework)
-    return str(adapter.get_script_str("/launches/here"))
+    return str(adapter.get_script_str(launches))
 
 
 def test_a_knl_cluster(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -72,6 +73,20 @@ def test_a_knl_cluster(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert shown.stdout.split() == [str(folder), "/pots"]
+
+
+def test_folders_with_a_blank(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The script finds its environment and its launch's folder, which it runs in."""
+    folder, launches = tmp_path / "my config", tmp_path / "my launches"
+    launches.mkdir()
+    code, _, error = call(
+        capsys, *COMMON, str(folder), "--site", "cpu", "--partition", "p"
+    )  # fmt: skip
+    assert code == 0, error
+    text = script(folder, "dft", str(launches), rocket_launch="env")
+    done = subprocess.run(["bash"], input=text, capture_output=True, text=True, check=True)
+    assert f"PWD={launches}" in done.stdout.splitlines()
+    assert f"DEVITRIFY_CONFIG={folder}" in done.stdout.splitlines()
 
 
 def test_sixteen_ranks_of_four_threads(tmp_path: Path) -> None:
