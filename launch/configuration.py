@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launch.errors import CampaignError
-from workflows.site import CONFIG_VARIABLE
+from workflows.site import default_folder
 
 if TYPE_CHECKING:
     from fireworks import FWorker
     from jobflow import JobStore
 
     from launch.counters import CampaignLaunchPad
-
-
-def default_folder() -> Path:
-    """The folder that ``DEVITRIFY_CONFIG`` names, or the one in the user's configuration."""
-    named = os.environ.get(CONFIG_VARIABLE)
-    if named:
-        return Path(named).expanduser().absolute()
-    home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    return Path(home).expanduser().absolute() / "devitrify"
 
 
 @dataclass(frozen=True)

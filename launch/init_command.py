@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from launch.configuration import default_folder
 from launch.errors import CampaignError
 from launch.site import SIGNAL_SECONDS, Site
+from workflows.site import default_folder
 
 
 def init(
