@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from launch.configuration import MALFORMED, is_uri
 from launch.errors import CampaignError
 from launch.site import SIGNAL_SECONDS, Site
 from workflows.site import default_folder
@@ -69,6 +70,8 @@ def init(
     uri = db or _ask("the URI of the MongoDB", "--db or the variable DEVITRIFY_DB", hide=True)
     if not uri.startswith(("mongodb://", "mongodb+srv://")):
         raise CampaignError("The URI of the database starts with mongodb:// or mongodb+srv://.")
+    if not is_uri(uri):
+        raise CampaignError(f"The URI of the database {MALFORMED}")
     if site in ("knl", "cpu") and partition is None:
         partition = _ask("the SLURM partition", "--partition")
     walltimes = {"dft": walltime, "nnp": nnp_walltime}

@@ -119,6 +119,7 @@ def test_an_existing_configuration_is_left_alone(
         (["--site", "local", "--walltime", "12h"], "hours:minutes:seconds"),
         (["--site", "local", "--walltime", "00:09:00"], "too short"),
         (["--site", "local", "--db", "somewhere:27017"], "mongodb://"),
+        (["--site", "local", "--db", "mongodb://me:s3c/ret@host:1/"], "percent-encoded"),
     ],
 )
 def test_mistakes_get_a_sentence_and_no_folder(
@@ -127,7 +128,29 @@ def test_mistakes_get_a_sentence_and_no_folder(
     code, _, error = call(capsys, *COMMON, str(tmp_path / "c"), *arguments)
     assert code == 1
     assert message in error
+    assert "s3c" not in error
     assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize(
+    "uri", ["mongodb://me:s3c/ret@host:1/", "mongodb://me:s3c:ret@h/", "mongodb+srv://me:s@3cret@h"]
+)
+def test_a_malformed_uri_gets_a_sentence_without_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, uri: str
+) -> None:
+    for name, text in Site("local", uri).files(tmp_path).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = Configuration.find(tmp_path)
+    for connect in (found.launchpad, found.job_store):
+        with pytest.raises(CampaignError, match="is malformed") as raised:
+            connect()
+        assert "s3c" not in str(raised.value)
+        assert "ret" not in str(raised.value).replace(str(tmp_path), "")
+    code, out, error = call(capsys, "doctor", "--folder", str(tmp_path), "--prepare")
+    assert code == 1
+    assert "malformed" in error
+    assert "s3c" not in out + error
 
 
 def test_the_configuration_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
