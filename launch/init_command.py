@@ -63,8 +63,6 @@ def init(
     ] = SIGNAL_SECONDS,
 ) -> None:
     """Write the configuration of a cluster: FireWorks, jobflow, atomate2 and SLURM."""
-    import socket
-
     from workflows.site import SiteError, walltime_seconds
 
     uri = db or _ask("the URI of the MongoDB", "--db or the variable DEVITRIFY_DB", hide=True)
@@ -88,7 +86,7 @@ def init(
         kind=site,
         uri=uri,
         database=database,
-        name=socket.gethostname().partition(".")[0],
+        name=_own_name(site),
         partitions={"dft": partition or "", "nnp": nnp_partition or partition or ""},
         walltimes={queue: time for queue, time in walltimes.items() if time},
         account=account,
@@ -111,6 +109,26 @@ def init(
         f"Add '. {target / 'env.sh'}' to your shell's profile, then look it all over with: "
         f"devitrify doctor --folder {target}"
     )
+
+
+def _own_name(site: str) -> str:
+    """
+    User and cluster, the beginning of the workers' names.
+
+    ``devitrify reconcile`` knows its own launches by them, and sees only one user's jobs on one
+    cluster: on a launchpad that is shared it must not free what others run.
+    """
+    import pwd
+    import socket
+
+    from launch.slurm import cluster_name
+
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    host = socket.gethostname().partition(".")[0]
+    return f"{user}@{(None if site == 'local' else cluster_name()) or host}"
 
 
 def write_files(folder: Path, files: dict[str, str]) -> list[Path]:
