@@ -111,7 +111,7 @@ class Configuration:
         from launch.counters import CampaignLaunchPad
         from launch.database import configure_fireworks
 
-        configure_fireworks()
+        configure_fireworks(self._lock_seconds())
         document = self.read("my_launchpad.yaml")
         known = (
             *("host", "port", "name", "username", "password", "authsource", "uri_mode"),
@@ -150,6 +150,14 @@ class Configuration:
             return JobStore.from_dict_spec(document)
         store: JobStore = JobStore.from_dict(document)  # type: ignore[assignment]
         return store
+
+    def _lock_seconds(self) -> int:
+        """How long locks are respected: that of ``FW_config.yaml``, as lpad and qlaunch have it."""
+        from launch.site import CLUSTER_LOCK_SECONDS
+
+        if not (self.folder / "FW_config.yaml").exists():
+            return CLUSTER_LOCK_SECONDS
+        return int(self.read("FW_config.yaml").get("WFLOCK_EXPIRATION_SECS", CLUSTER_LOCK_SECONDS))
 
     def _require_uri(self, uri: object, name: str) -> None:
         if not is_uri(str(uri)):

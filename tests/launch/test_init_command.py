@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
+from fireworks.core.launchpad import WFLock
 from fireworks.user_objects.queue_adapters.common_adapter import CommonAdapter
 
 from launch.configuration import Configuration
 from launch.counters import CampaignLaunchPad
+from launch.database import configure_fireworks
 from launch.errors import CampaignError
 from launch.site import Site
 from tests.launch.test_cli import call
@@ -55,6 +59,9 @@ def test_a_knl_cluster(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
     ):  # fmt: skip
         assert f"#SBATCH {line}" in lines
     assert "module load intel impi" in lines
+    # no two users, and no two clusters, share a worker's name
+    user = pwd.getpwuid(os.getuid()).pw_name
+    assert all(name.startswith(f"{user}@") for name in Configuration(folder).worker_names())
     assert "export OMP_NUM_THREADS=1" in lines
     started = [line for line in lines if line.startswith("exec ")]
     assert len(started) == 1
@@ -165,6 +172,11 @@ def test_the_configuration_is_read_back(tmp_path: Path, monkeypatch: pytest.Monk
     assert found.worker_names() == {"here-dft", "here-nnp"}
     assert found.worker("nnp").category == "nnp"
     pad = found.launchpad()
+    assert WFLock.__init__.__defaults__ == (300, True)
+    (tmp_path / "FW_config.yaml").write_text("WFLOCK_EXPIRATION_SECS: 100\n")
+    found.launchpad()
+    assert WFLock.__init__.__defaults__ == (100, True)
+    configure_fireworks()  # other tests' databases are local
     assert isinstance(pad, CampaignLaunchPad)
     assert pad.name == "mine"
     assert set(found.job_store().additional_stores) == {"data"}
