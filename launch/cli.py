@@ -19,6 +19,7 @@ from launch import (
     status_command,
 )
 from launch.errors import CampaignError
+from workflows.site import SiteError, without_site
 
 if TYPE_CHECKING:
     from launch.campaign import Campaign
@@ -125,7 +126,8 @@ def run(
         settings=request.settings(),
     )
     _log_to_file(campaign.folder / "devitrify.log")
-    _run_and_report(campaign, request, workers, db)
+    with without_site():  # a cluster's settings are not for this machine
+        _run_and_report(campaign, request, workers, db)
 
 
 #: What shows that a chain of this last stage has come to its end.
@@ -301,6 +303,9 @@ def main() -> None:
         app()
     except CampaignError as error:
         typer.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except SiteError as error:
+        typer.echo(f"Error: {str(error)[:1].upper()}{str(error)[1:]}.", err=True)
         sys.exit(1)
     except OSError as error:  # a full disk, a folder that may not be written
         where = f" {error.filename}" if error.filename else ""

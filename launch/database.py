@@ -350,15 +350,20 @@ def launchpad(uri: str, name: str, log_level: str = "ERROR", patience: float = 3
     )
 
 
-def configure_fireworks() -> None:
+def configure_fireworks(lock_seconds: int = LOCK_SECONDS) -> None:
     """Set what FireWorks binds at import: its own configuration files would come too late.
 
     Locks of dead processes are taken over soon, and no Firework is copied into its folder.
+
+    Parameters
+    ----------
+    lock_seconds
+        How long a workflow's lock is respected.
     """
     from fireworks.core import launchpad as launchpad_module
     from fireworks.core import rocket
 
-    launchpad_module.WFLock.__init__.__defaults__ = (LOCK_SECONDS, True)
+    launchpad_module.WFLock.__init__.__defaults__ = (lock_seconds, True)
     rocket.PRINT_FW_JSON = False
 
 

@@ -314,6 +314,10 @@ def _disk(configuration: Configuration) -> Iterator[Check]:
 
 def _without_secrets(error: Exception, configuration: Configuration) -> str:
     """First line of an error, without anything of a URI but its hosts."""
+    from pymongo.errors import ConfigurationError
+
+    if isinstance(error, ConfigurationError | ValueError):  # these quote parts of the URI
+        return "the URI or one of its options is not one that pymongo takes"
     text = (str(error).splitlines() or [type(error).__name__])[0][:200]
     try:
         uri = str(configuration.read("my_launchpad.yaml").get("host", ""))

@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from launch.configuration import default_folder
+from launch.configuration import MALFORMED, is_uri
 from launch.errors import CampaignError
 from launch.site import SIGNAL_SECONDS, Site
+from workflows.site import default_folder
 
 
 def init(
@@ -62,13 +63,13 @@ def init(
     ] = SIGNAL_SECONDS,
 ) -> None:
     """Write the configuration of a cluster: FireWorks, jobflow, atomate2 and SLURM."""
-    import socket
-
     from workflows.site import SiteError, walltime_seconds
 
     uri = db or _ask("the URI of the MongoDB", "--db or the variable DEVITRIFY_DB", hide=True)
     if not uri.startswith(("mongodb://", "mongodb+srv://")):
         raise CampaignError("The URI of the database starts with mongodb:// or mongodb+srv://.")
+    if not is_uri(uri):
+        raise CampaignError(f"The URI of the database {MALFORMED}")
     if site in ("knl", "cpu") and partition is None:
         partition = _ask("the SLURM partition", "--partition")
     walltimes = {"dft": walltime, "nnp": nnp_walltime}
@@ -85,7 +86,7 @@ def init(
         kind=site,
         uri=uri,
         database=database,
-        name=socket.gethostname().partition(".")[0],
+        name=_own_name(site),
         partitions={"dft": partition or "", "nnp": nnp_partition or partition or ""},
         walltimes={queue: time for queue, time in walltimes.items() if time},
         account=account,
@@ -108,6 +109,26 @@ def init(
         f"Add '. {target / 'env.sh'}' to your shell's profile, then look it all over with: "
         f"devitrify doctor --folder {target}"
     )
+
+
+def _own_name(site: str) -> str:
+    """
+    User and cluster, the beginning of the workers' names.
+
+    ``devitrify reconcile`` knows its own launches by them, and sees only one user's jobs on one
+    cluster: on a launchpad that is shared it must not free what others run.
+    """
+    import pwd
+    import socket
+
+    from launch.slurm import cluster_name
+
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    host = socket.gethostname().partition(".")[0]
+    return f"{user}@{(None if site == 'local' else cluster_name()) or host}"
 
 
 def write_files(folder: Path, files: dict[str, str]) -> list[Path]:

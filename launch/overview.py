@@ -24,7 +24,9 @@ class CampaignOverview(BaseModel):
 
     campaign: str
     formula: str
-    state: str = Field(description="running, waiting, completed or failed")
+    state: str = Field(
+        description="running, waiting, completed, failed, paused, defused or archived"
+    )
     stage: str = Field(description="where it is")
     states: dict[str, int] = Field(description="Fireworks by state")
     queue: dict[str, dict[str, int]] = Field(description="what is ready or runs, by queue")
@@ -135,7 +137,15 @@ def _state(states: Counter[str]) -> str:
         return "completed"
     if states["RUNNING"] or states["RESERVED"]:
         return "running"
-    return "waiting" if states["READY"] else "failed"
+    if states["READY"]:
+        return "waiting"
+    if states["FIZZLED"]:
+        return "failed"
+    # what is left was stopped by hand; PAUSED and DEFUSED may go on, ARCHIVED may not
+    for state in ("PAUSED", "DEFUSED", "ARCHIVED"):
+        if states[state]:
+            return state.lower()
+    return "failed"
 
 
 def _stage(unfinished: list[dict[str, Any]], fireworks: list[dict[str, Any]]) -> str:
@@ -178,7 +188,8 @@ def overview_table(found: Overview) -> Table:
         table.add_column(heading, no_wrap=heading != "campaign", overflow="fold")
     for heading in ("jobs", "running", "queued", "ready", "jobs/h", "node-h", "to go"):
         table.add_column(heading, justify="right")
-    colours = {"completed": "green", "running": "yellow", "failed": "red", "waiting": "dim"}
+    colours = {"completed": "green", "running": "yellow", "failed": "red", "waiting": "dim",
+               "paused": "cyan", "defused": "cyan", "archived": "dim"}  # fmt: skip
     for row in found.campaigns:
         ended = sum(row.states.get(state, 0) for state in ENDED)
         to_go = row.node_hours_to_go

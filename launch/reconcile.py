@@ -10,9 +10,10 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from launch.release import ACTIVE, conclude, release, unfinished
+from launch.release import ACTIVE, conclude, guarded, release, unfinished
 from launch.slurm import LIVE
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def reconcile(
         ended = how_it_ended(launch, jobs, options.submission_seconds)
         if ended is None:
             continue
-        after = release(pad, launch["launch_id"], *ended)
+        after = guarded(launch["fw_id"], partial(release, pad, launch["launch_id"], *ended))
         if after is not None:
             repairs.append(Repair(launch["fw_id"], launch["state"], after, ended[1]))
     return repairs + _finish(pad, options.grace_seconds)
@@ -154,9 +155,10 @@ def _finish(pad: LaunchPad, grace_seconds: float) -> list[Repair]:
     for launch in unfinished(pad, before):
         stored = launch["action"]["stored_data"]
         reason, kind = stored["_message"], stored.get("_kind") or "node"
-        after = conclude(pad, launch["fw_id"], launch["launch_id"], kind, reason)
+        fw_id = launch["fw_id"]
+        after = guarded(fw_id, partial(conclude, pad, fw_id, launch["launch_id"], kind, reason))
         if after is not None:
-            repairs.append(Repair(launch["fw_id"], "RUNNING", after, reason))
+            repairs.append(Repair(fw_id, "RUNNING", after, reason))
     return repairs + _apply_ended(pad, before) + _free_orphans(pad, before)
 
 
@@ -189,11 +191,16 @@ def _apply_ended(pad: LaunchPad, before: datetime) -> list[Repair]:
             },
             {"state": 1},
         )
-        if ended is not None:
-            pad._refresh_wf(firework["fw_id"])
+        fw_id = firework["fw_id"]
+        if ended is not None and guarded(fw_id, partial(_refresh, pad, fw_id)):
             reason = "its job ended while it was being recorded"
-            repairs.append(Repair(firework["fw_id"], "RUNNING", ended["state"], reason))
+            repairs.append(Repair(fw_id, "RUNNING", ended["state"], reason))
     return repairs
+
+
+def _refresh(pad: LaunchPad, fw_id: int) -> bool:
+    pad._refresh_wf(fw_id)
+    return True
 
 
 def _age(entry: Mapping[str, Any]) -> float:

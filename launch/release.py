@@ -8,8 +8,9 @@ others it is done.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from launch.recovery import LOST_FIELD, ended_action
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from fireworks import LaunchPad
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 #: How a job ended, and how many such ends a Firework is granted before it counts as failed.
 #: Time limits are no failures: a long training takes several jobs.
@@ -57,6 +59,26 @@ def release(pad: LaunchPad, launch_id: int, kind: str, reason: str) -> str | Non
     if claimed is None:
         return None
     return conclude(pad, launch.fw_id, launch_id, kind, reason)
+
+
+def guarded(fw_id: int, action: Callable[[], T]) -> T | None:
+    """
+    Do something with one Firework; if its workflow is broken, say so and let others have theirs.
+
+    Raises
+    ------
+    PyMongoError
+        If the database fails: that concerns all of them.
+    """
+    from pymongo.errors import PyMongoError
+
+    try:
+        return action()
+    except PyMongoError:
+        raise
+    except Exception as error:  # FireWorks raises whatever it likes
+        logger.error("Firework %d cannot be put right: %s: %s", fw_id, type(error).__name__, error)
+        return None
 
 
 def conclude(pad: LaunchPad, fw_id: int, launch_id: int, kind: str, reason: str) -> str | None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 #: Exit code of a rocket that was told to end.
 TOLD_TO_END = 75
 RETRY_SECONDS = 0.5
+VASP_MODULES = ("custodian.custodian", "workflows.vasp.")
 
 _told = False  # to end: no further Firework begins
 _at_once = False  # not only because the time will be over
@@ -77,8 +78,8 @@ def end_at_a_good_moment(number: int, frame: FrameType | None) -> None:
     global _told, _at_once
     _told = True
     _at_once = _at_once or number == signal.SIGTERM
-    # custodian watches the time by itself, and stops VASP so that its steps are kept
-    vasp = any(module == "custodian.custodian" for module, _ in callers(frame))
+    # custodian watches the time by itself and stops VASP; then its steps are read, and kept
+    vasp = any(module.startswith(VASP_MODULES) for module, _ in callers(frame))
     left_alone = vasp and not _at_once
     if computes(frame) and not left_alone:
         print("the job is told to end; it goes on in another", flush=True)
@@ -145,7 +146,12 @@ def main() -> None:
     die_with_parent(os.getppid())
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM):
         signal.signal(number, end_at_a_good_moment)
-    run(arguments.folder, arguments.fw_id, arguments.finish)
+    try:
+        run(arguments.folder, arguments.fw_id, arguments.finish)
+    finally:
+        # Python takes its handlers away before the process is over: then these would kill it
+        for number in (signal.SIGUSR1, signal.SIGALRM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,9 @@ from typing import Any
 from launch.errors import CampaignError
 
 QUEUES = ("dft", "nnp")
+#: A killed process leaves its workflow locked; a live one may hold the lock for long where the
+#: network stalls, or while a large workflow is written.
+CLUSTER_LOCK_SECONDS = 300
 SIGNAL_SECONDS = 300  # custodian stops VASP that long before the end
 
 
@@ -78,7 +81,7 @@ class Site:
     database
         Its name.
     name
-        Of the cluster, in the launches.
+        Of user and cluster, in the launches.
     partitions, walltimes
         By queue; a walltime as SLURM writes it.
     account, qos
@@ -255,7 +258,7 @@ def _fireworks(folder: Path) -> dict[str, Any]:
         "QUEUE_UPDATE_INTERVAL": 1,
         "RAPIDFIRE_SLEEP_SECS": 30,
         # a killed process leaves its workflow locked
-        "WFLOCK_EXPIRATION_SECS": 60,
+        "WFLOCK_EXPIRATION_SECS": CLUSTER_LOCK_SECONDS,
         "WFLOCK_EXPIRATION_KILL": True,
         "PING_TIME_SECS": 600,
         "PRINT_FW_JSON": False,

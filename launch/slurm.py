@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
+import os
 import subprocess
 
 from launch.errors import CampaignError
@@ -28,7 +28,14 @@ def ask(*command: str) -> str:
         If it is not there or fails, as when the controller does not answer.
     """
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+            env=_environment(),
+        )
     except FileNotFoundError:
         raise CampaignError(
             f"{command[0]} is not on the PATH: run this where SLURM's commands are."
@@ -41,15 +48,40 @@ def ask(*command: str) -> str:
     return done.stdout
 
 
+def _environment() -> dict[str, str]:
+    """Without the variables in which a user keeps options, which would hide jobs from us."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("SQUEUE_", "SINFO_"))
+    }
+
+
+def cluster_name() -> str | None:
+    """SLURM's name of this cluster; none where SLURM does not answer."""
+    try:
+        rows = ask("scontrol", "show", "config").splitlines()
+    except CampaignError:
+        return None
+    values = (row.partition("=") for row in rows)
+    return next((value.strip() for key, _, value in values if key.strip() == "ClusterName"), None)
+
+
 def jobs() -> dict[str, str]:
     """States of this user's jobs, by their number, as far as SLURM still knows them."""
     rows = ask(
-        "squeue", "--noheader", "--user", getpass.getuser(), "--states=all", "--format=%A %T"
+        "squeue",
+        "--noheader",
+        "--all",
+        "--user",
+        str(os.getuid()),
+        "--states=all",
+        "--format=%A %T",
     )
     return dict(row.split()[:2] for row in rows.splitlines() if row.strip())
 
 
 def partitions() -> dict[str, str]:
     """Time limits of the partitions by their names."""
-    rows = ask("sinfo", "--noheader", "--format=%R %l")
+    rows = ask("sinfo", "--noheader", "--all", "--format=%R %l")
     return dict(row.split()[:2] for row in rows.splitlines() if row.strip())

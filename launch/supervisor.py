@@ -18,11 +18,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launch.configuration import Configuration
+from launch.errors import CampaignError
 from launch.rocket import TOLD_TO_END
+from launch.slurm import ask
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -106,17 +109,20 @@ class Supervisor:
         persist(lambda: self._settle(kind, reason))
 
     def _settle(self, kind: str, reason: str) -> None:
-        from launch.release import ACTIVE, release
+        from launch.release import ACTIVE, guarded, release
 
         pad = Configuration.find(self.folder.parent).launchpad()
         mine = {"state_history.reservation_id": self.job}
         held = pad.launches.find({**mine, "state": {"$in": ACTIVE}}, {"launch_id": 1, "fw_id": 1})
         for launch in list(held):
-            state = release(pad, launch["launch_id"], kind, reason)
-            print(f"Firework {launch['fw_id']}: {reason}; it is {state} now", flush=True)
+            fw_id = launch["fw_id"]
+            state = guarded(fw_id, partial(release, pad, launch["launch_id"], kind, reason))
+            if state is not None:
+                print(f"Firework {launch['fw_id']}: {reason}; it is {state} now", flush=True)
         failed = pad.launches.find({**mine, "state": "FIZZLED"}, {"launch_id": 1, "fw_id": 1})
         for launch in list(failed):
-            retry_failed(pad, launch["fw_id"], launch["launch_id"])
+            fw_id = launch["fw_id"]
+            guarded(fw_id, partial(retry_failed, pad, fw_id, launch["launch_id"]))
         pad.connection.close()
 
 
@@ -155,11 +161,10 @@ def persist(action: Callable[[], None], seconds: float = DATABASE_SECONDS) -> No
 
 def end_of_job(job: str) -> float | None:
     """When SLURM ends a job (seconds since the epoch); none where it does not say."""
-    command = ["squeue", "--noheader", "--job", job, "--format", "%L"]
+    command = ["squeue", "--noheader", "--all", "--job", job, "--format", "%L"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-        return time.time() + seconds_left(done.stdout.strip())
-    except (OSError, subprocess.SubprocessError, ValueError):
+        return time.time() + seconds_left(ask(*command).strip())
+    except (CampaignError, ValueError):
         return None
 
 

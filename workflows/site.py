@@ -1,8 +1,9 @@
 """What a cluster's configuration says about jobs: where checkpoints go, what a job asks for.
 
 The folder that ``devitrify init`` writes holds ``devitrify.yaml``; the environment variable
-``DEVITRIFY_CONFIG`` names the folder, on the login node as well as inside the jobs. Without it
-the defaults below apply and checkpoints stay beside the jobs' folders.
+``DEVITRIFY_CONFIG`` names the folder, on the login node as well as inside the jobs; else it is
+``devitrify`` among the user's configuration. Without its file the defaults below apply and
+checkpoints stay beside the jobs' folders.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import functools
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -148,17 +151,41 @@ def _quoted(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
+def default_folder() -> Path:
+    """The folder that ``DEVITRIFY_CONFIG`` names, or the one in the user's configuration."""
+    named = os.environ.get(CONFIG_VARIABLE)
+    if named:
+        return Path(named).expanduser().absolute()
+    home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    return Path(home).expanduser().absolute() / "devitrify"
+
+
+@contextmanager
+def without_site() -> Iterator[None]:
+    """Let no site's settings count, as for a campaign that runs on this machine alone."""
+    before = os.environ.get(CONFIG_VARIABLE)
+    os.environ[CONFIG_VARIABLE] = ""
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[CONFIG_VARIABLE]
+        else:
+            os.environ[CONFIG_VARIABLE] = before
+
+
 def site_settings() -> SiteSettings:
     """
-    Settings of the site that ``DEVITRIFY_CONFIG`` names.
+    Settings of the site, from :func:`default_folder`; an empty ``DEVITRIFY_CONFIG`` means none.
 
     Raises
     ------
     SiteError
         If its file cannot be read.
     """
-    folder = os.environ.get(CONFIG_VARIABLE)
-    return _read(Path(folder).expanduser() / SITE_FILE) if folder else SiteSettings()
+    if os.environ.get(CONFIG_VARIABLE) == "":
+        return SiteSettings()
+    return _read(default_folder() / SITE_FILE)
 
 
 @functools.cache

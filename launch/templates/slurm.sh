@@ -29,6 +29,6 @@ export OMP_PROC_BIND=spread OMP_PLACES=cores
 export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}
 export PYTHONUNBUFFERED=1
 
-cd $${launch_dir} || exit 1
+cd "$${launch_dir}" || exit 1
 # in place of this shell: SLURM signals it before the time is up
 exec $${rocket_launch}

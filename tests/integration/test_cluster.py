@@ -75,7 +75,7 @@ def scancel(expedition: Expedition) -> None:
 def time_limit(expedition: Expedition) -> None:
     """Its end comes closer than the signal, which SLURM sends at its next look."""
     expedition.cluster.slurm.command(
-        "scontrol", "update", f"JobId={expedition.job()}", "EndTime=now+20"
+        "scontrol", "update", f"JobId={expedition.job()}", "EndTime=now+45"
     )
 
 

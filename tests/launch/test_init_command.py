@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
+from fireworks.core.launchpad import WFLock
 from fireworks.user_objects.queue_adapters.common_adapter import CommonAdapter
 
-from launch.configuration import Configuration, default_folder
+from launch.configuration import Configuration
 from launch.counters import CampaignLaunchPad
+from launch.database import configure_fireworks
 from launch.errors import CampaignError
 from launch.site import Site
 from tests.launch.test_cli import call
+from workflows.site import default_folder
 
 URI = "mongodb://somebody:s3cret@127.0.0.1:1/?directConnection=true&serverSelectionTimeoutMS=100"
 COMMON = ["init", "--db", URI, "--folder"]
 
 
-def script(folder: Path, queue: str, **firework: object) -> str:
+def script(folder: Path, queue: str, launches: str = "/launches/here", **firework: object) -> str:
     """Return the batch script of a Firework."""
     adapter = CommonAdapter.from_dict(
         yaml.safe_load((folder / queue / "my_qadapter.yaml").read_text())
     )
     adapter.update(firework)
-    return str(adapter.get_script_str("/launches/here"))
+    return str(adapter.get_script_str(launches))
 
 
 def test_a_knl_cluster(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -54,6 +59,9 @@ def test_a_knl_cluster(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
     ):  # fmt: skip
         assert f"#SBATCH {line}" in lines
     assert "module load intel impi" in lines
+    # no two users, and no two clusters, share a worker's name
+    user = pwd.getpwuid(os.getuid()).pw_name
+    assert all(name.startswith(f"{user}@") for name in Configuration(folder).worker_names())
     assert "export OMP_NUM_THREADS=1" in lines
     started = [line for line in lines if line.startswith("exec ")]
     assert len(started) == 1
@@ -72,6 +80,20 @@ def test_a_knl_cluster(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert shown.stdout.split() == [str(folder), "/pots"]
+
+
+def test_folders_with_a_blank(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The script finds its environment and its launch's folder, which it runs in."""
+    folder, launches = tmp_path / "my config", tmp_path / "my launches"
+    launches.mkdir()
+    code, _, error = call(
+        capsys, *COMMON, str(folder), "--site", "cpu", "--partition", "p"
+    )  # fmt: skip
+    assert code == 0, error
+    text = script(folder, "dft", str(launches), rocket_launch="env")
+    done = subprocess.run(["bash"], input=text, capture_output=True, text=True, check=True)
+    assert f"PWD={launches}" in done.stdout.splitlines()
+    assert f"DEVITRIFY_CONFIG={folder}" in done.stdout.splitlines()
 
 
 def test_sixteen_ranks_of_four_threads(tmp_path: Path) -> None:
@@ -104,6 +126,7 @@ def test_an_existing_configuration_is_left_alone(
         (["--site", "local", "--walltime", "12h"], "hours:minutes:seconds"),
         (["--site", "local", "--walltime", "00:09:00"], "too short"),
         (["--site", "local", "--db", "somewhere:27017"], "mongodb://"),
+        (["--site", "local", "--db", "mongodb://me:s3c/ret@host:1/"], "percent-encoded"),
     ],
 )
 def test_mistakes_get_a_sentence_and_no_folder(
@@ -112,7 +135,29 @@ def test_mistakes_get_a_sentence_and_no_folder(
     code, _, error = call(capsys, *COMMON, str(tmp_path / "c"), *arguments)
     assert code == 1
     assert message in error
+    assert "s3c" not in error
     assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize(
+    "uri", ["mongodb://me:s3c/ret@host:1/", "mongodb://me:s3c:ret@h/", "mongodb+srv://me:s@3cret@h"]
+)
+def test_a_malformed_uri_gets_a_sentence_without_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, uri: str
+) -> None:
+    for name, text in Site("local", uri).files(tmp_path).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = Configuration.find(tmp_path)
+    for connect in (found.launchpad, found.job_store):
+        with pytest.raises(CampaignError, match="is malformed") as raised:
+            connect()
+        assert "s3c" not in str(raised.value)
+        assert "ret" not in str(raised.value).replace(str(tmp_path), "")
+    code, out, error = call(capsys, "doctor", "--folder", str(tmp_path), "--prepare")
+    assert code == 1
+    assert "malformed" in error
+    assert "s3c" not in out + error
 
 
 def test_the_configuration_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,6 +172,11 @@ def test_the_configuration_is_read_back(tmp_path: Path, monkeypatch: pytest.Monk
     assert found.worker_names() == {"here-dft", "here-nnp"}
     assert found.worker("nnp").category == "nnp"
     pad = found.launchpad()
+    assert WFLock.__init__.__defaults__ == (300, True)
+    (tmp_path / "FW_config.yaml").write_text("WFLOCK_EXPIRATION_SECS: 100\n")
+    found.launchpad()
+    assert WFLock.__init__.__defaults__ == (100, True)
+    configure_fireworks()  # other tests' databases are local
     assert isinstance(pad, CampaignLaunchPad)
     assert pad.name == "mine"
     assert set(found.job_store().additional_stores) == {"data"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from jobflow.managers.fireworks import flow_to_workflow
 
 from launch.database import EmbeddedDatabase, create_indexes, launchpad
 from launch.init_command import write_files
-from launch.overview import overview
+from launch.overview import CampaignOverview, Overview, _state, overview, overview_table
 from launch.site import Site
 from tests.launch.sample_jobs import leaf
 from tests.launch.test_cli import call
@@ -69,6 +70,25 @@ def test_all_campaigns(
     code, out, _ = call(capsys, "status", "--config", str(tmp_path), "--json")
     assert '"campaign": "MgO-1"' in out
     pad.connection.close()
+
+
+@pytest.mark.parametrize(
+    ("states", "state"),
+    [
+        (["PAUSED", "WAITING"], "paused"),
+        (["COMPLETED", "DEFUSED", "WAITING"], "defused"),
+        (["ARCHIVED", "ARCHIVED"], "archived"),
+        (["FIZZLED", "PAUSED"], "failed"),
+        (["PAUSED", "RUNNING"], "running"),
+    ],
+)
+def test_what_was_stopped_by_hand_has_not_failed(states: list[str], state: str) -> None:
+    row = CampaignOverview(
+        campaign="c", formula="Al", state=_state(Counter(states)), stage="", states={}, queue={},
+        per_hour=0.0, node_hours=0.0, node_hours_to_go=None,
+    )  # fmt: skip
+    assert row.state == state
+    assert overview_table(Overview(campaigns=[row], failures=[])).row_count == 1
 
 
 def test_a_database_that_is_away_gets_a_sentence(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from fireworks import FWAction, FWorker, LaunchPad
@@ -179,6 +181,36 @@ def test_a_firework_taken_without_a_launch_is_freed(pad: LaunchPad, squeue: Jobs
     (repair,) = reconcile(pad, OURS, AT_ONCE)
     assert (repair.fw_id, repair.after) == (firework.fw_id, "READY")
     assert state(pad, firework.fw_id) == "READY"
+
+
+def test_a_broken_workflow_does_not_keep_others_from_repair(
+    pad: LaunchPad, squeue: Jobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, _ = start(pad)
+    pad.workflows.delete_one({"nodes": broken})
+    pad.add_wf(flow_to_workflow(Flow([leaf("unused", "other")])))
+    sound, _ = start(pad)
+    squeue({})
+    repairs = reconcile(pad, OURS, AT_ONCE)
+    assert sound in {repair.fw_id for repair in repairs}
+    assert state(pad, sound) == "READY"
+    assert f"Firework {broken} cannot be put right" in caplog.text
+
+
+def test_slurm_is_asked_for_all_of_ones_own_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those in hidden partitions, and whatever options the user keeps in variables."""
+    program, asked = tmp_path / "squeue", tmp_path / "asked"
+    program.write_text(f'#!/bin/sh\necho "$@" "$SQUEUE_STATES" > {asked}\necho 12 RUNNING\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("SQUEUE_STATES", "PENDING")
+    assert slurm.jobs() == {"12": "RUNNING"}
+    words = asked.read_text().split()
+    assert "--all" in words
+    assert words[words.index("--user") + 1] == str(os.getuid())
+    assert "PENDING" not in words
 
 
 def test_a_job_that_always_crashes_fails_in_the_end(pad: LaunchPad) -> None:

@@ -20,7 +20,7 @@ from launch.database import EmbeddedDatabase, create_indexes, launchpad
 from launch.init_command import write_files
 from launch.rocket import TOLD_TO_END
 from launch.site import Site
-from tests.integration.cluster_jobs import climb, keep_watch
+from tests.integration.cluster_jobs import climb, keep_watch, stop_by_itself
 from tests.launch.sample_jobs import leaf
 from workflows.jobs import label
 
@@ -131,3 +131,17 @@ def test_custodian_ends_vasp_by_itself_when_the_time_is_over(
         process.wait(3)
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == TOLD_TO_END
+
+
+def test_what_vasp_has_done_is_read_after_the_signal(rockets: Rockets, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    rockets.pad.add_wf(flow_to_workflow(label(stop_by_itself(str(notes)), "liquid", "dft")))
+    process = rockets.start("7")
+    deadline = time.monotonic() + 120
+    while not notes.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(60) == 0
+    assert notes.read_text().split() == ["watching", "read"]
+    assert rockets.pad.fireworks.find_one({})["state"] == "COMPLETED"

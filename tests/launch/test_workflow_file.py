@@ -73,3 +73,16 @@ def test_the_expected_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     before = hours("dft")
     monkeypatch.setenv("DEVITRIFY_CONFIG", str(tmp_path))
     assert hours("dft") == pytest.approx(2 * before)
+
+
+def test_a_mistake_in_the_sites_settings_gets_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "devitrify.yaml").write_text("resources: {dft: {default: {walltime: 12h}}}\n")
+    monkeypatch.setenv("DEVITRIFY_CONFIG", str(tmp_path))
+    code, _, error = call(
+        capsys, "workflow", "Al", "--engine", "emt", "--output", str(tmp_path / "al.yaml")
+    )
+    assert code == 1
+    assert error.startswith("Error: The site settings")
+    assert "hours:minutes:seconds" in error

@@ -14,6 +14,7 @@ from workflows.site import (
     SiteSettings,
     site_settings,
     walltime_seconds,
+    without_site,
 )
 
 
@@ -77,3 +78,16 @@ def test_walltimes() -> None:
     assert walltime_seconds("00:01:30") == 90
     assert walltime_seconds("1-00:00:00") == 86400
     assert Resources("02:30:00", nodes=4).node_hours == 10
+
+
+def test_the_users_own_folder_counts_unless_there_is_no_site(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "devitrify").mkdir()
+    (tmp_path / "devitrify" / "devitrify.yaml").write_text("checkpoints: /scratch\n")
+    monkeypatch.delenv(CONFIG_VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert site_settings().checkpoints == Path("/scratch")
+    with without_site():
+        assert site_settings() == SiteSettings()
+    assert site_settings().checkpoints == Path("/scratch")
