@@ -86,6 +86,10 @@ class Cluster:
             "--nnp-walltime", "00:10:00", "--signal-seconds", "30", "--db", self.uri,
             "--folder", ".", *options,
         )  # fmt: skip
+        limits = self.home / "FW_config.yaml"
+        before = "WFLOCK_EXPIRATION_SECS: 300"
+        assert before in limits.read_text()
+        limits.write_text(limits.read_text().replace(before, "WFLOCK_EXPIRATION_SECS: 30"))
         for queue in QUEUES:  # small jobs share the nodes
             path = self.home / queue / "my_qadapter.yaml"
             path.write_text(path.read_text().replace("exclusive: exclusive\n", ""))
