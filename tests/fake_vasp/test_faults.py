@@ -212,10 +212,11 @@ def test_empty_contcar(fake_vasp: FakeVasp, tmp_path: Path):
     assert Vasprun(tmp_path / "vasprun.xml").converged
 
 
+@pytest.mark.slow
 def test_a_frozen_run_is_killed_and_repeated(fake_vasp: FakeVasp, tmp_path: Path, monkeypatch):
     fake_vasp.fault("hang run md call 1 step 4")
     write_inputs(tmp_path, salt(), MD)
-    corrections = watch(tmp_path, monkeypatch, FrozenJobErrorHandler(timeout=2))
+    corrections = watch(tmp_path, monkeypatch, FrozenJobErrorHandler(timeout=10))
     assert [correction["errors"] for correction in corrections] == [["Frozen job"]]
     assert Vasprun(tmp_path / "vasprun.xml").converged
 
@@ -277,10 +278,11 @@ def test_stopcar(fake_vasp: FakeVasp, tmp_path: Path, tag: str, kind: str):
     assert np.any(Poscar.from_file(tmp_path / "CONTCAR").velocities)
 
 
+@pytest.mark.slow
 def test_walltime_stops_in_time_and_can_be_continued(fake_vasp, tmp_path: Path, monkeypatch):
     fake_vasp.set(sleep=0.2)
     first = write_inputs(tmp_path / "first", salt(), {**MD, "NSW": 200})
-    corrections = watch(first, monkeypatch, WalltimeHandler(wall_time=8, buffer_time=5))
+    corrections = watch(first, monkeypatch, WalltimeHandler(wall_time=20, buffer_time=8))
     assert {error for correction in corrections for error in correction["errors"]} == {
         "Walltime reached"
     }
