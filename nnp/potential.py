@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -202,10 +202,6 @@ class Potential(MSONable):
         except (zlib.error, ValueError) as error:
             raise ValueError(f"{path} is not a devitrify potential.") from error
         return cls.from_dict(document)
-
-    def with_record(self, **entries: Any) -> Potential:
-        """Copy with more entries in the record."""
-        return replace(self, record={**self.record, **entries})
 
     def as_dict(self) -> dict[str, Any]:
         """Document with compressed arrays."""

@@ -251,24 +251,6 @@ class DistanceLimits:
         pairs = combinations_with_replacement(sorted(set(elements)), 2)
         return cls({f"{a}-{b}": factor * (radius[a] + radius[b]) for a, b in pairs})
 
-    @classmethod
-    def from_structures(cls, structures: Sequence[Atoms], factor: float = 0.9) -> DistanceLimits:
-        """Limits of `factor` times the shortest distances met in `structures`.
-
-        Frames of the melt or the glass know how near two atoms of each kind come. A pair that
-        never meets within 4 Å is limited at `factor` times 4 Å or its covalent radii's sum,
-        whichever is less.
-        """
-        elements = sorted({symbol for atoms in structures for symbol in atoms.symbols})
-        bounds = cls.from_radii(elements, 1.0)
-        far = cls(dict.fromkeys(bounds.as_dict(), 4.0))
-        shortest = np.full_like(far.matrix, np.inf)
-        for atoms in structures:
-            shortest = np.minimum(shortest, far.shortest(atoms))
-        never = np.minimum(4.0, bounds.matrix)
-        far.matrix = factor * np.where(np.isfinite(shortest), shortest, never)
-        return cls(far.as_dict())
-
     def as_dict(self) -> dict[str, float]:
         """Limits (Å) by pair, "A-B"."""
         n = range(len(self.elements))

@@ -55,13 +55,6 @@ def test_violation_is_by_pair_and_named():
     assert DistanceLimits({"Na-Na": 4.0, "Cl-Cl": 3.0, "Na-Cl": 2.0}).violated(atoms)
 
 
-def test_limits_from_a_glass():
-    frames = [bulk("NaCl", "rocksalt", a=a) for a in (5.6, 5.4)]
-    limits = DistanceLimits.from_structures(frames, factor=0.9).as_dict()
-    assert limits["Cl-Na"] == pytest.approx(0.9 * 2.7)
-    assert limits["Na-Na"] == pytest.approx(0.9 * 5.4 / np.sqrt(2))
-
-
 def test_missing_pair_and_foreign_element_are_errors():
     with pytest.raises(ValueError, match="Na-Na"):
         DistanceLimits({"Na-Cl": 2.0, "Cl-Cl": 2.0})
