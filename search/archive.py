@@ -10,7 +10,7 @@ import numpy as np
 
 from search.arrays import pack, unpack
 from search.fingerprint import FingerprintOptions, distances, fingerprint
-from search.operators import ATOMIC_ENERGIES
+from search.operators import ATOMIC_ENERGIES, plain_sorted
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -95,11 +95,52 @@ class Entry(NamedTuple):
         return self.lower is None and not self.replaced
 
 
+CERTAIN = 0.003
+"""Cosine distance below which structures of alike energies need no comparison atom by atom."""
+
+
+def same_minimum(
+    gap: NDArray[np.float64],
+    apart: NDArray[np.float64],
+    energy_tolerance: float,
+    distance_tolerance: float,
+) -> NDArray[np.bool_]:
+    """Whether structures may be one minimum, relaxed from two sides to no more than finite limits.
+
+    What is left of the way to the minimum shows in the energy or in the geometry, seldom in both:
+    a soft mode moves atoms at no cost, a stiff one costs energy. So the two are allowed for
+    together, inside an ellipse.
+
+    Parameters
+    ----------
+    gap, apart : (n,) arrays
+        Differences of energy, eV/atom, and cosine distances of the fingerprints.
+    energy_tolerance, distance_tolerance : float
+        Half axes of the ellipse.
+
+    Returns
+    -------
+    (n,) array of bool
+    """
+    inside = (gap / energy_tolerance) ** 2 + (apart / distance_tolerance) ** 2 < 1.0
+    return np.asarray(inside)
+
+
+def same_structure(one: Atoms, other: Atoms) -> bool:
+    """Whether pymatgen's StructureMatcher maps one crystal onto the other."""
+    from pymatgen.analysis.structure_matcher import StructureMatcher
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    structures = [AseAtomsAdaptor.get_structure(plain_sorted(atoms)) for atoms in (one, other)]
+    return bool(StructureMatcher().fit(*structures))
+
+
 class Archive:
     """Distinct individuals in order of energy, with their fingerprints.
 
-    Two are duplicates when their energies differ by less than `energy_tolerance` (eV/atom) and
-    their fingerprints by less than `distance_tolerance`. The lower one stays.
+    Duplicates do not stay side by side: the lower one is kept. Fingerprint and energy decide (see
+    `same_minimum`), but fingerprints of polytypes, and of minima on either side of a small barrier,
+    are near each other: where they are not nearly equal, atoms are compared with atoms.
 
     Parameters
     ----------
@@ -143,7 +184,7 @@ class Archive:
         If it is lower than the lowest member it duplicates, it takes the place of all of them.
         """
         vector = self.fingerprint_of(individual) if vector is None else vector
-        same = self._alike(individual.energy, vector)
+        same = self._alike(individual, vector)
         alike = [self.members[i] for i in same]
         if alike and alike[0].energy <= individual.energy:
             return Entry(alike[0], [])
@@ -156,12 +197,18 @@ class Archive:
         gone = {individual.id for individual in individuals}
         self._remove(np.array([i for i, m in enumerate(self.members) if m.id in gone], dtype=int))
 
-    def _alike(self, energy: float, vector: NDArray[np.float32]) -> NDArray[np.int64]:
+    def _alike(self, individual: Individual, vector: NDArray[np.float32]) -> NDArray[np.int64]:
         """Members (indices, lowest first) that count as the same structure."""
-        near = np.flatnonzero(np.abs(self.energies - energy) < self.energy_tolerance)
+        gaps = np.abs(self.energies - individual.energy)
+        near = np.flatnonzero(gaps < self.energy_tolerance)
         if not len(near):
             return near
-        return near[distances(vector, self.fingerprints[near]) < self.distance_tolerance]
+        apart = distances(vector, self.fingerprints[near])
+        tolerances = self.energy_tolerance, self.distance_tolerance
+        same = same_minimum(gaps[near], apart, *tolerances)
+        for k in np.flatnonzero(same & (apart > CERTAIN)):
+            same[k] = same_structure(individual.structure, self.members[near[k]].structure)
+        return near[same]
 
     def _remove(self, indices: NDArray[np.int64]) -> None:
         if not len(indices):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
-from search.geometry import image_shifts, nearest, shifted_square
+from search.geometry import count_near, image_shifts, nearest, shifted_square
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -55,7 +55,7 @@ def _pair_distribution(
             nearest(positions[i], positions[j], cell, inverse, delta)
             # a pair of two atoms is met once, an atom and its images both ways
             times = (2.0 if i != j else 1.0) / (1.0 if a == b else 2.0)
-            for m in range(1 if i == j else 0, len(shifts)):
+            for m in range(1 if i == j else 0, count_near(delta, shifts, reach)):
                 square = shifted_square(delta, shifts[m])
                 if square >= reach * reach or square < 1e-8:
                     continue

@@ -95,6 +95,33 @@ def _cell_of(lengths: NDArray[np.float64], cosines: NDArray[np.float64]) -> NDAr
 
 
 @numba.njit(cache=True)
+def _place_orbit(
+    group: SiteTables,
+    first: int,
+    point: NDArray[np.float64],
+    cell: NDArray[np.float64],
+    positions: NDArray[np.float64],
+) -> None:
+    """Write where operations from `first` on take a fractional `point` (3,) to `positions` (n, 3).
+
+    Everything by components: a product of arrays as small as these costs an allocation.
+    """
+    for k in range(len(positions)):
+        rotation, translation = group.rotations[first + k], group.translations[first + k]
+        positions[k] = 0.0
+        for i in range(3):
+            fraction = 0.0  # along the i-th primitive vector
+            for j in range(3):
+                moved = translation[j]
+                for m in range(3):
+                    moved += rotation[j, m] * point[m]
+                fraction += moved * group.to_primitive[j, i]
+            fraction -= np.floor(fraction)
+            for j in range(3):
+                positions[k, j] += fraction * cell[i, j]
+
+
+@numba.njit(cache=True)
 def _place_orbits(
     group: SiteTables,
     sites: NDArray[np.int64],
@@ -112,16 +139,15 @@ def _place_orbits(
     """
     inverse: NDArray[Any] = np.linalg.inv(cell)
     shifts = image_shifts(cell, limits.max())
+    point = np.empty(3)
     end = 0
     for site in sites:
         start, end = end, end + group.multiplicities[site]
         placed = False
         for _ in range(tries_per_site if group.free[site] else 1):
-            point = rng.random(3)
-            for k in range(start, end):
-                operation = group.first[site] + k - start
-                fraction = group.rotations[operation] @ point + group.translations[operation]
-                positions[k] = ((fraction @ group.to_primitive) % 1.0) @ cell
+            for k in range(3):
+                point[k] = rng.random()
+            _place_orbit(group, group.first[site], point, cell, positions[start:end])
             if fits(cell, inverse, shifts, positions[:end], kinds[:end], start, limits):
                 placed = True
                 break

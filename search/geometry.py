@@ -60,7 +60,7 @@ def reduced_cell(cell: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @numba.njit(cache=True)
 def image_shifts(cell: NDArray[np.float64], cutoff: float) -> NDArray[np.float64]:
-    """Lattice vectors (m, 3) in Å that lead to all images within `cutoff` (Å), zero first.
+    """Lattice vectors (m, 3) in Å that lead to all images within `cutoff` (Å), shortest first.
 
     They are meant to be added to what `nearest` gives, which lies in the cell centred at zero.
     """
@@ -76,6 +76,7 @@ def image_shifts(cell: NDArray[np.float64], cutoff: float) -> NDArray[np.float64
             corner = max(corner, np.sqrt((diagonal**2).sum()))
     reach = (cutoff + corner + 1e-9) ** 2
     shifts = np.zeros((np.prod(2 * ranges + 1), 3))
+    squares = np.zeros(len(shifts))
     count = 1
     for p in range(-ranges[0], ranges[0] + 1):
         for q in range(-ranges[1], ranges[1] + 1):
@@ -87,8 +88,23 @@ def image_shifts(cell: NDArray[np.float64], cutoff: float) -> NDArray[np.float64
                     shifts[count, k] = p * cell[0, k] + q * cell[1, k] + r * cell[2, k]
                     square += shifts[count, k] ** 2
                 if square < reach:
+                    squares[count] = square
                     count += 1
-    return shifts[:count].copy()
+    return shifts[np.argsort(squares[:count], kind="mergesort")]
+
+
+@numba.njit(cache=True)
+def count_near(delta: NDArray[np.float64], shifts: NDArray[np.float64], cutoff: float) -> int:
+    """How many of `shifts` (m, 3), sorted, can bring `delta` (3,) within `cutoff` (Å).
+
+    By the triangle inequality: of the shifts of a small cell most cannot.
+    """
+    reach = np.sqrt(delta[0] ** 2 + delta[1] ** 2 + delta[2] ** 2) + cutoff
+    square = reach * reach
+    for m in range(len(shifts)):
+        if shifts[m, 0] ** 2 + shifts[m, 1] ** 2 + shifts[m, 2] ** 2 > square:
+            return m
+    return len(shifts)
 
 
 @numba.njit(cache=True)
@@ -138,7 +154,7 @@ def fits(
     for j in range(len(positions)):
         limit = limits[kinds[i], kinds[j]]
         nearest(positions[i], positions[j], cell, inverse, delta)
-        for m in range(1 if i == j else 0, len(shifts)):
+        for m in range(1 if i == j else 0, count_near(delta, shifts, limit)):
             if shifted_square(delta, shifts[m]) < limit * limit:
                 return False
     return True
@@ -166,7 +182,8 @@ def _closest(
             a, b = kinds[i], kinds[j]
             ceiling = limits[a, b] ** 2 if first_only else squares[a, b]
             nearest(positions[i], positions[j], cell, inverse, delta)
-            for m in range(1 if i == j else 0, len(shifts)):
+            near = count_near(delta, shifts, limits.max())
+            for m in range(1 if i == j else 0, near):
                 square = shifted_square(delta, shifts[m])
                 if square < ceiling:
                     squares[a, b] = squares[b, a] = ceiling = square
@@ -194,7 +211,7 @@ def _push_apart(
             for j in range(i, n):
                 limit = limits[kinds[i], kinds[j]]
                 nearest(positions[i], positions[j], cell, inverse, delta)
-                for m in range(1 if i == j else 0, len(shifts)):
+                for m in range(1 if i == j else 0, count_near(delta, shifts, limit)):
                     square = shifted_square(delta, shifts[m])
                     if square >= limit * limit:
                         continue
