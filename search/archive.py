@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from search.operators import ATOMIC_ENERGIES, plain_sorted
 if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
+    from pymatgen.core import Structure
 
     from search.history import History
 
@@ -45,6 +46,8 @@ class Individual:
         Relaxed structure; None where it is not kept.
     space_group : int or None
         Number of the space group, once asked for.
+    reduced : pymatgen.core.Structure or None
+        Reduced primitive cell, once asked for.
     """
 
     id: int
@@ -57,6 +60,7 @@ class Individual:
     status: str
     atoms: Atoms | None = None
     space_group: int | None = None
+    reduced: Structure | None = field(default=None, repr=False, compare=False)
 
     @property
     def structure(self) -> Atoms:
@@ -64,6 +68,22 @@ class Individual:
         if self.atoms is None:
             raise ValueError(f"individual {self.id} has no structure")
         return self.atoms
+
+    def reduced_cell(self) -> Structure:
+        """Return the structure in its reduced primitive cell, as pymatgen compares structures.
+
+        Finding it takes several times as long as a comparison, so that it is kept.
+        """
+        if self.reduced is None:
+            from pymatgen.io.ase import AseAtomsAdaptor
+
+            structure = AseAtomsAdaptor.get_structure(plain_sorted(self.structure))
+            self.reduced = structure.get_primitive_structure().get_reduced_structure()
+        return self.reduced
+
+    def forget_structure(self) -> None:
+        """Keep the record only."""
+        self.atoms = self.reduced = None
 
 
 def space_group_number(atoms: Atoms, precision: float = 0.1) -> int:
@@ -126,13 +146,12 @@ def same_minimum(
     return np.asarray(inside)
 
 
-def same_structure(one: Atoms, other: Atoms) -> bool:
+def same_structure(one: Individual, other: Individual) -> bool:
     """Whether pymatgen's StructureMatcher maps one crystal onto the other."""
     from pymatgen.analysis.structure_matcher import StructureMatcher
-    from pymatgen.io.ase import AseAtomsAdaptor
 
-    structures = [AseAtomsAdaptor.get_structure(plain_sorted(atoms)) for atoms in (one, other)]
-    return bool(StructureMatcher().fit(*structures))
+    cells = one.reduced_cell(), other.reduced_cell()
+    return bool(StructureMatcher().fit(*cells, skip_structure_reduction=True))
 
 
 class Archive:
@@ -207,7 +226,7 @@ class Archive:
         tolerances = self.energy_tolerance, self.distance_tolerance
         same = same_minimum(gaps[near], apart, *tolerances)
         for k in np.flatnonzero(same & (apart > CERTAIN)):
-            same[k] = same_structure(individual.structure, self.members[near[k]].structure)
+            same[k] = same_structure(individual, self.members[near[k]])
         return near[same]
 
     def _remove(self, indices: NDArray[np.int64]) -> None:

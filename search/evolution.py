@@ -331,7 +331,7 @@ class Evolution(MSONable):
         for twin in twins:
             self.discards["duplicate"] += 1
             twin.status = f"duplicate of {kept.id}"
-            twin.atoms = None
+            twin.forget_structure()
             self.individuals.update(twin)
             self._repel(kept.id, self.antiseeds.pop(twin.id, 0.0))
 

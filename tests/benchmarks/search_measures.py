@@ -19,6 +19,7 @@ import numpy as np
 from ase.build import bulk
 
 from nnp.potential import Potential
+from search.archive import Individual
 from search.driver import SearchFigures, run_generations
 from search.evolution import Evolution, EvolutionOptions
 from search.fingerprint import distances, fingerprint
@@ -31,6 +32,7 @@ from tests.search.pair_energy import PairEnergy, lennard_jones, periclase, rock_
 if TYPE_CHECKING:
     from ase import Atoms
     from ase.optimize.optimize import Optimizer
+    from pymatgen.core import Structure
 
 SILICATE = {"Mg": 2, "Si": 1, "O": 4}
 COUNTS = {"Mg": 8, "Si": 4, "O": 16}
@@ -290,46 +292,49 @@ def duplicates(state: Path, file: Path, number: int) -> None:
     and compared with the others: pairs that should be called the same, among pairs that should not.
     """
     from pymatgen.analysis.structure_matcher import StructureMatcher
-    from pymatgen.io.ase import AseAtomsAdaptor
 
     evolution = Evolution.from_dict(json.loads(state.read_text()))
-    options, rng = evolution.options, np.random.default_rng(0)
     members = [member.structure for member in evolution.archive.members[:number]]
-    disturbed = []
-    for atoms in members * 2:
-        copy = atoms.copy()
-        copy.positions += rng.normal(0.0, 0.05, copy.positions.shape)
-        disturbed.append(copy)
+    disguised = disturbed(members * 2, 0.1)
     potential = Potential.load(file)
     for name, relaxer in (
-        ("as the search ends them (0.1 eV/Å, 20 kbar)", Relaxer(tight_window=None)),
-        ("within the tight limits (0.01 eV/Å, 1 kbar)", TIGHT_SEARCH),
+        ("as the search relaxes its best", Relaxer()),
+        ("all within the tight limits (0.01 eV/Å, 1 kbar)", TIGHT_SEARCH),
     ):
-        relaxed = [r for r in relaxer.relax(disturbed, potential) if r.converged]
-        energies = np.array([r.energy / len(r.atoms) for r in relaxed])
-        vectors = np.array([fingerprint(r.atoms, evolution.archive.elements) for r in relaxed])
-        structures = [AseAtomsAdaptor.get_structure(r.atoms) for r in relaxed]
-        matcher = StructureMatcher()
-        called = same = both = 0
-        pairs = itertools.combinations(range(len(relaxed)), 2)
-        for i, j in pairs:
-            gap = abs(energies[i] - energies[j])
-            if gap > 3 * options.energy_tolerance:
+        relaxed = relaxer.relax(disguised, potential, reference=evolution.best_energy)
+        individuals = [
+            Individual(i, 0, "", (), 4, r.energy / len(r.atoms), 1.0, r.status, r.atoms)
+            for i, r in enumerate(r for r in relaxed if r.converged)
+        ]
+        matcher, judged = StructureMatcher(), Counter[tuple[bool, bool]]()
+        for one, other in itertools.combinations(individuals, 2):
+            gap = abs(one.energy - other.energy)
+            if gap >= evolution.options.energy_tolerance:
                 continue
-            apart = float(distances(vectors[i], vectors[j][None])[0])
-            ours = gap < options.energy_tolerance and apart < options.distance_tolerance
-            theirs = bool(matcher.fit(structures[i], structures[j]))
-            called, same, both = called + ours, same + theirs, both + (ours and theirs)
+            pair = evolution._empty_archive()
+            pair.add(one)
+            ours = not pair.add(other).is_new
+            theirs = bool(matcher.fit(*(_pymatgen(i.structure) for i in (one, other))))
+            judged[ours, theirs] += 1
             if ours != theirs:
+                vectors = [pair.fingerprint_of(i) for i in (one, other)]
                 print(
                     f"    {'only ours' if ours else 'only theirs'}: {1000 * gap:.2f} meV/atom, "
-                    f"fingerprints {apart:.4f} apart"
+                    f"fingerprints {distances(vectors[0], vectors[1][None])[0]:.4f} apart"
                 )
+        both, called, same = judged[True, True], judged[True, False], judged[False, True]
         print(
-            f"{name}: {len(relaxed)} structures, precision {both / max(called, 1):.3f}, "
-            f"recall {both / max(same, 1):.3f} ({same} pairs the same for pymatgen)",
+            f"{name}: {len(individuals)} structures, precision {both / max(both + called, 1):.3f}, "
+            f"recall {both / max(both + same, 1):.3f} ({both + same} pairs the same for pymatgen "
+            f"of {judged.total()} with alike energies)",
             flush=True,
         )
+
+
+def _pymatgen(atoms: Atoms) -> Structure:
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    return AseAtomsAdaptor.get_structure(atoms)
 
 
 TIGHT_SEARCH = Relaxer(

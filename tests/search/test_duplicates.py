@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from search.fingerprint import fingerprint
+from search.archive import Archive, Individual
 from search.generators import RandomSymmetric
 from search.geometry import DistanceLimits
 from search.options import EvolutionOptions
@@ -26,23 +26,26 @@ def test_precision_and_recall_on_relaxed_structures(rock_salt):
     relaxer = Relaxer(max_force=0.01, max_stress=1.0, energy_window=None)
     relaxed = [r for r in relaxer.relax(starts, rock_salt) if r.converged]
     assert len(relaxed) > 100
-    energies = np.array([r.energy / 8 for r in relaxed])
-    vectors = np.array([fingerprint(r.atoms, ("Cl", "Na")) for r in relaxed])
+    individuals = [
+        Individual(i, 0, "random", (), 4, r.energy / 8, 1.0, "converged", r.atoms)
+        for i, r in enumerate(relaxed)
+    ]
     structures = [AseAtomsAdaptor.get_structure(r.atoms) for r in relaxed]
     matcher, options = StructureMatcher(), EvolutionOptions()
     called, same, both = 0, 0, 0
     pairs = [
-        (i, j)
-        for i, j in itertools.combinations(range(len(relaxed)), 2)
-        if abs(energies[i] - energies[j]) < 3 * options.energy_tolerance
+        (one, other)
+        for one, other in itertools.combinations(individuals, 2)
+        if abs(one.energy - other.energy) < options.energy_tolerance
     ]
     for k in rng.permutation(len(pairs))[:400]:
-        i, j = pairs[k]
-        ours = (
-            abs(energies[i] - energies[j]) < options.energy_tolerance
-            and 0.5 * (1 - vectors[i] @ vectors[j]) < options.distance_tolerance
+        one, other = pairs[k]
+        archive = Archive(
+            ("Cl", "Na"), options.energy_tolerance, options.distance_tolerance, capacity=2
         )
-        theirs = matcher.fit(structures[i], structures[j])
+        archive.add(one)
+        ours = not archive.add(other).is_new
+        theirs = matcher.fit(structures[one.id], structures[other.id])
         called, same, both = called + ours, same + theirs, both + (ours and theirs)
     assert same > 30
     assert both / called >= 0.98
