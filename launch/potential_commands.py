@@ -72,7 +72,7 @@ def train(
     _require_writable(output)
     typer.echo(f"{len(data)} frames, {len(data.numbers)} atoms, {'-'.join(data.elements)}")
     try:
-        with _progress(options.max_epochs) as report:
+        with _progress() as report:
             result = fit(
                 data, options, seed=seed, progress=report,
                 checkpoint=output.with_name(output.name + ".checkpoint"),
@@ -233,7 +233,7 @@ def _require_writable(path: Path) -> None:
 
 
 @contextmanager
-def _progress(max_epochs: int) -> Iterator[Report]:
+def _progress() -> Iterator[Report]:
     """A bar with the validation errors on a terminal, else a line now and then."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -245,10 +245,10 @@ def _progress(max_epochs: int) -> Iterator[Report]:
     columns = (TextColumn("epoch {task.completed:.0f}"), BarColumn(), TimeElapsedColumn(),
                TextColumn("{task.description}"))  # fmt: skip
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=max_epochs)
+        task = bar.add_task("", total=None)
 
         def show(step: TrainingStep) -> None:
-            bar.update(task, completed=step.epoch, description=_describe(step))
+            bar.update(task, completed=step.epoch, total=step.limit, description=_describe(step))
 
         yield show
 

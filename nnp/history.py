@@ -25,6 +25,8 @@ class TrainingStep(MSONable):
         Root-mean-square errors in meV/atom, eV/Å and kbar.
     member
         Which network of the ensemble, from zero; epochs start again with each.
+    limit
+        Epoch at which training ends at the latest.
     """
 
     epoch: int
@@ -32,6 +34,7 @@ class TrainingStep(MSONable):
     training: Errors
     validation: Errors
     member: int = 0
+    limit: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers."""
@@ -46,6 +49,7 @@ class TrainingStep(MSONable):
             Errors(**d["training"]),
             Errors(**d["validation"]),
             d["member"],
+            d["limit"],
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -9,6 +10,11 @@ import numpy as np
 from monty.json import MSONable
 
 from nnp.loss import Errors, LossWeights
+
+MINIBATCHES = 15_000
+"""Steps of Adam, unless epochs are given."""
+ITERATIONS = 2000
+"""Of L-BFGS, unless they are given."""
 
 
 def _option(default: Any, unit: str, text: str) -> Any:
@@ -28,9 +34,13 @@ class TrainingOptions(MSONable):
     hidden: tuple[int, ...] = _option((30, 30), "", "widths of the hidden layers")
     members: int = _option(1, "", "networks of the ensemble; more than one gives uncertainties")
     optimizer: Literal["lbfgs", "adam"] = _option(
-        "lbfgs", "", "full-batch L-BFGS, or minibatch Adam as in the paper"
+        "adam", "", "minibatch Adam as in the paper, or full-batch L-BFGS"
     )
-    max_epochs: int = _option(2000, "", "iterations (L-BFGS) or passes over the data (Adam)")
+    max_epochs: int | None = _option(
+        None,
+        "",
+        "passes over the data (Adam; none: 15,000 minibatches) or iterations (L-BFGS; none: 2000)",
+    )
     time_limit: float | None = _option(None, "s", "stop after this much time")
     stop: Literal["thresholds", "converged"] = _option(
         "thresholds", "", "when to stop: thresholds reached, or no improvement for `patience`"
@@ -66,6 +76,17 @@ class TrainingOptions(MSONable):
             raise ValueError("An ensemble needs at least one member.")
         if not self.hidden or min(self.hidden) < 1:
             raise ValueError("At least one hidden layer is needed, each of one neuron or more.")
+
+    def epoch_limit(self, n_training: int) -> int:
+        """Epochs at most, with `n_training` frames to train on.
+
+        What Adam needs is a number of steps, whatever the number of frames.
+        """
+        if self.max_epochs is not None:
+            return self.max_epochs
+        if self.optimizer == "lbfgs":
+            return ITERATIONS
+        return math.ceil(MINIBATCHES / math.ceil(max(n_training, 1) / self.batch_size))
 
     @property
     def loss_weights(self) -> LossWeights:

@@ -180,6 +180,11 @@ class _Run:
         self.members: list[NDArray[np.float64]] = []
         self.start_member()
 
+    @property
+    def epoch_limit(self) -> int:
+        """Epochs of each network at most."""
+        return self.options.epoch_limit(len(self.training))
+
     def start_member(self) -> None:
         """Begin the next network from fresh weights."""
         self.generator = np.random.default_rng([self.seed, len(self.members)])
@@ -198,7 +203,7 @@ class _Run:
         """Hash of what makes two runs the same; limits that only say when to stop are not in it."""
         options = replace(
             self.options,
-            max_epochs=0,
+            max_epochs=None,
             time_limit=None,
             threads=1,
             checkpoint_interval=0.0,
@@ -253,7 +258,9 @@ class _Run:
             self.epoch += 1
             seconds = earlier + time.monotonic() - start
             validation = self.loss.errors(self.parameters, self.validation)
-            step = TrainingStep(self.epoch, seconds, errors, validation, len(self.members))
+            step = TrainingStep(
+                self.epoch, seconds, errors, validation, len(self.members), self.epoch_limit
+            )
             self.history.append(step)
             score = self.options.score(validation)
             if score < self.best_score:
@@ -275,7 +282,7 @@ class _Run:
             return "thresholds reached"
         if self.epoch - self.best_epoch >= options.patience:
             return f"no improvement on validation for {options.patience} epochs"
-        if self.epoch >= options.max_epochs:
+        if self.epoch >= self.epoch_limit:
             return "epoch limit"
         seconds = self.history[-1].seconds if self.history else 0.0
         # Every member has its share of the time, at least one epoch.
@@ -305,7 +312,7 @@ class _Run:
         """One pass over shuffled minibatches; errors are averages over the pass."""
         options = self.options
         order = self.generator.permutation(self.training)
-        done = self.epoch / max(1, options.max_epochs - 1)
+        done = self.epoch / max(1, self.epoch_limit - 1)
         decay = (options.final_learning_rate / options.learning_rate) ** min(1.0, done)
         squares, counts = np.zeros(3), np.zeros(3)
         for low in range(0, len(order), options.batch_size):

@@ -15,7 +15,6 @@ PROTOCOLS: dict[str, dict[str, object]] = {
     "paper": {
         "train.options.radial_cutoff": 6.0,
         "train.options.angular_cutoff": 6.0,
-        "train.options.optimizer": "adam",
         "train.options.split": "random",
     },
     "quick": {
@@ -35,6 +34,7 @@ PROTOCOLS: dict[str, dict[str, object]] = {
         "quench.rate": 500.0,
         "anneal.duration": 1.0,
         "sample.include_search_runs": True,
+        "train.options.stop": "converged",
         "search.evolution.generations": 20,
         # soft crystals are far from their minima at the paper's thresholds, and the engine is cheap
         "search.relaxer.max_force": 0.05,
@@ -55,6 +55,7 @@ PROTOCOLS: dict[str, dict[str, object]] = {
         "sample.include_search_runs": True,
         "active.rounds": 2,
         "train.options.members": 4,
+        "train.options.optimizer": "lbfgs",
         "train.options.split": "random",
         "train.options.stop": "converged",
     },

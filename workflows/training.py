@@ -84,7 +84,7 @@ class TrainingMaker(Maker):
                 frames,
                 options,
                 seed=seed,
-                progress=lambda step: _report(step, options.max_epochs),
+                progress=_report,
                 checkpoint=path,
             )
         validation = frames[result.validation_frames]
@@ -138,11 +138,11 @@ def parity_of(result: TrainingResult, validation: Frames) -> dict[str, list[floa
     }
 
 
-def _report(step: TrainingStep, max_epochs: int) -> None:
+def _report(step: TrainingStep) -> None:
     report(
         "train",
         step.epoch,
-        max_epochs,
+        step.limit,
         validation_meV_atom=step.validation.energy,
         force_eV_A=step.validation.force,
         stress_kbar=step.validation.stress,

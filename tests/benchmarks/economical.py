@@ -43,7 +43,9 @@ from tests.benchmarks.frames import load
 from tests.benchmarks.training import Kept, text
 from workflows.engines import find_engine
 
-OPTIONS = TrainingOptions(split="random", stop="converged", patience=100, max_epochs=500)
+OPTIONS = TrainingOptions(
+    split="random", optimizer="lbfgs", stop="converged", patience=100, max_epochs=500
+)
 
 #: The campaigns: two rounds, about the quick protocol's durations, and only the labelled frames.
 SETTINGS = {

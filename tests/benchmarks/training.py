@@ -126,7 +126,7 @@ def compare(
     options = replace(options, max_epochs=passes, time_limit=None, patience=passes)
     adam = replace(options, optimizer="adam")
     for name, chosen in (
-        ("L-BFGS", options),
+        ("L-BFGS", replace(options, optimizer="lbfgs")),
         ("Adam 3e-3", adam),
         ("Adam 1e-2", replace(adam, learning_rate=1e-2)),
     ):

@@ -19,7 +19,9 @@ from nnp.training import TrainingOptions, TrainingResult, TrainingStep, train
 from tests.nnp.samples import disordered, random_potential
 
 FUNCTIONS = SymmetryFunctions.standard(("Li", "Cl"), 5.0, 4.0)
-QUICK = TrainingOptions(radial_cutoff=5.0, angular_cutoff=4.0, hidden=(12, 12), max_epochs=60)
+QUICK = TrainingOptions(
+    radial_cutoff=5.0, angular_cutoff=4.0, hidden=(12, 12), optimizer="lbfgs", max_epochs=60
+)
 
 
 @pytest.fixture(scope="module")
