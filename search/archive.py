@@ -119,33 +119,6 @@ CERTAIN = 0.003
 """Cosine distance below which structures of alike energies need no comparison atom by atom."""
 
 
-def same_minimum(
-    gap: NDArray[np.float64],
-    apart: NDArray[np.float64],
-    energy_tolerance: float,
-    distance_tolerance: float,
-) -> NDArray[np.bool_]:
-    """Whether structures may be one minimum, relaxed from two sides to no more than finite limits.
-
-    What is left of the way to the minimum shows in the energy or in the geometry, seldom in both:
-    a soft mode moves atoms at no cost, a stiff one costs energy. So the two are allowed for
-    together, inside an ellipse.
-
-    Parameters
-    ----------
-    gap, apart : (n,) arrays
-        Differences of energy, eV/atom, and cosine distances of the fingerprints.
-    energy_tolerance, distance_tolerance : float
-        Half axes of the ellipse.
-
-    Returns
-    -------
-    (n,) array of bool
-    """
-    inside = (gap / energy_tolerance) ** 2 + (apart / distance_tolerance) ** 2 < 1.0
-    return np.asarray(inside)
-
-
 def same_structure(one: Individual, other: Individual) -> bool:
     """Whether pymatgen's StructureMatcher maps one crystal onto the other."""
     from pymatgen.analysis.structure_matcher import StructureMatcher
@@ -157,9 +130,11 @@ def same_structure(one: Individual, other: Individual) -> bool:
 class Archive:
     """Distinct individuals in order of energy, with their fingerprints.
 
-    Duplicates do not stay side by side: the lower one is kept. Fingerprint and energy decide (see
-    `same_minimum`), but fingerprints of polytypes, and of minima on either side of a small barrier,
-    are near each other: where they are not nearly equal, atoms are compared with atoms.
+    Duplicates do not stay side by side: the lower one is kept. They differ by less than
+    `energy_tolerance` and `distance_tolerance`. These are wide, since relaxations end at finite
+    forces and a soft mode moves atoms at no cost; but polytypes, and minima on either side of a
+    small barrier, are as near. So, unless fingerprints are nearly equal, atoms are compared with
+    atoms, too.
 
     Parameters
     ----------
@@ -218,13 +193,11 @@ class Archive:
 
     def _alike(self, individual: Individual, vector: NDArray[np.float32]) -> NDArray[np.int64]:
         """Members (indices, lowest first) that count as the same structure."""
-        gaps = np.abs(self.energies - individual.energy)
-        near = np.flatnonzero(gaps < self.energy_tolerance)
+        near = np.flatnonzero(np.abs(self.energies - individual.energy) < self.energy_tolerance)
         if not len(near):
             return near
         apart = distances(vector, self.fingerprints[near])
-        tolerances = self.energy_tolerance, self.distance_tolerance
-        same = same_minimum(gaps[near], apart, *tolerances)
+        same = apart < self.distance_tolerance
         for k in np.flatnonzero(same & (apart > CERTAIN)):
             same[k] = same_structure(individual, self.members[near[k]])
         return near[same]
