@@ -19,8 +19,9 @@ from monty.json import MSONable
 from search.archive import Archive, Individual, space_group_number
 from search.history import History
 from search.learned import Learned
-from search.operators import ATOMIC_ENERGIES, plain_sorted
+from search.operators import plain_sorted
 from search.options import IMMIGRANT, PROTOTYPE, SEED, EvolutionOptions
+from search.outcome import individual_of
 from search.population import select
 from search.records import Candidate, pack_atoms, unpack_atoms
 from search.shares import OperatorShares, ShareHistory
@@ -274,33 +275,10 @@ class Evolution(MSONable):
     # taking in results
 
     def _individual(self, candidate: Candidate, outcome: Relaxed) -> Individual:
-        """Record an outcome; only usable ones keep their structure."""
-        n = len(outcome.atoms)
-        individual = Individual(
-            id=candidate.id,
-            generation=self.generation,
-            operator=candidate.operator,
-            parents=candidate.parents,
-            formula_units=candidate.formula_units,
-            energy=outcome.energy / n,
-            volume=float(outcome.atoms.get_volume()) / n,
-            status=_category(outcome.status),
-        )
-        expected = {s: k * candidate.formula_units for s, k in self.composition.items()}
-        if not outcome.usable:
-            self.discards[individual.status.removeprefix("aborted: ")] += 1
-        elif dict(Counter(outcome.atoms.symbols)) != expected:
-            raise ValueError(f"structure {candidate.id} came back with another composition")
-        elif not np.isfinite(outcome.energy):
-            individual.status = "aborted: energy is not finite"
-            self.discards["energy is not finite"] += 1
-        elif self.limits.violated(outcome.atoms):
-            individual.status = "aborted: short bond"
-            self.discards["short bond"] += 1
-        else:
-            individual.atoms = outcome.atoms.copy()
-            if outcome.atomic_energies is not None:
-                individual.atoms.set_array(ATOMIC_ENERGIES, outcome.atomic_energies)
+        """Record an outcome, and why it is of no use if it is not."""
+        individual, reason = individual_of(candidate, outcome, self.generation, self.limits)
+        if reason is not None:
+            self.discards[reason] += 1
         return individual
 
     def _enter(self, individual: Individual) -> bool:
@@ -411,9 +389,3 @@ class Evolution(MSONable):
         evolution.restarts = d["restarts"]
         evolution._pending = [Candidate.unpack(packed) for packed in d["pending"]]
         return evolution
-
-
-def _category(status: str) -> str:
-    """Return how a relaxation ended without the particulars."""
-    short_bond = "aborted: short bond"
-    return short_bond if status.startswith(short_bond) else status

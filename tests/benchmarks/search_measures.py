@@ -53,7 +53,7 @@ class SimpleSystem:
 SYSTEMS = {
     "NaCl": SimpleSystem(
         {"Na": 1, "Cl": 1},
-        8,
+        12,
         rock_salt,
         {
             name: bulk("NaCl", name, a=a)
@@ -62,7 +62,7 @@ SYSTEMS = {
     ),
     "MgO": SimpleSystem(
         {"Mg": 1, "O": 1},
-        8,
+        12,
         periclase,
         {
             name: bulk("MgO", name, a=a)
