@@ -17,7 +17,7 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 PACKAGES := workflows nnp search launch
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test lint types unit install install-dev constraints clean
+.PHONY: run test lint types unit install install-dev install-gpaw constraints clean
 
 run: install
 	$(BIN)/devitrify run $(FORMULA) $(OPTIONS)
@@ -59,6 +59,18 @@ $(VENV)/.installed: $(BIN)/pip pyproject.toml constraints.txt
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	touch $@
+
+# GPAW, built for this machine; as root on Debian with the libraries that it needs. Python.h may come
+# with the interpreter or with python3-dev.
+install-gpaw: install
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  include=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))'); \
+	  [ -e "$$include/Python.h" ] && headers= || headers=python3-dev; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+	    --no-install-recommends g++ libxc-dev libopenblas-dev libfftw3-dev $$headers >/dev/null; \
+	fi
+	GPAW_CONFIG=$(CURDIR)/launch/templates/gpaw_siteconfig.py \
+	  $(PIP) install -c constraints.txt --no-binary gpaw -e '.[gpaw]'
 
 # Write down the versions now installed; torch without its build tag, which not every index has.
 constraints: install-dev

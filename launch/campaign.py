@@ -29,8 +29,8 @@ LOCK_FILE = ".lock"
 MEGABYTE = 1_000_000
 REQUIRED_SPACE = 200 * MEGABYTE
 RECORDED_PACKAGES = (
-    *("devitrify", "ase", "atomate2", "chgnet", "fireworks", "jobflow", "numba", "numpy"),
-    *("pymatgen", "pyxtal", "secantusdb", "torch"),
+    *("devitrify", "ase", "atomate2", "chgnet", "fireworks", "gpaw", "gpaw-data", "jobflow"),
+    *("numba", "numpy", "pymatgen", "pyxtal", "secantusdb", "torch"),
 )
 
 

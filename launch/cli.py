@@ -52,7 +52,8 @@ EngineName = Annotated[
     typer.Option(
         "--engine",
         "-e",
-        help="Reference engine: chgnet, emt, pair, vasp, or an ASE calculator module:callable.",
+        help="Reference engine: chgnet, emt, gpaw, pair, vasp, or an ASE calculator "
+        "module:callable.",
     ),
 ]
 EngineArguments = Annotated[
@@ -110,13 +111,14 @@ def run(
 ) -> None:
     """Predict the crystal structures of FORMULA here; the same command resumes."""
     from launch.campaign import Campaign
-    from launch.request import read_request
+    from launch.request import read_request, require_installed
 
     choices = _choices(
         protocol, engine, engine_arguments, config, overrides, z, atoms_max, seed,
         sampler, sampler_arguments,
     )  # fmt: skip
     request = read_request(formula, choices)
+    require_installed(request.maker.dynamics.engine)
     campaign = Campaign.create_or_open(
         folder or Path(request.target.formula),
         formula=request.target.formula,

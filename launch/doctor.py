@@ -62,7 +62,7 @@ def examine(configuration: Configuration, formula: str | None = None) -> list[Ch
     checks = [_imports(), *_variables(configuration), *_database(configuration)]
     adapters = [q for q in configuration.queues() if _adapter_path(configuration, q).exists()]
     checks += [check for queue in adapters for check in _queue(configuration, queue)]
-    checks += [*_vasp(configuration, formula), *_disk(configuration)]
+    checks += [*_vasp(configuration, formula), _gpaw(formula), *_disk(configuration)]
     return checks
 
 
@@ -278,6 +278,27 @@ def _potcars(formula: str) -> Check:
             "put them there as pymatgen's 'pmg config --potcar' does",
         )  # fmt: skip
     return Check("POTCARs", "ok", f"{', '.join(elements)} in {folder}")
+
+
+def _gpaw(formula: str | None) -> Check:
+    """GPAW, which is an optional extra, and its data sets."""
+    from importlib.metadata import version
+
+    from pymatgen.core import Composition
+
+    from workflows.gpaw.engine import GpawEngine
+
+    engine = GpawEngine()
+    if engine.missing() is not None:
+        return Check("GPAW", "ok", "not installed; only --engine gpaw needs it")
+    elements = {} if formula is None else Composition(formula).get_el_amt_dict()
+    unknown = sorted(set(elements) - (engine.elements() or set()))
+    if unknown:
+        return Check(
+            "GPAW", "warning", f"it has no data set of {', '.join(unknown)}",
+            "take another --engine for this formula",
+        )  # fmt: skip
+    return Check("GPAW", "ok", version("gpaw"))
 
 
 def _has_potcar(folder: Path, element: str) -> bool:

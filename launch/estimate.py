@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from workflows.prediction import StructurePredictionMaker
 
 #: Wall seconds of one step of dynamics of 100 atoms on one node, by engine. Of VASP, Gamma point
-#: only, a typical figure of a 64-core node; a site corrects them in its devitrify.yaml.
-SECONDS_PER_STEP = {"vasp": 15.0, "chgnet": 0.2, "emt": 0.005}
+#: only, a typical figure of a 64-core node, of GPAW that of one core; a site corrects them in its
+#: devitrify.yaml.
+SECONDS_PER_STEP = {"vasp": 15.0, "gpaw": 200.0, "chgnet": 0.2, "emt": 0.005}
+PLANE_WAVES = ("vasp", "gpaw")
 OTHER_ENGINES = 1.0
 CELL_ATOMS = 100
 #: Where the ladder is expected to stop, as a part of its length; rounds that a volume takes.
@@ -130,4 +132,4 @@ def _search(maker: StructurePredictionMaker, target: Target, cores: int) -> Stag
 
 def _scaling(atoms: int, engine: str) -> float:
     """Cost against that of 100 atoms: plane waves grow faster than linearly."""
-    return float((atoms / CELL_ATOMS) ** (2 if engine == "vasp" else 1))
+    return float((atoms / CELL_ATOMS) ** (2 if engine in PLANE_WAVES else 1))

@@ -139,6 +139,20 @@ def read_request(formula: str, choices: Choices) -> Request:
     return Request(target=target, maker=maker, protocol=choices.protocol)
 
 
+def require_installed(engine: Engine) -> None:
+    """
+    Make sure that an engine can compute in this environment.
+
+    Raises
+    ------
+    CampaignError
+        If something is not installed; the message says what to do.
+    """
+    reason = engine.missing()
+    if reason is not None:
+        raise CampaignError(_sentence(reason))
+
+
 def _sentence(text: str) -> str:
     """Start with a capital and end with a stop."""
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?")) else ".")

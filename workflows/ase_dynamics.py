@@ -99,6 +99,21 @@ class AseDynamicsMaker(Maker):
         ExplodedError
             If it still explodes at the smallest time step.
         """
+        return self.integrate(
+            structure, temperature, end_temperature, stage, seed, new_velocities, start_time
+        )
+
+    def integrate(
+        self,
+        structure: Structure,
+        temperature: float,
+        end_temperature: float,
+        stage: str,
+        seed: int,
+        new_velocities: bool,
+        start_time: float,
+    ) -> SegmentDocument:
+        """Run the segment within the current job; for the arguments see :meth:`make`."""
         settings = self.settings
         for attempt in range(ATTEMPTS):
             atoms = to_atoms(structure)

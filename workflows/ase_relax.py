@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ase.calculators.calculator import Calculator
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -64,9 +67,7 @@ class AseRelaxMaker(Maker):
         trajectory: list[Atoms] = []
         failure = None
         try:
-            steps, converged = relax_atoms(
-                atoms, self.max_force, self.max_stress, self.max_steps, trajectory.append
-            )
+            steps, converged = self._relax(atoms, trajectory.append)
         except (ArithmeticError, RuntimeError, ValueError) as error:
             failure, steps, converged = f"{type(error).__name__}: {error}", len(trajectory), False
         if failure is not None:
@@ -83,6 +84,17 @@ class AseRelaxMaker(Maker):
             steps=steps,
             frames=Frames.from_atoms(trajectory, stage="candidates"),
         )
+
+    def _relax(self, atoms: Atoms, observe: Callable[[Atoms], None]) -> tuple[int, bool]:
+        """Relax, again after each time that the basis had to be made anew for the cell."""
+        steps, converged = relax_atoms(
+            atoms, self.max_force, self.max_stress, self.max_steps, observe
+        )
+        while self.engine.renew(atoms):
+            left = self.max_steps - steps
+            more, converged = relax_atoms(atoms, self.max_force, self.max_stress, left, observe)
+            steps += more
+        return steps, converged
 
 
 def _largest_force(atoms: Atoms) -> float:
@@ -190,14 +202,23 @@ class AseStaticMaker(Maker):
             Any number, of any size; frames lose the labels that they have.
         stage
             Label of the frames.
+
+        Returns
+        -------
+        Frames
+            One for each; NaN where the calculator failed.
         """
+        calculator = self.engine.build()
         labelled = []
         given = structures.to_atoms() if isinstance(structures, Frames) else structures
         for structure in given:
             atoms = to_atoms(structure) if isinstance(structure, Structure) else structure
-            atoms.calc = self.engine.build()
-            atoms.get_potential_energy()
-            labelled.append(_labelled_copy(atoms))
+            atoms.calc = calculator
+            try:
+                labelled.append(_labelled_copy(atoms))
+            except (ArithmeticError, RuntimeError, ValueError) as error:
+                logger.warning("a configuration has no energy: %s", error)
+                labelled.append(atoms.copy())  # without results
         return Frames.from_atoms(labelled, stage=stage)
 
 

@@ -26,6 +26,18 @@ if TYPE_CHECKING:
     from jobflow import OutputReference
     from pymatgen.core import Structure
 
+#: Packages whose versions are kept with the candidates.
+RECORDED_PACKAGES = (
+    "ase",
+    "chgnet",
+    "devitrify",
+    "gpaw",
+    "gpaw-data",
+    "numpy",
+    "pymatgen",
+    "torch",
+)
+
 
 @dataclass
 class CandidateMaker(Maker):
@@ -200,7 +212,7 @@ def provenance() -> dict[str, str]:
     from jobflow import CURRENT_JOB
 
     found = {"campaign": CURRENT_JOB.job.metadata.get("campaign", "")} if CURRENT_JOB.job else {}
-    for package in ("devitrify", "ase", "chgnet", "numpy", "pymatgen", "torch"):
+    for package in RECORDED_PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from workflows.ase_dynamics import AseDynamicsMaker
     from workflows.ase_relax import AseRelaxMaker, AseStaticMaker
     from workflows.dynamics import SegmentSettings
+    from workflows.gpaw.engine import GpawEngine
     from workflows.prediction import StructurePredictionMaker
     from workflows.vasp.engine import VaspEngine
 
@@ -32,6 +33,10 @@ Purpose = Literal["melt", "compared crystal", "accurate"]
 
 class UnknownEngineError(ValueError):
     """No engine has that name, or its calculator cannot be imported."""
+
+
+class MissingEngineError(RuntimeError):
+    """What the engine runs is not installed here."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,10 @@ class Engine(MSONable, ABC):
     @abstractmethod
     def static(self, purpose: Purpose = "melt") -> StaticMaker:
         """Maker of single evaluations."""
+
+    def missing(self) -> str | None:
+        """Say what has to be installed before it computes here; none if it does not say."""
+        return None
 
     @property
     def has_plane_waves(self) -> bool:
@@ -231,6 +240,17 @@ class AseEngine(Engine):
         """
         return None
 
+    def renew(self, atoms: Atoms) -> bool:  # noqa: ARG002 (others look at the atoms)
+        """
+        Adapt the calculator to the cell that a relaxation has led to; whether it had to be.
+
+        Parameters
+        ----------
+        atoms
+            With this engine's calculator, evaluated. A basis may belong to a cell.
+        """
+        return False
+
     @property
     def keeps_fragments(self) -> bool:
         """Whether a run that explodes ends there, with its good frames, instead of failing."""
@@ -285,6 +305,13 @@ def vasp_engine() -> VaspEngine:
     return VaspEngine()
 
 
+def gpaw_engine() -> GpawEngine:
+    """Density functional theory by GPAW, an optional extra."""
+    from workflows.gpaw.engine import GpawEngine
+
+    return GpawEngine()
+
+
 def pair_engine() -> AseEngine:
     """A guessed pair potential for any elements: a sampler, not a reference."""
     return AseEngine(
@@ -298,6 +325,7 @@ def pair_engine() -> AseEngine:
 ENGINES: dict[str, Callable[[], Engine]] = {
     "chgnet": chgnet_engine,
     "emt": emt_engine,
+    "gpaw": gpaw_engine,
     "pair": pair_engine,
     "vasp": vasp_engine,
 }

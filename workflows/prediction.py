@@ -15,6 +15,7 @@ from workflows.composition import Target
 from workflows.convergence import ConvergenceMaker
 from workflows.dynamics import DynamicsMaker
 from workflows.engines import Engine, default_sampler
+from workflows.gpaw.options import GpawOptions
 from workflows.jobs import POTENTIAL_QUEUE, fireworks_spec, label
 from workflows.liquid import AnnealMaker, LiquidMaker, QuenchMaker
 from workflows.melt import MeltMaker
@@ -52,8 +53,8 @@ class StructurePredictionMaker(Maker):
         on the reference engine, as the paper does for comparison.
     reference_search
         That search.
-    vasp
-        Settings of the VASP engine, if that is the one.
+    vasp, gpaw
+        Settings of the VASP engine and of the GPAW engine, if it is that one.
     sampler
         Engine of the dynamics where ``active.rounds`` is not zero; none: the one that suits the
         reference engine, which is that of ``dynamics``.
@@ -92,6 +93,7 @@ class StructurePredictionMaker(Maker):
     )
     reference_search: ReferenceSearchMaker = field(default_factory=ReferenceSearchMaker)
     vasp: VaspSettings = field(default_factory=VaspSettings)
+    gpaw: GpawOptions = field(default_factory=GpawOptions)
     sampler: Engine | None = field(default=None, metadata={"hidden": True})
 
     def make(self, target: Target, campaign: str) -> Flow:

@@ -102,11 +102,11 @@ def _common(settings: VaspSettings, cutoff: float, symbols: Sequence[str]) -> di
         "ISPIN": 2 if settings.magnetic else 1,
     }
     if settings.magnetic:
-        tags["MAGMOM"] = [_starting_moment(symbol) for symbol in symbols]
+        tags["MAGMOM"] = [starting_moment(symbol) for symbol in symbols]
     return tags
 
 
-def _starting_moment(symbol: str) -> float:
+def starting_moment(symbol: str) -> float:
     """High spin for elements with d and f electrons, next to nothing for the others (µB)."""
     from pymatgen.core import Element
 

@@ -1,0 +1,1 @@
+"""GPAW as a reference engine: plane waves without a licence."""

@@ -1,0 +1,84 @@
+"""Options of the GPAW engine that a protocol can override."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from monty.json import MSONable
+
+
+@dataclass(frozen=True)
+class CrystalOptions(MSONable):
+    """
+    Basis for crystals, whose cells are relaxed.
+
+    Parameters
+    ----------
+    k_spacing
+        1/Å between k-points, 2π included.
+    cutoff
+        eV, of relaxations; none: what keeps the stress of a basis that does not follow the cell
+        (Pulay's) harmless for the elements at hand, or the cutoff of the melt if that is higher.
+    symmetry
+        Leave out k-points that the point group makes equal.
+    """
+
+    k_spacing: float = field(
+        default=0.25, metadata={"positive": True, "unit": "1/Å", "help": "2π included"}
+    )
+    cutoff: float | None = field(
+        default=None,
+        metadata={"positive": True, "unit": "eV", "help": "none: by the elements"},
+    )
+    symmetry: bool = field(default=True, metadata={"help": "leave out equivalent k-points"})
+
+
+@dataclass(frozen=True)
+class GpawOptions(MSONable):
+    """
+    All options of the GPAW engine.
+
+    Parameters
+    ----------
+    cutoff
+        eV, of all but relaxations of crystals; none: what the convergence test finds, or without
+        one a preset by the elements.
+    xc
+        Exchange and correlation. The data sets are those of PBE in either case.
+    magnetic
+        Spin-polarised; the paper's compounds are not magnetic.
+    smearing
+        eV, width of the Gaussian smearing.
+    density_tolerance
+        Electrons per valence electron by which the density may still change.
+    energy_tolerance
+        eV per valence electron by which the energy may still change.
+    max_electronic_steps
+        After which a calculation is taken up with more careful mixing, and in the end given up.
+    log
+        Write GPAW's own log, ``gpaw.txt``, into the folder of the job.
+    crystal
+        See there.
+    """
+
+    cutoff: float | None = field(
+        default=None,
+        metadata={"positive": True, "unit": "eV", "help": "none: found by the convergence test"},
+    )
+    xc: Literal["PBE", "PBEsol"] = field(
+        default="PBE", metadata={"help": "exchange and correlation"}
+    )
+    magnetic: bool = field(default=False, metadata={"help": "spin-polarised"})
+    smearing: float = field(default=0.05, metadata={"positive": True, "unit": "eV"})
+    density_tolerance: float = field(
+        default=1e-4, metadata={"positive": True, "help": "electrons per valence electron"}
+    )
+    energy_tolerance: float = field(
+        default=5e-4, metadata={"positive": True, "unit": "eV", "help": "per valence electron"}
+    )
+    max_electronic_steps: int = field(
+        default=100, metadata={"positive": True, "help": "of one attempt"}
+    )
+    log: bool = field(default=True, metadata={"help": "gpaw.txt in the folder of the job"})
+    crystal: CrystalOptions = field(default_factory=CrystalOptions)
