@@ -163,8 +163,9 @@ class GpawCalculator(Calculator):
 
         self.used = self.sampling(atoms)
         options = self.options
-        if options.magnetic:
-            atoms.set_initial_magnetic_moments([starting_moment(s) for s in atoms.symbols])
+        # moments that the atoms came with would make GPAW polarise the spins
+        moments = [starting_moment(s) if options.magnetic else 0.0 for s in atoms.symbols]
+        atoms.set_initial_magnetic_moments(moments)
         steps = options.max_electronic_steps
         return GPAW(
             mode={"name": "pw", "ecut": self.used.plane_waves.cutoff},
