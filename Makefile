@@ -73,7 +73,7 @@ install-gpaw: install
 	  $(PIP) install -c constraints.txt --no-binary gpaw -e '.[gpaw]'
 
 # Write down the versions now installed; torch without its build tag, which not every index has.
-constraints: install-dev
+constraints: install-dev install-gpaw
 	$(PIP) freeze --exclude-editable | sed '/^devitrify==/d; s/^\(torch==[^+]*\)+.*/\1/' > constraints.txt
 	touch $(VENV)/.installed $(VENV)/.installed-dev
 
