@@ -255,17 +255,17 @@ def test_magnetism_lowers_the_energy_of_iron() -> None:
 @needs_gpaw
 def test_a_relaxation_ends_where_a_static_run_agrees(tmp_path: Path) -> None:
     """Through the engine's own maker: lower, at rest, in k-points of the cell it ends with."""
-    crystal = CrystalOptions(k_spacing=0.68, cutoff=300.0)
+    crystal = CrystalOptions(k_spacing=0.97, cutoff=300.0)
     engine = GpawEngine(options=GpawOptions(cutoff=300.0, crystal=crystal))
     start = to_atoms(salt())
     start.set_cell(start.cell * 0.9, scale_atoms=True)
     start.rattle(0.05, seed=2)
     first = engine.level("crystal").sampling(start).plane_waves.mesh
-    relax = engine.relax(0.03, 2.0, 60).make(to_structure(start))
+    relax = engine.relax(0.05, 3.0, 60).make(to_structure(start))
     document: RelaxDocument = output(run(relax, tmp_path), relax.uuid)
     assert document.converged, document
-    assert document.max_force < 0.03
-    assert document.max_stress < 2.0
+    assert document.max_force < 0.05
+    assert document.max_stress < 3.0
     end = to_atoms(document.structure)
     assert engine.level("crystal").sampling(end).plane_waves.mesh < first
     energies = document.frames.energies
