@@ -146,7 +146,7 @@ class CheckMaker(Maker):
             return CheckDocument(
                 plane_waves=self.plane_waves(), n_frames=0, energy_error=np.nan,
                 energy_error_shifted=np.nan, force_error=np.nan, stress_error=np.nan,
-                failed=len(chosen), warning="no frame could be recomputed; see the logs of VASP",
+                failed=len(chosen), warning="no frame could be recomputed; see the logs of the jobs",
             )  # fmt: skip
         difference = (here.energies - better.energies) / here.counts * 1000
         energy = float(np.abs(difference - difference.mean()).mean())
@@ -170,5 +170,5 @@ class CheckMaker(Maker):
             f"against {self.cutoff:g} eV and {self.mesh}x{self.mesh}x{self.mesh} k-points the "
             f"training set is off by {energy:.1f} meV/atom and {force:.3f} eV/Å, more than "
             f"{self.max_energy:g} and {self.max_force:g}; lower convergence.max_energy and "
-            "convergence.max_force, or give vasp.cutoff"
+            "convergence.max_force, or give vasp.cutoff (gpaw.cutoff)"
         )

@@ -324,7 +324,10 @@ def test_the_convergence_test_drives_it(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @needs_gpaw
-def test_electrons_that_do_not_converge_leave_a_sentence(tmp_path: Path) -> None:
+def test_electrons_that_do_not_converge_leave_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # labels are made in the folder of whoever asks
     engine = GpawEngine(options=GpawOptions(cutoff=250.0, max_electronic_steps=3))
     static = engine.static().make([salt()], "check")
     frames: Frames = output(run(static, tmp_path), static.uuid)
