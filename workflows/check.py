@@ -146,7 +146,7 @@ class CheckMaker(Maker):
             return CheckDocument(
                 plane_waves=self.plane_waves(), n_frames=0, energy_error=np.nan,
                 energy_error_shifted=np.nan, force_error=np.nan, stress_error=np.nan,
-                failed=len(chosen), warning="no frame could be recomputed; see the logs of the jobs",
+                failed=len(chosen), warning="no frame could be recomputed; see the logs",
             )  # fmt: skip
         difference = (here.energies - better.energies) / here.counts * 1000
         energy = float(np.abs(difference - difference.mean()).mean())
