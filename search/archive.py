@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from search.history import History
 
 
+PSEUDO_TRANSLATION = 0.1
+"""Å by which atoms may miss a translation that still makes a smaller cell. At pymatgen's 0.25 one
+of two crystals that are nearly the same may get a smaller cell than the other."""
+
+
 @dataclass
 class Individual:
     """One structure of the search.
@@ -78,7 +83,8 @@ class Individual:
             from pymatgen.io.ase import AseAtomsAdaptor
 
             structure = AseAtomsAdaptor.get_structure(plain_sorted(self.structure))
-            self.reduced = structure.get_primitive_structure().get_reduced_structure()
+            primitive = structure.get_primitive_structure(PSEUDO_TRANSLATION)
+            self.reduced = primitive.get_reduced_structure()
         return self.reduced
 
     def forget_structure(self) -> None:

@@ -98,7 +98,7 @@ class EvolutionOptions(MSONable):
         default=0.002, metadata={"unit": "eV/atom", "help": "duplicates differ by less"}
     )
     distance_tolerance: float = field(
-        default=0.05, metadata={"unit": "", "help": "duplicates' fingerprints differ by less"}
+        default=0.08, metadata={"unit": "", "help": "duplicates' fingerprints differ by less"}
     )
     archive_size: int = field(
         default=500, metadata={"unit": "", "help": "distinct structures kept"}

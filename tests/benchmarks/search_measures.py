@@ -32,7 +32,6 @@ from tests.search.pair_energy import PairEnergy, lennard_jones, periclase, rock_
 if TYPE_CHECKING:
     from ase import Atoms
     from ase.optimize.optimize import Optimizer
-    from pymatgen.core import Structure
 
 SILICATE = {"Mg": 2, "Si": 1, "O": 4}
 COUNTS = {"Mg": 8, "Si": 4, "O": 16}
@@ -291,8 +290,6 @@ def duplicates(state: Path, file: Path, number: int) -> None:
     The archive holds distinct structures only, so each is disguised and disturbed, relaxed again,
     and compared with the others: pairs that should be called the same, among pairs that should not.
     """
-    from pymatgen.analysis.structure_matcher import StructureMatcher
-
     evolution = Evolution.from_dict(json.loads(state.read_text()))
     members = [member.structure for member in evolution.archive.members[:number]]
     disguised = disturbed(members * 2, 0.1)
@@ -306,7 +303,7 @@ def duplicates(state: Path, file: Path, number: int) -> None:
             Individual(i, 0, "", (), 4, r.energy / len(r.atoms), 1.0, r.status, r.atoms)
             for i, r in enumerate(r for r in relaxed if r.converged)
         ]
-        matcher, judged = StructureMatcher(), Counter[tuple[bool, bool]]()
+        judged = Counter[tuple[bool, bool]]()
         for one, other in itertools.combinations(individuals, 2):
             gap = abs(one.energy - other.energy)
             if gap >= evolution.options.energy_tolerance:
@@ -314,7 +311,7 @@ def duplicates(state: Path, file: Path, number: int) -> None:
             pair = evolution._empty_archive()
             pair.add(one)
             ours = not pair.add(other).is_new
-            theirs = bool(matcher.fit(*(_pymatgen(i.structure) for i in (one, other))))
+            theirs = _same_for_pymatgen(one.structure, other.structure)
             judged[ours, theirs] += 1
             if ours != theirs:
                 vectors = [pair.fingerprint_of(i) for i in (one, other)]
@@ -331,10 +328,17 @@ def duplicates(state: Path, file: Path, number: int) -> None:
         )
 
 
-def _pymatgen(atoms: Atoms) -> Structure:
+def _same_for_pymatgen(one: Atoms, other: Atoms) -> bool:
+    """Whether the matcher maps the primitive cells, or the cells as they are.
+
+    It looks for primitive cells with a tolerance of 0.25 Å, and may find a smaller one for one of
+    two crystals that are all but equal.
+    """
+    from pymatgen.analysis.structure_matcher import StructureMatcher
     from pymatgen.io.ase import AseAtomsAdaptor
 
-    return AseAtomsAdaptor.get_structure(atoms)
+    pair = [AseAtomsAdaptor.get_structure(atoms) for atoms in (one, other)]
+    return any(StructureMatcher(primitive_cell=p).fit(*pair) for p in (True, False))
 
 
 TIGHT_SEARCH = Relaxer(
