@@ -128,9 +128,14 @@ CERTAIN = 0.003
 def same_structure(one: Individual, other: Individual) -> bool:
     """Whether pymatgen's StructureMatcher maps one crystal onto the other."""
     from pymatgen.analysis.structure_matcher import StructureMatcher
+    from pymatgen.io.ase import AseAtomsAdaptor
 
     cells = one.reduced_cell(), other.reduced_cell()
-    return bool(StructureMatcher().fit(*cells, skip_structure_reduction=True))
+    if len(cells[0]) == len(cells[1]):
+        return bool(StructureMatcher().fit(*cells, skip_structure_reduction=True))
+    # one of them missed a translation by a little more than the other
+    whole = [AseAtomsAdaptor.get_structure(i.structure) for i in (one, other)]
+    return bool(StructureMatcher(primitive_cell=False).fit(*whole))
 
 
 class Archive:
