@@ -48,10 +48,12 @@ def init(
         str | None, typer.Option(help="Ranks x threads on a knl node: 64x1 or 16x4.")
     ] = None,
     modules: Annotated[str, typer.Option(help="Environment modules, blank-separated.")] = "",
-    vasp_cmd: Annotated[str, typer.Option(help="Starts VASP in a job.")] = Site.vasp_command,
+    vasp_cmd: Annotated[
+        str | None, typer.Option(help="Starts VASP in a job; default: srun ... vasp_std.")
+    ] = None,
     vasp_gamma_cmd: Annotated[
-        str, typer.Option(help="Starts its Gamma-point build.")
-    ] = Site.vasp_gamma_command,
+        str | None, typer.Option(help="Starts its Gamma-point build; default: srun ... vasp_gam.")
+    ] = None,
     potcars: Annotated[
         Path | None, typer.Option(help="Folder of the POTCARs, as pymatgen wants it.")
     ] = None,
