@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fireworks import LaunchPad
+from typing import Any
+
+from fireworks import FWAction, LaunchPad, Workflow
 from pymongo import ReturnDocument
 
 
@@ -13,7 +15,37 @@ class CampaignLaunchPad(LaunchPad):
     increments atomically but, with several clients, may return the state before the increment of
     another: two launches then share an id, and the end of one ends the other. The state after the
     increment is right there as well as on MongoDB.
+
+    And a Firework that has spawned others, and is run again, does not spawn them twice: the
+    workflow has them already (:func:`workflows.identity.spawn` gives them the same ids), and
+    FireWorks lets them run again after it.
     """
+
+    def complete_launch(
+        self, launch_id: int, action: FWAction | None = None, state: str = "COMPLETED"
+    ) -> Any:
+        """Record the end of a launch, without what its Firework has spawned before."""
+        if action is not None and (action.detours or action.additions):
+            present = self._spawned(launch_id)
+            action.detours = [flow for flow in action.detours if not _jobs(flow) <= present]
+            action.additions = [flow for flow in action.additions if not _jobs(flow) <= present]
+        return super().complete_launch(launch_id, action, state)
+
+    def _spawned(self, launch_id: int) -> set[tuple[str, int]]:
+        """Jobs of the workflow of a launch, by uuid and index, if its Firework ran before."""
+        before = {"launches": launch_id, "archived_launches.0": {"$exists": True}}
+        firework = self.fireworks.find_one(before, {"fw_id": 1})
+        if firework is None:
+            return set()
+        workflow = self.workflows.find_one({"nodes": firework["fw_id"]}, {"nodes": 1})
+        members = {"fw_id": {"$in": workflow["nodes"]}}
+        fields = {"spec._tasks.job.uuid": 1, "spec._tasks.job.index": 1}
+        return {
+            (task["job"]["uuid"], task["job"]["index"])
+            for member in self.fireworks.find(members, fields)
+            for task in member["spec"]["_tasks"]
+            if "job" in task
+        }
 
     def get_new_fw_id(self, quantity: int = 1) -> int:
         """Return the first of some new Firework ids."""
@@ -30,3 +62,12 @@ class CampaignLaunchPad(LaunchPad):
         if after is None:
             raise ValueError("the launchpad has no id counters: it was never reset")
         return int(after[counter]) - quantity
+
+
+def _jobs(workflow: Workflow) -> set[tuple[str, int]]:
+    """Jobs of a workflow, by uuid and index; what is no job is not to be left out."""
+    tasks = [task for firework in workflow.fws for task in firework.tasks]
+    return {
+        (task["job"].uuid, task["job"].index) if "job" in task else (str(id(task)), 0)
+        for task in tasks
+    }

@@ -8,6 +8,7 @@ job store are being written it first lets them finish.
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import signal
 import time
@@ -17,14 +18,19 @@ from typing import TYPE_CHECKING, Any
 
 from launch.configuration import Configuration
 from launch.counters import CampaignLaunchPad
+from launch.errors import CampaignError
+from launch.leftover import Leftover
+from launch.reconcile import Options, how_it_ended
+from launch.release import JOB_VARIABLE
 from launch.tether import die_with_parent
 
 if TYPE_CHECKING:
-    from fireworks import FWorker
+    from fireworks import Firework, FWorker
 
 #: Exit code of a rocket that was told to end.
 TOLD_TO_END = 75
 RETRY_SECONDS = 0.5
+OTHERS_SECONDS = 10.0  # between two looks at a launch of the same Firework that still runs
 VASP_MODULES = ("custodian.custodian", "workflows.vasp.")
 
 _told = False  # to end: no further Firework begins
@@ -32,7 +38,16 @@ _at_once = False  # not only because the time will be over
 
 
 class ClusterLaunchPad(CampaignLaunchPad):
-    """A launchpad whose launches know the SLURM job they belong to."""
+    """
+    A launchpad whose launches know the SLURM job they belong to.
+
+    Attributes
+    ----------
+    taken
+        The Firework that was checked out last.
+    """
+
+    taken: Firework | None = None
 
     def checkout_fw(
         self, fworker: FWorker, launch_dir: str, fw_id: int | None = None, **kwargs: Any
@@ -44,12 +59,17 @@ class ClusterLaunchPad(CampaignLaunchPad):
         that SLURM has started anew, for one, and to that which has got its work meanwhile. So a
         number counts only in the job that it was reserved for; any other takes what is READY.
         """
-        job = os.environ.get("SLURM_JOB_ID")
+        job = os.environ.get(JOB_VARIABLE)
         if fw_id is not None and job and not reserved_for(self, fw_id, job):
             fw_id = None
+        if job:
+            fworker = of_job(fworker, job)
         firework, launch_id = super().checkout_fw(fworker, launch_dir, fw_id=fw_id, **kwargs)
+        self.taken = firework
         if firework is not None and job:
             record_job(self, launch_id, job)
+        if firework is not None:
+            wait_for_others(self, firework.fw_id, launch_id, fworker.name)
         return firework, launch_id
 
 
@@ -61,6 +81,44 @@ def reserved_for(pad: CampaignLaunchPad, fw_id: int, job: str) -> bool:
         return False
     jobs = [e["reservation_id"] for e in launch["state_history"] if "reservation_id" in e]
     return not jobs or jobs[-1] == job
+
+
+def of_job(fworker: FWorker, job: str) -> FWorker:
+    """
+    Return the worker with a SLURM job in its environment.
+
+    A launch is written with its worker, so it knows its job from its first moment on, whatever
+    kills the process afterwards.
+    """
+    known = copy.copy(fworker)
+    known.env = {**(fworker.env or {}), JOB_VARIABLE: job}
+    return known
+
+
+def wait_for_others(pad: CampaignLaunchPad, fw_id: int, launch_id: int, worker: str) -> None:
+    """
+    Wait until no other launch of a Firework runs: it was told to run again while it was running.
+
+    What such a launch computes is then found in the job store, and not computed twice.
+    """
+    from launch import slurm
+
+    others = {"fw_id": fw_id, "state": "RUNNING", "launch_id": {"$ne": launch_id}}
+    fields = {"_id": 0, "state": 1, "state_history": 1, "fworker": 1}
+    while launches := list(pad.launches.find(others, fields)):
+        try:
+            jobs = slurm.jobs()
+        except CampaignError:
+            jobs = None
+        if all(
+            how_it_ended(launch, jobs if launch["fworker"]["name"] == worker else None, Options())
+            for launch in launches
+        ):
+            return
+        if _told:
+            os._exit(TOLD_TO_END)
+        print(f"Firework {fw_id} still runs in another job, which is waited for", flush=True)
+        time.sleep(OTHERS_SECONDS)
 
 
 def record_job(pad: CampaignLaunchPad, launch_id: int, job: str) -> None:
@@ -118,19 +176,26 @@ def run(folder: Path, fw_id: int | None, finish: float | None) -> None:
     """
     from fireworks.core.rocket_launcher import launch_rocket
 
+    from workflows.handover import remove_checkpoints
+
     configuration = Configuration.find(folder.parent)
     pad = configuration.launchpad(ClusterLaunchPad)
-    fworker = configuration.worker(folder.name)
+    queue = configuration.worker(folder.name)
+    leftover = Leftover.of_job(configuration, folder.name)
+    worker: FWorker | None = queue
     home = Path.cwd()
-    longest, count = 0.0, 0
-    while True:
+    count = 0
+    while worker is not None:
         started = time.time()
-        launch_rocket(pad, fworker, fw_id, strm_lvl="INFO")
-        longest, count, fw_id = max(longest, time.time() - started), count + 1, None
+        launch_rocket(pad, worker, fw_id, strm_lvl="INFO")
+        remove_checkpoints()
+        if pad.taken is not None:
+            leftover.note(pad.taken, time.time() - started)
         left = (finish or 0.0) - time.time()
-        # what runs next may well take as long as the longest before
-        if _told or left < 1.5 * longest or not pad.run_exists(fworker):
+        if _told or left <= 0:
             return
+        worker = leftover.worker(pad, queue, left)
+        fw_id, count = None, count + 1
         beside = home / f"next_{count:03d}"
         beside.mkdir(exist_ok=True)
         os.chdir(beside)
