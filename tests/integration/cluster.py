@@ -120,12 +120,20 @@ class Cluster:
     def fireworks(self) -> list[dict[str, Any]]:
         """Return all Fireworks, without what they do."""
         with pymongo.MongoClient(self.proxy.database.uri) as client:
-            return list(client.devitrify.fireworks.find({}, {"spec._tasks": 0}))
+            hidden = {"spec._tasks.job.function_args": 0, "spec._tasks.job.function_kwargs": 0}
+            return list(client.devitrify.fireworks.find({}, hidden))
 
     def launches(self) -> list[dict[str, Any]]:
         """Return all launches."""
         with pymongo.MongoClient(self.proxy.database.uri) as client:
             return list(client.devitrify.launches.find({}))
+
+    def launches_of(self, campaign: str) -> list[dict[str, Any]]:
+        """Return the launches of a campaign's Fireworks."""
+        with pymongo.MongoClient(self.proxy.database.uri) as client:
+            found = client.devitrify.fireworks.find({"spec.campaign": campaign}, {"fw_id": 1})
+            members = {"fw_id": {"$in": [firework["fw_id"] for firework in found]}}
+            return list(client.devitrify.launches.find(members))
 
     def states(self, campaign: str) -> set[str]:
         """Return the states of a campaign's Fireworks."""

@@ -143,6 +143,8 @@ def _running(pid: int) -> bool:
 
 
 class ToldError(Exception):
+    """What telling ends with."""
+
     pass
 
 
@@ -154,13 +156,14 @@ def test_an_error_in_telling_ends_the_search_and_blocks_nobody(torn):
     def refuse(island, figures):
         raise ToldError
 
-    options = IslandOptions(processes=2)
-    with pytest.raises(ToldError), _Pool(emt, options, refuse) as run:
-        pool = run.__self__
-        for _ in range(2000):  # far more than a pipe holds
-            pool.writer.send((0, "x" * 1000))
-        os.write(pool.writer.fileno(), torn)
+    pool = _Pool(emt, IslandOptions(processes=2), refuse)
+    run = pool.__enter__()
+    for _ in range(2000):  # far more than a pipe holds
+        pool.writer.send((0, "x" * 1000))
+    os.write(pool.writer.fileno(), torn)
+    with pytest.raises(ToldError) as raised:
         run([])
+    pool.__exit__(ToldError, raised.value, None)
     assert not pool.listener.is_alive()
 
 
