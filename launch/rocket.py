@@ -8,13 +8,14 @@ job store are being written it first lets them finish.
 from __future__ import annotations
 
 import argparse
-import copy
 import os
 import signal
 import time
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
+
+from fireworks import FWorker
 
 from launch.configuration import Configuration
 from launch.counters import CampaignLaunchPad
@@ -25,7 +26,7 @@ from launch.release import JOB_VARIABLE
 from launch.tether import die_with_parent
 
 if TYPE_CHECKING:
-    from fireworks import Firework, FWorker
+    from fireworks import Firework
 
 #: Exit code of a rocket that was told to end.
 TOLD_TO_END = 75
@@ -35,6 +36,24 @@ VASP_MODULES = ("custodian.custodian", "workflows.vasp.")
 
 _told = False  # to end: no further Firework begins
 _at_once = False  # not only because the time will be over
+
+
+class JobWorker(FWorker):
+    """
+    A worker with a SLURM job in its environment.
+
+    A launch is written with its worker, so it knows its job from its first moment on, whatever
+    kills the process afterwards.
+    """
+
+    def __init__(self, whole: FWorker, job: str) -> None:
+        super().__init__(whole.name, whole.category, env={**whole.env, JOB_VARIABLE: job})
+        self.whole = whole
+
+    @property
+    def query(self) -> dict[str, Any]:
+        """Finds what the worker takes."""
+        return dict(self.whole.query)
 
 
 class ClusterLaunchPad(CampaignLaunchPad):
@@ -63,7 +82,7 @@ class ClusterLaunchPad(CampaignLaunchPad):
         if fw_id is not None and job and not reserved_for(self, fw_id, job):
             fw_id = None
         if job:
-            fworker = of_job(fworker, job)
+            fworker = JobWorker(fworker, job)
         firework, launch_id = super().checkout_fw(fworker, launch_dir, fw_id=fw_id, **kwargs)
         self.taken = firework
         if firework is not None and job:
@@ -81,18 +100,6 @@ def reserved_for(pad: CampaignLaunchPad, fw_id: int, job: str) -> bool:
         return False
     jobs = [e["reservation_id"] for e in launch["state_history"] if "reservation_id" in e]
     return not jobs or jobs[-1] == job
-
-
-def of_job(fworker: FWorker, job: str) -> FWorker:
-    """
-    Return the worker with a SLURM job in its environment.
-
-    A launch is written with its worker, so it knows its job from its first moment on, whatever
-    kills the process afterwards.
-    """
-    known = copy.copy(fworker)
-    known.env = {**(fworker.env or {}), JOB_VARIABLE: job}
-    return known
 
 
 def wait_for_others(pad: CampaignLaunchPad, fw_id: int, launch_id: int, worker: str) -> None:

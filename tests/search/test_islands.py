@@ -145,8 +145,6 @@ def _running(pid: int) -> bool:
 class ToldError(Exception):
     """What telling ends with."""
 
-    pass
-
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("torn", [b"", b"\0\0"], ids=["whole", "torn report"])
