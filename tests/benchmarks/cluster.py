@@ -2,11 +2,15 @@
 
     python -m tests.benchmarks.cluster crowd --campaigns 10 100 1000
     python -m tests.benchmarks.cluster size CAMPAIGN_FOLDER
+    python -m tests.benchmarks.cluster overhead --generations 1000 --block 10
+    python -m tests.benchmarks.cluster faults
 
 ``crowd`` adds that many campaigns of the quick protocol to an embedded database and measures, at
 each size, what every user waits for: adding one more, taking the next Firework, the state of all
 campaigns, ``lpad get_wflows``. ``size`` reads a finished campaign of ``devitrify run``: documents
-and bytes, of all and for each relaxed structure.
+and bytes, of all and for each relaxed structure. ``overhead`` runs a search of many short blocks
+and measures what is not the search; ``faults`` does to jobs on a real SLURM what may happen to
+them, and prints a table of what that cost.
 """
 
 from __future__ import annotations
@@ -28,6 +32,10 @@ from launch.campaign import Campaign
 from launch.database import EmbeddedDatabase, create_indexes, launchpad
 from launch.overview import overview
 from launch.request import Choices, read_request
+from tests.benchmarks.cluster_overhead import overhead
+from tests.integration.cluster import open_cluster
+from tests.integration.faults import FAULTS, STEPS, undergo
+from tests.integration.slurm import why_not
 
 DATABASE = "crowd"
 
@@ -114,6 +122,23 @@ def size(folder: Path) -> None:
             print(f"{structures} structures relaxed: {total / structures / 1000:.2f} kB for each")
 
 
+def faults() -> None:
+    """Let every fault happen to a job of its own, one after the other."""
+    if reason := why_not():
+        sys.exit(reason)
+    print("| fault | how it went on | steps lost of "
+          f"{STEPS} | s to the end |\n|---|---|---|---|")  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder, open_cluster(Path(folder) / "c") as cluster:
+        for queue in ("dft", "nnp"):
+            cluster.qlaunch(queue)
+        for fault in FAULTS:
+            outcome = undergo(cluster, Path(folder) / fault.name, fault)
+            assert outcome.missing == 0, fault
+            went_on = "; ".join(reason for _, reason in outcome.ends) or "the job waited for it"
+            print(f"| {fault.description} | {went_on} | {outcome.repeated} | "
+                  f"{outcome.seconds:.0f} |", flush=True)  # fmt: skip
+
+
 def _raw() -> object:
     from bson.codec_options import CodecOptions
     from bson.raw_bson import RawBSONDocument
@@ -129,11 +154,20 @@ def main() -> None:
     many.add_argument("--campaigns", type=int, nargs="+", default=[10, 100, 1000])
     one = commands.add_parser("size")
     one.add_argument("folder", type=Path)
+    blocks = commands.add_parser("overhead")
+    blocks.add_argument("--generations", type=int, default=1000)
+    blocks.add_argument("--block", type=int, default=10)
+    blocks.add_argument("--population", type=int, default=4)
+    commands.add_parser("faults")
     chosen = parser.parse_args()
     if chosen.command == "crowd":
         crowd(chosen.campaigns)
-    else:
+    elif chosen.command == "size":
         size(chosen.folder)
+    elif chosen.command == "overhead":
+        overhead(chosen.generations, chosen.block, chosen.population)
+    else:
+        faults()
 
 
 if __name__ == "__main__":

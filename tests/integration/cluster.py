@@ -161,9 +161,11 @@ class Cluster:
 
     def describe(self) -> str:
         """Say how things stand, for a test that fails."""
-        lines = [f"{f['fw_id']} {f['name']}: {f['state']}" for f in self.fireworks()]
+        unfinished = [f for f in self.fireworks() if f["state"] != "COMPLETED"]
+        lines = [f"{f['fw_id']} {f['name']}: {f['state']}" for f in unfinished]
         lines += [f"SLURM job {job}: {state}" for job, state in self.slurm.jobs().items()]
-        for path in sorted(self.home.rglob("*.out")) + sorted(self.home.rglob("*.err")):
+        files = [*self.home.rglob("*.out"), *self.home.rglob("*.err")]
+        for path in sorted(files, key=lambda path: path.stat().st_mtime)[-20:]:
             lines.append(f"--- {path}\n{path.read_text()[-1500:]}")
         lines += [p.read_text()[-1500:] for p in self.folder.glob("qlaunch-*.log")]
         return "\n".join(lines)

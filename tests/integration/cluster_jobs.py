@@ -11,7 +11,7 @@ from launch.server import write_atomically
 from tests.launch.sample_jobs import leaf, note
 from workflows.handover import checkpoint
 from workflows.identity import once, spawn
-from workflows.jobs import label
+from workflows.jobs import fireworks_spec, label
 
 
 @job
@@ -95,4 +95,9 @@ def sowing(path: Path, name: str, failures: int) -> Flow:
     after = label(leaf(str(path), "after", first.output), "train")
     flow = Flow([first, after], name=name)
     flow.update_metadata({"campaign": name})
+    # as the prediction does it for jobs that jobflow makes
+    flow.update_config(
+        {"manager_config": fireworks_spec("liquid")}, name_filter="store_inputs",
+        attributes=["manager_config"],
+    )  # fmt: skip
     return flow
