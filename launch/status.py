@@ -178,29 +178,47 @@ def state_counts(pad: LaunchPad) -> Counter[str]:
     return Counter({row["_id"]: row["count"] for row in rows})
 
 
-def failures(pad: LaunchPad) -> list[Failure]:
-    """Return the failed Fireworks with the reason of each."""
-    fields = {"fw_id": 1, "name": 1, "launches": 1, "spec.stage": 1, "spec._exception_details": 1}
-    found = []
-    for firework in pad.fireworks.find({"state": "FIZZLED"}, fields):
-        launch = None
-        details = firework["spec"].get("_exception_details") or {}
-        trace = details.get("_stacktrace", "") if isinstance(details, dict) else ""
-        if firework["launches"]:
-            launch = pad.get_launch_by_id(firework["launches"][-1])
-            stored = (launch.action.stored_data if launch.action else None) or {}
-            trace = stored.get("_exception", {}).get("_stacktrace") or trace
-        found.append(
-            Failure(
-                fw_id=firework["fw_id"],
-                name=firework["name"],
-                stage=_stage(firework),
-                reason=last_error(trace),
-                launch=launch.launch_id if launch else None,
-                folder=launch.launch_dir if launch else None,
-            )
-        )
-    return found
+def failures(pad: LaunchPad, campaign: str | None = None) -> list[Failure]:
+    """
+    Return the failed Fireworks with the reason of each.
+
+    Parameters
+    ----------
+    pad
+        Launchpad.
+    campaign
+        Only of this one; none: of all that is in the launchpad.
+    """
+    wanted: dict[str, Any] = {"state": "FIZZLED"}
+    if campaign is not None:
+        wanted["spec.campaign"] = campaign
+    fields = dict.fromkeys(
+        ("fw_id", "name", "launches", "spec.stage", "spec._exception_details._stacktrace"), 1
+    )
+    failed = list(pad.fireworks.find(wanted, fields))
+    last = {"launch_id": {"$in": [f["launches"][-1] for f in failed if f["launches"]]}}
+    ends = {"launch_id": 1, "launch_dir": 1, "action.stored_data._exception._stacktrace": 1}
+    launches = {launch["launch_id"]: launch for launch in pad.launches.find(last, ends)}
+    return [
+        _failure(firework, launches.get(next(reversed(firework["launches"]), None)))
+        for firework in failed
+    ]
+
+
+def _failure(firework: dict[str, Any], launch: dict[str, Any] | None) -> Failure:
+    """Describe a failed Firework by its last launch, if it has one."""
+    stored = ((launch or {}).get("action") or {}).get("stored_data") or {}
+    details = firework["spec"].get("_exception_details")
+    told = details.get("_stacktrace") if isinstance(details, dict) else None
+    trace = (stored.get("_exception") or {}).get("_stacktrace") or told or ""
+    return Failure(
+        fw_id=firework["fw_id"],
+        name=firework["name"],
+        stage=_stage(firework),
+        reason=last_error(trace),
+        launch=launch["launch_id"] if launch else None,
+        folder=launch["launch_dir"] if launch else None,
+    )
 
 
 def last_error(trace: str) -> str:

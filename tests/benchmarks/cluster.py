@@ -34,7 +34,7 @@ from launch.overview import overview
 from launch.request import Choices, read_request
 from tests.benchmarks.cluster_overhead import overhead
 from tests.integration.cluster import open_cluster
-from tests.integration.faults import FAULTS, STEPS, undergo
+from tests.integration.faults import FAULTS, STEPS, Outcome, kill_database_during_writes, undergo
 from tests.integration.slurm import why_not
 
 DATABASE = "crowd"
@@ -126,17 +126,22 @@ def faults() -> None:
     """Let every fault happen to a job of its own, one after the other."""
     if reason := why_not():
         sys.exit(reason)
-    print("| fault | how it went on | steps lost of "
-          f"{STEPS} | s to the end |\n|---|---|---|---|")  # fmt: skip
+    print(f"| fault | how it went on | work lost of {STEPS} | s to the end |\n|---|---|---|---|")
+
+    def show(description: str, unit: str, outcome: Outcome) -> None:
+        assert outcome.missing == 0, description
+        reasons = dict.fromkeys(reason for _, reason in outcome.ends)
+        print(f"| {description} | {'; '.join(reasons) or 'it waited'} | "
+              f"{outcome.repeated} {unit} | {outcome.seconds:.0f} |", flush=True)  # fmt: skip
+
     with tempfile.TemporaryDirectory() as folder, open_cluster(Path(folder) / "c") as cluster:
         for queue in ("dft", "nnp"):
             cluster.qlaunch(queue)
         for fault in FAULTS:
             outcome = undergo(cluster, Path(folder) / fault.name, fault)
-            assert outcome.missing == 0, fault
-            went_on = "; ".join(reason for _, reason in outcome.ends) or "the job waited for it"
-            print(f"| {fault.description} | {went_on} | {outcome.repeated} | "
-                  f"{outcome.seconds:.0f} |", flush=True)  # fmt: skip
+            show(fault.description, "steps", outcome)
+        outcome = kill_database_during_writes(cluster, Path(folder) / "writes", "writes")
+        show("`kill -9` of the database server while four workers write", "Fireworks", outcome)
 
 
 def _raw() -> object:

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from tests.integration.cluster import Cluster
-from tests.integration.cluster_jobs import expedition
+from tests.integration.cluster_jobs import crowd, expedition
 from tests.integration.slurm import kill
 
 STEPS = 30
@@ -99,7 +99,12 @@ def network_cut(expedition: Expedition) -> None:
 
 
 def database_killed(expedition: Expedition) -> None:
-    database = expedition.cluster.proxy.database
+    kill_database(expedition.cluster)
+
+
+def kill_database(cluster: Cluster) -> None:
+    """End the server as a power cut would, and start it again."""
+    database = cluster.proxy.database
     assert database._server is not None
     kill(database._server.pid)
     database.start()
@@ -185,13 +190,33 @@ def undergo(cluster: Cluster, notes: Path, fault: Fault) -> Outcome:
     return Outcome(
         repeated=sum(taken.values()) - len(taken),
         missing=STEPS - len(taken),
-        ends=[
-            (str(stored["_kind"]), str(stored["_message"]))
-            for stored in map(_stored, cluster.launches_of(fault.name))
-            if stored.get("_lost")
-        ],
+        ends=_ends(cluster, fault.name),
         seconds=time.monotonic() - started,
     )
+
+
+def kill_database_during_writes(cluster: Cluster, notes: Path, name: str) -> Outcome:
+    """End the server while four workers record one short Firework after the other."""
+    cluster.add(crowd(notes, name, STEPS))
+    cluster.wait(lambda: notes.exists() and len(notes.read_text().splitlines()) >= 5, 120)
+    started = time.monotonic()
+    kill_database(cluster)
+    cluster.wait_until_completed(name, 300, meanwhile=lambda: cluster.devitrify("reconcile"))
+    taken = Counter(notes.read_text().splitlines())
+    return Outcome(
+        repeated=sum(taken.values()) - len(taken),
+        missing=STEPS - len(taken),
+        ends=_ends(cluster, name),
+        seconds=time.monotonic() - started,
+    )
+
+
+def _ends(cluster: Cluster, campaign: str) -> list[tuple[str, str]]:
+    return [
+        (str(stored["_kind"]), str(stored["_message"]))
+        for stored in map(_stored, cluster.launches_of(campaign))
+        if stored.get("_lost")
+    ]
 
 
 def _stored(launch: dict[str, Any]) -> dict[str, Any]:

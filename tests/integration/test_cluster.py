@@ -16,7 +16,7 @@ from launch.release import job_of
 from tests.integration.cluster import BIN, Cluster, open_cluster
 from tests.integration.cluster_jobs import crowd, sowing
 from tests.integration.conftest import SETTINGS
-from tests.integration.faults import FAULTS, Fault, undergo
+from tests.integration.faults import FAULTS, Fault, kill_database_during_writes, undergo
 from tests.integration.slurm import why_not
 
 pytestmark = [
@@ -43,6 +43,12 @@ def test_a_job_survives(cluster: Cluster, tmp_path: Path, fault: Fault) -> None:
     assert outcome.repeated <= fault.cost
     if fault.kind is not None:
         assert fault.kind in {kind for kind, _ in outcome.ends}
+
+
+def test_a_database_killed_while_all_workers_write(cluster: Cluster, tmp_path: Path) -> None:
+    outcome = kill_database_during_writes(cluster, tmp_path / "notes", "writes")
+    assert outcome.missing == 0
+    assert outcome.repeated <= 4  # what each of four workers was at
 
 
 def test_four_workers_run_each_of_two_hundred_fireworks_once(

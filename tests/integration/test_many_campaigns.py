@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,9 +18,11 @@ from launch.configuration import Configuration
 from launch.database import EmbeddedDatabase, create_indexes
 from launch.init_command import write_files
 from launch.overview import overview
+from launch.processes import WorkerProcess, worker_environment
 from launch.results import Results
 from launch.site import Site
-from launch.status import state_counts
+from launch.status import failures, state_counts
+from launch.worker import WorkerSettings
 from tests.integration.cluster import BIN
 from tests.integration.conftest import DEVITRIFY, SETTINGS, environment
 
@@ -30,18 +33,13 @@ SHORT = ("train.options.max_epochs=20", "search.evolution.generations=2", "searc
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Run all campaigns at once by two rlaunch; their configuration."""
+    """Run all campaigns at once by two workers; their configuration."""
     folder = tmp_path_factory.mktemp("shared")
     with EmbeddedDatabase(folder / "server") as server:
         create_indexes(server.uri, "shared")
         config = folder / "config"
         write_files(config, Site("local", server.uri, database="shared").files(config))
-        variables = {
-            **environment(),
-            "DEVITRIFY_CONFIG": str(config),
-            "FW_CONFIG_FILE": str(config / "FW_config.yaml"),
-            "JOBFLOW_CONFIG_FILE": str(config / "jobflow.yaml"),
-        }
+        variables = {**environment(), "FW_CONFIG_FILE": str(config / "FW_config.yaml")}
 
         def type_(*command: str | Path) -> None:
             done = subprocess.run(
@@ -56,36 +54,33 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
                 "1", "--seed", str(seed), "--campaign", name, "-o", f"{name}.json", *changes,
             )  # fmt: skip
             type_(BIN / "lpad", "add", f"{name}.json")
-        _run_to_the_end(folder, variables)
+        _run_to_the_end(config, server.uri)
         yield config
 
 
-def _run_to_the_end(folder: Path, variables: dict[str, str]) -> None:
-    """Run one rlaunch for the engine's queue and two for the other, as long as there is work."""
-    pad = Configuration(folder / "config").launchpad()
-    processes = []
+def _run_to_the_end(config: Path, uri: str) -> None:
+    """Let workers take what is ready, of whichever campaign, until there is nothing left."""
+    pad = Configuration(config).launchpad()
+    launches = config.parent / "launches"
+    workers = []
     try:
-        for number, queue in enumerate(("dft", "nnp", "nnp")):
-            here = folder / f"launches-{number}"
-            here.mkdir()
-            worker = folder / "config" / queue / "my_fworker.yaml"
-            command = [BIN / "rlaunch", "-w", worker, "rapidfire", "--nlaunches", "infinite"]
-            with (here / "log").open("wb") as log:
-                processes.append(
-                    subprocess.Popen(
-                        [*command, "--sleep", "1"], cwd=here, env=variables, stdout=log, stderr=log
-                    )
-                )
+        for number in (1, 2):
+            settings = WorkerSettings(
+                name=f"worker-{number}", parent=os.getpid(), uri=uri, database="shared",
+                launches=str(launches), retries=0, since="",
+            )  # fmt: skip
+            log = config.parent / f"worker-{number}.log"
+            workers.append(WorkerProcess(settings, log, worker_environment(config.parent, 2)))
         deadline = time.monotonic() + 560
         while set(pad.fireworks.distinct("state")) - {"COMPLETED"}:
-            assert all(process.poll() is None for process in processes)
-            assert "FIZZLED" not in pad.fireworks.distinct("state")
+            assert all(worker.exit_code() is None for worker in workers)
+            assert not failures(pad)
             assert time.monotonic() < deadline, state_counts(pad)
             time.sleep(1.0)
     finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+        for worker in workers:
+            worker.kill()
+            worker.process.wait()
         pad.connection.close()
 
 
