@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fireworks import FWAction, LaunchPad, Workflow
@@ -30,6 +31,14 @@ class CampaignLaunchPad(LaunchPad):
             action.detours = [flow for flow in action.detours if not _jobs(flow) <= present]
             action.additions = [flow for flow in action.additions if not _jobs(flow) <= present]
         return super().complete_launch(launch_id, action, state)
+
+    def _get_a_fw_to_run(
+        self,
+        query: Mapping[str, Any] | None = None,
+        fw_id: int | None = None,
+        checkout: bool = True,
+    ) -> Any:
+        return super()._get_a_fw_to_run(indexable(query or {}), fw_id, checkout)
 
     def _spawned(self, launch_id: int) -> set[tuple[str, int]]:
         """Jobs of the workflow of a launch, by uuid and index, if its Firework ran before."""
@@ -62,6 +71,22 @@ class CampaignLaunchPad(LaunchPad):
         if after is None:
             raise ValueError("the launchpad has no id counters: it was never reset")
         return int(after[counter]) - quantity
+
+
+def indexable(query: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return the query of a FireWorks worker in a form that indexes answer.
+
+    It asks by three alternatives for Fireworks of no particular worker or of its own, for which
+    SecantusDB reads all documents; one field with two values asks for the same.
+    """
+    alternatives = query.get("$or", [])
+    names = [one["spec._fworker"] for one in alternatives if list(one) == ["spec._fworker"]]
+    if len(names) != len(alternatives) or None not in names:
+        return dict(query)
+    rest = {key: value for key, value in query.items() if key != "$or"}
+    values = [name for name in names if name != {"$exists": False}]
+    return {**rest, "spec._fworker": {"$in": values}}
 
 
 def _jobs(workflow: Workflow) -> set[tuple[str, int]]:

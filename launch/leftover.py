@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fireworks import FWorker
 
+from launch.counters import indexable
 from launch.errors import CampaignError
 from workflows.site import SiteError, walltime_seconds
 
@@ -51,17 +52,17 @@ class Kind:
 
 
 class ConfinedWorker(FWorker):
-    """A worker that takes some of its Fireworks only; its launches do not carry the query along."""
+    """A worker that takes one kind of its Fireworks; its launches do not carry the query along."""
 
-    def __init__(self, whole: FWorker, fitting: list[dict[str, Any]]) -> None:
+    def __init__(self, whole: FWorker, kind: Kind) -> None:
         super().__init__(whole.name, whole.category, env=whole.env)
         self.whole = whole
-        self.fitting = fitting
+        self.kind = kind
 
     @property
     def query(self) -> dict[str, Any]:
         """Finds what the worker takes."""
-        return {"$and": [self.whole.query, {"$or": self.fitting}]}
+        return {**self.whole.query, **self.kind.query}
 
 
 @dataclass
@@ -116,7 +117,7 @@ class Leftover:
 
     def worker(self, pad: LaunchPad, fworker: FWorker, seconds: float) -> FWorker | None:
         """
-        Return the worker, confined to what fits; none if nothing that is ready does.
+        Return the worker, confined to the first kind that fits; none if nothing ready does.
 
         Parameters
         ----------
@@ -128,10 +129,16 @@ class Leftover:
             That are left.
         """
         same = {"stage": f"${STAGE}", "nodes": f"${NODES}", "walltime": f"${WALLTIME}"}
-        ready = [{"$match": {**fworker.query, "state": "READY"}}, {"$group": {"_id": same}}]
-        kinds = [
-            Kind(*(row["_id"].get(key) for key in ("stage", "nodes", "walltime")))
-            for row in pad.fireworks.aggregate(ready)
+        first = {"$max": "$spec._priority"}
+        ready = [
+            {"$match": {**indexable(fworker.query), "state": "READY"}},
+            {"$group": {"_id": same, "priority": first}},
         ]
-        fitting = [kind.query for kind in kinds if self.fits(kind, seconds)]
-        return ConfinedWorker(fworker, fitting) if fitting else None
+        priorities = {
+            Kind(*(row["_id"].get(key) for key in same)): row["priority"] or 0
+            for row in pad.fireworks.aggregate(ready)
+        }
+        fitting = [kind for kind in priorities if self.fits(kind, seconds)]
+        if not fitting:
+            return None
+        return ConfinedWorker(fworker, max(fitting, key=lambda kind: priorities[kind]))

@@ -6,8 +6,8 @@
     python -m tests.benchmarks.cluster faults
 
 ``crowd`` adds that many campaigns of the quick protocol to an embedded database and measures, at
-each size, what every user waits for: adding one more, taking the next Firework, the state of all
-campaigns, ``lpad get_wflows``. ``size`` reads a finished campaign of ``devitrify run``: documents
+each size, what every user waits for: adding one more, taking the next Firework (by our launchpad,
+and as FireWorks itself asks for it), the state of all campaigns, ``lpad get_wflows``. ``size`` reads a finished campaign of ``devitrify run``: documents
 and bytes, of all and for each relaxed structure. ``overhead`` runs a search of many short blocks
 and measures what is not the search; ``faults`` does to jobs on a real SLURM what may happen to
 them, and prints a table of what that cost.
@@ -25,7 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pymongo
-from fireworks import FWorker
+from fireworks import FWorker, LaunchPad
 from jobflow.managers.fireworks import flow_to_workflow
 
 from launch.campaign import Campaign
@@ -57,8 +57,8 @@ def crowd(sizes: list[int]) -> None:
         create_indexes(database.uri, DATABASE)
         pad = launchpad(database.uri, DATABASE)
         worker = FWorker(name="here", category="nnp")
-        print(f"{'campaigns':>9} {'Fireworks':>9} {'add s':>8} {'take s':>8} {'state s':>8} "
-              f"{'get_wflows s':>12} {'MB':>6}")  # fmt: skip
+        print(f"{'campaigns':>9} {'Fireworks':>9} {'add s':>8} {'take s':>8} {'FireWorks':>9} "
+              f"{'state s':>8} {'get_wflows s':>12} {'MB':>6}")  # fmt: skip
         present = 0
 
         def add() -> None:
@@ -67,9 +67,11 @@ def crowd(sizes: list[int]) -> None:
             pad.add_wf(flow_to_workflow(request.flow(f"Cu-{present:08d}"),
                                         metadata={"campaign": f"Cu-{present:08d}"}))  # fmt: skip
 
-        def take() -> None:
-            _, launch = pad.checkout_fw(worker, folder, state="RESERVED")
-            pad.cancel_reservation(launch)
+        plain = LaunchPad(host=database.uri, name=DATABASE, uri_mode=True, strm_lvl="ERROR")
+
+        def take(by: LaunchPad) -> None:
+            _, launch = by.checkout_fw(worker, folder, state="RESERVED")
+            by.cancel_reservation(launch)
 
         for size in sorted(sizes):
             while present < size - 3:
@@ -87,7 +89,8 @@ def crowd(sizes: list[int]) -> None:
             figures = pad.db.command("dbStats")
             print(
                 f"{present:9d} {pad.fireworks.count_documents({}):9d} {adding:8.3f} "
-                f"{best_of(take):8.3f} {best_of(lambda: overview(pad)):8.3f} {listing:12.2f} "
+                f"{best_of(lambda: take(pad)):8.3f} {best_of(lambda: take(plain), 1):9.3f} "
+                f"{best_of(lambda: overview(pad), 1):8.3f} {listing:12.2f} "
                 f"{figures['dataSize'] / 1e6:6.1f}"
             )
         pad.connection.close()

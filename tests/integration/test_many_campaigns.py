@@ -26,9 +26,16 @@ from launch.worker import WorkerSettings
 from tests.integration.cluster import BIN
 from tests.integration.conftest import DEVITRIFY, SETTINGS, environment
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
 #: Names, formulas, seeds: two of one formula, and another.
 CAMPAIGNS = {"Cu-first": ("Cu", 1), "Cu-second": ("Cu", 2), "Ag-only": ("Ag", 1)}
-SHORT = ("train.options.max_epochs=20", "search.evolution.generations=2", "search.islands=1")
+SHORT = (
+    *("replicas=1", "pack.n_atoms=8", "melting_temperature.duration=0.4", "liquid.duration=0.5"),
+    *("train.options.max_epochs=20", "search.evolution.generations=2", "search.islands=1"),
+    *("search.evolution.population=4", "candidates.n_candidates=1"),
+)
+SECONDS = 1000  # far beyond what they take
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +78,7 @@ def _run_to_the_end(config: Path, uri: str) -> None:
             )  # fmt: skip
             log = config.parent / f"worker-{number}.log"
             workers.append(WorkerProcess(settings, log, worker_environment(config.parent, 2)))
-        deadline = time.monotonic() + 560
+        deadline = time.monotonic() + SECONDS
         while set(pad.fireworks.distinct("state")) - {"COMPLETED"}:
             assert all(worker.exit_code() is None for worker in workers)
             assert not failures(pad)
@@ -84,7 +91,6 @@ def _run_to_the_end(config: Path, uri: str) -> None:
         pad.connection.close()
 
 
-@pytest.mark.slow
 def test_states_and_results_are_separate(shared: Path) -> None:
     pad = Configuration(shared).launchpad()
     rows = {row.campaign: row for row in overview(pad).campaigns}
@@ -121,7 +127,6 @@ def test_states_and_results_are_separate(shared: Path) -> None:
         assert not np.array_equal(first.energies, second.energies)
 
 
-@pytest.mark.slow
 def test_no_document_names_a_job_of_another_campaign(shared: Path) -> None:
     """Whatever a campaign has written knows only its own jobs."""
     document = Configuration(shared).read("my_launchpad.yaml")

@@ -14,6 +14,7 @@ from jobflow import SETTINGS, Flow
 from jobflow.managers.fireworks import flow_to_workflow
 
 from launch import rocket, slurm
+from launch.counters import indexable
 from launch.database import EmbeddedDatabase, create_indexes, job_store, launchpad
 from launch.rocket import ClusterLaunchPad
 from tests.launch.sample_jobs import leaf, spawn
@@ -50,6 +51,27 @@ def run(pad: LaunchPad, most: int = 99) -> int:
     return sum(1 for _ in itertools.takewhile(bool, (
         launch_rocket(pad, HERE, strm_lvl="ERROR") for _ in range(most)
     )))  # fmt: skip
+
+
+@pytest.mark.parametrize("category", ["", "dft", ["dft", "nnp"]])
+@pytest.mark.parametrize("query", [{}, {"spec.stage": "liquid"}, {"$or": [{"name": "a"}]}])
+def test_an_indexable_query_finds_the_same(
+    pad: LaunchPad, category: str | list[str], query: dict
+) -> None:
+    """With and without a worker, a queue, and whatever else a worker asks for."""
+    pad.fireworks.delete_many({})
+    specs: list[dict] = [{}, {"_fworker": None}, {"_fworker": "here"}, {"_fworker": "there"}]
+    queues: list[dict] = [{}, {"_category": "dft"}, {"_category": "gpu"}]
+    pad.fireworks.insert_many(
+        {"fw_id": number, "name": name, "spec": {**spec, **queue, "stage": stage}}
+        for number, (spec, queue, stage, name) in enumerate(
+            itertools.product(specs, queues, ("liquid", "train"), "ab")
+        )
+    )
+    asked = FWorker("here", category, query).query
+    found = {each["fw_id"] for each in pad.fireworks.find(asked)}
+    assert {each["fw_id"] for each in pad.fireworks.find(indexable(asked))} == found
+    assert 0 < len(found) < 48
 
 
 def spawner(pad: LaunchPad) -> int:
