@@ -7,10 +7,11 @@
 
 ``crowd`` adds that many campaigns of the quick protocol to an embedded database and measures, at
 each size, what every user waits for: adding one more, taking the next Firework (by our launchpad,
-and as FireWorks itself asks for it), the state of all campaigns, ``lpad get_wflows``. ``size`` reads a finished campaign of ``devitrify run``: documents
-and bytes, of all and for each relaxed structure. ``overhead`` runs a search of many short blocks
-and measures what is not the search; ``faults`` does to jobs on a real SLURM what may happen to
-them, and prints a table of what that cost.
+and as FireWorks itself asks for it), the state of all campaigns, ``lpad get_wflows``. ``size``
+reads a finished campaign of ``devitrify run``: documents and bytes, of all and for each relaxed
+structure. ``overhead`` runs a search of many short blocks and measures what is not the search;
+``faults`` does to jobs on a real SLURM what may happen to them, and prints a table of what that
+cost.
 """
 
 from __future__ import annotations
