@@ -69,6 +69,26 @@ class Cluster:
         """Type a devitrify command."""
         return self.type(sys.executable, "-m", "launch.cli", *arguments)
 
+    @contextmanager
+    def watching(self, command: str) -> Iterator[Path]:
+        """Type a devitrify command that goes on, and end it as cron or nohup would; its output."""
+        output = self.folder / f"{command}.log"
+        with output.open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "launch.cli", command, "--watch", "--interval", "1"],
+                cwd=self.home, env=self.environment, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log,
+            )  # fmt: skip
+        try:
+            yield output
+            assert process.poll() is None, output.read_text()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 128 + signal.SIGTERM
+            assert "Traceback" not in output.read_text()
+        finally:
+            process.kill()
+            process.wait()
+
     def type(self, *command: str) -> str:
         """Type any command; return what it prints."""
         done = subprocess.run(

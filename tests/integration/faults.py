@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,7 @@ class Fault:
 
     @property
     def name(self) -> str:
-        """Of the fault, and of its campaign."""
+        """Of the fault, and of the campaign that it happens to."""
         return self.act.__name__
 
 
@@ -177,15 +178,20 @@ class Outcome:
     seconds: float
 
 
-def undergo(cluster: Cluster, notes: Path, fault: Fault) -> Outcome:
-    """Let a fault happen to a job, and wait until its campaign is completed."""
+def undergo(cluster: Cluster, notes: Path, fault: Fault, watched: bool = False) -> Outcome:
+    """
+    Let a fault happen to a job, and wait until its campaign is completed.
+
+    Unless reconcile watches, it is called again and again, as by cron: at any time, also when
+    nothing is amiss.
+    """
     under_way = Expedition(cluster, fault.name, notes)
     cluster.add(expedition(notes, fault.name, STEPS, fault.seconds))
     cluster.wait(lambda: len(under_way.steps()) >= 5, 120)
     started = time.monotonic()
     fault.act(under_way)
-    # what a cron job or --watch does; at any time, also when nothing is amiss
-    cluster.wait_until_completed(fault.name, 300, meanwhile=lambda: cluster.devitrify("reconcile"))
+    meanwhile: Callable[[], object] = str if watched else partial(cluster.devitrify, "reconcile")
+    cluster.wait_until_completed(fault.name, 300, meanwhile=meanwhile)
     taken = Counter(step for step in under_way.steps() if step.startswith(f"{fault.name} "))
     return Outcome(
         repeated=sum(taken.values()) - len(taken),

@@ -16,7 +16,14 @@ from launch.release import job_of
 from tests.integration.cluster import BIN, Cluster, open_cluster
 from tests.integration.cluster_jobs import crowd, sowing
 from tests.integration.conftest import SETTINGS
-from tests.integration.faults import FAULTS, Fault, kill_database_during_writes, undergo
+from tests.integration.faults import (
+    FAULTS,
+    Expedition,
+    Fault,
+    job_killed,
+    kill_database_during_writes,
+    undergo,
+)
 from tests.integration.slurm import why_not
 
 pytestmark = [
@@ -43,6 +50,22 @@ def test_a_job_survives(cluster: Cluster, tmp_path: Path, fault: Fault) -> None:
     assert outcome.repeated <= fault.cost
     if fault.kind is not None:
         assert fault.kind in {kind for kind, _ in outcome.ends}
+
+
+def test_reconcile_and_status_watch(cluster: Cluster, tmp_path: Path) -> None:
+    """Without a terminal, through the end of a job that nobody but reconcile can notice."""
+    fault = Fault("", watched)
+    with cluster.watching("reconcile") as repairs, cluster.watching("status") as table:
+        outcome = undergo(cluster, tmp_path / "notes", fault, watched=True)
+        cluster.wait(lambda: "completed" in table.read_text(), 60)
+    assert (outcome.missing, outcome.repeated) in ((0, 0), (0, 1))
+    assert " RUNNING -> READY, SLURM job" in repairs.read_text()
+    assert table.read_text().count("watched") >= 3
+
+
+def watched(expedition: Expedition) -> None:
+    """Kill a job under another name: every campaign has its own."""
+    job_killed(expedition)
 
 
 def test_a_database_killed_while_all_workers_write(cluster: Cluster, tmp_path: Path) -> None:
