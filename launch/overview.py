@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
-from launch.status import ENDED, Failure, failures
+from launch.failures import Failure, failures
+from launch.status import ENDED
 from workflows.progress import STAGES
 
 if TYPE_CHECKING:

@@ -16,12 +16,13 @@ import pytest
 
 from launch.configuration import Configuration
 from launch.database import EmbeddedDatabase, create_indexes
+from launch.failures import failures
 from launch.init_command import write_files
 from launch.overview import overview
 from launch.processes import WorkerProcess, worker_environment
 from launch.results import Results
 from launch.site import Site
-from launch.status import failures, state_counts
+from launch.status import state_counts
 from launch.worker import WorkerSettings
 from tests.integration.cluster import BIN
 from tests.integration.conftest import DEVITRIFY, SETTINGS, environment
