@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from fireworks import FWAction, LaunchPad, Workflow
+from fireworks.fw_config import SORT_FWS
 from pymongo import ReturnDocument
+
+#: Fireworks looked at when the next is taken; others may take some of them meanwhile.
+CANDIDATES = 20
 
 
 class CampaignLaunchPad(LaunchPad):
@@ -38,7 +42,20 @@ class CampaignLaunchPad(LaunchPad):
         fw_id: int | None = None,
         checkout: bool = True,
     ) -> Any:
-        return super()._get_a_fw_to_run(indexable(query or {}), fw_id, checkout)
+        split = None if fw_id or SORT_FWS else indexable(query or {})
+        if split is None:
+            return super()._get_a_fw_to_run(query, fw_id, checkout)
+        asked, names = split
+        fields = {"fw_id": 1, "spec._fworker": 1}
+        first = self.fireworks.find({**asked, "state": "READY"}, fields)
+        found = list(first.sort("spec._priority", -1).limit(CANDIDATES))
+        for candidate in found:
+            if candidate["spec"].get("_fworker") in names:
+                firework = super()._get_a_fw_to_run({"fw_id": candidate["fw_id"]}, None, checkout)
+                if firework is not None:
+                    return firework
+        # others have taken them all, or they are for others
+        return super()._get_a_fw_to_run(query, None, checkout) if found else None
 
     def _spawned(self, launch_id: int) -> set[tuple[str, int]]:
         """Jobs of the workflow of a launch, by uuid and index, if its Firework ran before."""
@@ -73,20 +90,23 @@ class CampaignLaunchPad(LaunchPad):
         return int(after[counter]) - quantity
 
 
-def indexable(query: Mapping[str, Any]) -> dict[str, Any]:
+def indexable(query: Mapping[str, Any]) -> tuple[dict[str, Any], list[Any]] | None:
     """
-    Return the query of a FireWorks worker in a form that indexes answer.
+    Split the query of a FireWorks worker into what indexes answer and the worker's names.
 
-    It asks by three alternatives for Fireworks of no particular worker or of its own, for which
-    SecantusDB reads all documents; one field with two values asks for the same.
+    It asks by alternatives for Fireworks of no particular worker or of its own, for which
+    SecantusDB reads all documents. None if it asks for other alternatives, too.
+
+    Returns
+    -------
+    tuple of dict and list
+        The query without the alternatives; values that ``spec._fworker`` may have, if it has one.
     """
     alternatives = query.get("$or", [])
     names = [one["spec._fworker"] for one in alternatives if list(one) == ["spec._fworker"]]
     if len(names) != len(alternatives) or None not in names:
-        return dict(query)
-    rest = {key: value for key, value in query.items() if key != "$or"}
-    values = [name for name in names if name != {"$exists": False}]
-    return {**rest, "spec._fworker": {"$in": values}}
+        return None
+    return {key: value for key, value in query.items() if key != "$or"}, names
 
 
 def _jobs(workflow: Workflow) -> set[tuple[str, int]]:

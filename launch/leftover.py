@@ -130,8 +130,10 @@ class Leftover:
         """
         same = {"stage": f"${STAGE}", "nodes": f"${NODES}", "walltime": f"${WALLTIME}"}
         first = {"$max": "$spec._priority"}
+        split = indexable(fworker.query)
+        asked = fworker.query if split is None else split[0]
         ready = [
-            {"$match": {**indexable(fworker.query), "state": "READY"}},
+            {"$match": {**asked, "state": "READY"}},
             {"$group": {"_id": same, "priority": first}},
         ]
         priorities = {

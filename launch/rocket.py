@@ -196,8 +196,9 @@ def run(folder: Path, fw_id: int | None, finish: float | None) -> None:
         started = time.time()
         launch_rocket(pad, worker, fw_id, strm_lvl="INFO")
         remove_checkpoints()
-        if pad.taken is not None:
-            leftover.note(pad.taken, time.time() - started)
+        if pad.taken is None:
+            return
+        leftover.note(pad.taken, time.time() - started)
         left = (finish or 0.0) - time.time()
         if _told or left <= 0:
             return
