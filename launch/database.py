@@ -48,15 +48,6 @@ LOCK_SECONDS = 30  # a workflow lock older than this was left by a dead process
 OUTPUTS = "outputs"
 USER = "devitrify"
 
-#: What output documents are looked up by.
-OUTPUT_INDEXES = (
-    ("uuid",),
-    ("completed_at",),
-    ("metadata.campaign", "output.@class"),
-    ("metadata.formula", "output.@class"),
-    ("metadata.stage",),
-)
-
 
 class EmbeddedDatabase:
     """A database server for one campaign folder, or a connection to a given one.
@@ -383,18 +374,6 @@ def job_store(uri: str, name: str) -> JobStore:
 
 def create_indexes(uri: str, name: str) -> None:
     """Create the launchpad's counters and all indexes; harmless on a database in use."""
+    from launch.indexes import prepare
+
     prepare(launchpad(uri, name))
-
-
-def prepare(pad: LaunchPad) -> None:
-    """Create the counters of a launchpad that has none, and the indexes of all collections."""
-    if pad.fw_id_assigner.count_documents({}) == 0:
-        pad.reset(None, require_password=False, max_reset_wo_password=0)
-    pad.tuneup()
-    for keys in OUTPUT_INDEXES:
-        pad.db[OUTPUTS].create_index([(key, 1) for key in keys])
-    pad.db.fireworks.create_index([("spec.stage", 1), ("state", 1)])
-    pad.db.fireworks.create_index([("spec.campaign", 1), ("state", 1)])
-    pad.db.workflows.create_index("metadata.campaign")
-    pad.db[f"{OUTPUTS}_blobs.files"].create_index("metadata.blob_uuid")
-    pad.db.progress.create_index("campaign")

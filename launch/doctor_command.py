@@ -54,7 +54,7 @@ def _prepare(configuration: Configuration) -> None:
 
     from pymongo.errors import ConnectionFailure, OperationFailure
 
-    from launch.database import prepare as prepare_launchpad
+    from launch.indexes import prepare as prepare_launchpad
 
     with suppress(ConnectionFailure):
         pad = configuration.launchpad()

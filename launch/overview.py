@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
-from launch.status import ENDED, Failure, failures
+from launch.failures import Failure, failures
+from launch.status import ENDED
 from workflows.progress import STAGES
 
 if TYPE_CHECKING:
@@ -64,21 +65,26 @@ def overview(pad: LaunchPad, campaign: str | None = None) -> Overview:
     by_campaign: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for firework in pad.fireworks.find(wanted, fields):
         by_campaign[firework["spec"]["campaign"]].append(firework)
-    members = [f["fw_id"] for fireworks in by_campaign.values() for f in fireworks]
-    runs = _runs(pad, members)
+    known = {f["fw_id"] for fireworks in by_campaign.values() for f in fireworks}
+    # of one campaign by their numbers; of all, these would not fit into a query
+    runs = _runs(pad, None if campaign is None else known)
     typical = _typical(by_campaign, runs)
     campaigns = [
         _describe(name, fireworks, runs, typical) for name, fireworks in sorted(by_campaign.items())
     ]
-    known = {f["fw_id"] for fireworks in by_campaign.values() for f in fireworks}
-    return Overview(campaigns=campaigns, failures=[f for f in failures(pad) if f.fw_id in known])
+    found = [failure for failure in failures(pad, campaign) if failure.fw_id in known]
+    return Overview(campaigns=campaigns, failures=found)
 
 
-def _runs(pad: LaunchPad, members: list[int]) -> dict[int, list[tuple[float, datetime | None]]]:
-    """Seconds and end of every launch of each Firework."""
+def _runs(
+    pad: LaunchPad, members: set[int] | None
+) -> dict[int, list[tuple[float, datetime | None]]]:
+    """Seconds and end of every launch of each Firework, of some or of all."""
     runs: dict[int, list[tuple[float, datetime | None]]] = defaultdict(list)
     fields = {"_id": 0, "fw_id": 1, "time_start": 1, "time_end": 1}
-    started = {"fw_id": {"$in": members}, "time_start": {"$ne": None}}
+    started: dict[str, Any] = {"time_start": {"$ne": None}}
+    if members is not None:
+        started["fw_id"] = {"$in": sorted(members)}
     now = datetime.now(UTC)
     for launch in pad.launches.find(started, fields):
         start, end = _time(launch.get("time_start")), _time(launch.get("time_end"))

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from launch.release import ACTIVE, conclude, guarded, release, unfinished
+from launch.release import ACTIVE, conclude, guarded, job_of, release, unfinished
 from launch.slurm import LIVE
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 SUBMISSION_SECONDS = 600.0
 #: Half-done bookkeeping is left alone that long: whoever does it may be slow.
 GRACE_SECONDS = 120.0
+#: A launch that no job is known of is given up when it has given no sign of life for that long;
+#: FireWorks gives one an hour, or more often.
+SILENT_SECONDS = 4 * 3600.0
 #: How a job ended, by SLURM's name for it.
 KINDS = {
     "TIMEOUT": "time",
@@ -71,10 +74,13 @@ class Options:
         Age of a reservation without a job.
     grace_seconds
         Age of half-done bookkeeping.
+    silent_seconds
+        Age of the last sign of life of a launch that runs in no known job.
     """
 
     submission_seconds: float = SUBMISSION_SECONDS
     grace_seconds: float = GRACE_SECONDS
+    silent_seconds: float = SILENT_SECONDS
 
 
 def reconcile(
@@ -102,13 +108,13 @@ def reconcile(
 
     options = options or Options()
     # in this order: a job that is submitted in between must not be missed
-    fields = {"_id": 0, "launch_id": 1, "fw_id": 1, "state": 1, "state_history": 1}
+    fields = dict.fromkeys(("launch_id", "fw_id", "state", "state_history", "fworker.env"), 1)
     held = {"state": {"$in": ACTIVE}, "fworker.name": {"$in": sorted(workers)}}
     launches = list(pad.launches.find(held, fields))
     jobs = slurm.jobs()
     repairs = []
     for launch in launches:
-        ended = how_it_ended(launch, jobs, options.submission_seconds)
+        ended = how_it_ended(launch, jobs, options)
         if ended is None:
             continue
         after = guarded(launch["fw_id"], partial(release, pad, launch["launch_id"], *ended))
@@ -118,7 +124,7 @@ def reconcile(
 
 
 def how_it_ended(
-    launch: Mapping[str, Any], jobs: Mapping[str, str], submission_seconds: float
+    launch: Mapping[str, Any], jobs: Mapping[str, str] | None, options: Options
 ) -> tuple[str, str] | None:
     """
     Kind and description of the end of a launch's job; none while it may live.
@@ -128,18 +134,20 @@ def how_it_ended(
     launch
         Its document.
     jobs
-        States by number, as squeue gives them.
-    submission_seconds
-        Age from which a reservation without a job counts as given up.
+        States by number, as squeue gives them; none: it is another cluster's job.
+    options
+        When a launch without a known job counts as given up.
     """
-    history = launch["state_history"]
-    job = next((e["reservation_id"] for e in history if "reservation_id" in e), None)
-    if job is None:
-        # one that runs without a job was started by hand, and is somebody else's
-        if launch["state"] != "RESERVED" or _age(history[-1]) < submission_seconds:
-            return None
-        return "node", "it was reserved but never submitted"
-    state = jobs.get(str(job), "GONE")
+    job = job_of(launch)
+    if job is None or jobs is None:
+        age = _age(launch["state_history"][-1])
+        if launch["state"] == "RESERVED":
+            given_up = age > options.submission_seconds
+            return ("node", "it was reserved but never submitted") if given_up else None
+        # started by hand, or by an rlaunch: it lives as long as FireWorks says so
+        given_up = age > options.silent_seconds
+        return ("node", f"no sign of life for {age / 3600:.1f} h") if given_up else None
+    state = jobs.get(job, "GONE")
     if state in LIVE:
         return None
     kind = KINDS.get(state, "node")

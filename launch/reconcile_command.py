@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from launch.errors import CampaignError
+from launch.watch import repeat
 
 if TYPE_CHECKING:
     from launch.configuration import Configuration
@@ -26,19 +26,10 @@ def reconcile(
     from launch.configuration import Configuration
 
     configuration = Configuration.find(folder)
-    if not watch:
+    if watch:
+        repeat(lambda: _repair(configuration, quiet=True), interval)
+    else:
         _repair(configuration)
-        return
-    try:
-        while True:
-            # a controller or a database that restarts is no reason to give up watching
-            try:
-                _repair(configuration, quiet=True)
-            except CampaignError as error:
-                _say(str(error))
-            time.sleep(interval)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
 
 
 def _repair(configuration: Configuration, quiet: bool = False) -> None:

@@ -8,7 +8,7 @@ others it is done.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +23,8 @@ T = TypeVar("T")
 #: How a job ended, and how many such ends a Firework is granted before it counts as failed.
 #: Time limits are no failures: a long training takes several jobs.
 LIMITS = {"time": 50, "cancelled": 50, "node": 20, "database": 20, "crash": 3}
+#: SLURM's number of a job: in its environment, and with the worker in its launches.
+JOB_VARIABLE = "SLURM_JOB_ID"
 KIND_FIELD = "action.stored_data._kind"
 ACTIVE = ("RUNNING", "RESERVED")
 
@@ -94,6 +96,19 @@ def conclude(pad: LaunchPad, fw_id: int, launch_id: int, kind: str, reason: str)
         return "FIZZLED"
     pad.rerun_fw(fw_id)
     return "READY"
+
+
+def job_of(launch: Mapping[str, Any]) -> str | None:
+    """SLURM's number of the job that a launch belongs to, or is reserved for; none if unknown."""
+    environment = (launch.get("fworker") or {}).get("env") or {}
+    reserved = [e["reservation_id"] for e in launch["state_history"] if "reservation_id" in e]
+    found = [environment.get(JOB_VARIABLE), *reserved]
+    return next((str(job) for job in found if job), None)
+
+
+def launches_of(job: str) -> dict[str, Any]:
+    """Query that finds the launches of a SLURM job."""
+    return {"$or": [{"state_history.reservation_id": job}, {f"fworker.env.{JOB_VARIABLE}": job}]}
 
 
 def count_ends(pad: LaunchPad, fw_id: int, kind: str) -> int:

@@ -15,24 +15,58 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from fireworks import FWorker
+
 from launch.configuration import Configuration
 from launch.counters import CampaignLaunchPad
+from launch.errors import CampaignError
+from launch.leftover import Leftover
+from launch.reconcile import Options, how_it_ended
+from launch.release import JOB_VARIABLE
 from launch.tether import die_with_parent
 
 if TYPE_CHECKING:
-    from fireworks import FWorker
+    from fireworks import Firework
 
 #: Exit code of a rocket that was told to end.
 TOLD_TO_END = 75
 RETRY_SECONDS = 0.5
+OTHERS_SECONDS = 10.0  # between two looks at a launch of the same Firework that still runs
 VASP_MODULES = ("custodian.custodian", "workflows.vasp.")
 
 _told = False  # to end: no further Firework begins
 _at_once = False  # not only because the time will be over
 
 
+class JobWorker(FWorker):
+    """
+    A worker with a SLURM job in its environment.
+
+    A launch is written with its worker, so it knows its job from its first moment on, whatever
+    kills the process afterwards.
+    """
+
+    def __init__(self, whole: FWorker, job: str) -> None:
+        super().__init__(whole.name, whole.category, env={**whole.env, JOB_VARIABLE: job})
+        self.whole = whole
+
+    @property
+    def query(self) -> dict[str, Any]:
+        """Finds what the worker takes."""
+        return dict(self.whole.query)
+
+
 class ClusterLaunchPad(CampaignLaunchPad):
-    """A launchpad whose launches know the SLURM job they belong to."""
+    """
+    A launchpad whose launches know the SLURM job they belong to.
+
+    Attributes
+    ----------
+    taken
+        The Firework that was checked out last.
+    """
+
+    taken: Firework | None = None
 
     def checkout_fw(
         self, fworker: FWorker, launch_dir: str, fw_id: int | None = None, **kwargs: Any
@@ -44,12 +78,17 @@ class ClusterLaunchPad(CampaignLaunchPad):
         that SLURM has started anew, for one, and to that which has got its work meanwhile. So a
         number counts only in the job that it was reserved for; any other takes what is READY.
         """
-        job = os.environ.get("SLURM_JOB_ID")
+        job = os.environ.get(JOB_VARIABLE)
         if fw_id is not None and job and not reserved_for(self, fw_id, job):
             fw_id = None
+        if job:
+            fworker = JobWorker(fworker, job)
         firework, launch_id = super().checkout_fw(fworker, launch_dir, fw_id=fw_id, **kwargs)
+        self.taken = firework
         if firework is not None and job:
             record_job(self, launch_id, job)
+        if firework is not None:
+            wait_for_others(self, firework.fw_id, launch_id, fworker.name)
         return firework, launch_id
 
 
@@ -61,6 +100,32 @@ def reserved_for(pad: CampaignLaunchPad, fw_id: int, job: str) -> bool:
         return False
     jobs = [e["reservation_id"] for e in launch["state_history"] if "reservation_id" in e]
     return not jobs or jobs[-1] == job
+
+
+def wait_for_others(pad: CampaignLaunchPad, fw_id: int, launch_id: int, worker: str) -> None:
+    """
+    Wait until no other launch of a Firework runs: it was told to run again while it was running.
+
+    What such a launch computes is then found in the job store, and not computed twice.
+    """
+    from launch import slurm
+
+    others = {"fw_id": fw_id, "state": "RUNNING", "launch_id": {"$ne": launch_id}}
+    fields = {"_id": 0, "state": 1, "state_history": 1, "fworker": 1}
+    while launches := list(pad.launches.find(others, fields)):
+        try:
+            jobs = slurm.jobs()
+        except CampaignError:
+            jobs = None
+        if all(
+            how_it_ended(launch, jobs if launch["fworker"]["name"] == worker else None, Options())
+            for launch in launches
+        ):
+            return
+        if _told:
+            os._exit(TOLD_TO_END)
+        print(f"Firework {fw_id} still runs in another job, which is waited for", flush=True)
+        time.sleep(OTHERS_SECONDS)
 
 
 def record_job(pad: CampaignLaunchPad, launch_id: int, job: str) -> None:
@@ -118,19 +183,27 @@ def run(folder: Path, fw_id: int | None, finish: float | None) -> None:
     """
     from fireworks.core.rocket_launcher import launch_rocket
 
+    from workflows.handover import remove_checkpoints
+
     configuration = Configuration.find(folder.parent)
     pad = configuration.launchpad(ClusterLaunchPad)
-    fworker = configuration.worker(folder.name)
+    queue = configuration.worker(folder.name)
+    leftover = Leftover.of_job(configuration, folder.name)
+    worker: FWorker | None = queue
     home = Path.cwd()
-    longest, count = 0.0, 0
-    while True:
+    count = 0
+    while worker is not None:
         started = time.time()
-        launch_rocket(pad, fworker, fw_id, strm_lvl="INFO")
-        longest, count, fw_id = max(longest, time.time() - started), count + 1, None
-        left = (finish or 0.0) - time.time()
-        # what runs next may well take as long as the longest before
-        if _told or left < 1.5 * longest or not pad.run_exists(fworker):
+        launch_rocket(pad, worker, fw_id, strm_lvl="INFO")
+        remove_checkpoints()
+        if pad.taken is None:
             return
+        leftover.note(pad.taken, time.time() - started)
+        left = (finish or 0.0) - time.time()
+        if _told or left <= 0:
+            return
+        worker = leftover.worker(pad, queue, left)
+        fw_id, count = None, count + 1
         beside = home / f"next_{count:03d}"
         beside.mkdir(exist_ok=True)
         os.chdir(beside)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from launch.campaign import Campaign, require_space
 from launch.database import EmbeddedDatabase, create_indexes, launchpad
 from launch.errors import CampaignError
+from launch.failures import Failure
 from launch.processes import (
     WorkerProcess,
     remove_empty_folders,
@@ -29,7 +30,7 @@ from launch.processes import (
     stop_workers,
     worker_environment,
 )
-from launch.status import CampaignStatus, Failure, collect, state_counts
+from launch.status import CampaignStatus, collect, state_counts
 from launch.worker import WorkerSettings
 
 if TYPE_CHECKING:

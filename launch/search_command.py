@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from launch.errors import CampaignError
+from launch.options import command_of
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -29,99 +31,125 @@ STATE_FILE = "search.json"
 ENDLESS = 1_000_000
 
 
-def search(
+@dataclass(frozen=True, kw_only=True)
+class SearchChoices:
+    """What ``devitrify search`` is told."""
+
     potential: Annotated[
         str,
         typer.Argument(
             help="File of a potential (ours or SIMPLE-NN), an engine's name, or module:callable."
         ),
-    ],
-    formula: Annotated[str, typer.Argument(help="Chemical formula, e.g. Mg2SiO4.")],
-    folder: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")],
+    ]
+    formula: Annotated[str, typer.Argument(help="Chemical formula, e.g. Mg2SiO4.")]
+    folder: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")]
     structures: Annotated[
         int, typer.Option("--structures", "-n", help="Relaxations in all.", min=1)
-    ] = 1000,
+    ] = 1000
     population: Annotated[
         int | None, typer.Option("--population", help="Default: 20-60 by cell size.")
-    ] = None,
-    z: Annotated[str | None, typer.Option("--z", help="Formula units, e.g. 1,2,4.")] = None,
-    atoms_max: Annotated[int | None, typer.Option("--atoms-max", help="Largest cell.")] = None,
+    ] = None
+    z: Annotated[str | None, typer.Option("--z", help="Formula units, e.g. 1,2,4.")] = None
+    atoms_max: Annotated[int | None, typer.Option("--atoms-max", help="Largest cell.")] = None
     islands: Annotated[
         int, typer.Option("--islands", help="Populations that exchange their best.", min=1)
-    ] = 1,
+    ] = 1
     workers: Annotated[
         int | None,
         typer.Option("--workers", "-w", help="Processes or threads; default: all cores.", min=1),
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed, the same search.")] = 0,
+    ] = None
+    seed: Annotated[int, typer.Option("--seed", help="The same seed, the same search.")] = 0
     seed_structures: Annotated[
         list[Path] | None,
         typer.Option(
             "--seed-structures", help="CIF, POSCAR or extended XYZ to begin with; repeatable."
         ),
-    ] = None,
+    ] = None
     calculator_arguments: Annotated[
         str | None,
         typer.Option("--calculator-arguments", help="JSON of arguments of module:callable."),
-    ] = None,
+    ] = None
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", "-s", help="E.g. relaxer.max_force=0.05, evolution.parents_kept=0.5"),
-    ] = None,
-    best: Annotated[int, typer.Option("--best", help="Structures reported.")] = 20,
-) -> None:
+    ] = None
+    best: Annotated[int, typer.Option("--best", help="Structures reported.")] = 20
+
+    def energy(self) -> BatchEnergy:
+        """Load the potential."""
+        return find_energy(self.potential, self.calculator_arguments)
+
+    def target(self) -> Target:
+        """Composition and formula units, of elements that the potential knows."""
+        from workflows.composition import FormulaError, parse_target
+
+        known = frozenset(self.energy().elements) or None
+        units = _whole_numbers(self.z)
+        try:
+            return parse_target(self.formula, known, self.potential, units, self.atoms_max)
+        except FormulaError as error:
+            raise CampaignError(_sentence(error)) from None
+
+    def settings(
+        self, target: Target, options: EvolutionOptions, relaxer: Relaxer
+    ) -> dict[str, Any]:
+        """Everything that makes this search another one, the budget left out."""
+        return {
+            "composition": target.counts,
+            "seed": self.seed,
+            "potential": _identity(self.potential),
+            "arguments": self.calculator_arguments,
+            "islands": self.islands,
+            "seeds": [_digest(path) for path in self.seed_structures or []],
+            "evolution": {**options.as_dict(), "max_structures": None},
+            "relaxer": relaxer.as_dict(),
+        }
+
+
+@command_of(SearchChoices)
+def search(choices: SearchChoices) -> None:
     """Search crystals of FORMULA on POTENTIAL; the same command resumes."""
     from launch.report import wide_console
     from launch.search_results import Found, Watcher
-    from workflows.composition import FormulaError, parse_target
-    from workflows.cores import usable_cores
 
-    energy = functools.partial(find_energy, potential, calculator_arguments)
-    try:
-        target = parse_target(
-            formula, frozenset(energy().elements) or None, potential, _whole_numbers(z), atoms_max
-        )
-    except FormulaError as error:
-        raise CampaignError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
-    options, relaxer = _options(target, population, structures, overrides or [])
-    seeds = [atoms for path in seed_structures or [] for atoms in _read_structures(path)]
-    try:
-        evolutions = _islands(target, options, seed, seeds, islands)
-    except ValueError as error:
-        raise CampaignError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
+    folder = choices.folder
+    target = choices.target()
+    options, relaxer = _options(target, choices)
+    evolutions = _islands(target, options, choices)
     _make_folder(folder)
-    settings = {
-        "composition": target.counts,
-        "seed": seed,
-        "potential": _identity(potential),
-        "arguments": calculator_arguments,
-        "islands": islands,
-        "seeds": [sha256(path.read_bytes()).hexdigest() for path in seed_structures or []],
-        "evolution": {**options.as_dict(), "max_structures": None},
-        "relaxer": relaxer.as_dict(),
-    }
-    _require_same_search(folder, settings, evolutions)
-    watcher = Watcher(structures, islands, folder / "progress.json")
-    try:
-        found = _run(evolutions, relaxer, energy, folder, workers or usable_cores(), watcher)
-    except (ValueError, RuntimeError) as error:  # no room for the atoms; a process that was killed
-        reason = str(error).rstrip(".")
-        raise CampaignError(f"{reason}. The same command goes on from the last save.") from None
-    except KeyboardInterrupt:
-        typer.echo("Interrupted. The same command goes on after the last generation.")
-        raise typer.Exit(130) from None
-    results = Found(target.formula, found, watcher.entries, best)
+    _require_same_search(folder, choices.settings(target, options, relaxer), evolutions)
+    watcher = Watcher(choices.structures, choices.islands, folder / "progress.json")
+    found = _run(evolutions, relaxer, choices, watcher)
+    results = Found(target.formula, found, watcher.entries, choices.best)
     wide_console().print(results.table())
     results.write(folder)
     typer.echo(f"Structures, summary and plots are in {folder}")
 
 
-def _islands(
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _islands(target: Target, options: EvolutionOptions, choices: SearchChoices) -> list[Evolution]:
+    """
+    Set up the islands, which share the budget and the seeds.
+
+    Raises
+    ------
+    CampaignError
+        If the budget or the seeds do not fit.
+    """
+    seeds = [atoms for path in choices.seed_structures or [] for atoms in _read_structures(path)]
+    try:
+        return _divide(target, options, choices.seed, seeds, choices.islands)
+    except ValueError as error:
+        raise CampaignError(_sentence(error)) from None
+
+
+def _divide(
     target: Target, options: EvolutionOptions, seed: int, seeds: list[Atoms], islands: int
 ) -> list[Evolution]:
-    """Set up the islands, which share the budget and the seeds."""
-    from dataclasses import replace
-
     from search.evolution import Evolution
     from workflows.jobs import derive_seed
 
@@ -142,31 +170,51 @@ def _islands(
 
 
 def _run(
-    evolutions: list[Evolution],
-    relaxer: Relaxer,
-    energy: functools.partial[BatchEnergy],
-    folder: Path,
-    workers: int,
-    watcher: Watcher,
+    evolutions: list[Evolution], relaxer: Relaxer, choices: SearchChoices, watcher: Watcher
 ) -> list[Evolution]:
-    """Run one search in threads, or islands in processes."""
-    from search.driver import run_generations
-    from search.islands import IslandOptions, run_islands
+    """Search to the end; say how to go on if that is not reached."""
+    try:
+        if len(evolutions) == 1:
+            return [_run_alone(evolutions[0], relaxer, choices, watcher)]
+        return _run_side_by_side(evolutions, relaxer, choices, watcher)
+    except (ValueError, RuntimeError) as error:  # no room for the atoms; a process that was killed
+        reason = str(error).rstrip(".")
+        raise CampaignError(f"{reason}. The same command goes on from the last save.") from None
+    except KeyboardInterrupt:
+        typer.echo("Interrupted. The same command goes on after the last generation.")
+        raise typer.Exit(130) from None
 
-    if len(evolutions) == 1:
-        found = run_generations(
-            evolutions[0],
-            relaxer,
-            energy(),
-            ENDLESS,
-            threads=workers,
-            progress=functools.partial(watcher, 0),
-            checkpoint=folder / STATE_FILE,
-        )
-        return [found]
+
+def _run_alone(
+    evolution: Evolution, relaxer: Relaxer, choices: SearchChoices, watcher: Watcher
+) -> Evolution:
+    """One search, in threads."""
+    from search.driver import run_generations
+    from workflows.cores import usable_cores
+
+    return run_generations(
+        evolution,
+        relaxer,
+        choices.energy(),
+        ENDLESS,
+        threads=choices.workers or usable_cores(),
+        progress=functools.partial(watcher, 0),
+        checkpoint=choices.folder / STATE_FILE,
+    )
+
+
+def _run_side_by_side(
+    evolutions: list[Evolution], relaxer: Relaxer, choices: SearchChoices, watcher: Watcher
+) -> list[Evolution]:
+    """Islands, in processes."""
+    from search.islands import IslandOptions, run_islands
+    from workflows.cores import usable_cores
+
+    workers = choices.workers or usable_cores()
     processes = min(workers, len(evolutions))
     options = IslandOptions(processes=processes, threads=max(1, workers // processes))
-    return run_islands(evolutions, relaxer, energy, folder, options, watcher)
+    energy = functools.partial(find_energy, choices.potential, choices.calculator_arguments)
+    return run_islands(evolutions, relaxer, energy, choices.folder, options, watcher)
 
 
 def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
@@ -208,7 +256,7 @@ def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
             )
         return AseEnergy(engine.build(), tuple(sorted(engine.elements() or ())))
     except (UnknownEngineError, ValueError) as error:
-        raise CampaignError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
+        raise CampaignError(_sentence(error)) from None
     except TypeError as error:
         raise CampaignError(f"{name} cannot be built from its arguments: {error}.") from None
 
@@ -237,25 +285,21 @@ def _whole_numbers(text: str | None) -> tuple[int, ...] | None:
         raise CampaignError(f"--z takes whole numbers such as 1,2,4, not {text!r}.") from None
 
 
-def _options(
-    target: Target, population: int | None, structures: int, overrides: list[str]
-) -> tuple[EvolutionOptions, Relaxer]:
+def _options(target: Target, choices: SearchChoices) -> tuple[EvolutionOptions, Relaxer]:
     """Options of the search and the relaxer, with what was set on the command line."""
-    from dataclasses import replace
-
     from search.options import EvolutionOptions
     from search.relaxer import Relaxer
     from workflows.settings import SettingError, override
 
     options = EvolutionOptions(
         formula_units=target.formula_units,
-        population=population,
+        population=choices.population,
         generations=ENDLESS,
-        max_structures=structures,
+        max_structures=choices.structures,
     )
     relaxer = Relaxer()
     try:
-        for text in overrides:
+        for text in choices.overrides or []:
             path, _, value = text.partition("=")
             branch, _, rest = path.strip().partition(".")
             if branch == "relaxer":
@@ -279,7 +323,11 @@ def _make_folder(folder: Path) -> None:
 def _identity(potential: str) -> str:
     """What tells this potential from another: the digest of its file, or its name."""
     file = Path(potential)
-    return sha256(file.read_bytes()).hexdigest() if file.is_file() else potential
+    return _digest(file) if file.is_file() else potential
+
+
+def _digest(file: Path) -> str:
+    return sha256(file.read_bytes()).hexdigest()
 
 
 def _require_same_search(

@@ -97,7 +97,7 @@ class Site:
     modules
         Environment modules that jobs load.
     vasp_command, vasp_gamma_command
-        How VASP is started inside a job.
+        How VASP is started inside a job; none: by srun, each rank bound to its cores.
     potcars
         Folder of the pseudopotentials, as pymatgen wants it.
     work
@@ -119,8 +119,8 @@ class Site:
     cores: int = 32
     nodes: int = 1
     modules: tuple[str, ...] = ()
-    vasp_command: str = "srun --cpu-bind=cores vasp_std"
-    vasp_gamma_command: str = "srun --cpu-bind=cores vasp_gam"
+    vasp_command: str | None = None
+    vasp_gamma_command: str | None = None
     potcars: Path | None = None
     work: Path | None = None
     signal_seconds: int = SIGNAL_SECONDS
@@ -141,6 +141,22 @@ class Site:
             return KNL
         return NodeType(self.cores, {f"{self.cores}x1": Layout(self.cores, 1, 1)})
 
+    @property
+    def engine_layout(self) -> Layout:
+        """Of the reference engine's ranks on a node."""
+        return self.node.layouts[self.layout or next(iter(self.node.layouts))]
+
+    def _srun(self, program: str) -> str:
+        """
+        Command that starts an MPI program.
+
+        Threads are bound within the cores of their rank, by variables that the program alone gets:
+        exported by the batch script they would bind every process of the job that loads OpenMP to
+        the same first core, with all that it starts.
+        """
+        bind = "--export=ALL,OMP_PROC_BIND=spread,OMP_PLACES=cores "
+        return f"srun --cpu-bind=cores {bind if self.engine_layout.threads > 1 else ''}{program}"
+
     def files(self, folder: Path) -> dict[str, str]:
         """
         Return the text of every file of the configuration, by its path in the folder.
@@ -154,7 +170,10 @@ class Site:
             "my_launchpad.yaml": _yaml(self._launchpad()),
             "jobflow.yaml": _yaml(self._job_store()),
             "atomate2.yaml": _yaml(
-                {"VASP_CMD": self.vasp_command, "VASP_GAMMA_CMD": self.vasp_gamma_command}
+                {
+                    "VASP_CMD": self.vasp_command or self._srun("vasp_std"),
+                    "VASP_GAMMA_CMD": self.vasp_gamma_command or self._srun("vasp_gam"),
+                }
             ),
             "FW_config.yaml": _yaml(_fireworks(folder)),
             "devitrify.yaml": _yaml(self._settings(folder)),
@@ -206,7 +225,7 @@ class Site:
         # our own jobs are one process, which starts a thread for each core by itself
         layout = Layout(1, node.logical_cores, 1)
         if queue == "dft":
-            layout = node.layouts[self.layout or next(iter(node.layouts))]
+            layout = self.engine_layout
         constraint = node.constraint if self.constraint is None else self.constraint
         rocket = f"{shlex.quote(sys.executable)} -m launch.supervisor {_quoted(folder / queue)}"
         values = {

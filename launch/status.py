@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from launch.campaign import Campaign
 from launch.database import launchpad
 from launch.errors import CampaignError
+from launch.failures import Failure, failures, stage_of
 from workflows.progress import STAGES
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-OTHER_STAGE = "other"
 ENDED = ("COMPLETED", "FIZZLED", "DEFUSED", "ARCHIVED")
 ACTIVE = ("RUNNING", "RESERVED")
 PATIENCE = 10.0  # s for the server of a campaign that is just starting
@@ -38,17 +38,6 @@ UNITS = {
     "cm2_s": "{:.2g} cm²/s",
 }
 SYMBOLS = {"temperature": "T", "pressure": "p", "energy": "E", "force": "F", "volume": "V"}
-
-
-class Failure(BaseModel):
-    """A job that was left after its retries."""
-
-    fw_id: int
-    name: str
-    stage: str
-    reason: str = Field(description="last line of the traceback")
-    launch: int | None = Field(description="FireWorks launch id")
-    folder: str | None = Field(description="folder in which it ran")
 
 
 class StageStatus(BaseModel):
@@ -151,7 +140,7 @@ def collect(campaign: Campaign, pad: LaunchPad, *, running: bool) -> CampaignSta
     periods = _periods(launches, running)
     by_stage: dict[str, list[dict[str, Any]]] = {}
     for firework in fireworks:
-        by_stage.setdefault(_stage(firework), []).append(firework)
+        by_stage.setdefault(stage_of(firework), []).append(firework)
     stages = [
         _stage_status(name, by_stage[name], periods, progress.values())
         for name in sorted(by_stage, key=_position)
@@ -178,45 +167,6 @@ def state_counts(pad: LaunchPad) -> Counter[str]:
     return Counter({row["_id"]: row["count"] for row in rows})
 
 
-def failures(pad: LaunchPad) -> list[Failure]:
-    """Return the failed Fireworks with the reason of each."""
-    fields = {"fw_id": 1, "name": 1, "launches": 1, "spec.stage": 1, "spec._exception_details": 1}
-    found = []
-    for firework in pad.fireworks.find({"state": "FIZZLED"}, fields):
-        launch = None
-        details = firework["spec"].get("_exception_details") or {}
-        trace = details.get("_stacktrace", "") if isinstance(details, dict) else ""
-        if firework["launches"]:
-            launch = pad.get_launch_by_id(firework["launches"][-1])
-            stored = (launch.action.stored_data if launch.action else None) or {}
-            trace = stored.get("_exception", {}).get("_stacktrace") or trace
-        found.append(
-            Failure(
-                fw_id=firework["fw_id"],
-                name=firework["name"],
-                stage=_stage(firework),
-                reason=last_error(trace),
-                launch=launch.launch_id if launch else None,
-                folder=launch.launch_dir if launch else None,
-            )
-        )
-    return found
-
-
-def last_error(trace: str) -> str:
-    r"""Return the line of a traceback that names the error.
-
-    Examples
-    --------
-    >>> last_error('Traceback:\n  File "a.py", line 1\n    x\nValueError: no\n')
-    'ValueError: no'
-    """
-    lines = [line for line in trace.splitlines() if line.strip()]
-    frames = [i for i, line in enumerate(lines) if line.startswith("  File ")]
-    after = lines[frames[-1] + 1 :] if frames else lines[-1:]
-    return next((line for line in after if not line.startswith(" ")), "no reason recorded")
-
-
 def union_seconds(periods: Iterable[tuple[datetime, datetime]]) -> float:
     """Return the length of the union of periods, in seconds."""
     total = 0.0
@@ -226,10 +176,6 @@ def union_seconds(periods: Iterable[tuple[datetime, datetime]]) -> float:
         total += max(0.0, (end - begin).total_seconds())
         last = end if last is None else max(last, end)
     return total
-
-
-def _stage(firework: dict[str, Any]) -> str:
-    return str(firework.get("spec", {}).get("stage", OTHER_STAGE))
 
 
 def _position(stage: str) -> tuple[int, str]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from launch.errors import CampaignError
+from launch.watch import repeat
 
 if TYPE_CHECKING:
     from launch.overview import Overview
@@ -31,6 +30,7 @@ def status(
     ] = None,
 ) -> None:
     """Tell where the campaign in FOLDER is, or all campaigns of a cluster's database."""
+    from launch.report import wide_console
 
     def show() -> None:
         if folder is not None:
@@ -38,27 +38,16 @@ def status(
         else:
             _show_all(config, campaign, as_json)
 
-    if watch:
-        _repeat(show, interval)
-    else:
+    def show_alone() -> None:
+        if console.is_terminal:
+            console.clear()
         show()
 
-
-def _repeat(show: Callable[[], None], interval: float) -> None:
-    from launch.report import wide_console
-
-    console = wide_console()
-    try:
-        while True:
-            if console.is_terminal:
-                console.clear()
-            try:
-                show()
-            except CampaignError as error:  # a database that restarts comes back
-                typer.echo(str(error), err=True)
-            time.sleep(interval)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    if watch:
+        console = wide_console()
+        repeat(show_alone, interval)
+    else:
+        show()
 
 
 def _show_folder(folder: Path, db: str | None, as_json: bool) -> None:

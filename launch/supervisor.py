@@ -109,10 +109,10 @@ class Supervisor:
         persist(lambda: self._settle(kind, reason))
 
     def _settle(self, kind: str, reason: str) -> None:
-        from launch.release import ACTIVE, guarded, release
+        from launch.release import ACTIVE, guarded, launches_of, release
 
         pad = Configuration.find(self.folder.parent).launchpad()
-        mine = {"state_history.reservation_id": self.job}
+        mine = launches_of(self.job)
         held = pad.launches.find({**mine, "state": {"$in": ACTIVE}}, {"launch_id": 1, "fw_id": 1})
         for launch in list(held):
             fw_id = launch["fw_id"]

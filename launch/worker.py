@@ -98,6 +98,8 @@ class Worker:
         """Run one Firework in a folder of its own; the folder is removed if it stays empty."""
         from fireworks.core.rocket_launcher import launch_rocket
 
+        from workflows.handover import remove_checkpoints
+
         launches = Path(self.settings.launches)
         folder = launches / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{os.getpid()}"
         folder.mkdir(parents=True)
@@ -106,6 +108,7 @@ class Worker:
             ran = launch_rocket(pad, fworker, strm_lvl="INFO")
         finally:
             os.chdir(launches)
+            remove_checkpoints()
             with suppress(OSError):
                 folder.rmdir()
         if ran:

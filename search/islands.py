@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -199,6 +199,7 @@ class _Pool:
     ) -> None:
         self.energy, self.options, self.progress = energy, options, progress
         self.executor: ProcessPoolExecutor | None = None
+        self.failure: BaseException | None = None
 
     def __enter__(self) -> Callable[[list[_Block]], list[tuple[bool, list[dict[str, Any]]]]]:
         if self.options.processes == 1:
@@ -206,17 +207,23 @@ class _Pool:
             return lambda blocks: [_run_block(b, energy, self.progress) for b in blocks]
         context = multiprocessing.get_context("spawn")
         self.others = set(multiprocessing.active_children())
-        self.figures: Any = context.SimpleQueue()
+        self.reader, self.writer = context.Pipe(duplex=False)
         self.executor = ProcessPoolExecutor(
             self.options.processes,
             mp_context=context,
             initializer=_start_process,
-            initargs=(self.energy, self.figures),
+            initargs=(self.energy, self.writer, context.Lock()),
         )
         self.listener = threading.Thread(target=self._listen, daemon=True)
         self.listener.start()
-        executor = self.executor
-        return lambda blocks: list(executor.map(_run_here, blocks))
+        return self._run
+
+    def _run(self, blocks: list[_Block]) -> list[tuple[bool, list[dict[str, Any]]]]:
+        assert self.executor is not None
+        outcomes = list(self.executor.map(_run_here, blocks))
+        if self.failure is not None:
+            raise self.failure
+        return outcomes
 
     def __exit__(self, *exception: object) -> None:
         if self.executor is None:
@@ -226,26 +233,43 @@ class _Pool:
             for process in set(multiprocessing.active_children()) - self.others:
                 process.terminate()
         self.executor.shutdown(cancel_futures=True)
-        self.figures.put(None)
+        # The last end that anybody writes to: the listener reads what is there and ends, also if
+        # a process was ended in the middle of a report or holds the lock for ever.
+        self.writer.close()
         self.listener.join()
+        self.reader.close()
+        if self.failure is not None and exception[0] is None:
+            raise self.failure
 
     def _listen(self) -> None:
-        """Pass on what the processes report, until there is nothing more to come."""
-        while (told := self.figures.get()) is not None:
-            if self.progress is not None:
+        """
+        Pass on what the processes report, until there is nothing more to come.
+
+        After an error in telling it goes on reading: processes would wait for it for ever.
+        """
+        while True:
+            try:
+                told = self.reader.recv()
+            except (EOFError, OSError):
+                return
+            if self.progress is None or self.failure is not None:
+                continue
+            try:
                 self.progress(*told)
+            except BaseException as error:
+                self.failure = error
 
 
 _here: dict[str, Any] = {}
-"""Energy and queue of a process of the pool."""
+"""Energy of a process of the pool, and the pipe and its lock by which it reports."""
 
 
-def _start_process(energy: Callable[[], BatchEnergy], figures: Any) -> None:
+def _start_process(energy: Callable[[], BatchEnergy], writer: Connection, lock: Any) -> None:
     """Prepare a process of the pool, which ends with the one that started it."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-    _here["energy"], _here["figures"] = energy(), figures
+    _here.update(energy=energy(), writer=writer, lock=lock)
 
 
 def _end_with(sentinel: int) -> None:
@@ -255,5 +279,9 @@ def _end_with(sentinel: int) -> None:
 
 def _run_here(block: _Block) -> tuple[bool, list[dict[str, Any]]]:
     """Run a block in a process of the pool."""
-    figures = _here["figures"]
-    return _run_block(block, _here["energy"], lambda island, f: figures.put((island, f)))
+
+    def tell(island: int, figures: SearchFigures) -> None:
+        with _here["lock"]:
+            _here["writer"].send((island, figures))
+
+    return _run_block(block, _here["energy"], tell)

@@ -117,7 +117,7 @@ class AseDynamicsMaker(Maker):
         settings = self.settings
         for attempt in range(ATTEMPTS):
             atoms = to_atoms(structure)
-            atoms.calc = self.engine.build()
+            atoms.calc = self.engine.build_for_job()
             generator = np.random.default_rng([seed, attempt])
             if new_velocities or not atoms.get_velocities().any():
                 MaxwellBoltzmannDistribution(atoms, temperature_K=temperature, rng=generator)

@@ -63,7 +63,7 @@ class AseRelaxMaker(Maker):
             Start.
         """
         atoms = to_atoms(structure)
-        atoms.calc = self.engine.build()
+        atoms.calc = self.engine.build_for_job()
         trajectory: list[Atoms] = []
         failure = None
         try:
@@ -208,7 +208,7 @@ class AseStaticMaker(Maker):
         Frames
             One for each; NaN where the calculator failed.
         """
-        calculator = self.engine.build()
+        calculator = self.engine.build_for_job()
         labelled = []
         given = structures.to_atoms() if isinstance(structures, Frames) else structures
         for structure in given:

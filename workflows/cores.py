@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from pathlib import Path
+
+from threadpoolctl import threadpool_limits
 
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -33,6 +36,21 @@ def share_of_cores(jobs: int) -> int:
         How many there are.
     """
     return usable_cores() if os.environ.get("SLURM_JOB_ID") else max(1, usable_cores() // jobs)
+
+
+def use_all_cores() -> None:
+    """
+    Let OpenMP, BLAS and torch of this process use all cores, if it has a SLURM job to itself.
+
+    ``OMP_NUM_THREADS`` of such a job is for a rank of an MPI program that the job may start, not
+    for this process. Elsewhere the variable says which share of the machine is this process's.
+    """
+    if not os.environ.get("SLURM_JOB_ID"):
+        return
+    cores = usable_cores()
+    threadpool_limits(cores)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(cores)
 
 
 def _bound_cores() -> int:

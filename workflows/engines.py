@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from monty.json import MSONable
 
+from workflows.cores import use_all_cores
+
 if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import Calculator
@@ -203,6 +205,12 @@ class AseEngine(Engine):
         """
         return _build(self.calculator, json.dumps(self.arguments, sort_keys=True))
 
+    def build_for_job(self) -> Calculator:
+        """Build the calculator, for a job that has all cores of its SLURM job to itself."""
+        calculator = self.build()
+        use_all_cores()  # of the libraries that are loaded by now
+        return calculator
+
     def molecular_dynamics(self, settings: SegmentSettings) -> AseDynamicsMaker:
         """Maker of one segment of molecular dynamics."""
         from workflows.ase_dynamics import AseDynamicsMaker
@@ -227,7 +235,7 @@ class AseEngine(Engine):
         """Evaluate a batch of configurations one after the other, within the current job."""
         from workflows.ase_relax import label_frames
 
-        return label_frames(self.build(), frames)
+        return label_frames(self.build_for_job(), frames)
 
     def objection(self, atoms: Atoms) -> str | None:  # noqa: ARG002 (others look at the atoms)
         """

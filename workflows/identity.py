@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from jobflow import CURRENT_JOB, SETTINGS, Flow, Job
 from monty.json import MontyDecoder, jsanitize
 
+from workflows.handover import discard_checkpoint
+
 if TYPE_CHECKING:
     from jobflow import JobStore
 
@@ -76,7 +78,10 @@ def once(function: Callable[Parameters, Output]) -> Callable[Parameters, Output]
     @wraps(function)
     def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Output:
         found, output = stored_output()
-        return output if found else function(*args, **kwargs)
+        if not found:
+            return function(*args, **kwargs)
+        discard_checkpoint()  # of a launch that was killed after it had stored the output
+        return output
 
     return run
 

@@ -24,7 +24,6 @@
 $${pre_rocket}
 . $${environment}
 export OMP_NUM_THREADS=$${omp_num_threads}
-export OMP_PROC_BIND=spread OMP_PLACES=cores
 # since 22.05 srun does not take this from sbatch
 export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}
 export PYTHONUNBUFFERED=1

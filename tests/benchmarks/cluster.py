@@ -2,11 +2,16 @@
 
     python -m tests.benchmarks.cluster crowd --campaigns 10 100 1000
     python -m tests.benchmarks.cluster size CAMPAIGN_FOLDER
+    python -m tests.benchmarks.cluster overhead --generations 1000 --block 10
+    python -m tests.benchmarks.cluster faults
 
 ``crowd`` adds that many campaigns of the quick protocol to an embedded database and measures, at
-each size, what every user waits for: adding one more, taking the next Firework, the state of all
-campaigns, ``lpad get_wflows``. ``size`` reads a finished campaign of ``devitrify run``: documents
-and bytes, of all and for each relaxed structure.
+each size, what every user waits for: adding one more, taking the next Firework (by our launchpad,
+and as FireWorks itself asks for it), the state of all campaigns, ``lpad get_wflows``. ``size``
+reads a finished campaign of ``devitrify run``: documents and bytes, of all and for each relaxed
+structure. ``overhead`` runs a search of many short blocks and measures what is not the search;
+``faults`` does to jobs on a real SLURM what may happen to them, and prints a table of what that
+cost.
 """
 
 from __future__ import annotations
@@ -21,13 +26,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pymongo
-from fireworks import FWorker
+from fireworks import FWorker, LaunchPad
 from jobflow.managers.fireworks import flow_to_workflow
 
 from launch.campaign import Campaign
 from launch.database import EmbeddedDatabase, create_indexes, launchpad
 from launch.overview import overview
 from launch.request import Choices, read_request
+from tests.benchmarks.cluster_overhead import overhead
+from tests.integration.cluster import open_cluster
+from tests.integration.faults import FAULTS, STEPS, Outcome, kill_database_during_writes, undergo
+from tests.integration.slurm import why_not
 
 DATABASE = "crowd"
 
@@ -49,8 +58,8 @@ def crowd(sizes: list[int]) -> None:
         create_indexes(database.uri, DATABASE)
         pad = launchpad(database.uri, DATABASE)
         worker = FWorker(name="here", category="nnp")
-        print(f"{'campaigns':>9} {'Fireworks':>9} {'add s':>8} {'take s':>8} {'state s':>8} "
-              f"{'get_wflows s':>12} {'MB':>6}")  # fmt: skip
+        print(f"{'campaigns':>9} {'Fireworks':>9} {'add s':>8} {'take s':>8} {'FireWorks':>9} "
+              f"{'state s':>8} {'get_wflows s':>12} {'MB':>6}")  # fmt: skip
         present = 0
 
         def add() -> None:
@@ -59,9 +68,11 @@ def crowd(sizes: list[int]) -> None:
             pad.add_wf(flow_to_workflow(request.flow(f"Cu-{present:08d}"),
                                         metadata={"campaign": f"Cu-{present:08d}"}))  # fmt: skip
 
-        def take() -> None:
-            _, launch = pad.checkout_fw(worker, folder, state="RESERVED")
-            pad.cancel_reservation(launch)
+        plain = LaunchPad(host=database.uri, name=DATABASE, uri_mode=True, strm_lvl="ERROR")
+
+        def take(by: LaunchPad) -> None:
+            _, launch = by.checkout_fw(worker, folder, state="RESERVED")
+            by.cancel_reservation(launch)
 
         for size in sorted(sizes):
             while present < size - 3:
@@ -79,7 +90,8 @@ def crowd(sizes: list[int]) -> None:
             figures = pad.db.command("dbStats")
             print(
                 f"{present:9d} {pad.fireworks.count_documents({}):9d} {adding:8.3f} "
-                f"{best_of(take):8.3f} {best_of(lambda: overview(pad)):8.3f} {listing:12.2f} "
+                f"{best_of(lambda: take(pad)):8.3f} {best_of(lambda: take(plain), 1):9.3f} "
+                f"{best_of(lambda: overview(pad), 1):8.3f} {listing:12.2f} "
                 f"{figures['dataSize'] / 1e6:6.1f}"
             )
         pad.connection.close()
@@ -114,6 +126,28 @@ def size(folder: Path) -> None:
             print(f"{structures} structures relaxed: {total / structures / 1000:.2f} kB for each")
 
 
+def faults() -> None:
+    """Let every fault happen to a job of its own, one after the other."""
+    if reason := why_not():
+        sys.exit(reason)
+    print(f"| fault | how it went on | work lost of {STEPS} | s to the end |\n|---|---|---|---|")
+
+    def show(description: str, unit: str, outcome: Outcome) -> None:
+        assert outcome.missing == 0, description
+        reasons = dict.fromkeys(reason for _, reason in outcome.ends)
+        print(f"| {description} | {'; '.join(reasons) or 'it waited'} | "
+              f"{outcome.repeated} {unit} | {outcome.seconds:.0f} |", flush=True)  # fmt: skip
+
+    with tempfile.TemporaryDirectory() as folder, open_cluster(Path(folder) / "c") as cluster:
+        for queue in ("dft", "nnp"):
+            cluster.qlaunch(queue)
+        for fault in FAULTS:
+            outcome = undergo(cluster, Path(folder) / fault.name, fault)
+            show(fault.description, "steps", outcome)
+        outcome = kill_database_during_writes(cluster, Path(folder) / "writes", "writes")
+        show("`kill -9` of the database server while four workers write", "Fireworks", outcome)
+
+
 def _raw() -> object:
     from bson.codec_options import CodecOptions
     from bson.raw_bson import RawBSONDocument
@@ -129,11 +163,20 @@ def main() -> None:
     many.add_argument("--campaigns", type=int, nargs="+", default=[10, 100, 1000])
     one = commands.add_parser("size")
     one.add_argument("folder", type=Path)
+    blocks = commands.add_parser("overhead")
+    blocks.add_argument("--generations", type=int, default=1000)
+    blocks.add_argument("--block", type=int, default=10)
+    blocks.add_argument("--population", type=int, default=4)
+    commands.add_parser("faults")
     chosen = parser.parse_args()
     if chosen.command == "crowd":
         crowd(chosen.campaigns)
-    else:
+    elif chosen.command == "size":
         size(chosen.folder)
+    elif chosen.command == "overhead":
+        overhead(chosen.generations, chosen.block, chosen.population)
+    else:
+        faults()
 
 
 if __name__ == "__main__":

@@ -69,6 +69,26 @@ class Cluster:
         """Type a devitrify command."""
         return self.type(sys.executable, "-m", "launch.cli", *arguments)
 
+    @contextmanager
+    def watching(self, command: str) -> Iterator[Path]:
+        """Type a devitrify command that goes on, and end it as cron or nohup would; its output."""
+        output = self.folder / f"{command}.log"
+        with output.open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "launch.cli", command, "--watch", "--interval", "1"],
+                cwd=self.home, env=self.environment, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log,
+            )  # fmt: skip
+        try:
+            yield output
+            assert process.poll() is None, output.read_text()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 128 + signal.SIGTERM
+            assert "Traceback" not in output.read_text()
+        finally:
+            process.kill()
+            process.wait()
+
     def type(self, *command: str) -> str:
         """Type any command; return what it prints."""
         done = subprocess.run(
@@ -120,12 +140,20 @@ class Cluster:
     def fireworks(self) -> list[dict[str, Any]]:
         """Return all Fireworks, without what they do."""
         with pymongo.MongoClient(self.proxy.database.uri) as client:
-            return list(client.devitrify.fireworks.find({}, {"spec._tasks": 0}))
+            hidden = {"spec._tasks.job.function_args": 0, "spec._tasks.job.function_kwargs": 0}
+            return list(client.devitrify.fireworks.find({}, hidden))
 
     def launches(self) -> list[dict[str, Any]]:
         """Return all launches."""
         with pymongo.MongoClient(self.proxy.database.uri) as client:
             return list(client.devitrify.launches.find({}))
+
+    def launches_of(self, campaign: str) -> list[dict[str, Any]]:
+        """Return the launches of a campaign's Fireworks."""
+        with pymongo.MongoClient(self.proxy.database.uri) as client:
+            found = client.devitrify.fireworks.find({"spec.campaign": campaign}, {"fw_id": 1})
+            members = {"fw_id": {"$in": [firework["fw_id"] for firework in found]}}
+            return list(client.devitrify.launches.find(members))
 
     def states(self, campaign: str) -> set[str]:
         """Return the states of a campaign's Fireworks."""
@@ -153,9 +181,11 @@ class Cluster:
 
     def describe(self) -> str:
         """Say how things stand, for a test that fails."""
-        lines = [f"{f['fw_id']} {f['name']}: {f['state']}" for f in self.fireworks()]
+        unfinished = [f for f in self.fireworks() if f["state"] != "COMPLETED"]
+        lines = [f"{f['fw_id']} {f['name']}: {f['state']}" for f in unfinished]
         lines += [f"SLURM job {job}: {state}" for job, state in self.slurm.jobs().items()]
-        for path in sorted(self.home.rglob("*.out")) + sorted(self.home.rglob("*.err")):
+        files = [*self.home.rglob("*.out"), *self.home.rglob("*.err")]
+        for path in sorted(files, key=lambda path: path.stat().st_mtime)[-20:]:
             lines.append(f"--- {path}\n{path.read_text()[-1500:]}")
         lines += [p.read_text()[-1500:] for p in self.folder.glob("qlaunch-*.log")]
         return "\n".join(lines)

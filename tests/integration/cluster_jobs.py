@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from jobflow import Flow, job
+from jobflow import Flow, Response, job
 
 from launch.server import write_atomically
-from tests.launch.sample_jobs import note
+from tests.launch.sample_jobs import leaf, note
 from workflows.handover import checkpoint
-from workflows.identity import once
-from workflows.jobs import label
+from workflows.identity import once, spawn
+from workflows.jobs import fireworks_spec, label
 
 
 @job
@@ -55,4 +55,49 @@ def expedition(path: Path, name: str, steps: int = 30, seconds: float = 15.0) ->
     last = label(climb(str(path), f"{name}-last", 2, 0.2, first.output), "sample")
     flow = Flow([first, last], name=name)
     flow.update_metadata({"campaign": name})
+    return flow
+
+
+def crowd(path: Path, name: str, number: int) -> Flow:
+    """Return many jobs that do nothing, on the engine's queue."""
+    flow = Flow([label(leaf(str(path), str(i)), "liquid", "dft") for i in range(number)], name=name)
+    flow.update_metadata({"campaign": name})
+    return flow
+
+
+@job
+@once
+def grow(path: str, name: str, seconds: float, after: object = None) -> str:
+    """Note begin and end of something that takes a while."""
+    note(path, f"begin {name}")
+    time.sleep(seconds)
+    note(path, f"end {name}")
+    return name
+
+
+@job
+def sow(path: str, failures: int) -> Response:
+    """Spawn three jobs on both queues and one after them; fail the first times."""
+    note(path, "sow")
+    if Path(path).read_text().split().count("sow") <= failures:
+        raise ValueError("the ground is frozen")
+    seeds = [
+        label(grow(path, str(i), 8.0), "liquid", queue)
+        for i, queue in enumerate(("dft", "dft", "nnp"))
+    ]
+    last = label(grow(path, "last", 0.0, after=[seed.output for seed in seeds]), "sample")
+    return Response(replace=spawn(Flow([*seeds, last], output=last.output)))
+
+
+def sowing(path: Path, name: str, failures: int) -> Flow:
+    """Return a job that spawns others, and one after it."""
+    first = label(sow(str(path), failures), "liquid")
+    after = label(leaf(str(path), "after", first.output), "train")
+    flow = Flow([first, after], name=name)
+    flow.update_metadata({"campaign": name})
+    # as the prediction does it for jobs that jobflow makes
+    flow.update_config(
+        {"manager_config": fireworks_spec("liquid")}, name_filter="store_inputs",
+        attributes=["manager_config"],
+    )  # fmt: skip
     return flow

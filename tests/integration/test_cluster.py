@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import bson
-import psutil
 import pymongo
 import pytest
 
 from launch import doctor
 from launch.configuration import Configuration
+from launch.release import job_of
 from tests.integration.cluster import BIN, Cluster, open_cluster
-from tests.integration.cluster_jobs import expedition
+from tests.integration.cluster_jobs import crowd, sowing
 from tests.integration.conftest import SETTINGS
-from tests.integration.slurm import kill, why_not
+from tests.integration.faults import (
+    FAULTS,
+    Expedition,
+    Fault,
+    job_killed,
+    kill_database_during_writes,
+    undergo,
+)
+from tests.integration.slurm import why_not
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,133 +43,82 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield running
 
 
-@dataclass
-class Expedition:
-    """A flow on its way, whose job is to meet with a fault."""
-
-    cluster: Cluster
-    name: str
-    notes: Path
-
-    def steps(self) -> list[str]:
-        """Return the steps taken so far."""
-        return self.notes.read_text().splitlines() if self.notes.exists() else []
-
-    def job(self) -> str:
-        """Return the SLURM job that climbs."""
-        (firework,) = [f for f in self.cluster.fireworks() if f["name"] == "climb"
-                       and f["spec"].get("campaign") == self.name
-                       and f["spec"]["_category"] == "dft"]  # fmt: skip
-        launches = {launch["launch_id"]: launch for launch in self.cluster.launches()}
-        history = launches[firework["launches"][-1]]["state_history"]
-        return next(entry["reservation_id"] for entry in history if "reservation_id" in entry)
-
-    def process(self, module: str) -> int:
-        """Return the process of this job that runs a module."""
-        job = self.job()
-        for process in psutil.process_iter(["cmdline"]):
-            command = process.info["cmdline"] or []
-            if f"launch.{module}" in command and process.environ().get("SLURM_JOB_ID") == job:
-                return process.pid
-        raise AssertionError(f"job {job} has no process launch.{module}")
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_job_survives(cluster: Cluster, tmp_path: Path, fault: Fault) -> None:
+    outcome = undergo(cluster, tmp_path / "notes", fault)
+    assert outcome.missing == 0
+    assert outcome.repeated <= fault.cost
+    if fault.kind is not None:
+        assert fault.kind in {kind for kind, _ in outcome.ends}
 
 
-def scancel(expedition: Expedition) -> None:
-    expedition.cluster.slurm.command("scancel", expedition.job())
+def test_reconcile_and_status_watch(cluster: Cluster, tmp_path: Path) -> None:
+    """Without a terminal, through the end of a job that nobody but reconcile can notice."""
+    fault = Fault("", watched)
+    with cluster.watching("reconcile") as repairs, cluster.watching("status") as table:
+        outcome = undergo(cluster, tmp_path / "notes", fault, watched=True)
+        cluster.wait(lambda: "completed" in table.read_text(), 60)
+    assert (outcome.missing, outcome.repeated) in ((0, 0), (0, 1))
+    assert " RUNNING -> READY, SLURM job" in repairs.read_text()
+    assert table.read_text().count("watched") >= 3
 
 
-def time_limit(expedition: Expedition) -> None:
-    """Its end comes closer than the signal, which SLURM sends at its next look."""
-    expedition.cluster.slurm.command(
-        "scontrol", "update", f"JobId={expedition.job()}", "EndTime=now+45"
-    )
+def watched(expedition: Expedition) -> None:
+    """Kill a job under another name: every campaign has its own."""
+    job_killed(expedition)
 
 
-def requeue(expedition: Expedition) -> None:
-    slurm, job = expedition.cluster.slurm, expedition.job()
-    slurm.command("scontrol", "update", f"JobId={job}", "Requeue=1")
-    slurm.command("scontrol", "requeue", job)
-    # SLURM waits two minutes before it starts a job again
-    expedition.cluster.wait(lambda: slurm.jobs()[job] == "PENDING", 60)
-    slurm.command("scontrol", "update", f"JobId={job}", "StartTime=now")
+def test_a_database_killed_while_all_workers_write(cluster: Cluster, tmp_path: Path) -> None:
+    outcome = kill_database_during_writes(cluster, tmp_path / "notes", "writes")
+    assert outcome.missing == 0
+    assert outcome.repeated <= 4  # what each of four workers was at
 
 
-def rocket_killed(expedition: Expedition) -> None:
-    kill(expedition.process("rocket"))
-
-
-def job_killed(expedition: Expedition) -> None:
-    """Both at once, so that nobody is left who could tell."""
-    pids = [expedition.process("supervisor"), expedition.process("rocket")]
-    for pid in pids:
-        kill(pid)
-
-
-def node_lost(expedition: Expedition) -> None:
-    slurm = expedition.cluster.slurm
-    node = slurm.node_of(expedition.job())
-    slurm.kill_node(node)
-    # SLURM finds out by itself after a while; this is what its administrator does
-    slurm.command("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
-    slurm.start_node(node)
-    # it may come back by itself meanwhile
-    slurm.command("scontrol", "update", f"NodeName={node}", "State=RESUME", check=False)
-
-
-def network_cut(expedition: Expedition) -> None:
-    """Longer than the climb, so that its end falls into the cut."""
-    expedition.cluster.proxy.cut()
-    time.sleep(30)
-    expedition.cluster.proxy.join()
-
-
-def database_killed(expedition: Expedition) -> None:
-    database = expedition.cluster.proxy.database
-    assert database._server is not None
-    kill(database._server.pid)
-    database.start()
-
-
-FAULTS: dict[Callable[[Expedition], None], tuple[int, str | None]] = {
-    scancel: (1, "cancelled"),
-    time_limit: (1, "time"),
-    requeue: (1, None),
-    rocket_killed: (1, "crash"),
-    job_killed: (1, "crash"),
-    node_lost: (1, "node"),
-    network_cut: (0, None),
-    database_killed: (0, None),
-}
-"""Faults, how many of the 30 steps each may cost, and the end that is recorded with the launch."""
-
-
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_a_job_survives(
-    cluster: Cluster, tmp_path: Path, fault: Callable[[Expedition], None]
+def test_four_workers_run_each_of_two_hundred_fireworks_once(
+    cluster: Cluster, tmp_path: Path
 ) -> None:
-    name = fault.__name__
-    under_way = Expedition(cluster, name, tmp_path / "notes")
-    # SLURM looks at time limits twice a minute
-    cluster.add(expedition(under_way.notes, name, seconds=75.0 if fault is time_limit else 15.0))
-    cluster.wait(lambda: len(under_way.steps()) >= 5, 120)
-    fault(under_way)
+    notes = tmp_path / "notes"
+    cluster.add(crowd(notes, "crowd", 200))
+    cluster.wait_until_completed("crowd", 500)
+    assert Counter(notes.read_text().splitlines()) == {f"leaf {i}": 1 for i in range(200)}
+    launches = cluster.launches_of("crowd")
+    assert [launch["state"] for launch in launches] == ["COMPLETED"] * 200
+    jobs = {job_of(launch) for launch in launches}
+    assert len(jobs - {None}) >= 4
+    assert len(jobs) < 100  # and more than one of them in each batch job
 
-    # what a cron job or --watch does; at any time, also when nothing is amiss
-    cluster.wait_until_completed(name, 300, meanwhile=lambda: cluster.devitrify("reconcile"))
-    cost, kind = FAULTS[fault]
-    taken = Counter(under_way.steps())
-    assert {f"{name} {step}" for step in range(30)} <= set(taken)
-    assert sum(taken.values()) - len(taken) <= cost
-    if kind is not None:
-        ours = [
-            work["fw_id"] for work in cluster.fireworks() if work["spec"].get("campaign") == name
-        ]
-        kinds = {
-            ((launch.get("action") or {}).get("stored_data") or {}).get("_kind")
-            for launch in cluster.launches()
-            if launch["fw_id"] in ours
-        }
-        assert kind in kinds
+
+@pytest.mark.parametrize("when", ["finished", "its children run", "fizzled"])
+def test_a_spawning_firework_that_is_run_again_spawns_nothing_twice(
+    cluster: Cluster, tmp_path: Path, when: str
+) -> None:
+    """By lpad rerun_fws, as a user does it."""
+    notes, name = tmp_path / "notes", f"spawn {when}"
+    cluster.add(sowing(notes, name, failures=2 if when == "fizzled" else 0))
+
+    def lines(word: str) -> list[str]:
+        found = notes.read_text().splitlines() if notes.exists() else []
+        return [line for line in found if line.startswith(word)]
+
+    if when == "fizzled":
+        # its supervisor tries it again once
+        failed = {"FIZZLED", "WAITING"}
+        cluster.wait(lambda: cluster.states(name) == failed and len(lines("sow")) == 2, 200)
+    elif when == "finished":
+        cluster.wait_until_completed(name, 200)
+    else:
+        cluster.wait(lambda: len(lines("begin")) >= 2, 200)
+    (sower,) = [w for w in cluster.fireworks() if w["name"] == "sow" and
+                w["spec"]["campaign"] == name]  # fmt: skip
+    cluster.type(str(BIN / "lpad"), "rerun_fws", "-i", str(sower["fw_id"]))
+    cluster.wait_until_completed(name, 300)
+    counts = Counter(lines("begin") + lines("end"))
+    assert counts == {f"{word} {i}": 1 for word in ("begin", "end") for i in (0, 1, 2, "last")}
+    assert len(lines("sow")) == (3 if when == "fizzled" else 2)
+    # sow, the three it spawns, their last and the one that stores its output
+    works = [work for work in cluster.fireworks() if work["spec"].get("campaign") == name]
+    assert len(works) == len({work["spec"]["_tasks"][0]["job"]["uuid"] + str(
+        work["spec"]["_tasks"][0]["job"]["index"]) for work in works})  # fmt: skip
 
 
 @pytest.mark.parametrize("layout", ["64x1", "16x4"])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pwd
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from launch.configuration import Configuration
 from launch.counters import CampaignLaunchPad
 from launch.database import configure_fireworks
 from launch.errors import CampaignError
+from launch.init_command import write_files
 from launch.site import Site
 from tests.launch.test_cli import call
 from workflows.site import default_folder
@@ -63,6 +66,8 @@ def test_a_knl_cluster(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
     user = pwd.getpwuid(os.getuid()).pw_name
     assert all(name.startswith(f"{user}@") for name in Configuration(folder).worker_names())
     assert "export OMP_NUM_THREADS=1" in lines
+    commands = yaml.safe_load((folder / "atomate2.yaml").read_text())
+    assert commands["VASP_CMD"] == "srun --cpu-bind=cores vasp_std"
     started = [line for line in lines if line.startswith("exec ")]
     assert len(started) == 1
     assert started[0].endswith(f"-m launch.supervisor {folder}/dft singleshot")
@@ -101,8 +106,36 @@ def test_sixteen_ranks_of_four_threads(tmp_path: Path) -> None:
     adapter = yaml.safe_load(site.files(tmp_path)["dft/my_qadapter.yaml"])
     assert adapter["ntasks_per_node"] * adapter["cpus_per_task"] <= 272
     assert (adapter["ntasks_per_node"], adapter["omp_num_threads"]) == (16, 4)
+    # threads are bound by what VASP alone is given, see the next test
+    commands = yaml.safe_load(site.files(tmp_path)["atomate2.yaml"])
+    assert (
+        "--export=ALL,OMP_PROC_BIND=spread,OMP_PLACES=cores vasp_gam"
+        in (commands["VASP_GAMMA_CMD"])
+    )
+    assert (
+        Site("local", URI, vasp_command="mpirun v")
+        .files(tmp_path)["atomate2.yaml"]
+        .startswith("VASP_CMD: mpirun v\n")
+    )
     with pytest.raises(CampaignError, match="64x1 or 16x4"):
         Site("knl", URI, layout="8x8")
+
+
+@pytest.mark.parametrize("layout", ["64x1", "16x4"])
+def test_no_process_of_a_job_is_bound_to_one_core(tmp_path: Path, layout: str) -> None:
+    """An OpenMP runtime that is told to bind takes its process, and all children, to one core."""
+    site = Site("knl", URI, partitions={"dft": "p", "nnp": "p"}, layout=layout)
+    write_files(tmp_path, site.files(tmp_path))
+    show = (
+        "import os, torch;"
+        "torch.ones(300, 300).mm(torch.ones(300, 300));"
+        "print(len(os.sched_getaffinity(0)))"
+    )
+    started = f"{shlex.quote(sys.executable)} -c {shlex.quote(show)}"
+    for queue in ("dft", "nnp"):
+        text = script(tmp_path, queue, str(tmp_path), rocket_launch=started)
+        done = subprocess.run(["bash"], input=text, capture_output=True, text=True, check=True)
+        assert int(done.stdout) == len(os.sched_getaffinity(0))
 
 
 def test_an_existing_configuration_is_left_alone(

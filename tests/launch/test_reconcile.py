@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,48 @@ def test_a_reservation_that_was_never_submitted_is_given_up_in_time(
     (repair,) = reconcile(pad, OURS, AT_ONCE)
     assert repair.reason == "it was reserved but never submitted"
     assert state(pad, fw_id) == "READY"
+
+
+def test_a_launch_whose_job_was_killed_before_its_number_was_noted(
+    pad: LaunchPad, squeue: Jobs, server: EmbeddedDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between FireWorks' writing of the launch and ours: the launch knows its job all the same."""
+
+    class KilledError(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise KilledError
+
+    monkeypatch.setattr("launch.rocket.record_job", killed)
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    own = ClusterLaunchPad(host=server.uri, name=pad.name, uri_mode=True, strm_lvl="ERROR")
+    with pytest.raises(KilledError):
+        own.checkout_fw(HERE, "/launches")
+    own.connection.close()
+    launch = pad.launches.find_one({})
+    assert launch["state"] == "RUNNING"
+    assert not any("reservation_id" in entry for entry in launch["state_history"])
+    squeue({"12": "RUNNING"})
+    assert reconcile(pad, OURS, AT_ONCE) == []
+    squeue({"12": "FAILED"})
+    (repair,) = reconcile(pad, OURS)
+    assert (repair.fw_id, repair.after) == (launch["fw_id"], "READY")
+    assert state(pad, launch["fw_id"]) == "READY"
+
+
+def test_a_launch_without_a_job_lives_as_long_as_it_gives_signs_of_life(
+    pad: LaunchPad, squeue: Jobs
+) -> None:
+    """An rlaunch by hand, which FireWorks lets ping."""
+    firework, launch_id = pad.checkout_fw(HERE, "/launches")
+    squeue({})
+    assert reconcile(pad, OURS) == []
+    hours_ago = datetime.now(UTC) - timedelta(hours=5)
+    pad.ping_launch(launch_id, hours_ago)
+    (repair,) = reconcile(pad, OURS)
+    assert repair.reason == "no sign of life for 5.0 h"
+    assert state(pad, firework.fw_id) == "READY"
 
 
 def test_nothing_is_touched_while_slurm_does_not_answer(

@@ -11,18 +11,15 @@ from pathlib import Path
 
 import psutil
 import pytest
-from fireworks import FWAction, FWorker, LaunchPad
 from jobflow import Flow
 from jobflow.managers.fireworks import flow_to_workflow
 
-from launch import processes, runner, tether
+from launch import processes, runner
 from launch.campaign import Campaign
 from launch.database import EmbeddedDatabase, create_indexes, job_store, launchpad
 from launch.errors import CampaignError
-from launch.recovery import recover, retry, retry_failed
 from launch.runner import run_campaign
 from launch.status import CampaignStatus
-from launch.worker import WorkerSettings
 from tests.launch import sample_jobs
 
 ROOT = Path(__file__).parents[2]
@@ -292,35 +289,6 @@ def test_full_disk_stops_the_campaign_and_loses_nothing(
     assert run_campaign(campaign, never, workers=1).state == "completed"
 
 
-def test_workers_share_the_cores(
-    new_campaign: Callable[..., Campaign], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(processes, "usable_cores", lambda: 6)
-    environment = processes.worker_environment(tmp_path, workers=2)
-    assert {environment[f"{n}_NUM_THREADS"] for n in ("OMP", "MKL", "NUMBA")} == {"3"}
-    assert processes.worker_environment(tmp_path, workers=7)["OMP_NUM_THREADS"] == "1"
-    monkeypatch.undo()
-    assert processes.usable_cores() >= 1
-
-
-def test_leftovers_of_a_killed_run_are_ended(tmp_path: Path) -> None:
-    environment = {**os.environ, processes.OWNER_VARIABLE: str(tmp_path)}
-    command = [sys.executable, "-c", "import time; time.sleep(60)"]
-    leftover = subprocess.Popen(command, env=environment)
-    stranger = subprocess.Popen(command)
-    try:
-        deadline = time.monotonic() + 10
-        while not processes.stop_leftovers(tmp_path) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert leftover.wait(10) == -signal.SIGKILL
-        assert stranger.poll() is None
-    finally:
-        leftover.kill()
-        stranger.kill()
-        leftover.wait()
-        stranger.wait()
-
-
 def test_database_of_others(
     new_campaign: Callable[..., Campaign], server: EmbeddedDatabase
 ) -> None:
@@ -335,129 +303,3 @@ def test_database_of_others(
     with pytest.raises(CampaignError, match="belongs to campaign another"):
         run_campaign(first, never, uri=server.uri)
     assert pad.fireworks.count_documents({}) == 1
-
-
-@pytest.fixture
-def pad(server: EmbeddedDatabase, request: pytest.FixtureRequest) -> LaunchPad:
-    """Return a launchpad with a chain of three Fireworks: 1 COMPLETED, 2 RUNNING, 3 WAITING.
-
-    FireWorks numbers them from the last to the first of the chain.
-    """
-    name = "".join(c if c.isalnum() else "_" for c in request.node.name)[:50]
-    create_indexes(server.uri, name)
-    pad = launchpad(server.uri, name)
-    pad.add_wf(flow_to_workflow(sample_jobs.chain("unused", 3, 0.0)))
-    _, launch = pad.checkout_fw(FWorker("dead"), "/")
-    pad.complete_launch(launch, FWAction())
-    pad.checkout_fw(FWorker("dead"), "/")
-    return pad
-
-
-def states(pad: LaunchPad) -> list[str]:
-    """Return the states in the order of the chain, as Fireworks and as the workflow have them."""
-    fireworks = {d["fw_id"]: d["state"] for d in pad.fireworks.find({})}
-    recorded = pad.workflows.find_one({})["fw_states"]
-    assert {str(fw_id): state for fw_id, state in fireworks.items()} == recorded
-    return [fireworks[fw_id] for fw_id in sorted(fireworks, reverse=True)]
-
-
-def test_recovery_frees_what_a_dead_worker_held(pad: LaunchPad) -> None:
-    assert states(pad) == ["COMPLETED", "RUNNING", "WAITING"]
-    assert recover(pad, "gone", alive={"dead"}) == []
-    assert states(pad) == ["COMPLETED", "RUNNING", "WAITING"]
-    (lost,) = recover(pad, "gone")
-    assert (lost.name, lost.worker) == ("sleep", "dead")
-    assert states(pad) == ["COMPLETED", "READY", "WAITING"]
-    assert recover(pad, "gone") == []
-    launch = pad.launches.find_one({"launch_id": 2})
-    assert launch["state"] == "FIZZLED"
-    assert launch["action"]["stored_data"]["_message"] == "gone"
-
-
-def test_recovery_gives_up(pad: LaunchPad) -> None:
-    recover(pad, "gone", give_up=lambda lost: lost.worker == "dead")
-    assert states(pad) == ["COMPLETED", "FIZZLED", "WAITING"]
-    assert retry_failed(pad) == [2]
-    assert states(pad) == ["COMPLETED", "READY", "WAITING"]
-
-
-def test_recovery_of_a_killed_checkout(pad: LaunchPad) -> None:
-    """The Firework is RESERVED, or has a launch, but the other documents do not know."""
-    recover(pad, "gone")
-    pad.fireworks.update_one({"fw_id": 2}, {"$set": {"state": "RESERVED"}})
-    pad.launches.update_one({"launch_id": 2}, {"$set": {"state": "RUNNING"}})
-    recover(pad, "gone", alive={"another"})  # a live worker may be at it
-    assert pad.fireworks.find_one({"fw_id": 2})["state"] == "RESERVED"
-    assert pad.launches.find_one({"launch_id": 2})["state"] == "FIZZLED"
-    pad.fireworks.update_one({"fw_id": 2}, {"$set": {"updated_on": "2026-01-01T00:00:00"}})
-    recover(pad, "gone", alive={"another"})
-    assert states(pad) == ["COMPLETED", "READY", "WAITING"]
-
-
-@pytest.mark.parametrize("written", [0, 1, 2])
-def test_recovery_of_a_killed_update(pad: LaunchPad, written: int) -> None:
-    """A job that spawned ended; its Firework, its children or neither had been written.
-
-    The workflow document comes last: it still says RUNNING, and is locked.
-    """
-    detour = flow_to_workflow(sample_jobs.chain("unused", 2, 0.0))
-    pad.launches.update_one(
-        {"launch_id": 2},
-        {"$set": {"state": "COMPLETED", "action": FWAction(detours=detour).to_dict()}},
-    )
-    pad.workflows.update_one({}, {"$set": {"locked": True}})
-    if written > 0:
-        stranger = pad.fireworks.find_one({"fw_id": 1}, {"_id": 0})
-        pad.fireworks.insert_one({**stranger, "fw_id": pad.get_new_fw_id(), "state": "READY"})
-    if written > 1:
-        pad.fireworks.update_one({"fw_id": 2}, {"$set": {"state": "COMPLETED"}})
-    assert recover(pad, "gone") == []
-    # the last of the chain waits for the detour, which is there once
-    assert sorted(states(pad)) == ["COMPLETED", "COMPLETED", "READY", "WAITING", "WAITING"]
-    assert pad.workflows.find_one({}).get("locked") is None
-    assert sorted(pad.workflows.find_one({})["links"]["2"])[0] == 1
-
-
-def test_no_retry_once_a_child_has_gone_on(pad: LaunchPad) -> None:
-    recover(pad, "gone", give_up=lambda _: True)
-    pad.fireworks.update_one({"fw_id": 1}, {"$set": {"state": "COMPLETED"}})
-    assert not retry(pad, 2)
-    assert pad.fireworks.find_one({"fw_id": 2})["state"] == "FIZZLED"
-
-
-def test_worker_ends_with_its_standard_input(tmp_path: Path) -> None:
-    """Where the kernel sends no signal at the parent's end, the closed pipe tells."""
-    settings = WorkerSettings(
-        name="worker",
-        parent=os.getpid(),
-        uri="mongodb://127.0.0.1:1/",
-        database="none",
-        launches=str(tmp_path),
-        retries=0,
-        since="",
-    )
-    environment = processes.worker_environment(tmp_path, 1)
-    worker = processes.WorkerProcess(settings, tmp_path / "log", environment)
-    try:
-        deadline = time.monotonic() + 30
-        while "starts" not in (tmp_path / "log").read_text():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        assert worker.exit_code() is None
-        assert worker.process.stdin is not None
-        worker.process.stdin.close()
-        assert worker.process.wait(20) == 1
-        assert worker.reason() == "the worker process ended with exit code 1"
-    finally:
-        worker.kill()
-        worker.process.wait()
-
-
-def test_child_of_a_dead_parent_ends_at_once() -> None:
-    """The parent may end before the child asks to be told."""
-    command = [sys.executable, tether.__file__, "1", "9", sys.executable, "-c", "print(1)"]
-    done = subprocess.run(command, capture_output=True, check=False, timeout=20)
-    assert (done.returncode, done.stdout) == (1, b"")
-    command[2] = str(os.getpid())
-    done = subprocess.run(command, capture_output=True, check=False, timeout=20)
-    assert (done.returncode, done.stdout) == (0, b"1\n")

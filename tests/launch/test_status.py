@@ -13,6 +13,7 @@ from launch.campaign import Campaign
 from launch.database import EmbeddedDatabase, create_indexes, launchpad
 from launch.display import Display
 from launch.errors import CampaignError
+from launch.failures import last_error
 from launch.status import (
     CampaignStatus,
     StageStatus,
@@ -20,7 +21,6 @@ from launch.status import (
     collect,
     format_duration,
     format_figures,
-    last_error,
     print_status,
     union_seconds,
 )

@@ -1,9 +1,12 @@
+import time
+
 import numpy as np
 import pytest
 import spglib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from search import generators
 from search.generators import GenerationError, RandomSymmetric, random_lattice
 from search.geometry import DistanceLimits
 from search.wyckoff import SYSTEMS, choose_sites, space_group
@@ -88,3 +91,23 @@ def test_impossible_volume_is_an_error_and_not_a_hang():
     generator = RandomSymmetric(DistanceLimits({"Cu-Cu": 2.5}), max_attempts=200)
     with pytest.raises(GenerationError, match="too small"):
         generator.generate({"Cu": 8}, 8.0, np.random.default_rng(0))
+
+
+def test_the_time_limit_does_not_count_what_compiling_takes(monkeypatch):
+    """A first try that takes longer than the limit, and fails, is not the last one."""
+    generator = RandomSymmetric(DistanceLimits.from_radii(("Mg", "O")), time_limit=1.0)
+    generator.generate({"Mg": 2, "O": 2}, 40.0, np.random.default_rng(0))
+    real, calls = generators._crystal, []
+
+    def compiled_at_first(*arguments):
+        calls.append(time.thread_time())
+        if len(calls) == 1:
+            while time.thread_time() < calls[0] + 1.2:
+                pass
+            return False, None, None, None
+        return real(*arguments)
+
+    monkeypatch.setattr(generators, "_crystal", compiled_at_first)
+    atoms = generator.generate({"Mg": 2, "O": 2}, 40.0, np.random.default_rng(0))
+    assert len(atoms) == 4
+    assert len(calls) > 1

@@ -14,7 +14,7 @@ from ase.calculators.emt import EMT
 
 from search.energy import AseEnergy
 from search.evolution import Evolution, EvolutionOptions
-from search.islands import IslandOptions, island_path, merge_archives, run_islands
+from search.islands import IslandOptions, _Pool, island_path, merge_archives, run_islands
 from search.relaxer import Relaxer
 
 
@@ -140,6 +140,29 @@ def _running(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+class ToldError(Exception):
+    """What telling ends with."""
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("torn", [b"", b"\0\0"], ids=["whole", "torn report"])
+def test_an_error_in_telling_ends_the_search_and_blocks_nobody(torn):
+    """Whoever reports goes on, though nobody listens any more, even in a torn report's wake."""
+
+    def refuse(island, figures):
+        raise ToldError
+
+    pool = _Pool(emt, IslandOptions(processes=2), refuse)
+    run = pool.__enter__()
+    for _ in range(2000):  # far more than a pipe holds
+        pool.writer.send((0, "x" * 1000))
+    os.write(pool.writer.fileno(), torn)
+    with pytest.raises(ToldError) as raised:
+        run([])
+    pool.__exit__(ToldError, raised.value, None)
+    assert not pool.listener.is_alive()
 
 
 def test_states_are_files_of_their_own(tmp_path):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,3 +64,28 @@ def test_cgroup_quotas(
 
 def test_without_a_proc_file_system_there_is_no_quota(tmp_path: Path) -> None:
     assert cores._granted_cores(tmp_path, tmp_path / "nothing") is None
+
+
+THREADS = """
+import json, torch
+from threadpoolctl import threadpool_info
+from workflows.engines import emt_engine
+emt_engine().build_for_job()
+print(json.dumps([torch.get_num_threads(), *(each["num_threads"] for each in threadpool_info())]))
+"""
+
+
+@pytest.mark.parametrize("job", ["12", None])
+def test_an_engine_has_the_cores_of_its_slurm_job(job: str | None) -> None:
+    """Though the batch script says how many threads a rank of an MPI program has: one."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "SLURM_CPUS_ON_NODE": "2"}
+    environment.pop("SLURM_JOB_ID", None)
+    if job is not None:
+        environment["SLURM_JOB_ID"] = job
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS], env=environment, capture_output=True, text=True, check=True
+    )
+    threads = json.loads(done.stdout)
+    expected = min(2, cores.usable_cores()) if job else 1
+    assert threads[0] == expected
+    assert all(number == expected for number in threads[1:])

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from jobflow import Flow, JobConfig, JobStore, job, run_locally
+from jobflow import SETTINGS, Flow, Job, JobConfig, JobStore, job, run_locally
 from maggma.stores import MemoryStore
 
-from workflows.handover import checkpoint, output_of
+from workflows.handover import checkpoint, output_of, remove_checkpoints
+from workflows.identity import once
 
 
 @job
@@ -54,15 +55,15 @@ def test_a_checkpoint_is_found_by_the_next_launch_and_gone_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uuid = "11111111-2222-3333-4444-555555555555"
+    monkeypatch.setattr(SETTINGS, "JOB_STORE", JobStore(MemoryStore()))
     for launch in ("launch-1", "launch-2"):
         (tmp_path / launch).mkdir()
         monkeypatch.chdir(tmp_path / launch)
         work = interrupted(str(tmp_path / "marker"))
         work.set_uuid(uuid)
-        responses = run_locally(
-            work, store=JobStore(MemoryStore()), create_folders=False, log=False
-        )
+        responses = run_locally(work, create_folders=False, log=False)
     assert responses[uuid][1].output == "half way"
+    remove_checkpoints()
     assert not list(tmp_path.glob("*.checkpoint"))
 
 
@@ -74,16 +75,69 @@ def test_on_a_cluster_the_checkpoint_is_where_all_nodes_see_it(
     (tmp_path / "devitrify.yaml").write_text(f"checkpoints: {shared}\n")
     monkeypatch.setenv("DEVITRIFY_CONFIG", str(tmp_path))
     uuid = "11111111-2222-3333-4444-666666666666"
+    monkeypatch.setattr(SETTINGS, "JOB_STORE", JobStore(MemoryStore()))
     for launch in ("block-1/launcher-1", "block-2/launcher-1"):
         (tmp_path / launch).mkdir(parents=True)
         monkeypatch.chdir(tmp_path / launch)
         work = interrupted(str(tmp_path / "marker"))
         work.set_uuid(uuid)
-        responses = run_locally(
-            work, store=JobStore(MemoryStore()), create_folders=False, log=False
-        )
+        responses = run_locally(work, create_folders=False, log=False)
     assert responses[uuid][1].output == "half way"
+    remove_checkpoints()
     assert not list(tmp_path.rglob("*.checkpoint"))
+
+
+class AwayStore(MemoryStore):
+    """A store whose database does not take outputs for a while."""
+
+    away = True
+
+    def update(self, docs: object, key: object = None) -> None:
+        if self.away:
+            raise ConnectionError("the database is away")
+        super().update(docs, key)
+
+
+@job
+@once
+def train_long(marker: str) -> int:
+    """Count its runs in the checkpoint; a run that finds one has nothing to do again."""
+    with checkpoint() as path:
+        assert path is not None
+        if not path.exists():
+            with Path(marker).open("a") as file:
+                file.write("trained\n")
+            path.write_text("all of it")
+    return 1
+
+
+def test_a_checkpoint_stays_until_the_output_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that is away at the end of a training does not cost the training."""
+    (tmp_path / "launch").mkdir()
+    monkeypatch.chdir(tmp_path / "launch")
+    store = AwayStore()
+    monkeypatch.setattr(SETTINGS, "JOB_STORE", JobStore(store))
+
+    def run() -> Job:
+        work = train_long(str(tmp_path / "marker"))
+        work.set_uuid("11111111-2222-3333-4444-777777777777")
+        run_locally(work, create_folders=False, log=False)
+        return work
+
+    for away in (True, False):
+        store.away = away
+        work = run()
+        remove_checkpoints()
+        assert len(list(tmp_path.glob("*.checkpoint"))) == away
+    assert (tmp_path / "marker").read_text() == "trained\n"
+
+    # killed between storing and removing: the next launch finds the output, and tidies up
+    left = tmp_path / f"{work.uuid}-{work.index}.checkpoint"
+    left.write_text("all of it")
+    run()
+    assert not left.exists()
 
 
 def test_outside_of_a_job_there_is_no_checkpoint() -> None:
