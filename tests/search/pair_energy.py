@@ -39,6 +39,10 @@ def _bare(model: Model, a: int, b: int, d: float) -> tuple[float, float]:
     return energy, slope
 
 
+FLAT = 40.0
+"""Cutoff over the smallest height of a cell, beyond which nothing is computed."""
+
+
 @numba.njit(cache=True)
 def _pairs(
     counts: NDArray[np.int64],
@@ -56,6 +60,11 @@ def _pairs(
         start, end = end, end + counts[s]
         cell = cells[s]
         inverse = np.linalg.inv(cell)
+        # a flat cell has more images than memory
+        if np.sqrt((inverse**2).sum(axis=0)).max() * model.cutoff > FLAT:
+            energies[s] = np.nan
+            forces[start:end], stresses[s] = np.nan, np.nan
+            continue
         shifts = image_shifts(cell, model.cutoff)
         for i in range(start, end):
             for j in range(i, end):
