@@ -20,6 +20,10 @@ REMEDIES: tuple[dict[str, Any], ...] = (
     {"ALGO": "All", "ISTART": 0, "ICHARG": 2},
 )
 
+#: Velocities scaled to the target every other step. The manual scales them where NSTEP modulo
+#: NBLOCK is one, which with NBLOCK = 1 no step would be if it were taken literally.
+SCALING: dict[str, Any] = {"MDALGO": 0, "SMASS": -1, "NBLOCK": 2}
+
 
 @dataclass(frozen=True)
 class Basis:
@@ -138,6 +142,9 @@ def dynamics_tags(
     """
     Tags of molecular dynamics at constant volume.
 
+    A ramp scales the velocities: that they follow a line from TEBEG to TEEND is promised for
+    ``SMASS = -1`` only, whatever the Nosé-Hoover thermostat makes of TEEND.
+
     Parameters
     ----------
     n_steps
@@ -147,12 +154,15 @@ def dynamics_tags(
     start, end
         Target temperature in K, linear in between.
     mass
-        Of the Nosé-Hoover thermostat, in VASP's unit; none: velocities are scaled to the target
-        at each step.
+        Of the Nosé-Hoover thermostat, in VASP's unit, for runs at one temperature; none:
+        velocities are scaled to the target.
+
+    References
+    ----------
+    VASP Wiki, pages SMASS and TEEND: T = TEBEG + (TEEND - TEBEG) NSTEP / NSW with SMASS = -1.
     """
-    thermostat = {"MDALGO": 0, "SMASS": -1} if mass is None else {
-        "MDALGO": 2, "SMASS": round(mass, 6)
-    }  # fmt: skip
+    scaled = mass is None or start != end
+    thermostat = SCALING if scaled else {"MDALGO": 2, "SMASS": round(mass or 0.0, 6), "NBLOCK": 1}
     return {
         "IBRION": 0,
         "NSW": n_steps,
@@ -161,7 +171,6 @@ def dynamics_tags(
         **thermostat,
         "TEBEG": round(start, 3),
         "TEEND": round(end, 3),
-        "NBLOCK": 1,
         "MAXMIX": 40,
         "IWAVPR": 12,
     }

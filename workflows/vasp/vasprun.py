@@ -36,7 +36,9 @@ class Steps(MSONable):
     kinetic : ndarray, shape (n_steps,)
         Kinetic energies in eV; NaN where there are none.
     converged : ndarray, shape (n_steps,)
-        Whether the electronic loop converged and all numbers are finite.
+        Whether the electronic loop converged, all numbers are finite, and the energy is below
+        that of the atoms for which the potentials were made, which is zero: electrons that went
+        astray are often above.
     """
 
     energies: NDArray[np.float64]
@@ -157,7 +159,7 @@ def _read_step(element: _Element, max_steps: int, tolerance: float) -> tuple[Any
         converged = abs(last - _energy(loop[-2], "e_fr_energy")) < tolerance
     finite = np.isfinite(last) and np.isfinite(forces).all() and np.isfinite(stress).all()
     return (last, forces, stress, cell, positions, _energy(element, "kinetic"),
-            bool(converged and finite))  # fmt: skip
+            bool(converged and finite and last <= 0))  # fmt: skip
 
 
 def _matrix(element: _Element | None) -> NDArray[np.float64]:
