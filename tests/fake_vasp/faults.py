@@ -2,7 +2,8 @@
 
 A fault is written ``NAME [KEY VALUE]...``, several are separated by commas, for example
 ``brmix run md call 2 step 5, sigkill run static call 1``. They come from the environment variable
-``FAKE_VASP_FAULTS`` and the INCAR tag ``FAKE_VASP_FAULTS``.
+``FAKE_VASP_FAULTS`` and the INCAR tag ``FAKE_VASP_FAULTS``; ``none`` in the former does away with
+those of the latter.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "error_exit": (),
     "disk_full": (),
     "hang": (),
+    "slow": (),
     "cut_xml": (),
     "empty_contcar": (),
 }
@@ -140,6 +142,8 @@ def find_faults(folder: Path, incar: Incar, kind: Kind) -> Faults:
         What this run does.
     """
     requests = [os.environ.get("FAKE_VASP_FAULTS", ""), incar.text("FAKE_VASP_FAULTS", "")]
+    if requests[0] == "none":
+        requests = []
     words = [word.strip() for request in requests for word in request.split(",")]
     faults = [Fault.parse(word) for word in words if word]
     if not faults and "FAKE_VASP_STATE" not in os.environ:

@@ -37,6 +37,11 @@ class LaunchpadFolder:
     ----------
     folder
         Made if missing; launches get their folders in ``launches``.
+
+    Attributes
+    ----------
+    variables : dict
+        Further environment variables of the commands; none: taken away.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -44,6 +49,7 @@ class LaunchpadFolder:
         self.launches = folder / "launches"
         self.launches.mkdir(parents=True, exist_ok=True)
         self.database = EmbeddedDatabase(folder / "server")
+        self.variables: dict[str, str | None] = {}
 
     def __enter__(self) -> Self:
         uri = self.database.start()
@@ -58,17 +64,22 @@ class LaunchpadFolder:
     @property
     def environment(self) -> dict[str, str]:
         """Variables under which the packages of this checkout and the job store are found."""
-        root = str(Path(__file__).resolve().parents[2])
-        return {
+        known = {
             **os.environ,
-            "PYTHONPATH": root,
+            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
             "OMP_NUM_THREADS": "1",
             "JOBFLOW_CONFIG_FILE": str(self.folder / "jobflow.yaml"),
+            **self.variables,
         }
+        return {name: value for name, value in known.items() if value is not None}
 
     def reset(self) -> None:
         """Empty the launchpad."""
-        self.type("lpad", "reset", "--password", datetime.now().strftime("%Y-%m-%d"))
+        self.type("lpad", "reset", *_sure())
+
+    def rerun_failed(self) -> None:
+        """Make what is FIZZLED READY again."""
+        self.type("lpad", "rerun_fws", "-s", "FIZZLED", *_sure())
 
     def type(self, program: str, *arguments: str, timeout: float | None = 400) -> str:
         """Run a command of FireWorks to its end; what it printed."""
@@ -114,3 +125,8 @@ class LaunchpadFolder:
     def fireworks(self) -> list[dict[str, Any]]:
         """All Fireworks, without what they do."""
         return self.find("fireworks", {}, {"spec._tasks": 0})
+
+
+def _sure() -> list[str]:
+    """What lpad wants to hear before it changes much."""
+    return ["--password", datetime.now().strftime("%Y-%m-%d")]

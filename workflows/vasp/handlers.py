@@ -73,12 +73,12 @@ class AstrayDynamics(ErrorHandler):
         steps = ionic_steps(Path(directory) / "OSZICAR")[-self.in_a_row :]
         self.error = ""
         if len(steps) == self.in_a_row:
-            if min(step.loop for step in steps) >= self.max_electronic_steps:
-                self.error = UNCONVERGED
-            elif all(math.isnan(step.energy) for step in steps):
+            if all(math.isnan(step.energy) for step in steps):
                 self.error = NOT_FINITE
             elif all(step.energy > 0 for step in steps):
                 self.error = POSITIVE
+            elif min(step.loop for step in steps) >= self.max_electronic_steps:
+                self.error = UNCONVERGED
         return bool(self.error)
 
     def correct(self, directory: str = "./") -> dict[str, Any]:  # noqa: ARG002

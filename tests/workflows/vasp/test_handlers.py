@@ -33,7 +33,9 @@ def write_oszicar(
         lines += [f"RMM: {k:3d}    -0.3E+03   -0.1E-05   -0.2E-06   800   0.3E-02\n"
                   for k in range(1, loop + 1)]  # fmt: skip
         if number <= len(loops):
-            lines.append(f"{number:7d} T=  1500. E= -.3E+03 F= {energy} E0= {energy}  EK= 0.1E+02\n")
+            lines.append(
+                f"{number:7d} T=  1500. E= -.3E+03 F= {energy} E0= {energy}  EK= 0.1E+02\n"
+            )
     (folder / "OSZICAR").write_text("".join(lines))
 
 
