@@ -40,11 +40,10 @@ def run(formula: str, folder: Path, options: list[str]) -> None:
     os.environ.update(install(folder / "vasp").environment)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the times are kept
     with LaunchpadFolder(folder) as launchpad:
-        with timed(folder / "times.json"):
-            prepare(launchpad, formula, options)
-            log = folder / "rlaunch.log"
-            with launchpad.started("rlaunch", "rapidfire", "--nlaunches", "0", log=log) as process:
-                process.wait()
+        if {firework["state"] for firework in launchpad.fireworks()} != {"COMPLETED"}:
+            with timed(folder / "times.json"):
+                prepare(launchpad, formula, options)
+                launch(launchpad)
         report(launchpad)
 
 
@@ -65,6 +64,13 @@ def prepare(launchpad: LaunchpadFolder, formula: str, options: list[str]) -> Non
     launchpad.type("lpad", "add", str(file))
 
 
+def launch(launchpad: LaunchpadFolder) -> None:
+    """Run what is ready until nothing is."""
+    log = launchpad.folder / "rlaunch.log"
+    with launchpad.started("rlaunch", "rapidfire", "--nlaunches", "0", log=log) as process:
+        process.wait()
+
+
 def report(launchpad: LaunchpadFolder) -> None:
     """Print what ran and what it cost, and every number of the protocol beside what was found."""
     campaign = Campaign(launchpad, NAME)
@@ -79,7 +85,14 @@ def report(launchpad: LaunchpadFolder) -> None:
         length = sum(segment.duration for segment in campaign.segments.get(stage, [])) / 1000
         print(f"| {stage} | {number} | {length:.1f} | {campaign.wall_seconds(stage):.0f} |")
     times = json.loads((launchpad.folder / "times.json").read_text())
-    print(f"in all {times['wall']:.0f} s of wall time, {times['cpu']:.0f} s of CPU time\n")
+    print(f"\n{times['wall']:.0f} s of wall time and {times['cpu']:.0f} s of CPU time in all")
+    search, ranking = campaign.results.search, campaign.results.prediction
+    assert search is not None
+    assert ranking is not None
+    print(
+        f"{search.n_structures} structures searched in {search.cpu_seconds:.0f} CPU s; "
+        f"{len(ranking.candidates)} distinct candidates, {len(ranking.failures)} failed\n"
+    )
     wrong = 0
     print("| stage | | paper | found |\n|---|---|---|---|")
     for finding in findings(campaign):
