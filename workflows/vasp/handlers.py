@@ -59,25 +59,29 @@ class AstrayDynamics(ErrorHandler):
         NELM: a loop as long as that did not converge.
     in_a_row
         Steps that end the run.
+    positive_in_a_row
+        Steps with energies above zero that end it.
     """
 
     is_monitor = True
 
-    def __init__(self, max_electronic_steps: int, in_a_row: int) -> None:
+    def __init__(self, max_electronic_steps: int, in_a_row: int, positive_in_a_row: int) -> None:
         self.max_electronic_steps = max_electronic_steps
         self.in_a_row = in_a_row
+        self.positive_in_a_row = positive_in_a_row
         self.error = ""
 
     def check(self, directory: str = "./") -> bool:
         """Whether the last steps all lack convergence, or an energy that can be."""
-        steps = ionic_steps(Path(directory) / "OSZICAR")[-self.in_a_row :]
+        steps = ionic_steps(Path(directory) / "OSZICAR")
+        last, more = steps[-self.in_a_row :], steps[-self.positive_in_a_row :]
         self.error = ""
-        if len(steps) == self.in_a_row:
-            if all(math.isnan(step.energy) for step in steps):
+        if len(more) == self.positive_in_a_row and all(step.energy > 0 for step in more):
+            self.error = POSITIVE
+        elif len(last) == self.in_a_row:
+            if all(math.isnan(step.energy) for step in last):
                 self.error = NOT_FINITE
-            elif all(step.energy > 0 for step in steps):
-                self.error = POSITIVE
-            elif min(step.loop for step in steps) >= self.max_electronic_steps:
+            elif min(step.loop for step in last) >= self.max_electronic_steps:
                 self.error = UNCONVERGED
         return bool(self.error)
 
@@ -171,11 +175,13 @@ def _number(text: str) -> float:
         return math.nan
 
 
-def dynamics_handlers(supervision: Supervision, max_electronic_steps: int) -> list[ErrorHandler]:
+def dynamics_handlers(
+    supervision: Supervision, max_electronic_steps: int, positive_in_a_row: int
+) -> list[ErrorHandler]:
     """Handlers of molecular dynamics: they end a run that hangs or goes astray."""
     return [
         Ending(FrozenJobErrorHandler(timeout=supervision.hang_timeout), HANGS),
-        AstrayDynamics(max_electronic_steps, supervision.unconverged_in_a_row),
+        AstrayDynamics(max_electronic_steps, supervision.unconverged_in_a_row, positive_in_a_row),
     ]
 
 

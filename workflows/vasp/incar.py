@@ -20,10 +20,6 @@ REMEDIES: tuple[dict[str, Any], ...] = (
     {"ALGO": "All", "ISTART": 0, "ICHARG": 2},
 )
 
-#: Velocities scaled to the target every other step. The manual scales them where NSTEP modulo
-#: NBLOCK is one, which with NBLOCK = 1 no step would be if it were taken literally.
-SCALING: dict[str, Any] = {"MDALGO": 0, "SMASS": -1, "NBLOCK": 2}
-
 
 @dataclass(frozen=True)
 class Basis:
@@ -155,14 +151,20 @@ def dynamics_tags(
         Target temperature in K, linear in between.
     mass
         Of the Nosé-Hoover thermostat, in VASP's unit, for runs at one temperature; none:
-        velocities are scaled to the target.
+        velocities are scaled to the target at each step.
 
     References
     ----------
     VASP Wiki, pages SMASS and TEEND: T = TEBEG + (TEEND - TEBEG) NSTEP / NSW with SMASS = -1.
     """
-    scaled = mass is None or start != end
-    thermostat = SCALING if scaled else {"MDALGO": 2, "SMASS": round(mass or 0.0, 6), "NBLOCK": 1}
+    thermostat: dict[str, Any]
+    if mass is None:
+        thermostat = {"MDALGO": 0, "SMASS": -1, "NBLOCK": 1}
+    elif start != end:
+        # the manual scales where NSTEP modulo NBLOCK is one: literally, at no step if NBLOCK is 1
+        thermostat = {"MDALGO": 0, "SMASS": -1, "NBLOCK": 2}
+    else:
+        thermostat = {"MDALGO": 2, "SMASS": round(mass, 6), "NBLOCK": 1}
     return {
         "IBRION": 0,
         "NSW": n_steps,

@@ -44,6 +44,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: Factor on the steps with energies above zero that end a run, where atoms were packed at random
+#: and may begin on top of each other.
+PACKED_PATIENCE = 10
+
 
 @dataclass(frozen=True)
 class Task(MSONable):
@@ -237,12 +241,13 @@ class Segment:
         warm = {"ISTART": 1, "ICHARG": 0} if self.warm else {}
         self.calculation.write(self.folder, {**tags, **warm, **REMEDIES[self.remedy]})
         nelm, _ = self.electronic()
-        handlers = dynamics_handlers(supervision, nelm)
+        handlers = dynamics_handlers(supervision, nelm, self._positive_in_a_row)
         return run_vasp(self.folder, handlers, supervision, self.end)
 
     def _take(self, folder: Path, outcome: Outcome, asked: int) -> Outcome:
         """Take in the good steps of a run; how it ended, with errors if it must be taken up."""
-        new = read_steps(folder / "vasprun.xml", *self.electronic())
+        highest = np.inf if self.packed else 0.0
+        new = read_steps(folder / "vasprun.xml", *self.electronic(), highest_energy=highest)
         outcome = self._judged(outcome, new, asked)
         if not len(new):
             return outcome
@@ -269,14 +274,23 @@ class Segment:
         if outcome.errors:
             return outcome
         in_a_row = self.plan.level.settings.supervision.unconverged_in_a_row
+        positive = new.energies[-self._positive_in_a_row :] > 0
         error = ""
         if not (np.isfinite(new.energies).all() and np.isfinite(new.forces).all()):
             error = NOT_FINITE
+        elif len(positive) == self._positive_in_a_row and positive.all():
+            error = POSITIVE
         elif len(new) >= in_a_row and not new.converged[-in_a_row:].any():
-            error = POSITIVE if (new.energies[-in_a_row:] > 0).all() else UNCONVERGED
+            error = UNCONVERGED
         elif len(new) != asked and not outcome.stopped:
             error = "VASP ended early"
         return Outcome(outcome.stopped, (error,)) if error else outcome
+
+    @property
+    def _positive_in_a_row(self) -> int:
+        """Steps with energies above zero that show electrons astray."""
+        in_a_row = self.plan.level.settings.supervision.unconverged_in_a_row
+        return in_a_row * PACKED_PATIENCE if self.packed else in_a_row
 
     def _require_cold(self, new: Steps) -> None:
         kelvin = temperatures(new, self.masses, self.plan.settings.time_step)

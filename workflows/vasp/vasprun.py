@@ -91,7 +91,9 @@ class Steps(MSONable):
         return cls(**{field.name: decode_array(d[field.name]) for field in fields(cls)})
 
 
-def read_steps(path: Path, max_electronic_steps: int, energy_tolerance: float) -> Steps:
+def read_steps(
+    path: Path, max_electronic_steps: int, energy_tolerance: float, highest_energy: float = 0.0
+) -> Steps:
     """
     Read all whole ionic steps of a vasprun.xml.
 
@@ -106,6 +108,8 @@ def read_steps(path: Path, max_electronic_steps: int, energy_tolerance: float) -
         NELM: a loop that took so many steps did not converge, unless its last change was small.
     energy_tolerance
         EDIFF in eV.
+    highest_energy
+        eV, beyond which the electrons count as astray.
 
     Returns
     -------
@@ -128,7 +132,8 @@ def read_steps(path: Path, max_electronic_steps: int, energy_tolerance: float) -
         return _no_steps()
     n_atoms = max(len(row[1]) for row in rows)
     rows = [row for row in rows if len(row[1]) == n_atoms and len(row[4]) == n_atoms]
-    return Steps(*(np.array(column) for column in zip(*rows, strict=True)))
+    steps = Steps(*(np.array(column) for column in zip(*rows, strict=True)))
+    return replace(steps, converged=steps.converged & (steps.energies <= highest_energy))
 
 
 def _no_steps() -> Steps:
@@ -159,7 +164,7 @@ def _read_step(element: _Element, max_steps: int, tolerance: float) -> tuple[Any
         converged = abs(last - _energy(loop[-2], "e_fr_energy")) < tolerance
     finite = np.isfinite(last) and np.isfinite(forces).all() and np.isfinite(stress).all()
     return (last, forces, stress, cell, positions, _energy(element, "kinetic"),
-            bool(converged and finite and last <= 0))  # fmt: skip
+            bool(converged and finite))  # fmt: skip
 
 
 def _matrix(element: _Element | None) -> NDArray[np.float64]:

@@ -55,7 +55,7 @@ def test_dynamics_end_after_steps_without_convergence_in_a_row(
     tmp_path: Path, loops: list[int], ends: bool
 ) -> None:
     write_oszicar(tmp_path, loops)
-    handler = AstrayDynamics(60, in_a_row=3)
+    handler = AstrayDynamics(60, in_a_row=3, positive_in_a_row=3)
     assert handler.check(str(tmp_path)) is ends
     assert handler.correct(str(tmp_path))["actions"] is None
 
@@ -67,7 +67,7 @@ def test_dynamics_end_after_steps_without_convergence_in_a_row(
 def test_dynamics_end_after_energies_that_cannot_be(
     tmp_path: Path, energy: str, error: str
 ) -> None:
-    handler = AstrayDynamics(60, in_a_row=3)
+    handler = AstrayDynamics(60, in_a_row=3, positive_in_a_row=3)
     write_oszicar(tmp_path, [8, 8], energy=energy)
     assert not handler.check(str(tmp_path))
     write_oszicar(tmp_path, [8, 8, 8], energy=energy)
@@ -101,7 +101,7 @@ def test_a_silent_run_is_ended(tmp_path: Path) -> None:
 
 def test_no_handler_changes_the_physics_of_dynamics() -> None:
     """Time step, smearing, cutoff and thermostat must stay what they are."""
-    names = {type(handler).__name__ for handler in dynamics_handlers(Supervision(), 100)}
+    names = {type(handler).__name__ for handler in dynamics_handlers(Supervision(), 100, 5)}
     assert names == {"Ending", "AstrayDynamics"}
     crystal = {type(handler).__name__ for handler in crystal_handlers(Supervision())}
     assert not crystal & {"LargeSigmaHandler", "IncorrectSmearingHandler", "KspacingMetalHandler"}
