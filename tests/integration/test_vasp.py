@@ -103,7 +103,7 @@ def test_salt_from_its_formula(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 def test_a_campaign_gets_over_faults_and_resumes_after_a_fatal_one(
     fake_vasp: FakeVasp,
     devitrify: Callable[..., subprocess.CompletedProcess[str]],
@@ -112,7 +112,7 @@ def test_a_campaign_gets_over_faults_and_resumes_after_a_fatal_one(
     command = ["run", "NaCl", *RUN, "--folder", "salt"]
     command += ["--set", "vasp.supervision.hang_timeout=15"]
     fake_vasp.fault(*FAULTS_BEFORE, FATAL)
-    failed = devitrify(*command, timeout=600)
+    failed = devitrify(*command, timeout=1200)
     assert failed.returncode == 1, failed.stdout + failed.stderr
     assert "status 24" in failed.stdout + failed.stderr
     assert "see vasp.out" in " ".join((failed.stdout + failed.stderr).split())
@@ -123,7 +123,7 @@ def test_a_campaign_gets_over_faults_and_resumes_after_a_fatal_one(
 
     fake_vasp.state.unlink()
     fake_vasp.fault(*FAULTS_AFTER)
-    done = devitrify(*command, timeout=600)
+    done = devitrify(*command, timeout=1200)
     assert done.returncode == 0, done.stdout + done.stderr
     _require_struck(fake_vasp, FAULTS_AFTER)
     works = fireworks(folder)

@@ -176,6 +176,8 @@ class _Path:
         """Run VASP until converged or out of steps; whether that is reached before time is up."""
         self._take_up(journal.read())
         while not self.converged and self.done < self.maker.max_steps:
+            # or a launch after this one might take the steps of the run before once more
+            (self.folder / "vasprun.xml").unlink(missing_ok=True)
             journal.write({**self._saved(), "running": True})
             outcome = self._run()
             steps = self._read(self.folder)

@@ -187,6 +187,8 @@ class Segment:
         self._take_up(journal.read())
         while self.done < self.plan.settings.n_steps:
             left = self.plan.settings.n_steps - self.done + self.state.repeats
+            # or a launch after this one might take the steps of the run before once more
+            (self.folder / "vasprun.xml").unlink(missing_ok=True)
             journal.write({**self._saved(), "attempt": attempt, "asked": left})
             outcome = self._run(left)
             before = self.done
@@ -222,7 +224,8 @@ class Segment:
         folder = Path(saved["folder"])
         if saved["asked"]:
             self._take(folder, Outcome(errors=(JOB_KILLED,)), saved["asked"])
-        self.warm = copy_wavefunctions(folder, self.folder) or self.warm
+        copied = copy_wavefunctions(folder, self.folder)
+        self.warm = copied or (self.folder / "WAVECAR").exists()
         logger.info("%d steps of an earlier launch are kept", self.done)
 
     def _run(self, left: int) -> Outcome:
