@@ -158,7 +158,8 @@ def test_few_labels_on_frames_of_a_fast_engine(
     devitrify: Callable[..., subprocess.CompletedProcess[str]],
     tmp_path: Path,
 ) -> None:
-    fake_vasp.fault("sigkill run static call 12")
+    fault = "sigkill run static call 12"
+    fake_vasp.fault(fault)
     settings = ["active.labels=6", "active.label.batch=3", "train.options.members=2"]
     options = [word for setting in settings for word in ("--set", setting)]
     done = devitrify(
@@ -166,6 +167,7 @@ def test_few_labels_on_frames_of_a_fast_engine(
         "--folder", "salt", timeout=1100,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+    _require_struck(fake_vasp, (fault,))
     folder = tmp_path / "salt"
     works = fireworks(folder)
     assert {work["state"] for work in works} == {"COMPLETED"}
