@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from jobflow import OutputReference
 
 
+#: Why a configuration was not evaluated that another job can do.
+TIME_OVER = "the time of the job was over"
+
+
 class PartialStatic(Document):
     """Static runs of a job that ran out of time; the next part does the rest."""
 
@@ -84,7 +88,7 @@ def evaluate(
             return last
         (folder / "WAVECAR").unlink(missing_ok=True)
         if outcome.stopped:
-            return "the time of the job was over"
+            return TIME_OVER
     reasons = outcome.errors or (UNCONVERGED,)
     return f"{'; '.join(reasons)}: {advise(reasons, folder)}"
 
@@ -214,6 +218,8 @@ class VaspStaticMaker(Maker):
                 begun = time.time()
                 warm = warm and _alike(structures, done)
                 result = evaluate(folder, structures[done], level, warm, end)
+                if result == TIME_OVER and done > first:
+                    break
                 warm = isinstance(result, Steps)
                 new = to_frames(structures[done : done + 1], [result], stage)
                 done, frames = done + 1, Frames.concatenate([frames, new])
