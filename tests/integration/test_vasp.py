@@ -183,7 +183,7 @@ def test_few_labels_on_frames_of_a_fast_engine(
     assert 6 < len(frames) <= 12
     assert all(a.get_potential_energy() < 0 for a in frames)
     summary = json.loads((folder / "summary.json").read_text())
-    assert summary["reference_evaluations"] == len(frames)
+    assert len(frames) <= summary["reference_evaluations"] <= 12
     assert summary["candidates"][0]["max_force"] < 0.06
 
 

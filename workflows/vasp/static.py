@@ -21,7 +21,7 @@ from workflows.identity import stored_output
 from workflows.progress import report
 from workflows.schemas import Blob, Document
 from workflows.vasp.continuation import carry_on, part_before
-from workflows.vasp.errors import UNCONVERGED, VaspError, advise
+from workflows.vasp.errors import ELECTRONIC, POSITIVE, UNCONVERGED, VaspError, advise
 from workflows.vasp.execution import job_end, run_vasp, seconds_left, tidy
 from workflows.vasp.incar import REMEDIES, static_tags
 from workflows.vasp.journal import Journal
@@ -30,7 +30,6 @@ from workflows.vasp.vasprun import Steps, read_steps
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
-
 
 #: Why a configuration was not evaluated that another job can do.
 TIME_OVER = "the time of the job was over"
@@ -89,7 +88,8 @@ def evaluate(
         (folder / "WAVECAR").unlink(missing_ok=True)
         if outcome.stopped:
             return TIME_OVER
-    reasons = outcome.errors or (UNCONVERGED,)
+    positive = bool(len(steps)) and steps.energies[-1] > 0
+    reasons = outcome.errors or (POSITIVE if positive else UNCONVERGED,)
     return f"{'; '.join(reasons)}: {advise(reasons, folder)}"
 
 
@@ -229,8 +229,8 @@ class VaspStaticMaker(Maker):
             (folder / "WAVECAR").unlink(missing_ok=True)
             if (
                 isinstance(result, str)
-                and not result.startswith(UNCONVERGED)
-                and (not np.isfinite(frames.energies).any())
+                and not result.startswith(ELECTRONIC)
+                and not np.isfinite(frames.energies).any()
             ):
                 journal.drop()
                 raise VaspError(f"VASP failed for all of {done} configurations ({result})")
