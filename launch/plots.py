@@ -49,7 +49,7 @@ def write_plots(results: CampaignResults, folder: Path) -> list[Path]:
     """
     folder.mkdir(exist_ok=True)
     drawn = {
-        "melting_temperature": (plot_melting_temperature, results.melting_temperature),
+        "melting_temperature": (plot_melting_temperature, _with_runs(results.melting_temperature)),
         "trajectory": (plot_trajectory, results.sample),
         "training": (plot_training, results.training),
         "parity": (plot_parity, results.training),
@@ -67,6 +67,12 @@ def write_plots(results: CampaignResults, folder: Path) -> list[Path]:
         plt.close(figure)
         paths.append(path)
     return paths
+
+
+def _with_runs(document: MeltingTemperatureDocument | None) -> MeltingTemperatureDocument | None:
+    """None for a search none of whose runs came to its end, so that nothing was measured."""
+    measured = document is not None and any(point.species for point in document.points)
+    return document if measured else None
 
 
 def _with_candidates(document: PredictionDocument | None) -> PredictionDocument | None:
@@ -105,7 +111,7 @@ def plot_candidate_coverage(
 def plot_melting_temperature(document: MeltingTemperatureDocument) -> Figure:
     """Mean-square displacement by element at every temperature, and the diffusion coefficients."""
     points = [point for point in document.points if point.species]  # others were stopped
-    elements = list(points[0].displacements) if points else []
+    elements = list(points[0].displacements)
     figure, axes = plt.subplots(
         1, len(elements) + 1, figsize=(3.4 * (len(elements) + 1), 3.2), layout="constrained",
         squeeze=False,

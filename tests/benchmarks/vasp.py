@@ -1,73 +1,49 @@
-"""Time and memory of reading a segment of dynamics: ``python -m tests.benchmarks.vasp``.
+"""The VASP engine on the stand-in of ``tests/fake_vasp``.
 
-Each file is read in a process of its own, whose peak memory is reported beside that of a process
-that has only imported the reader.
+    python -m tests.benchmarks.vasp faults [FAULT ...]
+    python -m tests.benchmarks.vasp paper -o FOLDER [FORMULA] [--z Z] [--set PATH=VALUE]
+    python -m tests.benchmarks.vasp reading
+
+``faults``   injects every fault, or those named, once and for good, into segments of dynamics that
+             FireWorks and custodian run, takes the faults away, runs again what failed, and prints
+             what was lost;
+``paper``    runs the whole protocol of the paper through ``lpad add`` and ``rlaunch rapidfire``,
+             checks that every stage had the paper's numbers, and prints them and what it took; the
+             same command resumes;
+``reading``  measures time and memory of reading segments of dynamics.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
-import subprocess
-import sys
-import tempfile
-import time
 from pathlib import Path
 
-from tests.workflows.vasp.xml import random_steps, write_vasprun
-
-
-def read_file(path: Path, repeats: int) -> tuple[float, int]:
-    """Read a file some times: the least CPU time in s, and the number of steps."""
-    from workflows.vasp.vasprun import read_steps
-
-    times, n_steps = [], 0
-    for _ in range(repeats):
-        started = time.process_time()
-        n_steps = len(read_steps(path, 100, 1e-5))
-        times.append(time.process_time() - started)
-    return min(times), n_steps
-
-
-def peak_memory() -> float:
-    """Largest resident memory of this process so far in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def child(path: str, repeats: int) -> None:
-    """Measure one file and print the figures."""
-    import workflows.vasp.vasprun  # noqa: F401
-
-    before = peak_memory()
-    seconds, n_steps = read_file(Path(path), repeats) if path else (0.0, 0)
-    print(n_steps, seconds, before, peak_memory())
+from tests.benchmarks import vasp_faults, vasp_paper, vasp_reading
 
 
 def main() -> None:
-    """Write files of both lengths, read each, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, nargs="+", default=[1000, 4000])
-    parser.add_argument("--atoms", type=int, default=98)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--child", help=argparse.SUPPRESS)
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    figures = parser.add_subparsers(dest="figure", required=True)
+    faults = figures.add_parser("faults")
+    faults.add_argument("names", nargs="*", metavar="FAULT")
+    paper = figures.add_parser("paper")
+    paper.add_argument("formula", nargs="?", default="LiAlCl4")
+    paper.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER")
+    paper.add_argument("--z", default="2")
+    paper.add_argument("--set", action="append", default=[], dest="settings")
+    reading = figures.add_parser("reading")
+    vasp_reading.add_arguments(reading)
     arguments = parser.parse_args()
-    if arguments.child is not None:
-        child(arguments.child, arguments.repeats)
-        return
-    print("steps  atoms  file MB  CPU s  ms a step  memory MB  before MB")
-    with tempfile.TemporaryDirectory() as folder:
-        for n_steps in arguments.steps:
-            path = Path(folder) / f"{n_steps}.xml"
-            write_vasprun(path, random_steps(n_steps, arguments.atoms))
-            command = [sys.executable, "-m", "tests.benchmarks.vasp", "--child", str(path),
-                       "--repeats", str(arguments.repeats)]  # fmt: skip
-            printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-            found, seconds, before, peak = (float(part) for part in printed.split())
-            assert found == n_steps
-            print(
-                f"{n_steps:5d}  {arguments.atoms:5d}  {path.stat().st_size / 1e6:7.1f}  "
-                f"{seconds:5.2f}  {seconds / n_steps * 1000:9.2f}  {peak:9.0f}  {before:9.0f}"
-            )
+    if arguments.figure == "faults":
+        vasp_faults.table(arguments.names)
+    elif arguments.figure == "paper":
+        options = ["--z", arguments.z, *(f"--set={setting}" for setting in arguments.settings)]
+        vasp_paper.run(arguments.formula, arguments.output.resolve(), options)
+    else:
+        vasp_reading.table(arguments)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 A fault is written ``NAME [KEY VALUE]...``, several are separated by commas, for example
 ``brmix run md call 2 step 5, sigkill run static call 1``. They come from the environment variable
-``FAKE_VASP_FAULTS`` and the INCAR tag ``FAKE_VASP_FAULTS``.
+``FAKE_VASP_FAULTS`` and the INCAR tag ``FAKE_VASP_FAULTS``; ``none`` in the former does away with
+those of the latter.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "error_exit": (),
     "disk_full": (),
     "hang": (),
+    "slow": (),
     "cut_xml": (),
     "empty_contcar": (),
 }
@@ -51,6 +53,8 @@ class Fault:
         Kind of runs it strikes; all if none.
     call
         Number of the run it strikes, counted from one among those of that kind; all if none.
+    begin
+        Number of the first of the runs that it strikes.
     step
         Ionic step at which it strikes; for lasting ones, the first.
     steps
@@ -62,6 +66,7 @@ class Fault:
     name: str
     run: Kind | None = None
     call: int | None = None
+    begin: int = 1
     step: int = 1
     steps: int | None = None
     cure: tuple[str, ...] = field(default=())
@@ -81,8 +86,8 @@ class Fault:
             raise InputError(f"there is no fault {name!r}; there are {', '.join(FAULTS)}")
         options: dict[str, Any] = {"cure": FAULTS[name]}
         for key, value in zip(words[::2], words[1::2], strict=False):
-            if key in ("call", "step", "steps") and value.isdigit():
-                options[key] = int(value)
+            if key in ("call", "from", "step", "steps") and value.isdigit():
+                options["begin" if key == "from" else key] = int(value)
             elif key == "run" and value in ("static", "relax", "md"):
                 options[key] = value
             elif key == "cure":
@@ -140,6 +145,8 @@ def find_faults(folder: Path, incar: Incar, kind: Kind) -> Faults:
         What this run does.
     """
     requests = [os.environ.get("FAKE_VASP_FAULTS", ""), incar.text("FAKE_VASP_FAULTS", "")]
+    if requests[0] == "none":
+        requests = []
     words = [word.strip() for request in requests for word in request.split(",")]
     faults = [Fault.parse(word) for word in words if word]
     if not faults and "FAKE_VASP_STATE" not in os.environ:
@@ -155,7 +162,8 @@ def find_faults(folder: Path, incar: Incar, kind: Kind) -> Faults:
 def _strikes(fault: Fault, state: dict[str, Any], incar: Incar, kind: Kind) -> bool:
     if fault.run not in (None, kind):
         return False
-    if fault.call is not None and state["calls"][fault.run or "all"] != fault.call:
+    number = state["calls"][fault.run or "all"]
+    if number < fault.begin or (fault.call is not None and number != fault.call):
         return False
     now = {tag: incar.text(tag, "") for tag in fault.cure}
     seen = state.setdefault("seen", {}).setdefault(f"{fault.name} {kind}", now)

@@ -20,6 +20,9 @@ from tests.fake_vasp.poscar import System, contcar
 from tests.fake_vasp.state import IonicStep
 from tests.fake_vasp.vasprun import VasprunWriter
 
+#: Seconds that an ionic step takes longer by the fault ``slow``.
+SLOW = 0.25
+
 _SIGNALS = {"sigkill": signal.SIGKILL, "segv": signal.SIGSEGV, "sigterm": signal.SIGTERM}
 
 
@@ -91,7 +94,9 @@ class Recorder:
         OSError
             If the disk is full by a fault.
         """
-        time.sleep(float(os.environ.get("FAKE_VASP_SLEEP", "0")))
+        self._count()
+        slow = SLOW if self.faults.active("slow", step.number) else 0.0
+        time.sleep(slow + float(os.environ.get("FAKE_VASP_SLEEP", "0")))
         if os.getppid() != self._parent:  # nothing that a test started may outlive it for long
             raise FatalError
         seconds = self._seconds(step)
@@ -134,6 +139,12 @@ class Recorder:
         if self.faults.any("cut_xml"):
             file = self.job.folder / "vasprun.xml"
             os.truncate(file, int(0.6 * file.stat().st_size))
+
+    def _count(self) -> None:
+        """Note that a step was computed, whatever becomes of it."""
+        if path := os.environ.get("FAKE_VASP_STEPS"):
+            with open(path, "a") as file:  # noqa: PTH123 (one write, to append whole lines)
+                file.write(f"{self.job.folder.resolve()}\n")
 
     def _break(self, step: IonicStep, seconds: float) -> None:
         """Let the faults strike that belong to this step."""

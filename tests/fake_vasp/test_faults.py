@@ -76,7 +76,8 @@ def changed(corrections: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def test_faults_are_read_from_text():
     fault = Fault.parse("Brmix run md call 2 step 5 cure IMIX+AMIX")
-    assert fault == Fault("brmix", "md", 2, 5, None, ("IMIX", "AMIX"))
+    assert fault == Fault("brmix", "md", call=2, step=5, cure=("IMIX", "AMIX"))
+    assert Fault.parse("hang from 3").begin == 3
     assert Fault.parse("unconverged steps 1").cure == FAULTS["unconverged"]
     assert Fault.parse("brmix cure none").cure == ()
 

@@ -23,6 +23,31 @@ from tests.integration.test_chain import fireworks
 SETTINGS = Path(__file__).with_name("vasp.yaml")
 RUN = ["--engine", "vasp", "--config", str(SETTINGS), "--z", "1", "--seed", "1"]
 
+#: Each strikes one run of VASP, by its number among those of its kind; most need another run.
+FAULTS_BEFORE = (
+    "sigkill run md call 2 step 9",
+    "segv run md call 4 step 12",
+    "cut_xml run md call 6",
+    "disk_full run md call 8 step 3",
+    "sigkill run static call 2",
+    "zpotrf run static call 4",
+)
+#: This one kills the campaign: no run of dynamics begins any more.
+FATAL = "error_exit run md from 10"
+FAULTS_AFTER = (
+    "unconverged run md call 1 step 8",
+    "nan_forces run md call 3 step 5",
+    "positive_energy run md call 5 step 5",
+    "zpotrf run md call 7 step 9",
+    "brmix run md call 9 step 4",
+    "empty_contcar run md call 10",
+    "hang run md call 11 step 15",
+    "nan_forces run static call 1",
+    "positive_energy run static call 3",
+    "sigterm run relax call 2 step 3",
+    "brmix run relax call 4",
+)
+
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
@@ -75,6 +100,91 @@ def test_salt_from_its_formula(
     assert max(moves) < 2.5
     best = json.loads((folder / "summary.json").read_text())["candidates"][0]
     assert best["max_force"] < 0.06
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+def test_a_campaign_gets_over_faults_and_resumes_after_a_fatal_one(
+    fake_vasp: FakeVasp,
+    devitrify: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+) -> None:
+    command = ["run", "NaCl", *RUN, "--folder", "salt"]
+    command += ["--set", "vasp.supervision.hang_timeout=15"]
+    fake_vasp.fault(*FAULTS_BEFORE, FATAL)
+    failed = devitrify(*command, timeout=1200)
+    assert failed.returncode == 1, failed.stdout + failed.stderr
+    assert "status 24" in failed.stdout + failed.stderr
+    assert "see vasp.out" in " ".join((failed.stdout + failed.stderr).split())
+    _require_struck(fake_vasp, FAULTS_BEFORE)
+    folder = tmp_path / "salt"
+    before = {work["fw_id"]: work for work in fireworks(folder)}
+    (broken,) = [work["fw_id"] for work in before.values() if work["state"] == "FIZZLED"]
+
+    fake_vasp.state.unlink()
+    fake_vasp.fault(*FAULTS_AFTER)
+    done = devitrify(*command, timeout=1200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    _require_struck(fake_vasp, FAULTS_AFTER)
+    works = fireworks(folder)
+    assert {work["state"] for work in works} == {"COMPLETED"}
+    # nothing that was done is done again, and no job has a twin
+    launches = {w["fw_id"]: len(w["launches"]) + len(w["archived_launches"]) for w in works}
+    assert {number for number, count in launches.items() if count > 1} == {broken}
+    names = Counter(w["name"] for w in works if w["spec"]["_category"] == "dft")
+    assert set(names.values()) == {1}, names
+
+    frames = read(folder / "frames.extxyz", index=":")
+    times = [a.info["time"] for a in frames if a.info["stage"] == "liquid"]
+    assert times == pytest.approx(np.arange(20.0, 401.0, 20.0))
+    assert all(a.get_potential_energy() < 0 for a in frames)
+    assert all(np.isfinite(a.get_forces()).all() for a in frames)
+    best = json.loads((folder / "summary.json").read_text())["candidates"][0]
+    assert best["max_force"] < 0.06
+
+
+def _require_struck(fake_vasp: FakeVasp, faults: tuple[str, ...]) -> None:
+    """Fail if a fault's run of VASP never came."""
+    calls = json.loads(fake_vasp.state.read_text())["calls"]
+    for fault in faults:
+        kind, number = fault.split()[2], int(fault.split()[4])
+        assert calls.get(kind, 0) >= number, f"{fault} never struck"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_few_labels_on_frames_of_a_fast_engine(
+    fake_vasp: FakeVasp,
+    devitrify: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+) -> None:
+    fault = "sigkill run static call 12"
+    fake_vasp.fault(fault)
+    settings = ["active.labels=6", "active.label.batch=3", "train.options.members=2"]
+    options = [word for setting in settings for word in ("--set", setting)]
+    done = devitrify(
+        "run", "NaCl", *RUN, "--protocol", "economical", "--sampler", "pair", *options,
+        "--folder", "salt", timeout=1100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    _require_struck(fake_vasp, (fault,))
+    folder = tmp_path / "salt"
+    works = fireworks(folder)
+    assert {work["state"] for work in works} == {"COMPLETED"}
+    # dynamics by VASP only for the snapshots of the convergence test; labels are static runs
+    dft = Counter(work["name"] for work in works if work["spec"]["_category"] == "dft")
+    assert {name.split()[0] for name in dft} == {"convergence", "label", "check", "relax"}
+    assert dft["label 1 to 3"] == dft["label 4 to 6"] == 2  # one in each round
+    incars = _incars(folder)
+    assert sum(tags["IBRION"] == "0" for tags in incars) == 1
+
+    frames = read(folder / "frames.extxyz", index=":")
+    # a potential of six frames soon stops where it knows nothing: fewer to choose from in round two
+    assert 6 < len(frames) <= 12
+    assert all(a.get_potential_energy() < 0 for a in frames)
+    summary = json.loads((folder / "summary.json").read_text())
+    assert len(frames) <= summary["reference_evaluations"] <= 12
+    assert summary["candidates"][0]["max_force"] < 0.06
 
 
 def _incars(folder: Path) -> list[dict[str, str]]:

@@ -161,3 +161,16 @@ def test_ranking_drops_twins_and_records_failures() -> None:
 def test_the_table_fits_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
     wide_console().print(ranking_table(prediction()))
     assert "…" not in capsys.readouterr().out
+
+
+def test_runs_that_were_all_stopped_have_no_plot(tmp_path: Path) -> None:
+    """As those of a potential that knows nothing at their temperature."""
+    document = documents()[0]
+    assert isinstance(document, MeltingTemperatureDocument)
+    stopped = MobilityPoint(
+        temperature=2500, liquid=True, pressure=1.0, pressure_error=0.5, species={}, times=[],
+        displacements={},
+    )  # fmt: skip
+    document.points = [stopped]
+    paths = write_report(CampaignResults(store_of([document]), "mine"), tmp_path)
+    assert not [path for path in paths if path.suffix == ".png"]

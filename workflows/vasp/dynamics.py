@@ -14,19 +14,26 @@ from pymatgen.core import Structure
 from nnp.frames import Frames
 from workflows.dynamics import SegmentSettings
 from workflows.engines import PlaneWaves
+from workflows.handover import checkpoint
 from workflows.identity import stored_output
 from workflows.schemas import SegmentDocument
 from workflows.vasp.continuation import carry_on, part_before
+from workflows.vasp.description import describe
+from workflows.vasp.errors import ExplodedError, UnconvergedError
 from workflows.vasp.execution import job_end, tidy
 from workflows.vasp.inputs import drop_wavefunctions
+from workflows.vasp.journal import Journal
 from workflows.vasp.level import Level
-from workflows.vasp.segment import ATTEMPTS, ExplodedError, PartialSegment, Segment, Task
+from workflows.vasp.segment import PartialSegment, Plan, Segment, Task
 from workflows.vasp.vasprun import Steps
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
 
 logger = logging.getLogger(__name__)
+
+#: Times a segment starts over, each time with half the time step, before it gives up.
+ATTEMPTS = 3
 
 
 @dataclass
@@ -38,7 +45,8 @@ class VaspDynamicsMaker(Maker):
     step of the segment, until the heat of their first collisions is gone. A run of VASP that
     breaks off or whose electrons stop converging is taken up from its last good step; one that
     explodes starts over with half the time step; one whose time runs out is stopped in good
-    order and continued by another job.
+    order and continued by another job. A launch of a job that was killed, or that failed, goes on
+    from the last good step of the launch before it.
 
     Parameters
     ----------
@@ -134,37 +142,50 @@ class VaspDynamicsMaker(Maker):
     ) -> SegmentDocument | PartialSegment:
         started = time.time()
         level = replace(self.level, plane_waves=plane_waves)
-        end = job_end(level.settings.supervision, started)
+        targets = (temperature, end_temperature)
         earlier: PartialSegment | None = part_before() if structure is None else None
         start = earlier.structure if earlier else structure
         assert start is not None
+        end = job_end(level.settings.supervision, started)
         failure: ExplodedError | None = None
-        for attempt in range(earlier.explosions if earlier else 0, ATTEMPTS):
-            segment = Segment(
-                Path.cwd(), start, level, halved(self.settings, attempt),
-                (temperature, end_temperature), task, end, earlier,
-            )  # fmt: skip
-            try:
-                finished = segment.execute()
-            except ExplodedError as error:
-                logger.warning("%s; starting over with half the time step", error)
-                failure = error
-                if earlier is not None:
-                    break  # the start of the segment is not known here
-                continue
-            if not level.settings.keep_wavefunctions:
-                drop_wavefunctions(start, Path.cwd())
-            if not finished:
-                tidy(Path.cwd())
-                return segment.partial(explosions=attempt)
-            document = segment.document(explosions=attempt)
-            tidy(Path.cwd())
-            return document
-        raise ExplodedError(
-            f"the {task.stage} run at {temperature:.0f} K failed at every time step tried, last at "
-            f"{segment.settings.time_step:g} fs ({failure}); the start may be too dense: raise "
-            "pack.volume_per_atom or pack.min_distance"
-        )
+        with checkpoint() as path:
+            journal = Journal(path, f"{task} {self.settings} {targets}")
+            saved = journal.read()
+            first = saved["attempt"] if saved else earlier.explosions if earlier else 0
+            for attempt in range(first, ATTEMPTS):
+                plan = Plan(level, halved(self.settings, attempt), targets, task)
+                segment = Segment(Path.cwd(), start, plan, end, earlier)
+                try:
+                    return self._finish(segment, journal, attempt, start)
+                except ExplodedError as error:
+                    logger.warning("%s; starting over with half the time step", error)
+                    failure = error
+                    journal.drop()
+                    if earlier is not None:
+                        break  # the start of the segment is not known here
+            raise ExplodedError(
+                f"the {task.stage} run at {temperature:.0f} K failed at every time step tried, "
+                f"last at {plan.settings.time_step:g} fs ({failure}); the start may be too dense: "
+                "raise pack.volume_per_atom or pack.min_distance"
+            )
+
+    def _finish(
+        self, segment: Segment, journal: Journal, attempt: int, start: Structure
+    ) -> SegmentDocument | PartialSegment:
+        """Take the steps and describe them, or those for which there was time."""
+        finished = segment.execute(journal, attempt)
+        if not self.level.settings.keep_wavefunctions:
+            drop_wavefunctions(start, segment.folder)
+        if not finished:
+            tidy(segment.folder)
+            return segment.partial(explosions=attempt)
+        try:
+            document = describe(segment, explosions=attempt)
+        except UnconvergedError:
+            journal.drop()  # these steps are of no use to another launch
+            raise
+        tidy(segment.folder)
+        return document
 
 
 def halved(settings: SegmentSettings, times: int) -> SegmentSettings:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workflows.vasp.errors import REPORTED, explain_end
 from workflows.vasp.inputs import VaspSetupError
 
 if TYPE_CHECKING:
@@ -23,12 +24,6 @@ logger = logging.getLogger(__name__)
 
 #: Where SLURM tells the end of an allocation, in seconds since the epoch.
 SLURM_END = "SLURM_JOB_END_TIME"
-
-#: How the name of an error begins that VASP's output tells.
-REPORTED = "VASP reports"
-
-#: What the handler of dynamics calls it when electrons do not converge.
-UNCONVERGED = "electrons do not converge"
 
 #: What a run leaves that nobody reads.
 LITTER = ("CHG", "CHGCAR", "DOSCAR", "EIGENVAL", "IBZKPT", "PCDAT", "PROCAR", "REPORT", "XDATCAR")
@@ -120,7 +115,7 @@ def run_vasp(
             "into ATOMATE2_VASP_CMD, 'srun vasp_std' for example"
         )
     deadline = Deadline(end, supervision.buffer)
-    for left in ("STOPCAR", "vasprun.xml", "OUTCAR", "OSZICAR", "CONTCAR"):
+    for left in ("STOPCAR", "vasprun.xml", "OUTCAR", "OSZICAR", "CONTCAR", "std_err.txt"):
         (folder / left).unlink(missing_ok=True)
     custodian = Custodian(
         [*handlers, deadline],
@@ -154,7 +149,7 @@ def _explain(error: Exception, custodian: object, folder: Path) -> tuple[str, ..
         handler = VaspErrorHandler()
         handler.check(directory=str(folder))
         seen = [f"{REPORTED} {name}" for name in sorted(handler.errors)]
-    return tuple(dict.fromkeys(seen)) or (str(error),)
+    return tuple(dict.fromkeys(seen)) or (explain_end(str(error), folder),)
 
 
 def tidy(folder: Path) -> None:

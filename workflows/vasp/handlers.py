@@ -8,8 +8,10 @@ that goes wrong, and whoever started it continues from the last good step.
 
 from __future__ import annotations
 
+import math
 import re
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,11 @@ from custodian.vasp.handlers import (
     VaspErrorHandler,
 )
 
-from workflows.vasp.execution import UNCONVERGED
+from workflows.vasp.errors import HANGS, NOT_FINITE, POSITIVE, UNCONVERGED
 from workflows.vasp.settings import Supervision
 
 #: A finished ionic step in OSZICAR, and a step of the electronic loop.
-IONIC = re.compile(r"^\s*\d+ (F|T)=")
+IONIC = re.compile(r"^\s*\d+ (?:T=.*?)?F=\s*(\S+)")
 ELECTRONIC = re.compile(r"^[A-Z]{3}:\s*(\d+)")
 
 
@@ -47,9 +49,9 @@ class Ending(ErrorHandler):
         return {"errors": [self.error], "actions": None}
 
 
-class UnconvergedDynamics(ErrorHandler):
+class AstrayDynamics(ErrorHandler):
     """
-    Ends dynamics whose electrons have not converged for several steps in a row.
+    Ends dynamics whose electrons have gone astray for several steps in a row.
 
     Parameters
     ----------
@@ -57,22 +59,35 @@ class UnconvergedDynamics(ErrorHandler):
         NELM: a loop as long as that did not converge.
     in_a_row
         Steps that end the run.
+    positive_in_a_row
+        Steps with energies above zero that end it.
     """
 
     is_monitor = True
 
-    def __init__(self, max_electronic_steps: int, in_a_row: int) -> None:
+    def __init__(self, max_electronic_steps: int, in_a_row: int, positive_in_a_row: int) -> None:
         self.max_electronic_steps = max_electronic_steps
         self.in_a_row = in_a_row
+        self.positive_in_a_row = positive_in_a_row
+        self.error = ""
 
     def check(self, directory: str = "./") -> bool:
-        """Whether the last steps all went without convergence."""
-        lengths = electronic_steps(Path(directory) / "OSZICAR")[-self.in_a_row :]
-        return len(lengths) == self.in_a_row and min(lengths) >= self.max_electronic_steps
+        """Whether the last steps all lack convergence, or an energy that can be."""
+        steps = ionic_steps(Path(directory) / "OSZICAR")
+        last, more = steps[-self.in_a_row :], steps[-self.positive_in_a_row :]
+        self.error = ""
+        if len(more) == self.positive_in_a_row and all(step.energy > 0 for step in more):
+            self.error = POSITIVE
+        elif len(last) == self.in_a_row:
+            if all(math.isnan(step.energy) for step in last):
+                self.error = NOT_FINITE
+            elif min(step.loop for step in last) >= self.max_electronic_steps:
+                self.error = UNCONVERGED
+        return bool(self.error)
 
     def correct(self, directory: str = "./") -> dict[str, Any]:  # noqa: ARG002
         """Name the error."""
-        return {"errors": [UNCONVERGED], "actions": None}
+        return {"errors": [self.error], "actions": None}
 
 
 class Deadline(ErrorHandler):
@@ -101,7 +116,7 @@ class Deadline(ErrorHandler):
         """Write STOPCAR if it is time; never an error."""
         if self.end is None or self.stopped:
             return False
-        steps = len(electronic_steps(Path(directory) / "OSZICAR"))
+        steps = len(ionic_steps(Path(directory) / "OSZICAR"))
         now = time.time()
         step = (now - self.started) / steps if steps else 0.0
         if self.end - now < self.buffer + 3 * step:
@@ -114,33 +129,59 @@ class Deadline(ErrorHandler):
         return {"errors": [], "actions": None}
 
 
-def electronic_steps(path: Path) -> list[int]:
+@dataclass(frozen=True)
+class IonicStep:
     """
-    Lengths of the electronic loops of all finished ionic steps.
+    What OSZICAR says of an ionic step.
+
+    Attributes
+    ----------
+    loop : int
+        Steps of the electronic loop.
+    energy : float
+        Free energy in eV; NaN if it is no number.
+    """
+
+    loop: int
+    energy: float
+
+
+def ionic_steps(path: Path) -> list[IonicStep]:
+    """
+    Read all finished ionic steps.
 
     Parameters
     ----------
     path
         OSZICAR; none is no steps.
     """
-    lengths: list[int] = []
+    steps: list[IonicStep] = []
     last = 0
     if not path.exists():
-        return lengths
+        return steps
     with path.open(errors="replace") as file:
         for line in file:
             if found := ELECTRONIC.match(line):
                 last = int(found.group(1))
-            elif IONIC.match(line):
-                lengths.append(last)
-    return lengths
+            elif found := IONIC.match(line):
+                steps.append(IonicStep(last, _number(found.group(1))))
+    return steps
 
 
-def dynamics_handlers(supervision: Supervision, max_electronic_steps: int) -> list[ErrorHandler]:
-    """Handlers of molecular dynamics: they end a run that hangs or does not converge."""
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:  # Fortran's asterisks
+        return math.nan
+
+
+def dynamics_handlers(
+    supervision: Supervision, max_electronic_steps: int, positive_in_a_row: int
+) -> list[ErrorHandler]:
+    """Handlers of molecular dynamics: they end a run that hangs or goes astray."""
     return [
-        Ending(FrozenJobErrorHandler(timeout=supervision.hang_timeout), "VASP hangs"),
-        UnconvergedDynamics(max_electronic_steps, supervision.unconverged_in_a_row),
+        Ending(FrozenJobErrorHandler(timeout=supervision.hang_timeout), HANGS),
+        AstrayDynamics(max_electronic_steps, supervision.unconverged_in_a_row, positive_in_a_row),
     ]
 
 
@@ -155,5 +196,5 @@ def crystal_handlers(supervision: Supervision) -> list[ErrorHandler]:
         VaspErrorHandler(),
         MeshSymmetryErrorHandler(),
         StdErrHandler(),
-        Ending(FrozenJobErrorHandler(timeout=supervision.hang_timeout), "VASP hangs"),
+        Ending(FrozenJobErrorHandler(timeout=supervision.hang_timeout), HANGS),
     ]

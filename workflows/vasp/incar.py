@@ -138,6 +138,9 @@ def dynamics_tags(
     """
     Tags of molecular dynamics at constant volume.
 
+    A ramp scales the velocities: that they follow a line from TEBEG to TEEND is promised for
+    ``SMASS = -1`` only, whatever the Nosé-Hoover thermostat makes of TEEND.
+
     Parameters
     ----------
     n_steps
@@ -147,12 +150,21 @@ def dynamics_tags(
     start, end
         Target temperature in K, linear in between.
     mass
-        Of the Nosé-Hoover thermostat, in VASP's unit; none: velocities are scaled to the target
-        at each step.
+        Of the Nosé-Hoover thermostat, in VASP's unit, for runs at one temperature; none:
+        velocities are scaled to the target at each step.
+
+    References
+    ----------
+    VASP Wiki, pages SMASS and TEEND: T = TEBEG + (TEEND - TEBEG) NSTEP / NSW with SMASS = -1.
     """
-    thermostat = {"MDALGO": 0, "SMASS": -1} if mass is None else {
-        "MDALGO": 2, "SMASS": round(mass, 6)
-    }  # fmt: skip
+    thermostat: dict[str, Any]
+    if mass is None:
+        thermostat = {"MDALGO": 0, "SMASS": -1, "NBLOCK": 1}
+    elif start != end:
+        # the manual scales where NSTEP modulo NBLOCK is one: literally, at no step if NBLOCK is 1
+        thermostat = {"MDALGO": 0, "SMASS": -1, "NBLOCK": 2}
+    else:
+        thermostat = {"MDALGO": 2, "SMASS": round(mass, 6), "NBLOCK": 1}
     return {
         "IBRION": 0,
         "NSW": n_steps,
@@ -161,7 +173,6 @@ def dynamics_tags(
         **thermostat,
         "TEBEG": round(start, 3),
         "TEEND": round(end, 3),
-        "NBLOCK": 1,
         "MAXMIX": 40,
         "IWAVPR": 12,
     }

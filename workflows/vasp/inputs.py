@@ -153,13 +153,31 @@ def fetch_wavefunctions(structure: Structure, folder: Path) -> bool:
         Whether there were any. They may be on another machine; then VASP starts without.
     """
     source = structure.properties.get(WAVEFUNCTIONS)
-    file = Path(source) / "WAVECAR" if source else None
-    target = folder / "WAVECAR"
-    if file is not None and file.exists() and file.resolve() == target.resolve():
+    if source and copy_wavefunctions(Path(source), folder):
         return True
-    target.unlink(missing_ok=True)
-    if file is None or not file.exists() or not file.stat().st_size:
+    (folder / "WAVECAR").unlink(missing_ok=True)
+    return False
+
+
+def copy_wavefunctions(source: Path, folder: Path) -> bool:
+    """
+    Copy wave functions from one folder into another.
+
+    Parameters
+    ----------
+    source, folder
+        May be the same.
+
+    Returns
+    -------
+    bool
+        Whether there were any.
+    """
+    file, target = source / "WAVECAR", folder / "WAVECAR"
+    if not file.exists() or not file.stat().st_size:
         return False
+    if file.resolve() == target.resolve():
+        return True
     try:
         shutil.copyfile(file, target)
     except OSError:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from jobflow import Job, JobConfig, Maker, Response, job
@@ -14,18 +15,24 @@ from pymatgen.core import Structure
 from nnp.frames import Frames
 from workflows.conversion import KBAR
 from workflows.engines import PlaneWaves
+from workflows.handover import checkpoint
 from workflows.identity import stored_output
 from workflows.progress import report
 from workflows.schemas import Blob, Document, RelaxDocument
 from workflows.vasp.continuation import carry_on, part_before
-from workflows.vasp.execution import job_end, run_vasp, tidy
+from workflows.vasp.errors import UNCONVERGED, advise
+from workflows.vasp.execution import Outcome, job_end, run_vasp, tidy
 from workflows.vasp.incar import REMEDIES, relax_tags
 from workflows.vasp.inputs import VaspSetupError
+from workflows.vasp.journal import Journal
 from workflows.vasp.level import Calculation, Level
 from workflows.vasp.vasprun import Steps, read_steps
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
+    from numpy.typing import NDArray
+
+logger = logging.getLogger(__name__)
 
 #: A configuration on the way is kept every so many steps.
 KEPT_INTERVAL = 10
@@ -119,24 +126,25 @@ class VaspRelaxMaker(Maker):
         path = _Path(self, Path.cwd(), start, level, job_end(level.settings.supervision, started))
         if earlier is not None:
             path.done, path.kept = earlier.steps, [earlier.frames]
-        try:
-            finished = path.execute()
-        except VaspSetupError:
-            raise
-        except (ArithmeticError, OSError, RuntimeError, ValueError) as error:
-            return RelaxDocument(
-                structure=start, engine="vasp", steps=path.done,
-                failure=f"{type(error).__name__}: {error}",
-            )  # fmt: skip
-        finally:
-            (Path.cwd() / "WAVECAR").unlink(missing_ok=True)
-            tidy(Path.cwd())
-        if not finished:
-            return PartialRelax(
-                structure=path.structure(), steps=path.done,
-                frames=Frames.concatenate(path.kept),
-            )  # fmt: skip
-        return path.document()
+        with checkpoint() as file:
+            try:
+                finished = path.execute(Journal(file, "relax"))
+            except VaspSetupError:
+                raise
+            except (ArithmeticError, OSError, RuntimeError, ValueError) as error:
+                return RelaxDocument(
+                    structure=start, engine="vasp", steps=path.done,
+                    failure=f"{type(error).__name__}: {error}",
+                )  # fmt: skip
+            finally:
+                (Path.cwd() / "WAVECAR").unlink(missing_ok=True)
+                tidy(Path.cwd())
+            if not finished:
+                return PartialRelax(
+                    structure=path.structure(), steps=path.done,
+                    frames=Frames.concatenate(path.kept),
+                )  # fmt: skip
+            return path.document()
 
 
 class RelaxationError(RuntimeError):
@@ -164,31 +172,63 @@ class _Path:
         self.failures = 0
         (folder / "WAVECAR").unlink(missing_ok=True)
 
-    def execute(self) -> bool:
+    def execute(self, journal: Journal) -> bool:
         """Run VASP until converged or out of steps; whether that is reached before time is up."""
+        self._take_up(journal.read())
         while not self.converged and self.done < self.maker.max_steps:
-            steps, stopped, reason = self._run()
-            if not len(steps) or not steps.converged[0]:
-                if stopped:
-                    raise RelaxationError(
-                        "time ran out before a single step was done; raise the time limit of the "
-                        "job, vasp.supervision.walltime"
-                    )
-                self._note_failure(reason)
-                continue
-            first = self._passes(steps[:1])
-            self._take(steps[:1] if first else steps)
-            self.converged = first
-            if stopped and not first:
+            # or a launch after this one might take the steps of the run before once more
+            (self.folder / "vasprun.xml").unlink(missing_ok=True)
+            journal.write({**self._saved(), "running": True})
+            outcome = self._run()
+            steps = self._read(self.folder)
+            reason = "; ".join(outcome.errors)
+            if len(steps):
+                self._take(steps)
+                journal.write({**self._saved(), "running": False})
+            elif outcome.stopped:
+                raise RelaxationError(
+                    "time ran out before a single step was done; raise the time limit of the "
+                    "job, vasp.supervision.walltime"
+                )
+            if self.converged:
+                return True
+            if outcome.stopped:
                 return False
-            if reason:
-                self._note_failure(reason)
-            elif not first and len(steps) == 1:
+            if reason or not len(steps):
+                self._note_failure(outcome)
+            elif len(steps) == 1:
                 self.threshold *= TIGHTER  # satisfied by VASP's measure, but not by ours
         return True
 
-    def _run(self) -> tuple[Steps, bool, str]:
-        """One run: its steps up to the last converged one, whether time ran out, what failed."""
+    def _saved(self) -> dict[str, Any]:
+        """What another launch needs to go on."""
+        structure = self.calculation.structure
+        return {
+            "cell": structure.lattice.matrix,
+            "positions": structure.frac_coords,
+            "done": self.done,
+            "kept": Frames.concatenate(self.kept).as_dict() if self.kept else None,
+            "last": dict(vars(self.last)) if self.last is not None else None,
+            "converged": self.converged,
+            "threshold": self.threshold,
+            "folder": str(self.folder.resolve()),
+        }
+
+    def _take_up(self, saved: dict[str, Any] | None) -> None:
+        """Go on from where an earlier launch was, the run in which it was killed included."""
+        if saved is None:
+            return
+        self._move(saved["cell"], saved["positions"])
+        self.done, self.threshold = saved["done"], saved["threshold"]
+        self.kept = [Frames.from_dict(saved["kept"])] if saved["kept"] else []
+        self.last = Steps(**saved["last"]) if saved["last"] else None
+        self.converged = saved["converged"]
+        if saved["running"] and len(steps := self._read(Path(saved["folder"]))):
+            self._take(steps)
+        logger.info("%d steps of an earlier launch are kept", self.done)
+
+    def _run(self) -> Outcome:
+        """Run VASP from the present configuration."""
         from workflows.vasp.handlers import crystal_handlers
 
         supervision = self.level.settings.supervision
@@ -197,21 +237,24 @@ class _Path:
         warm = (self.folder / "WAVECAR").exists() and not self.remedy
         start = {"ISTART": 1, "ICHARG": 0} if warm else {}
         self.calculation.write(self.folder, {**tags, **start, **REMEDIES[self.remedy]})
-        outcome = run_vasp(self.folder, crystal_handlers(supervision), supervision, self.end)
-        incar = self.level.incar(self.calculation.basis, self.calculation.symbols, {})
-        steps = read_steps(self.folder / "vasprun.xml", int(incar["NELM"]), float(incar["EDIFF"]))
-        good = np.flatnonzero(~steps.converged)
-        steps = steps[: int(good[0])] if len(good) else steps
-        return steps, outcome.stopped, "; ".join(outcome.errors)
+        return run_vasp(self.folder, crystal_handlers(supervision), supervision, self.end)
 
-    def _note_failure(self, reason: str) -> None:
+    def _read(self, folder: Path) -> Steps:
+        """Steps of a run up to the last converged one."""
+        incar = self.level.incar(self.calculation.basis, self.calculation.symbols, {})
+        steps = read_steps(folder / "vasprun.xml", int(incar["NELM"]), float(incar["EDIFF"]))
+        good = np.flatnonzero(~steps.converged)
+        return steps[: int(good[0])] if len(good) else steps
+
+    def _note_failure(self, outcome: Outcome) -> None:
         self.failures += 1
         self.remedy = min(self.remedy + 1, len(REMEDIES) - 1)
         (self.folder / "WAVECAR").unlink(missing_ok=True)
         if self.failures > self.level.settings.supervision.restarts:
+            errors = outcome.errors or (UNCONVERGED,)
             raise RelaxationError(
-                f"VASP failed {self.failures} times ({reason or 'no electronic convergence'}); "
-                f"see vasp.out and OUTCAR in {self.folder}"
+                f"VASP failed {self.failures} times ({'; '.join(errors)}); "
+                f"{advise(errors, self.folder)}"
             )
 
     def _passes(self, steps: Steps) -> bool:
@@ -219,7 +262,9 @@ class _Path:
         return force <= self.maker.max_force and stress <= self.maker.max_stress
 
     def _take(self, steps: Steps) -> None:
-        """Take in the steps of a run and go on from the last one."""
+        """Take in the steps of a run, of a converged one the first, and go on from the last."""
+        self.converged = self._passes(steps[:1])
+        steps = steps[:1] if self.converged else steps
         volume = float(abs(np.linalg.det(steps.cells[-1]))) / self.start_volume
         if not VOLUME_RANGE[0] < volume < VOLUME_RANGE[1]:
             raise RelaxationError("the volume changed more than fivefold")
@@ -227,16 +272,19 @@ class _Path:
         self.kept.append(self._frames(steps[np.array(chosen)]))
         self.done += len(steps)
         self.last = steps[-1:]
-        old = self.calculation.structure
+        self._move(steps.cells[-1], steps.positions[-1])
+        force, stress = _largest(self.last)
+        report("candidates", self.done, self.maker.max_steps, force_eV_A=force, stress_kbar=stress)
+
+    def _move(self, cell: NDArray[np.float64], positions: NDArray[np.float64]) -> None:
+        """Go on from a configuration, with k-points and cutoff made for it."""
         self.calculation.structure = Structure(
-            steps.cells[-1], old.species, steps.positions[-1], to_unit_cell=False
+            cell, self.calculation.structure.species, positions, to_unit_cell=False
         )
         basis = self.level.basis(self.calculation.structure, self.calculation.potentials)
         if basis.mesh != self.calculation.basis.mesh:  # orbitals are of other k-points
             (self.folder / "WAVECAR").unlink(missing_ok=True)
         self.calculation.basis = basis
-        force, stress = _largest(self.last)
-        report("candidates", self.done, self.maker.max_steps, force_eV_A=force, stress_kbar=stress)
 
     def _frames(self, steps: Steps) -> Frames:
         structure = self.calculation.structure

@@ -1,4 +1,4 @@
-"""The steps of one segment of dynamics: run, take up again, and describe."""
+"""The steps of one segment of dynamics: run, taken up again after what may go wrong."""
 
 from __future__ import annotations
 
@@ -8,20 +8,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from ase import units
 from monty.json import MSONable
 from pydantic import Field
 from pymatgen.core import Structure
 
-from nnp.frames import Frames
-from workflows.conversion import KBAR
 from workflows.progress import report
-from workflows.schemas import Blob, Document, SegmentDocument
-from workflows.vasp.execution import REPORTED, UNCONVERGED, Outcome, run_vasp
+from workflows.schemas import Blob, Document
+from workflows.vasp.errors import (
+    ELECTRONIC,
+    JOB_KILLED,
+    NOT_FINITE,
+    POSITIVE,
+    REPORTED,
+    UNCONVERGED,
+    ExplodedError,
+    VaspError,
+    advise,
+)
+from workflows.vasp.execution import Outcome, run_vasp
 from workflows.vasp.incar import REMEDIES, dynamics_tags, thermostat_mass
-from workflows.vasp.inputs import WAVEFUNCTIONS, fetch_wavefunctions
+from workflows.vasp.inputs import WAVEFUNCTIONS, copy_wavefunctions, fetch_wavefunctions
+from workflows.vasp.journal import Journal
 from workflows.vasp.level import Calculation, Level
-from workflows.vasp.static import label_frames
 from workflows.vasp.trajectory import (
     State,
     draw_velocities,
@@ -32,26 +40,13 @@ from workflows.vasp.trajectory import (
 from workflows.vasp.vasprun import Steps, read_steps
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from workflows.dynamics import SegmentSettings
 
 logger = logging.getLogger(__name__)
 
-#: Times a segment starts over, each time with half the time step, before it gives up.
-ATTEMPTS = 3
-
-
-class ExplodedError(RuntimeError):
-    """The atoms are far too hot, or so close that VASP gives up."""
-
-
-class VaspError(RuntimeError):
-    """VASP failed, and no remedy helped."""
-
-
-class UnconvergedError(VaspError):
-    """Too many steps of dynamics went without electronic convergence."""
+#: Factor on the steps with energies above zero that end a run, where atoms were packed at random
+#: and may begin on top of each other.
+PACKED_PATIENCE = 10
 
 
 @dataclass(frozen=True)
@@ -77,6 +72,34 @@ class Task(MSONable):
     start_time: float = 0.0
 
 
+@dataclass(frozen=True)
+class Plan:
+    """
+    What a segment is to do.
+
+    Attributes
+    ----------
+    level : Level
+        How well.
+    settings : SegmentSettings
+        Length, time step and sampling.
+    targets : tuple of float
+        Temperature at the start and at the end in K.
+    task : Task
+        What it is for.
+    """
+
+    level: Level
+    settings: SegmentSettings
+    targets: tuple[float, float]
+    task: Task
+
+    def target(self, step: float) -> float:
+        """Temperature wanted after some steps in K."""
+        start, end = self.targets
+        return start + (end - start) * step / self.settings.n_steps
+
+
 class PartialSegment(Document):
     """Steps of a segment that ran out of time; the next part takes the rest."""
 
@@ -96,14 +119,8 @@ class Segment:
         Where VASP runs.
     start
         Configuration, with velocities if it has any.
-    level
-        How well.
-    settings
-        Length, time step and sampling.
-    targets
-        Temperature at the start and at the end in K.
-    task
-        What it is for.
+    plan
+        What is to be done.
     end
         When the job must be over, in seconds since the epoch; none: no limit.
     earlier
@@ -114,20 +131,14 @@ class Segment:
         self,
         folder: Path,
         start: Structure,
-        level: Level,
-        settings: SegmentSettings,
-        targets: tuple[float, float],
-        task: Task,
+        plan: Plan,
         end: float | None,
         earlier: PartialSegment | None = None,
     ) -> None:
         self.folder = folder
-        self.level = level
-        self.settings = settings
-        self.targets = targets
-        self.task = task
+        self.plan = plan
         self.end = end
-        self.calculation = Calculation.prepare(start, level)
+        self.calculation = Calculation.prepare(start, plan.level)
         self.masses = np.array([float(site.specie.atomic_mass) for site in
                                 self.calculation.structure])  # fmt: skip
         self.parts: list[Steps] = [] if earlier is None else [self._grouped(earlier.steps)]
@@ -150,9 +161,16 @@ class Segment:
         """Number of steps so far."""
         return sum(map(len, self.parts))
 
-    def execute(self) -> bool:
+    def execute(self, journal: Journal, attempt: int) -> bool:
         """
         Take the steps.
+
+        Parameters
+        ----------
+        journal
+            Has what an earlier launch did, and gets what is done here.
+        attempt
+            Times that the time step was halved before.
 
         Returns
         -------
@@ -166,97 +184,147 @@ class Segment:
         VaspError
             If VASP fails and no remedy helps.
         """
-        while self.done < self.settings.n_steps:
-            outcome, asked = self._run()
+        self._take_up(journal.read())
+        while self.done < self.plan.settings.n_steps:
+            left = self.plan.settings.n_steps - self.done + self.state.repeats
+            # or a launch after this one might take the steps of the run before once more
+            (self.folder / "vasprun.xml").unlink(missing_ok=True)
+            journal.write({**self._saved(), "attempt": attempt, "asked": left})
+            outcome = self._run(left)
             before = self.done
-            orderly = self._take(outcome, asked)
+            outcome = self._take(self.folder, outcome, left)
+            journal.write({**self._saved(), "attempt": attempt, "asked": 0})
             if outcome.stopped and self.done == before:
                 raise VaspError(
-                    f"time ran out before a single step of the {self.task.stage} run was done; "
-                    "raise the time limit of the job, vasp.supervision.walltime"
+                    f"time ran out before a single step of the {self.plan.task.stage} run was "
+                    "done; raise the time limit of the job, vasp.supervision.walltime"
                 )
             if outcome.stopped:
-                return self.done >= self.settings.n_steps
-            if not orderly:
+                return self.done >= self.plan.settings.n_steps
+            if outcome.errors:
                 self._plan_restart(outcome, progress=self.done > before)
         return True
 
-    def _run(self) -> tuple[Outcome, int]:
+    def _saved(self) -> dict[str, Any]:
+        """What another launch needs to go on."""
+        return {
+            "parts": [dict(vars(part)) for part in self.parts],
+            "state": dict(vars(self.state)),
+            "packed": self.packed,
+            "folder": str(self.folder.resolve()),
+        }
+
+    def _take_up(self, saved: dict[str, Any] | None) -> None:
+        """Go on from where an earlier launch was, the run in which it was killed included."""
+        if saved is None:
+            return
+        self.parts = [Steps(**part) for part in saved["parts"]]
+        self.state = State(**saved["state"])
+        self.packed = saved["packed"]
+        folder = Path(saved["folder"])
+        if saved["asked"]:
+            self._take(folder, Outcome(errors=(JOB_KILLED,)), saved["asked"])
+        copied = copy_wavefunctions(folder, self.folder)
+        self.warm = copied or (self.folder / "WAVECAR").exists()
+        logger.info("%d steps of an earlier launch are kept", self.done)
+
+    def _run(self, left: int) -> Outcome:
         """Run VASP for the steps that are left."""
         from workflows.vasp.handlers import dynamics_handlers
 
-        settings, supervision = self.settings, self.level.settings.supervision
-        left = settings.n_steps - self.done + self.state.repeats
-        start = self.target(self.done)
-        self.calculation.structure = self._current(with_velocities=True)
+        settings, supervision = self.plan.settings, self.plan.level.settings.supervision
+        start, last = self.plan.target(self.done), self.plan.targets[1]
+        self.calculation.structure = self._current()
         edge = float(np.linalg.norm(self.calculation.structure.lattice.matrix[0]))
-        hotter = max(start, self.targets[1])
-        mass = thermostat_mass(settings.thermostat_time, hotter, len(self.masses), edge)
+        mass = thermostat_mass(
+            settings.thermostat_time, max(start, last), len(self.masses), edge
+        )  # fmt: skip
         # atoms packed at random fly apart, with more heat than a thermostat can take away
-        tags = dynamics_tags(
-            left, settings.time_step, start, self.targets[1], None if self.packed else mass
-        )
+        tags = dynamics_tags(left, settings.time_step, start, last, None if self.packed else mass)
         warm = {"ISTART": 1, "ICHARG": 0} if self.warm else {}
         self.calculation.write(self.folder, {**tags, **warm, **REMEDIES[self.remedy]})
-        nelm, _ = self._electronic()
-        handlers = dynamics_handlers(supervision, nelm)
-        return run_vasp(self.folder, handlers, supervision, self.end), left
+        nelm, _ = self.electronic()
+        handlers = dynamics_handlers(supervision, nelm, self._positive_in_a_row)
+        return run_vasp(self.folder, handlers, supervision, self.end)
 
-    def _take(self, outcome: Outcome, asked: int) -> bool:
-        """Take in the steps of a run; whether it ended in good order."""
-        new = read_steps(self.folder / "vasprun.xml", *self._electronic())
-        finite = bool(np.isfinite(new.energies).all() and np.isfinite(new.forces).all())
-        orderly = finite and not outcome.errors and (len(new) == asked or outcome.stopped)
+    def _take(self, folder: Path, outcome: Outcome, asked: int) -> Outcome:
+        """Take in the good steps of a run; how it ended, with errors if it must be taken up."""
+        highest = np.inf if self.packed else 0.0
+        new = read_steps(folder / "vasprun.xml", *self.electronic(), highest_energy=highest)
+        outcome = self._judged(outcome, new, asked)
         if not len(new):
-            return False
+            return outcome
         new = new.unwrapped(self.state.positions)
-        hottest = np.nanmax(temperatures(new, self.masses, self.settings.time_step), initial=0.0)
-        target = max(self.targets)
-        if hottest > 20 * target + 20000:
-            raise ExplodedError(f"the temperature rose to {hottest:.0f} K at {target:.0f} K")
-        if not orderly:  # what came after the last convergence led astray
+        self._require_cold(new)
+        if outcome.errors:  # what came after the last convergence led astray
             good = np.flatnonzero(new.converged)
             new = new[: int(good[-1]) + 1 if len(good) else 0]
         if not len(new):
-            return False
-        state = read_state(self.folder / "CONTCAR", new) if orderly else None
+            return outcome
+        state = None if outcome.errors else read_state(folder / "CONTCAR", new)
         if state is None:
-            state = state_after(new, self.state, self.masses, self.settings.time_step)
+            state = state_after(new, self.state, self.masses, self.plan.settings.time_step)
         if self.state.repeats and self.parts:
             new = new[1:]
         self.parts.append(new)
         self.state = state
-        self.warm = (self.folder / "WAVECAR").exists()
+        self.warm = (folder / "WAVECAR").exists()
         self._report(new)
-        return orderly
+        return outcome
+
+    def _judged(self, outcome: Outcome, new: Steps, asked: int) -> Outcome:
+        """Add to the errors of a run what its steps show."""
+        if outcome.errors:
+            return outcome
+        in_a_row = self.plan.level.settings.supervision.unconverged_in_a_row
+        positive = new.energies[-self._positive_in_a_row :] > 0
+        error = ""
+        if not (np.isfinite(new.energies).all() and np.isfinite(new.forces).all()):
+            error = NOT_FINITE
+        elif len(positive) == self._positive_in_a_row and positive.all():
+            error = POSITIVE
+        elif len(new) >= in_a_row and not new.converged[-in_a_row:].any():
+            error = UNCONVERGED
+        elif len(new) != asked and not outcome.stopped:
+            error = "VASP ended early"
+        return Outcome(outcome.stopped, (error,)) if error else outcome
+
+    @property
+    def _positive_in_a_row(self) -> int:
+        """Steps with energies above zero that show electrons astray."""
+        in_a_row = self.plan.level.settings.supervision.unconverged_in_a_row
+        return in_a_row * PACKED_PATIENCE if self.packed else in_a_row
+
+    def _require_cold(self, new: Steps) -> None:
+        kelvin = temperatures(new, self.masses, self.plan.settings.time_step)
+        hottest, target = np.nanmax(kelvin, initial=0.0), max(self.plan.targets)
+        if hottest > 20 * target + 20000:
+            raise ExplodedError(f"the temperature rose to {hottest:.0f} K at {target:.0f} K")
 
     def _plan_restart(self, outcome: Outcome, progress: bool) -> None:
         """Choose the next remedy; what broke off for no known reason is first just repeated."""
         self.restarts += 1
-        reason = "; ".join(outcome.errors) or "VASP ended early or gave no numbers"
+        reason = "; ".join(outcome.errors)
         hopeless = not progress and self.remedy == len(REMEDIES) - 1
-        if hopeless or self.restarts > self.level.settings.supervision.restarts:
-            if any(error.startswith(REPORTED) for error in outcome.errors):
+        if hopeless or self.restarts > self.plan.level.settings.supervision.restarts:
+            too_close = self.packed and POSITIVE in outcome.errors
+            if too_close or any(error.startswith(REPORTED) for error in outcome.errors):
                 raise ExplodedError(reason)  # atoms too close: smaller steps keep them apart
             raise VaspError(
-                f"the {self.task.stage} run failed {self.restarts} times, last after {self.done} "
-                f"of {self.settings.n_steps} steps ({reason}); see vasp.out and OUTCAR in "
-                f"{self.folder}"
+                f"the {self.plan.task.stage} run failed {self.restarts} times, last after "
+                f"{self.done} of {self.plan.settings.n_steps} steps ({reason}); "
+                f"{advise(outcome.errors, self.folder)}; then run this Firework again: it goes on "
+                "from the last good step"
             )
-        if not progress or self.restarts > 1 or UNCONVERGED in outcome.errors:
+        if not progress or self.restarts > 1 or any(e in ELECTRONIC for e in outcome.errors):
             self.remedy = min(self.remedy + 1, len(REMEDIES) - 1)
             self.warm = False
             (self.folder / "WAVECAR").unlink(missing_ok=True)
         logger.warning("%s after %d steps; going on from there", reason, self.done)
 
-    def target(self, step: float) -> float:
-        """Temperature wanted after some steps in K."""
-        start, end = self.targets
-        return start + (end - start) * step / self.settings.n_steps
-
     def structure(self) -> Structure:
         """Where the dynamics go on: unwrapped, with velocities, in the order it came in."""
-        current = self._current(with_velocities=True)
+        current = self._current()
         inverse = np.argsort(self.calculation.order)
         found = Structure.from_sites([current[int(i)] for i in inverse], to_unit_cell=False)
         found.properties[WAVEFUNCTIONS] = str(self.folder)
@@ -271,106 +339,9 @@ class Segment:
             steps=self.steps,
         )
 
-    def document(self, explosions: int) -> SegmentDocument:
-        """Output document of the finished segment."""
-        steps, settings = self.steps, self.settings
-        steps = steps[: settings.n_steps]
-        self._require_convergence(steps)
-        volume = float(abs(np.linalg.det(steps.cells[-1])))
-        masses = self.calculation.ungrouped(self.masses)
-        kelvin = temperatures(steps, masses, settings.time_step)
-        freedom = max(3, 3 * len(masses) - 3)
-        # VASP leaves the kinetic part out; an ideal gas of the moving atoms
-        kinetic = freedom * units.kB * kelvin / (3 * volume)
-        pressure = np.trace(steps.stresses, axis1=1, axis2=2) / 3 + kinetic * KBAR
-        frames = self._frames(steps)
-        return SegmentDocument(
-            structure=self.structure(),
-            engine="vasp",
-            temperature=self.target(1),
-            end_temperature=self.targets[1],
-            time_step=settings.time_step,
-            duration=settings.n_steps * settings.time_step,
-            sample_interval=settings.sample_stride * settings.time_step,
-            volume=volume,
-            temperatures=self._means(kelvin, np.ones(len(steps), dtype=bool)),
-            pressures=self._means(pressure, steps.converged),
-            energies=self._means(steps.energies / len(masses), steps.converged),
-            explosions=explosions,
-            frames_unconverged=len(steps) // settings.sample_stride - len(frames),
-            frames=frames,
-        )
-
-    def _require_convergence(self, steps: Steps) -> None:
-        bad = float((~steps.converged).mean())
-        limit = self.level.settings.melt.max_unconverged
-        if bad > limit:
-            raise UnconvergedError(
-                f"{bad:.0%} of the steps of the {self.task.stage} run went without electronic "
-                f"convergence, more than {limit:.0%}; raise vasp.max_electronic_steps or "
-                "vasp.smearing, or set vasp.incar=ALGO=Normal"
-            )
-
-    def _frames(self, steps: Steps) -> Frames:
-        """Sampled frames; those without convergence are computed again, or left out."""
-        settings = self.settings
-        kept = np.arange(settings.sample_stride - 1, len(steps), settings.sample_stride)
-        good = steps.converged[kept]
-        numbers = self.calculation.ungrouped(np.array(self.calculation.structure.atomic_numbers))
-        chosen = steps[kept]
-        frames = Frames(
-            counts=np.full(len(kept), len(numbers)),
-            numbers=np.tile(numbers, len(kept)),
-            cells=chosen.cells,
-            positions=np.einsum("tax,txy->tay", chosen.positions, chosen.cells).reshape(-1, 3),
-            energies=chosen.energies,
-            forces=chosen.forces.reshape(-1, 3),
-            stresses=-chosen.stresses / KBAR,
-            stages=np.array([self.task.stage] * len(kept), dtype=str),
-            temperatures=np.array([self.target(float(step) + 1) for step in kept]),
-            times=np.array([self.task.start_time + (i + 1) * settings.time_step for i in kept]),
-        )
-        if good.all():
-            return frames
-        if self.level.settings.melt.recompute:
-            self._recompute(frames, np.flatnonzero(~good))
-            good = np.isfinite(frames.energies)
-        return frames[np.flatnonzero(good)]
-
-    def _recompute(self, frames: Frames, bad: NDArray[np.int64]) -> None:
-        """Replace energies, forces and stresses of some frames by those of static runs."""
-        structures = [
-            Structure(
-                frames.cells[i], frames[int(i)].numbers.tolist(), frames[int(i)].positions,
-                coords_are_cartesian=True, to_unit_cell=False,
-            )
-            for i in bad
-        ]  # fmt: skip
-        folder = self.folder / "recomputed"
-        folder.mkdir(exist_ok=True)
-        labelled = label_frames(folder, structures, self.level, self.end, self.task.stage)
-        (folder / "WAVECAR").unlink(missing_ok=True)
-        n_atoms = len(self.masses)
-        for row, i in enumerate(bad):
-            here, there = (slice(k * n_atoms, (k + 1) * n_atoms) for k in (i, row))
-            frames.energies[i] = labelled.energies[row]
-            frames.forces[here] = labelled.forces[there]
-            frames.stresses[i] = labelled.stresses[row]
-
-    def _means(self, values: NDArray[np.float64], usable: NDArray[np.bool_]) -> list[float]:
-        """Mean of every sample interval over its usable steps; gaps are interpolated."""
-        stride = self.settings.sample_stride
-        weights = usable[: len(usable) // stride * stride].reshape(-1, stride).astype(float)
-        rows = np.where(usable, values, 0.0)[: weights.size].reshape(-1, stride)
-        counts = weights.sum(axis=1)
-        known = np.flatnonzero(counts)
-        means = rows.sum(axis=1)[known] / counts[known]
-        filled: NDArray[np.float64] = np.interp(np.arange(len(counts)), known, means)
-        return [float(value) for value in filled]
-
-    def _electronic(self) -> tuple[int, float]:
+    def electronic(self) -> tuple[int, float]:
         """NELM and EDIFF as they are set, the user's own tags included."""
-        tags = self.level.incar(self.calculation.basis, self.calculation.symbols, {})
+        tags = self.plan.level.incar(self.calculation.basis, self.calculation.symbols, {})
         return int(tags["NELM"]), float(tags["EDIFF"])
 
     def _has_velocities(self) -> bool:
@@ -379,9 +350,9 @@ class Segment:
         return known and bool(np.any(given))
 
     def _first_state(self, fresh: bool) -> State:
-        structure = self.calculation.structure
-        if fresh and (self.packed or self.task.new_velocities):
-            velocities = draw_velocities(self.masses, self.targets[0], self.task.seed)
+        structure, task = self.calculation.structure, self.plan.task
+        if fresh and (self.packed or task.new_velocities):
+            velocities = draw_velocities(self.masses, self.plan.targets[0], task.seed)
         else:
             velocities = np.array(structure.site_properties["velocities"], dtype=float)
         state = State(np.array(structure.frac_coords), velocities)
@@ -397,22 +368,20 @@ class Segment:
             steps.positions[:, order], steps.kinetic, steps.converged,
         )  # fmt: skip
 
-    def _current(self, with_velocities: bool) -> Structure:
+    def _current(self) -> Structure:
+        """Configuration now, with velocities, atoms grouped by element."""
         old = self.calculation.structure
-        properties: dict[str, Any] | None = (
-            {"velocities": self.state.velocities.tolist()} if with_velocities else None
-        )
         return Structure(
             old.lattice, old.species, self.state.positions, to_unit_cell=False,
-            site_properties=properties,
+            site_properties={"velocities": self.state.velocities.tolist()},
         )  # fmt: skip
 
     def _report(self, new: Steps) -> None:
-        kelvin = temperatures(new, self.masses, self.settings.time_step)
+        kelvin = temperatures(new, self.masses, self.plan.settings.time_step)
         report(
-            self.task.stage,
+            self.plan.task.stage,
             self.done,
-            self.settings.n_steps,
+            self.plan.settings.n_steps,
             temperature_K=float(np.nanmean(kelvin)) if len(kelvin) else float("nan"),
             energy_eV_atom=float(new.energies[-1] / len(self.masses)) if len(new) else 0.0,
         )

@@ -16,17 +16,23 @@ from pymatgen.core import Structure
 from nnp.frames import Frames
 from workflows.conversion import KBAR, to_structures
 from workflows.engines import PlaneWaves
+from workflows.handover import checkpoint
 from workflows.identity import stored_output
 from workflows.progress import report
 from workflows.schemas import Blob, Document
 from workflows.vasp.continuation import carry_on, part_before
+from workflows.vasp.errors import ELECTRONIC, POSITIVE, UNCONVERGED, VaspError, advise
 from workflows.vasp.execution import job_end, run_vasp, seconds_left, tidy
 from workflows.vasp.incar import REMEDIES, static_tags
+from workflows.vasp.journal import Journal
 from workflows.vasp.level import Calculation, Level
 from workflows.vasp.vasprun import Steps, read_steps
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
+
+#: Why a configuration was not evaluated that another job can do.
+TIME_OVER = "the time of the job was over"
 
 
 class PartialStatic(Document):
@@ -38,7 +44,7 @@ class PartialStatic(Document):
 
 def evaluate(
     folder: Path, structure: Structure, level: Level, warm: bool, end: float | None
-) -> Steps | None:
+) -> Steps | str:
     """
     Evaluate one configuration, with slower minimisers where the electrons do not converge.
 
@@ -57,8 +63,8 @@ def evaluate(
 
     Returns
     -------
-    Steps or None
-        One step, its atoms in the order of the structure; none if no remedy helped.
+    Steps or str
+        One step, its atoms in the order of the structure, or why no remedy helped.
     """
     from workflows.vasp.handlers import crystal_handlers
 
@@ -81,12 +87,14 @@ def evaluate(
             return last
         (folder / "WAVECAR").unlink(missing_ok=True)
         if outcome.stopped:
-            return None
-    return None
+            return TIME_OVER
+    positive = bool(len(steps)) and steps.energies[-1] > 0
+    reasons = outcome.errors or (POSITIVE if positive else UNCONVERGED,)
+    return f"{'; '.join(reasons)}: {advise(reasons, folder)}"
 
 
 def to_frames(
-    structures: Sequence[Structure], results: Sequence[Steps | None], stage: str
+    structures: Sequence[Structure], results: Sequence[Steps | str], stage: str
 ) -> Frames:
     """
     Join configurations and what VASP said of them.
@@ -96,7 +104,7 @@ def to_frames(
     structures
         Configurations; their positions are kept as they are, unwrapped.
     results
-        One for each; energies, forces and stresses are NaN where there is none.
+        One for each; energies, forces and stresses are NaN where there are none.
     stage
         Label of the frames.
     """
@@ -109,13 +117,16 @@ def to_frames(
         if n else np.zeros(0, dtype=np.int64),
         cells=np.array([s.lattice.matrix for s in structures]).reshape(n, 3, 3),
         positions=np.concatenate([s.cart_coords for s in structures]) if n else np.zeros((0, 3)),
-        energies=np.array([nothing if r is None else r.energies[0] for r in results]),
+        energies=np.array([nothing if isinstance(r, str) else r.energies[0] for r in results]),
         forces=np.concatenate(
-            [np.full((c, 3), nothing) if r is None else r.forces[0]
+            [np.full((c, 3), nothing) if isinstance(r, str) else r.forces[0]
              for c, r in zip(counts, results, strict=True)]
         ) if n else np.zeros((0, 3)),
         stresses=np.array(
-            [np.full((3, 3), nothing) if r is None else -r.stresses[0] / KBAR for r in results]
+            [
+                np.full((3, 3), nothing) if isinstance(r, str) else -r.stresses[0] / KBAR
+                for r in results
+            ]
         ).reshape(n, 3, 3),
         stages=np.array([stage] * n, dtype=str),
         temperatures=np.full(n, nothing),
@@ -190,24 +201,40 @@ class VaspStaticMaker(Maker):
         started = time.time()
         level = Level(self.level.settings, self.level.kind, plane_waves)
         earlier: PartialStatic | None = part_before() if continued else None
-        first = earlier.finished if earlier else 0
+        done = earlier.finished if earlier else 0
+        frames = earlier.frames if earlier else to_frames([], [], stage)
         end = job_end(level.settings.supervision, started)
-        folder, longest = Path.cwd(), 0.0
-        results: list[Steps | None] = []
-        for number in range(first, len(structures)):
-            if results and seconds_left(end) < 2 * longest + level.settings.supervision.buffer:
-                break
-            begun = time.time()
-            warm = bool(results) and results[-1] is not None and _alike(structures, number)
-            results.append(evaluate(folder, structures[number], level, warm, end))
-            longest = max(longest, time.time() - begun)
-            report(stage, number + 1, len(structures))
-        done = first + len(results)
-        frames = to_frames(structures[first:done], results, stage)
-        if earlier is not None:
-            frames = Frames.concatenate([earlier.frames, frames])
-        (folder / "WAVECAR").unlink(missing_ok=True)
-        tidy(folder)
+        folder, longest, warm = Path.cwd(), 0.0, False
+        result: Steps | str | None = None
+        with checkpoint() as path:
+            journal = Journal(path, f"{stage} {len(structures)}")
+            if saved := journal.read():
+                done, frames = saved["done"], Frames.from_dict(saved["frames"])
+            first = done
+            while done < len(structures):
+                buffer = level.settings.supervision.buffer
+                if done > first and seconds_left(end) < 2 * longest + buffer:
+                    break
+                begun = time.time()
+                warm = warm and _alike(structures, done)
+                result = evaluate(folder, structures[done], level, warm, end)
+                if result == TIME_OVER and done > first:
+                    break
+                warm = isinstance(result, Steps)
+                new = to_frames(structures[done : done + 1], [result], stage)
+                done, frames = done + 1, Frames.concatenate([frames, new])
+                journal.write({"done": done, "frames": frames.as_dict()})
+                longest = max(longest, time.time() - begun)
+                report(stage, done, len(structures))
+            (folder / "WAVECAR").unlink(missing_ok=True)
+            if (
+                isinstance(result, str)
+                and not result.startswith(ELECTRONIC)
+                and not np.isfinite(frames.energies).any()
+            ):
+                journal.drop()
+                raise VaspError(f"VASP failed for all of {done} configurations ({result})")
+            tidy(folder)
         if done < len(structures):
             return PartialStatic(finished=done, frames=frames)
         return frames
@@ -258,10 +285,10 @@ def label_one_by_one(frames: Frames, level: Level) -> Iterator[Frames | str]:
         begun = time.time()
         warm = warm and _alike(structures, number)
         result = evaluate(folder, structure, level, warm, end)
-        warm = result is not None
+        warm = isinstance(result, Steps)
         longest = max(longest, time.time() - begun)
-        if result is None:
-            yield "the electrons did not converge by any of the minimisers; see the job's folder"
+        if isinstance(result, str):
+            yield result
             continue
         labelled = to_frames([structure], [result], str(frame.stages[0]))
         yield replace(labelled, temperatures=frame.temperatures, times=frame.times)

@@ -36,7 +36,9 @@ class Steps(MSONable):
     kinetic : ndarray, shape (n_steps,)
         Kinetic energies in eV; NaN where there are none.
     converged : ndarray, shape (n_steps,)
-        Whether the electronic loop converged and all numbers are finite.
+        Whether the electronic loop converged, all numbers are finite, and the energy is below
+        that of the atoms for which the potentials were made, which is zero: electrons that went
+        astray are often above.
     """
 
     energies: NDArray[np.float64]
@@ -89,7 +91,9 @@ class Steps(MSONable):
         return cls(**{field.name: decode_array(d[field.name]) for field in fields(cls)})
 
 
-def read_steps(path: Path, max_electronic_steps: int, energy_tolerance: float) -> Steps:
+def read_steps(
+    path: Path, max_electronic_steps: int, energy_tolerance: float, highest_energy: float = 0.0
+) -> Steps:
     """
     Read all whole ionic steps of a vasprun.xml.
 
@@ -104,6 +108,8 @@ def read_steps(path: Path, max_electronic_steps: int, energy_tolerance: float) -
         NELM: a loop that took so many steps did not converge, unless its last change was small.
     energy_tolerance
         EDIFF in eV.
+    highest_energy
+        eV, beyond which the electrons count as astray.
 
     Returns
     -------
@@ -126,7 +132,8 @@ def read_steps(path: Path, max_electronic_steps: int, energy_tolerance: float) -
         return _no_steps()
     n_atoms = max(len(row[1]) for row in rows)
     rows = [row for row in rows if len(row[1]) == n_atoms and len(row[4]) == n_atoms]
-    return Steps(*(np.array(column) for column in zip(*rows, strict=True)))
+    steps = Steps(*(np.array(column) for column in zip(*rows, strict=True)))
+    return replace(steps, converged=steps.converged & (steps.energies <= highest_energy))
 
 
 def _no_steps() -> Steps:

@@ -12,17 +12,19 @@ from custodian.vasp.handlers import FrozenJobErrorHandler
 
 from workflows.vasp.execution import job_end
 from workflows.vasp.handlers import (
+    AstrayDynamics,
     Deadline,
     Ending,
-    UnconvergedDynamics,
     crystal_handlers,
     dynamics_handlers,
-    electronic_steps,
+    ionic_steps,
 )
 from workflows.vasp.settings import Supervision
 
 
-def write_oszicar(folder: Path, loops: list[int], running: int = 0) -> None:
+def write_oszicar(
+    folder: Path, loops: list[int], running: int = 0, energy: str = "-.30000000E+03"
+) -> None:
     """Electronic loops of finished ionic steps, and of one under way."""
     head = "       N       E                     dE             d eps       ncg     rms\n"
     lines = []
@@ -31,14 +33,18 @@ def write_oszicar(folder: Path, loops: list[int], running: int = 0) -> None:
         lines += [f"RMM: {k:3d}    -0.3E+03   -0.1E-05   -0.2E-06   800   0.3E-02\n"
                   for k in range(1, loop + 1)]  # fmt: skip
         if number <= len(loops):
-            lines.append(f"{number:7d} T=  1500. E= -.3E+03 F= -.3E+03 E0= -.3E+03  EK= 0.1E+02\n")
+            lines.append(
+                f"{number:7d} T=  1500. E= -.3E+03 F= {energy} E0= {energy}  EK= 0.1E+02\n"
+            )
     (folder / "OSZICAR").write_text("".join(lines))
 
 
-def test_electronic_steps_of_finished_ionic_steps(tmp_path: Path) -> None:
-    assert electronic_steps(tmp_path / "OSZICAR") == []
+def test_ionic_steps_of_finished_ionic_steps(tmp_path: Path) -> None:
+    assert ionic_steps(tmp_path / "OSZICAR") == []
     write_oszicar(tmp_path, [12, 6, 60], running=4)
-    assert electronic_steps(tmp_path / "OSZICAR") == [12, 6, 60]
+    steps = ionic_steps(tmp_path / "OSZICAR")
+    assert [step.loop for step in steps] == [12, 6, 60]
+    assert {step.energy for step in steps} == {-300.0}
 
 
 @pytest.mark.parametrize(
@@ -49,9 +55,24 @@ def test_dynamics_end_after_steps_without_convergence_in_a_row(
     tmp_path: Path, loops: list[int], ends: bool
 ) -> None:
     write_oszicar(tmp_path, loops)
-    handler = UnconvergedDynamics(60, in_a_row=3)
+    handler = AstrayDynamics(60, in_a_row=3, positive_in_a_row=3)
     assert handler.check(str(tmp_path)) is ends
     assert handler.correct(str(tmp_path))["actions"] is None
+
+
+@pytest.mark.parametrize(
+    ("energy", "error"),
+    [(".12345678E+04", "positive"), ("NaN", "not a number"), ("***************", "not a number")],
+)
+def test_dynamics_end_after_energies_that_cannot_be(
+    tmp_path: Path, energy: str, error: str
+) -> None:
+    handler = AstrayDynamics(60, in_a_row=3, positive_in_a_row=3)
+    write_oszicar(tmp_path, [8, 8], energy=energy)
+    assert not handler.check(str(tmp_path))
+    write_oszicar(tmp_path, [8, 8, 8], energy=energy)
+    assert handler.check(str(tmp_path))
+    assert error in handler.correct()["errors"][0]
 
 
 def test_the_deadline_stops_vasp_in_good_order_and_is_no_error(tmp_path: Path) -> None:
@@ -80,8 +101,8 @@ def test_a_silent_run_is_ended(tmp_path: Path) -> None:
 
 def test_no_handler_changes_the_physics_of_dynamics() -> None:
     """Time step, smearing, cutoff and thermostat must stay what they are."""
-    names = {type(handler).__name__ for handler in dynamics_handlers(Supervision(), 100)}
-    assert names == {"Ending", "UnconvergedDynamics"}
+    names = {type(handler).__name__ for handler in dynamics_handlers(Supervision(), 100, 5)}
+    assert names == {"Ending", "AstrayDynamics"}
     crystal = {type(handler).__name__ for handler in crystal_handlers(Supervision())}
     assert not crystal & {"LargeSigmaHandler", "IncorrectSmearingHandler", "KspacingMetalHandler"}
     assert all(isinstance(h, ErrorHandler) for h in crystal_handlers(Supervision()))

@@ -47,6 +47,13 @@ def test_static_runs_of_frames_are_as_good_as_the_dynamics() -> None:
         assert static[tag] == dynamics[tag]
 
 
+def test_ramps_scale_velocities_as_only_that_is_promised_to_follow_teend() -> None:
+    ramp = dynamics_tags(1000, 2.0, 1500.0, 1300.0, 1.0)
+    assert (ramp["MDALGO"], ramp["SMASS"], ramp["TEBEG"], ramp["TEEND"]) == (0, -1, 1500.0, 1300.0)
+    assert 1 % ramp["NBLOCK"] == 1  # the manual scales where NSTEP modulo NBLOCK is one
+    assert dynamics_tags(1000, 2.0, 1500.0, 1500.0, 1.0)["MDALGO"] == 2
+
+
 def test_thermostat_mass_gives_the_period() -> None:
     """The small oscillation of Nosé's thermostat has frequency sqrt(2 g k T / Q)."""
     period, temperature, n_atoms, edge = 100.0, 1500.0, 96, 13.5

@@ -38,6 +38,16 @@ def test_a_loop_of_full_length_did_not_converge(tmp_path: Path) -> None:
     assert read_steps(tmp_path / "b.xml", 60, 1e-5).converged.all()
 
 
+def test_an_energy_above_that_of_the_atoms_is_no_ground_state(tmp_path: Path) -> None:
+    written = random_steps(3, 2)
+    written.energies[1] = 12.0
+    write_vasprun(tmp_path / "vasprun.xml", written)
+    steps = read_steps(tmp_path / "vasprun.xml", 60, 1e-5)
+    assert steps.converged.tolist() == [True, False, True]
+    # atoms on top of each other are above it, too
+    assert read_steps(tmp_path / "vasprun.xml", 60, 1e-5, highest_energy=np.inf).converged.all()
+
+
 @pytest.mark.parametrize("part", [0.0, 0.3, 0.55, 0.99])
 def test_a_file_cut_off_gives_its_whole_steps(tmp_path: Path, part: float) -> None:
     written = random_steps(20, 3)
