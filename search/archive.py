@@ -134,8 +134,8 @@ def same_structure(one: Individual, other: Individual) -> bool:
     if len(cells[0]) == len(cells[1]):
         return bool(StructureMatcher().fit(*cells, skip_structure_reduction=True))
     # one of them missed a translation by a little more than the other
-    whole = [AseAtomsAdaptor.get_structure(i.structure) for i in (one, other)]
-    return bool(StructureMatcher(primitive_cell=False).fit(*whole))
+    whole, another = (AseAtomsAdaptor.get_structure(i.structure) for i in (one, other))
+    return bool(StructureMatcher(primitive_cell=False).fit(whole, another))
 
 
 class Archive:
