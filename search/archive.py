@@ -203,15 +203,23 @@ class Archive:
         self._remove(np.array([i for i, m in enumerate(self.members) if m.id in gone], dtype=int))
 
     def _alike(self, individual: Individual, vector: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Members (indices, lowest first) that count as the same structure."""
+        """Members (indices, lowest first) that count as the same structure.
+
+        The first alone if it is lower: then the individual is not taken in, whoever else is alike.
+        """
         near = np.flatnonzero(np.abs(self.energies - individual.energy) < self.energy_tolerance)
         if not len(near):
             return near
-        apart = distances(vector, self.fingerprints[near])
-        same = apart < self.distance_tolerance
-        for k in np.flatnonzero(same & (apart > CERTAIN)):
-            same[k] = same_structure(individual, self.members[near[k]])
-        return near[same]
+        found: list[int] = []
+        for i, apart in zip(near, distances(vector, self.fingerprints[near]), strict=True):
+            if apart >= self.distance_tolerance:
+                continue
+            if apart > CERTAIN and not same_structure(individual, self.members[i]):
+                continue
+            found.append(int(i))
+            if self.energies[i] <= individual.energy:
+                break
+        return np.array(found, dtype=np.int64)
 
     def _remove(self, indices: NDArray[np.int64]) -> None:
         if not len(indices):
