@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RESERVED_SECONDS = 15.0  # a live worker leaves RESERVED much sooner
+TIME_OVER = "TimeOverError"  # in the trace of a launch that left the rest to another one
 LOST_FIELD = "action.stored_data._lost"  # marks launches that ended with their process
 
 

@@ -11,6 +11,7 @@ import argparse
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -104,13 +105,14 @@ def reserved_for(pad: CampaignLaunchPad, fw_id: int, job: str) -> bool:
 
 def wait_for_others(pad: CampaignLaunchPad, fw_id: int, launch_id: int, worker: str) -> None:
     """
-    Wait until no other launch of a Firework runs: it was told to run again while it was running.
+    Wait until no earlier launch of a Firework runs: it was told to run again while it was running.
 
     What such a launch computes is then found in the job store, and not computed twice.
     """
     from launch import slurm
 
-    others = {"fw_id": fw_id, "state": "RUNNING", "launch_id": {"$ne": launch_id}}
+    # earlier ones only: of two that wait, one must not wait for the other
+    others = {"fw_id": fw_id, "state": "RUNNING", "launch_id": {"$lt": launch_id}}
     fields = {"_id": 0, "state": 1, "state_history": 1, "fworker": 1}
     while launches := list(pad.launches.find(others, fields)):
         try:
@@ -126,6 +128,24 @@ def wait_for_others(pad: CampaignLaunchPad, fw_id: int, launch_id: int, worker: 
             os._exit(TOLD_TO_END)
         print(f"Firework {fw_id} still runs in another job, which is waited for", flush=True)
         time.sleep(OTHERS_SECONDS)
+
+
+def retry_if_failed(pad: CampaignLaunchPad, fw_id: int) -> None:
+    """
+    Make a Firework READY again that this job has just failed to run, if it may be tried again.
+
+    At once and not at the end of the job: children that do without it could begin meanwhile.
+    """
+    from launch.release import guarded, launches_of
+    from launch.supervisor import retry_failed  # which starts this module
+
+    job = os.environ.get(JOB_VARIABLE)
+    if not job:
+        return
+    failed = {**launches_of(job), "fw_id": fw_id, "state": "FIZZLED"}
+    last = pad.launches.find_one(failed, {"launch_id": 1}, sort=[("launch_id", -1)])
+    if last is not None:
+        guarded(fw_id, partial(retry_failed, pad, fw_id, last["launch_id"]))
 
 
 def record_job(pad: CampaignLaunchPad, launch_id: int, job: str) -> None:
@@ -198,6 +218,7 @@ def run(folder: Path, fw_id: int | None, finish: float | None) -> None:
         remove_checkpoints()
         if pad.taken is None:
             return
+        retry_if_failed(pad, pad.taken.fw_id)
         leftover.note(pad.taken, time.time() - started)
         left = (finish or 0.0) - time.time()
         if _told or left <= 0:

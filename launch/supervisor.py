@@ -111,8 +111,11 @@ class Supervisor:
     def _settle(self, kind: str, reason: str) -> None:
         from launch.release import ACTIVE, guarded, launches_of, release
 
-        pad = Configuration.find(self.folder.parent).launchpad()
-        mine = launches_of(self.job)
+        configuration = Configuration.find(self.folder.parent)
+        pad = configuration.launchpad()
+        # another cluster may have a job of the same number
+        worker = configuration.worker(self.folder.name).name
+        mine = {**launches_of(self.job), "fworker.name": worker}
         held = pad.launches.find({**mine, "state": {"$in": ACTIVE}}, {"launch_id": 1, "fw_id": 1})
         for launch in list(held):
             fw_id = launch["fw_id"]
@@ -128,7 +131,8 @@ class Supervisor:
 
 def retry_failed(pad: LaunchPad, fw_id: int, launch_id: int) -> None:
     """Make a Firework READY again whose last launch raised an error, if it may be tried again."""
-    from launch.recovery import LOST_FIELD, retry
+    from launch.recovery import LOST_FIELD, TIME_OVER, retry
+    from launch.release import LIMITS
 
     failed_now = {"fw_id": fw_id, "launches": launch_id, "state": "FIZZLED"}
     if pad.fireworks.find_one(failed_now, {"fw_id": 1}) is None:
@@ -138,8 +142,10 @@ def retry_failed(pad: LaunchPad, fw_id: int, launch_id: int) -> None:
         str(((launch.get("action") or {}).get("stored_data") or {}).get("_exception"))
         for launch in pad.launches.find(own, {"action.stored_data._exception": 1})
     ]
+    by_time = sum(TIME_OVER in trace for trace in traces)
     by_database = sum("pymongo.errors" in trace for trace in traces)
-    if len(traces) - by_database <= RETRIES and by_database <= DATABASE_RETRIES:
+    own_fault = len(traces) - by_database - by_time
+    if own_fault <= RETRIES and by_database <= DATABASE_RETRIES and by_time <= LIMITS["time"]:
         retry(pad, fw_id)
         print(f"Firework {fw_id} raised an error and is tried again", flush=True)
 

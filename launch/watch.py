@@ -40,11 +40,12 @@ def repeat(action: Callable[[], None], interval: float) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     try:
-        while True:
+        while not told:  # an interrupt within a destructor is only printed
             try:
                 action()
             except CampaignError as error:
                 typer.echo(str(error), err=True)
             time.sleep(interval)
     except KeyboardInterrupt:
-        raise typer.Exit(128 + told[0]) from None
+        pass
+    raise typer.Exit(128 + told[0])

@@ -116,7 +116,8 @@ class Worker:
 
     def retry_last(self, pad: LaunchPad) -> None:
         """Make the Firework just run READY again if it failed and may be retried."""
-        from launch.recovery import LOST_FIELD, retry
+        from launch.recovery import LOST_FIELD, TIME_OVER, retry
+        from launch.release import LIMITS
 
         last = pad.launches.find_one(
             {"fworker.name": self.settings.name},
@@ -130,7 +131,9 @@ class Worker:
             return
         failed = {"fw_id": last["fw_id"], "state": "FIZZLED", LOST_FIELD: {"$exists": False}}
         failed["time_start"] = {"$gte": self.settings.since}
-        if pad.launches.count_documents(failed) <= self.settings.retries:
+        launches = list(pad.launches.find(failed, {"action.stored_data._exception": 1}))
+        by_time = sum(TIME_OVER in str(launch.get("action")) for launch in launches)
+        if len(launches) - by_time <= self.settings.retries and by_time <= LIMITS["time"]:
             retry(pad, last["fw_id"])
 
     def listen(self, stream: IO[str]) -> None:

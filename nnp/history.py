@@ -49,7 +49,7 @@ class TrainingStep(MSONable):
             Errors(**d["training"]),
             Errors(**d["validation"]),
             d["member"],
-            d["limit"],
+            d.get("limit", 0),
         )
 
 

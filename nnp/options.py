@@ -88,6 +88,15 @@ class TrainingOptions(MSONable):
             return ITERATIONS
         return math.ceil(MINIBATCHES / math.ceil(max(n_training, 1) / self.batch_size))
 
+    def patience_limit(self, n_training: int) -> int:
+        """Epochs without improvement that end training, with `n_training` frames to train on.
+
+        Few frames make short epochs: a fifth of the way is waited for, at least.
+        """
+        if self.optimizer == "lbfgs" or self.max_epochs is not None:
+            return self.patience
+        return max(self.patience, self.epoch_limit(n_training) // 5)
+
     @property
     def loss_weights(self) -> LossWeights:
         """Weights in the units of the thresholds."""

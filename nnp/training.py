@@ -280,8 +280,9 @@ class _Run:
         options = self.options
         if options.stop == "thresholds" and self.best_score < 1.0:
             return "thresholds reached"
-        if self.epoch - self.best_epoch >= options.patience:
-            return f"no improvement on validation for {options.patience} epochs"
+        patience = options.patience_limit(len(self.training))
+        if self.epoch - self.best_epoch >= patience:
+            return f"no improvement on validation for {patience} epochs"
         if self.epoch >= self.epoch_limit:
             return "epoch limit"
         seconds = self.history[-1].seconds if self.history else 0.0

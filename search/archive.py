@@ -130,7 +130,10 @@ def same_structure(one: Individual, other: Individual) -> bool:
     from pymatgen.analysis.structure_matcher import StructureMatcher
     from pymatgen.io.ase import AseAtomsAdaptor
 
-    cells = one.reduced_cell(), other.reduced_cell()
+    try:
+        cells = one.reduced_cell(), other.reduced_cell()
+    except (ArithmeticError, ValueError):  # a lattice that pymatgen cannot reduce
+        return False
     if len(cells[0]) == len(cells[1]):
         return bool(StructureMatcher().fit(*cells, skip_structure_reduction=True))
     # one of them missed a translation by a little more than the other

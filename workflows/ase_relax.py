@@ -207,9 +207,15 @@ class AseStaticMaker(Maker):
         -------
         Frames
             One for each; NaN where the calculator failed.
+
+        Raises
+        ------
+        RuntimeError
+            If it failed for all.
         """
         calculator = self.engine.build_for_job()
-        labelled = []
+        labelled: list[Atoms] = []
+        failure: Exception | None = None
         given = structures.to_atoms() if isinstance(structures, Frames) else structures
         for structure in given:
             atoms = to_atoms(structure) if isinstance(structure, Structure) else structure
@@ -218,7 +224,12 @@ class AseStaticMaker(Maker):
                 labelled.append(_labelled_copy(atoms))
             except (ArithmeticError, RuntimeError, ValueError) as error:
                 logger.warning("a configuration has no energy: %s", error)
+                failure = error
                 labelled.append(atoms.copy())  # without results
+        if labelled and all(atoms.calc is None for atoms in labelled):
+            raise RuntimeError(
+                f"{self.engine.name} failed for all of {len(labelled)} configurations ({failure})"
+            )
         return Frames.from_atoms(labelled, stage=stage)
 
 

@@ -92,7 +92,7 @@ class TrainingMaker(Maker):
         if not result.reached:
             warning = (
                 f"the thresholds of validation were not reached ({result.reason}); more frames "
-                "or a larger train.options.max_epochs may help"
+                "or larger train.options.max_epochs and train.options.patience may help"
             )
         return TrainingDocument(
             formula=frames[0].to_atoms()[0].symbols.formula.reduce()[0].format("reduce"),

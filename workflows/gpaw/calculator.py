@@ -149,6 +149,9 @@ class GpawCalculator(Calculator):
                 if self._inner is None:
                     self._inner = self._begin(atoms, remedy)
                 return _results(self._inner, atoms, stress)
+            except (ImportError, MemoryError, OSError, TypeError):
+                self._inner = None  # no mixer helps, and the atoms are not to blame
+                raise
             except Exception as error:  # GPAW raises what it likes, also bare assertions
                 logger.warning("GPAW failed (%s: %s)", type(error).__name__, error)
                 self._inner, failure = None, error

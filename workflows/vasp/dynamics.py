@@ -14,7 +14,7 @@ from pymatgen.core import Structure
 from nnp.frames import Frames
 from workflows.dynamics import SegmentSettings
 from workflows.engines import PlaneWaves
-from workflows.handover import checkpoint
+from workflows.handover import checkpoint, discard_checkpoint
 from workflows.identity import stored_output
 from workflows.schemas import SegmentDocument
 from workflows.vasp.continuation import carry_on, part_before
@@ -124,6 +124,8 @@ class VaspDynamicsMaker(Maker):
             If VASP fails and no remedy helps.
         """
         found, stored = stored_output()
+        if found:
+            discard_checkpoint()
         result = stored if found else self._compute(
             structure, temperature, end_temperature, task, plane_waves
         )  # fmt: skip

@@ -47,6 +47,10 @@ class VaspError(RuntimeError):
     """VASP failed, and no remedy helped."""
 
 
+class TimeOverError(TimeoutError):
+    """The job's time is over; what is done is kept, and another launch does the rest."""
+
+
 class UnconvergedError(VaspError):
     """Too many steps of dynamics went without electronic convergence."""
 

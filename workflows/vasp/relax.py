@@ -15,7 +15,7 @@ from pymatgen.core import Structure
 from nnp.frames import Frames
 from workflows.conversion import KBAR
 from workflows.engines import PlaneWaves
-from workflows.handover import checkpoint
+from workflows.handover import checkpoint, discard_checkpoint
 from workflows.identity import stored_output
 from workflows.progress import report
 from workflows.schemas import Blob, Document, RelaxDocument
@@ -110,6 +110,8 @@ class VaspRelaxMaker(Maker):
         Without a structure it continues the part before it.
         """
         found, stored = stored_output()
+        if found:
+            discard_checkpoint()
         result = stored if found else self._compute(structure, plane_waves)
         if isinstance(result, RelaxDocument):
             return result

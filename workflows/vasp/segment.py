@@ -191,10 +191,11 @@ class Segment:
             (self.folder / "vasprun.xml").unlink(missing_ok=True)
             journal.write({**self._saved(), "attempt": attempt, "asked": left})
             outcome = self._run(left)
-            before = self.done
+            before, repeats = self.done, self.state.repeats
             outcome = self._take(self.folder, outcome, left)
             journal.write({**self._saved(), "attempt": attempt, "asked": 0})
-            if outcome.stopped and self.done == before:
+            # the first step after a kill is one that was done before
+            if outcome.stopped and self.done == before and not repeats:
                 raise VaspError(
                     f"time ran out before a single step of the {self.plan.task.stage} run was "
                     "done; raise the time limit of the job, vasp.supervision.walltime"

@@ -16,12 +16,19 @@ from pymatgen.core import Structure
 from nnp.frames import Frames
 from workflows.conversion import KBAR, to_structures
 from workflows.engines import PlaneWaves
-from workflows.handover import checkpoint
+from workflows.handover import checkpoint, discard_checkpoint
 from workflows.identity import stored_output
 from workflows.progress import report
 from workflows.schemas import Blob, Document
 from workflows.vasp.continuation import carry_on, part_before
-from workflows.vasp.errors import ELECTRONIC, POSITIVE, UNCONVERGED, VaspError, advise
+from workflows.vasp.errors import (
+    ELECTRONIC,
+    POSITIVE,
+    UNCONVERGED,
+    TimeOverError,
+    VaspError,
+    advise,
+)
 from workflows.vasp.execution import job_end, run_vasp, seconds_left, tidy
 from workflows.vasp.incar import REMEDIES, static_tags
 from workflows.vasp.journal import Journal
@@ -184,6 +191,8 @@ class VaspStaticMaker(Maker):
     ) -> Frames | Response:
         """Run VASP for each configuration, as far as time permits."""
         found, stored = stored_output()
+        if found:
+            discard_checkpoint()
         given = to_structures(structures) if isinstance(structures, Frames) else structures
         result = stored if found else self._compute(given, stage, plane_waves, continued)
         if isinstance(result, Frames):
@@ -269,7 +278,7 @@ def label_one_by_one(frames: Frames, level: Level) -> Iterator[Frames | str]:
 
     Raises
     ------
-    TimeoutError
+    TimeOverError
         If the job's time will not do for the next one.
     """
     folder, supervision = Path.cwd(), level.settings.supervision
@@ -278,20 +287,26 @@ def label_one_by_one(frames: Frames, level: Level) -> Iterator[Frames | str]:
     warm = False
     for number, (frame, structure) in enumerate(zip(frames, structures, strict=True)):
         if number and seconds_left(end) < 2 * longest + supervision.buffer:
-            raise TimeoutError(
-                f"{number} of {len(frames)} configurations were labelled in the time of the job; "
-                "they are kept, and another launch of the same Firework does the rest"
-            )
+            raise TimeOverError(_kept(number, len(frames)))
         begun = time.time()
         warm = warm and _alike(structures, number)
         result = evaluate(folder, structure, level, warm, end)
         warm = isinstance(result, Steps)
         longest = max(longest, time.time() - begun)
+        if result == TIME_OVER and number:
+            raise TimeOverError(_kept(number, len(frames)))
         if isinstance(result, str):
             yield result
             continue
         labelled = to_frames([structure], [result], str(frame.stages[0]))
         yield replace(labelled, temperatures=frame.temperatures, times=frame.times)
+
+
+def _kept(done: int, wanted: int) -> str:
+    return (
+        f"{done} of {wanted} configurations were labelled in the time of the job; "
+        "they are kept, and another launch of the same Firework does the rest"
+    )
 
 
 def _alike(structures: Sequence[Structure], number: int) -> bool:
