@@ -31,10 +31,11 @@ lint: install-dev
 types: install-dev
 	$(BIN)/mypy $(PACKAGES)
 
+# A file's tests stay in one process, where they share what is slow to start, a cluster for one.
 # The second pass runs the compiled kernels as plain Python, so that their lines are counted.
 unit: install-dev
 	$(BIN)/coverage erase
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadgroup --cov --cov-report=
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --cov --cov-report=
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n $(JOBS) -m kernels --cov --cov-report= --cov-append
 	$(BIN)/coverage report --fail-under=85
 

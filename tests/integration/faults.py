@@ -41,11 +41,15 @@ class Expedition:
         return next(entry["reservation_id"] for entry in history if "reservation_id" in entry)
 
     def process(self, module: str) -> int:
-        """Return the process of this job that runs a module."""
-        job = self.job()
+        """Return the process of this job that runs a module.
+
+        Another cluster of this machine may have a job of the same number.
+        """
+        job, home = self.job(), str(self.cluster.home)
         for process in psutil.process_iter(["cmdline"]):
             command = process.info["cmdline"] or []
-            if f"launch.{module}" in command and process.environ().get("SLURM_JOB_ID") == job:
+            ours = f"launch.{module}" in command and any(home in word for word in command)
+            if ours and process.environ().get("SLURM_JOB_ID") == job:
                 return process.pid
         raise AssertionError(f"job {job} has no process launch.{module}")
 

@@ -29,7 +29,6 @@ from tests.integration.slurm import why_not
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
-    pytest.mark.xdist_group("slurm"),
 ]
 PASSWORD_HOLDERS = {"my_launchpad.yaml", "jobflow.yaml"}
 
