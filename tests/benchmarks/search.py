@@ -23,6 +23,7 @@ import os
 import statistics
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,8 @@ def throughput(structures: int, threads: int) -> None:
     potential = read_simple_nn(SPINNER / "potential_saved")
     warm = Evolution({"Mg": 2, "Si": 1, "O": 4}, options("full", 80), 99)
     run_generations(warm, Relaxer(), potential, 2, threads=threads)
+    import_module("pymatgen.analysis.structure_matcher")
+    import_module("pymatgen.io.ase")
     for number in range(1, 231):
         space_group(number)  # read once a process, whatever the length of the search
     relaxer = Relaxer()
