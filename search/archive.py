@@ -10,6 +10,7 @@ import numpy as np
 
 from search.arrays import pack, unpack
 from search.fingerprint import FingerprintOptions, distances, fingerprint
+from search.geometry import may_be_supercell
 from search.operators import ATOMIC_ENERGIES, plain_sorted
 
 if TYPE_CHECKING:
@@ -82,9 +83,12 @@ class Individual:
         if self.reduced is None:
             from pymatgen.io.ase import AseAtomsAdaptor
 
-            structure = AseAtomsAdaptor.get_structure(plain_sorted(self.structure))
-            primitive = structure.get_primitive_structure(PSEUDO_TRANSLATION)
-            self.reduced = primitive.get_reduced_structure()
+            plain = plain_sorted(self.structure)
+            structure = AseAtomsAdaptor.get_structure(plain)
+            # pymatgen's own search takes ten times as long as to see that there is nothing to find
+            if may_be_supercell(plain, 5 * PSEUDO_TRANSLATION):
+                structure = structure.get_primitive_structure(PSEUDO_TRANSLATION)
+            self.reduced = structure.get_reduced_structure()
         return self.reduced
 
     def forget_structure(self) -> None:

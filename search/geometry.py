@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Any
@@ -331,6 +332,24 @@ class DistanceLimits:
         if ratio[i, j] >= 1.0:
             return ""
         return f"{self.elements[i]}-{self.elements[j]} at {shortest[i, j]:.2f} Å"
+
+
+def may_be_supercell(atoms: Atoms, tolerance: float) -> bool:
+    """Whether a translation may map a crystal onto itself, each atom within `tolerance` (Å).
+
+    It would map atoms of the rarest element onto each other.
+    """
+    rarest = min(Counter(atoms.numbers.tolist()).items(), key=lambda item: item[1])[0]
+    cell = np.array(atoms.cell)
+    fractions = atoms.positions @ np.linalg.inv(cell)
+    alike = atoms.numbers[:, None] == atoms.numbers
+    first, *others = fractions[atoms.numbers == rarest]
+    for other in others:
+        apart = fractions[:, None] + (other - first) - fractions
+        squares = (((apart - np.round(apart)) @ cell) ** 2).sum(axis=-1)
+        if np.where(alike, squares, np.inf).min(axis=1).max() < tolerance**2:
+            return True
+    return False
 
 
 def reduced(atoms: Atoms) -> Atoms:

@@ -6,7 +6,7 @@ from ase.geometry import minkowski_reduce
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.geometry import DistanceLimits, reduced, reduced_cell, volume
+from search.geometry import DistanceLimits, may_be_supercell, reduced, reduced_cell, volume
 
 
 def _skewed(rng: np.random.Generator) -> np.ndarray:
@@ -85,3 +85,11 @@ def test_reduced_crystal_is_the_same_crystal():
     limits = DistanceLimits({"Na-Na": 6.0, "Cl-Na": 6.0, "Cl-Cl": 6.0})
     np.testing.assert_allclose(limits.shortest(small), limits.shortest(atoms))
     assert np.linalg.det(small.cell.array) > 0
+
+
+@pytest.mark.parametrize(("width", "found"), [(0.0, True), (0.03, True), (0.4, False)])
+def test_translations_of_a_supercell_are_found(width, found):
+    atoms = bulk("NaCl", "rocksalt", a=5.6) * (2, 1, 1)
+    atoms.positions += np.random.default_rng(0).normal(0.0, width, atoms.positions.shape)
+    assert may_be_supercell(atoms, 0.3) == found
+    assert not may_be_supercell(bulk("NaCl", "rocksalt", a=5.6), 0.3)
