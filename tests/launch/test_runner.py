@@ -153,7 +153,7 @@ def test_interrupt_ends_in_order(new_campaign: Callable[..., Campaign], tmp_path
     process = start(campaign, notes, 2, 20.0)
     wait_for(notes, "start s0", process)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=120)
     assert (process.returncode, output) == (0, "interrupted\n")
     assert processes_of(campaign) == []
     with campaign.database() as database:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.calculators.emt import EMT
-from jobflow import CURRENT_JOB, JobStore, OnMissing, run_locally
+from jobflow import CURRENT_JOB, SETTINGS, JobStore, OnMissing, run_locally
 from maggma.stores import MemoryStore
 from monty.json import MontyDecoder, jsanitize
 
@@ -18,6 +18,7 @@ from tests.workflows.samples import copper, emt, engine
 from workflows import labelling
 from workflows.conversion import to_atoms
 from workflows.engines import AseEngine
+from workflows.handover import remove_checkpoints
 from workflows.labelling import LabellingMaker
 from workflows.schemas import LabelDocument, SampleDocument, SelectionDocument
 
@@ -137,6 +138,7 @@ def test_what_was_labelled_before_a_kill_is_not_done_again(
 ) -> None:
     monkeypatch.setattr(labelling, "CHECKPOINT_INTERVAL", -1.0)
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    monkeypatch.setattr(SETTINGS, "JOB_STORE", store)
     dying = Interrupted(arguments={"file": str(tmp_path / "count")})
     documents = []
     for launch in ("one", "two"):
@@ -153,6 +155,8 @@ def test_what_was_labelled_before_a_kill_is_not_done_again(
     assert (tmp_path / "count").read_text() == "6"
     assert documents[0].n_labelled == 5
     assert np.array_equal(documents[0].frames.positions, frames(5).positions)
+    assert list(tmp_path.glob("*.checkpoint"))
+    remove_checkpoints()  # as after each launch
     assert not list(tmp_path.glob("*.checkpoint"))
 
 
