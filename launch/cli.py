@@ -9,21 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from launch import (
-    doctor_command,
-    init_command,
-    potential_commands,
-    reconcile_command,
-    results_command,
-    search_command,
-    status_command,
-)
+from launch.commands import doctor, init, potential, reconcile, results, search, status
 from launch.errors import CampaignError
-from workflows.site import SiteError, without_site
+from workflows.jobs.site import SiteError, without_site
 
 if TYPE_CHECKING:
-    from launch.campaign import Campaign
-    from launch.request import Choices, Request
+    from launch.commands.request import Choices, Request
+    from launch.local.campaign import Campaign
 
 app = typer.Typer(
     name="devitrify",
@@ -34,14 +26,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-app.command()(potential_commands.train)
-app.command()(potential_commands.evaluate)
-app.command()(search_command.search)
-app.command()(init_command.init)
-app.command()(doctor_command.doctor)
-app.command()(reconcile_command.reconcile)
-app.command()(status_command.status)
-app.command()(results_command.results)
+app.command()(potential.train)
+app.command()(potential.evaluate)
+app.command()(search.search)
+app.command()(init.init)
+app.command()(doctor.doctor)
+app.command()(reconcile.reconcile)
+app.command()(status.status)
+app.command()(results.results)
 
 Formula = Annotated[str, typer.Argument(help="Chemical formula, e.g. LiAlCl4.")]
 Protocol = Annotated[
@@ -110,8 +102,8 @@ def run(
     db: Database = None,
 ) -> None:
     """Predict the crystal structures of FORMULA here; the same command resumes."""
-    from launch.campaign import Campaign
-    from launch.request import read_request, require_installed
+    from launch.commands.request import read_request, require_installed
+    from launch.local.campaign import Campaign
 
     choices = _choices(
         protocol, engine, engine_arguments, config, overrides, z, atoms_max, seed,
@@ -143,11 +135,11 @@ _RESULT_OF = {
 
 def _run_and_report(campaign: Campaign, request: Request, workers: int, db: str | None) -> None:
     """Run to the end, write the report, and print the ranking or the reason why there is none."""
-    from launch.display import Display
-    from launch.report import ranking_table, wide_console, write_report
-    from launch.results_command import open_results
-    from launch.runner import run_campaign
-    from launch.status import format_duration
+    from launch.commands.results import open_results
+    from launch.local.display import Display
+    from launch.local.runner import run_campaign
+    from launch.report.files import ranking_table, wide_console, write_report
+    from launch.report.status import format_duration
 
     console = wide_console()
     target = request.target
@@ -209,10 +201,10 @@ def workflow(
     """Write the workflow of FORMULA to a file for `lpad add`."""
     import uuid
 
-    from launch.estimate import estimate
-    from launch.report import wide_console
-    from launch.request import read_request
-    from launch.workflow_file import cost_table, require_format, write_workflow
+    from launch.commands.request import read_request
+    from launch.commands.workflow_file import cost_table, require_format, write_workflow
+    from launch.report.estimate import estimate
+    from launch.report.files import wide_console
 
     choices = _choices(
         protocol, engine, engine_arguments, config, overrides, z, atoms_max, seed,
@@ -242,7 +234,7 @@ def protocol(
     as_yaml: Annotated[bool, typer.Option("--yaml", help="As a file for --config.")] = False,
 ) -> None:
     """Print every number of a protocol, with its unit."""
-    from workflows.protocols import UnknownProtocolError, find_protocol
+    from workflows.chains.protocols import UnknownProtocolError, find_protocol
     from workflows.settings import list_settings
 
     try:
@@ -274,7 +266,7 @@ def _choices(
     sampler_arguments: str | None,
 ) -> Choices:
     """Gather the options that say what to compute."""
-    from launch.request import Choices
+    from launch.commands.request import Choices
 
     return Choices(
         protocol=protocol,

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from nnp.calibration import Calibration
 from nnp.evaluator import Predictions
 from nnp.frames import Frames
-from nnp.loss import KBAR, Errors
 from nnp.potential import Potential
+from nnp.training.loss import KBAR, Errors
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nnp import neighbors
-from nnp.ranges import (
+from nnp.kernels import neighbors
+from nnp.kernels.batch import (
     CLOSE_TOO_SMALL,
     DONE,
     LISTS_TOO_SMALL,
@@ -22,7 +22,7 @@ from nnp.ranges import (
     Scratch,
     evaluate_range,
 )
-from nnp.workspace import Model, allocate
+from nnp.kernels.workspace import Model, allocate
 
 #: Extra radius in Å of the neighbour lists.
 SKIN = 0.5

@@ -11,7 +11,7 @@ import numpy as np
 from monty.json import MSONable
 from numpy.typing import NDArray
 
-from nnp.encoding import decode_array, encode_array
+from nnp.storage.arrays import decode_array, encode_array
 
 if TYPE_CHECKING:
     from ase import Atoms

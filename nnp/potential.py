@@ -15,11 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from nnp.calibration import Calibration
 from nnp.descriptors import SymmetryFunctions
-from nnp.elementary import cutoff_polynomial
-from nnp.encoding import decode_array, encode_array
 from nnp.evaluator import Evaluator, Predictions
-from nnp.repulsion import Repulsion
-from nnp.workspace import Model, padded, rows
+from nnp.kernels.functions import cutoff_polynomial
+from nnp.kernels.repulsion import Repulsion
+from nnp.kernels.workspace import Model, padded, rows
+from nnp.storage.arrays import decode_array, encode_array
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -192,7 +192,7 @@ class Potential(MSONable):
     @classmethod
     def load(cls, path: str | Path) -> Potential:  # type: ignore[override]
         """Read what :meth:`save` wrote, or a potential of SIMPLE-NN."""
-        from nnp.simple_nn import is_simple_nn, read_simple_nn
+        from nnp.formats.simple_nn import is_simple_nn, read_simple_nn
 
         raw = Path(path).read_bytes()
         if is_simple_nn(raw):

@@ -3,10 +3,10 @@
 Usable alone: give it a composition and an energy.
 
 >>> from ase.calculators.emt import EMT
->>> from search.driver import run_generations
->>> from search.energy import AseEnergy
->>> from search.evolution import Evolution, EvolutionOptions
->>> from search.relaxer import Relaxer
+>>> from search.run.driver import run_generations
+>>> from search.relax.energy import AseEnergy
+>>> from search.state.evolution import Evolution, EvolutionOptions
+>>> from search.relax.relaxer import Relaxer
 >>> evolution = Evolution({"Cu": 1, "Au": 1}, EvolutionOptions(formula_units=(1, 2)), seed=1)
 >>> evolution = run_generations(evolution, Relaxer(), AseEnergy(EMT()), generations=10)
 >>> evolution.best(3)[0].space_group

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from monty.json import MSONable
 
-from search.population import NicheOptions
+from search.state.population import NicheOptions
 
 RANDOM = "random"
 TOPOLOGICAL = "topological"

@@ -29,10 +29,10 @@ import pymongo
 from fireworks import FWorker, LaunchPad
 from jobflow.managers.fireworks import flow_to_workflow
 
-from launch.campaign import Campaign
-from launch.database import EmbeddedDatabase, create_indexes, launchpad
-from launch.overview import overview
-from launch.request import Choices, read_request
+from launch.commands.request import Choices, read_request
+from launch.database.embedded import EmbeddedDatabase, create_indexes, launchpad
+from launch.local.campaign import Campaign
+from launch.report.overview import overview
 from tests.benchmarks.cluster_overhead import overhead
 from tests.integration.cluster import open_cluster
 from tests.integration.faults import FAULTS, STEPS, Outcome, kill_database_during_writes, undergo

@@ -25,15 +25,15 @@ from pymongo.monitoring import (
     CommandSucceededEvent,
 )
 
-import workflows.search
-from launch.database import EmbeddedDatabase, create_indexes, job_store, launchpad
-from search.driver import run_generations
+import workflows.stages.search
+from launch.database.embedded import EmbeddedDatabase, create_indexes, job_store, launchpad
 from search.options import EvolutionOptions
-from search.relaxer import Relaxer
+from search.relax.relaxer import Relaxer
+from search.run.driver import run_generations
 from tests.search.pair_energy import PairEnergy, rock_salt
 from workflows.composition import parse_target
-from workflows.handover import remove_checkpoints
-from workflows.search import SearchMaker
+from workflows.jobs.outputs import remove_checkpoints
+from workflows.stages.search import SearchMaker
 
 DATABASE = "overhead"
 BOOKKEEPING = {"endSessions", "hello", "ping", "saslStart", "saslContinue", "getLastError"}
@@ -113,11 +113,11 @@ def timed_generations() -> Iterator[Useful]:
             useful.wall += useful.blocks[-1]
             useful.cpu += time.process_time() - cpu
 
-    workflows.search.run_generations = timed
+    workflows.stages.search.run_generations = timed
     try:
         yield useful
     finally:
-        workflows.search.run_generations = run_generations
+        workflows.stages.search.run_generations = run_generations
 
 
 def search_flow(generations: int, block: int, population: int) -> Flow:

@@ -33,15 +33,15 @@ from ase.io import read
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from nnp.analysis.selection import farthest_points, frame_features
 from nnp.descriptors import SymmetryFunctions
 from nnp.evaluation import evaluate
 from nnp.frames import Frames
-from nnp.selection import farthest_points, frame_features
-from nnp.split import block_split
-from nnp.training import TrainingOptions, train
+from nnp.training.split import block_split
+from nnp.training.trainer import TrainingOptions, train
 from tests.benchmarks.frames import load
 from tests.benchmarks.training import Kept, text
-from workflows.engines import find_engine
+from workflows.engines.registry import find_engine
 
 OPTIONS = TrainingOptions(
     split="random", optimizer="lbfgs", stop="converged", patience=100, max_epochs=500

@@ -24,10 +24,10 @@ from ase.io import read
 from pymatgen.core import Composition
 
 from workflows.conversion import KBAR
-from workflows.gpaw.datasets import CUTOFFS, ELEMENTS
-from workflows.gpaw.engine import GpawLevel
-from workflows.gpaw.options import GpawOptions
-from workflows.packing import estimate_volume
+from workflows.engines.gpaw.datasets import CUTOFFS, ELEMENTS
+from workflows.engines.gpaw.engine import GpawLevel
+from workflows.engines.gpaw.options import GpawOptions
+from workflows.stages.packing import estimate_volume
 
 LADDER = (300, 350, 400, 450, 500, 550, 600, 700, 800, 900)  # eV
 PRESET_LIMIT, RELAXATION_LIMIT = 10.0, 3.0  # kbar

@@ -22,10 +22,10 @@ from ase.io import read
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
-from workflows.ase_relax import relax_atoms
+from workflows.chains.protocols import find_protocol
 from workflows.conversion import to_structure
-from workflows.engines import find_engine
-from workflows.protocols import find_protocol
+from workflows.engines.ase.relax import relax_atoms
+from workflows.engines.registry import find_engine
 
 Known = dict[str, tuple[Structure, float]]
 

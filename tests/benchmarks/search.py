@@ -27,13 +27,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from nnp.simple_nn import read_simple_nn
-from search.driver import resume, run_generations
-from search.evolution import Evolution, EvolutionOptions
+from nnp.formats.simple_nn import read_simple_nn
+from search.create.wyckoff import space_group
 from search.options import DEFAULT_SHARES
-from search.population import NicheOptions
-from search.relaxer import Relaxer
-from search.wyckoff import space_group
+from search.relax.relaxer import Relaxer
+from search.run.driver import resume, run_generations
+from search.state.evolution import Evolution, EvolutionOptions
+from search.state.population import NicheOptions
 from tests.benchmarks.search_measures import (
     duplicates,
     flat,

@@ -19,14 +19,14 @@ import numpy as np
 from ase.build import bulk
 
 from nnp.potential import Potential
-from search.archive import Individual
-from search.driver import SearchFigures, run_generations
-from search.evolution import Evolution, EvolutionOptions
-from search.fingerprint import distances, fingerprint
-from search.generators import RandomSymmetric
+from search.create.random_crystals import RandomSymmetric
 from search.geometry import DistanceLimits
-from search.islands import IslandOptions, run_islands
-from search.relaxer import Relaxer
+from search.relax.relaxer import Relaxer
+from search.run.driver import SearchFigures, run_generations
+from search.run.islands import IslandOptions, run_islands
+from search.state.archive import Individual
+from search.state.evolution import Evolution, EvolutionOptions
+from search.state.fingerprint import distances, fingerprint
 from tests.search.pair_energy import PairEnergy, lennard_jones, periclase, rock_salt
 
 if TYPE_CHECKING:

@@ -26,12 +26,12 @@ from typing import Any
 
 import numpy as np
 
+from nnp.analysis.learning_curve import FRACTIONS
 from nnp.evaluation import Evaluation, evaluate
 from nnp.frames import Frames
-from nnp.learning_curve import FRACTIONS
-from nnp.loss import Errors
-from nnp.split import block_split
-from nnp.training import TrainingOptions, TrainingStep, choose_split, train
+from nnp.training.loss import Errors
+from nnp.training.split import block_split
+from nnp.training.trainer import TrainingOptions, TrainingStep, choose_split, train
 from tests.benchmarks.frames import SETTINGS, load
 
 #: meV/atom, eV/Å, kbar: the paper's thresholds, and what is aimed at beyond them.
@@ -182,7 +182,7 @@ def _labelled(paths: list[Path]) -> Frames:
     """Structures of files, with CHGNet's energies, forces and stresses."""
     from ase.io import read
 
-    from workflows.engines import find_engine
+    from workflows.engines.registry import find_engine
 
     calculator = find_engine("chgnet").build()
     parts = []

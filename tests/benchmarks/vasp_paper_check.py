@@ -12,9 +12,9 @@ from typing import Any
 
 from monty.json import MontyDecoder
 
-from launch.results import CampaignResults
+from launch.report.results import CampaignResults
 from tests.integration.launchpad import LaunchpadFolder
-from workflows.schemas import SegmentDocument
+from workflows.documents.schemas import SegmentDocument
 
 #: Stages whose runs are the training set, in their order.
 TRAJECTORY = ("liquid", "quench", "anneal")

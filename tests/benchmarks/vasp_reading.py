@@ -19,7 +19,7 @@ from tests.workflows.vasp.xml import random_steps, write_vasprun
 
 def read_file(path: Path, repeats: int) -> tuple[float, int]:
     """Read a file some times: the least CPU time in s, and the number of steps."""
-    from workflows.vasp.vasprun import read_steps
+    from workflows.engines.vasp.vasprun import read_steps
 
     times, n_steps = [], 0
     for _ in range(repeats):
@@ -36,7 +36,7 @@ def peak_memory() -> float:
 
 def child(path: str, repeats: int) -> None:
     """Measure one file and print the figures; this is what runs in a process of its own."""
-    import workflows.vasp.vasprun  # noqa: F401
+    import workflows.engines.vasp.vasprun  # noqa: F401
 
     before = peak_memory()
     seconds, n_steps = read_file(Path(path), repeats)

@@ -18,7 +18,7 @@ from tests.fake_vasp.neighbors import PairList, Pairs
 #: Names that ``FAKE_VASP_CALCULATOR`` may say instead of ``module:callable``.
 CALCULATORS = {
     "pair": "tests.fake_vasp.model:PairPotential",
-    "chgnet": "workflows.chgnet:FastCHGNetCalculator",
+    "chgnet": "workflows.engines.ase.chgnet:FastCHGNetCalculator",
 }
 #: Electronegativities by Pauling's scale, hydrogen to radium; 1.8 where there is none.
 # fmt: off

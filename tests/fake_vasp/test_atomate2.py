@@ -100,7 +100,7 @@ def test_a_walltime_leaves_something_to_continue(fake_vasp: FakeVasp, tmp_path: 
 
 @pytest.mark.slow
 def test_chgnet_instead_of_the_pair_potential(fake_vasp: FakeVasp, tmp_path: Path):
-    from workflows.chgnet import FastCHGNetCalculator  # torch takes its time
+    from workflows.engines.ase.chgnet import FastCHGNetCalculator  # torch takes its time
 
     fake_vasp.set(calculator="chgnet")
     document = run(StaticMaker(run_vasp_kwargs=run_kwargs()), salt(), tmp_path)

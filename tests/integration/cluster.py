@@ -16,8 +16,8 @@ import pymongo
 from jobflow import Flow
 from jobflow.managers.fireworks import flow_to_workflow
 
-from launch.configuration import Configuration
-from launch.database import EmbeddedDatabase
+from launch.cluster.configuration import Configuration
+from launch.database.embedded import EmbeddedDatabase
 from tests.integration.conftest import environment
 from tests.integration.proxy import Proxy
 from tests.integration.slurm import Slurm

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from jobflow import Flow, Response, job
 
-from launch.server import write_atomically
+from launch.database.server import write_atomically
 from tests.launch.sample_jobs import leaf, note
-from workflows.handover import checkpoint
-from workflows.identity import once, spawn
-from workflows.jobs import fireworks_spec, label
+from workflows.jobs.idempotency import once, spawn
+from workflows.jobs.outputs import checkpoint
+from workflows.jobs.tags import fireworks_spec, label
 
 
 @job
@@ -42,7 +42,11 @@ def stop_by_itself(path: str) -> None:
     """End as a job of VASP does whose time is over: custodian returns, then the steps are read."""
     custodian = {"__name__": "custodian.custodian", "sleep": time.sleep}
     exec("def run():\n    sleep(2.0)\n", custodian)
-    segment = {"__name__": "workflows.vasp.segment", "sleep": time.sleep, "watch": custodian["run"]}
+    segment = {
+        "__name__": "workflows.engines.vasp.segment",
+        "sleep": time.sleep,
+        "watch": custodian["run"],
+    }
     exec("def take():\n    watch()\n    sleep(2.0)\n", segment)
     note(path, "watching")
     segment["take"]()  # type: ignore[operator]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from launch.campaign import Campaign
-from launch.runner import stop_leftovers
+from launch.local.campaign import Campaign
+from launch.local.runner import stop_leftovers
 
 SETTINGS = Path(__file__).with_name("small.yaml")
 DEVITRIFY = [sys.executable, "-m", "launch.cli"]

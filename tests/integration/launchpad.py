@@ -16,8 +16,8 @@ import pymongo
 from jobflow import JobStore
 from monty.json import MontyDecoder
 
-from launch import tether
-from launch.database import EmbeddedDatabase, job_store
+from launch import parent_process
+from launch.database.embedded import EmbeddedDatabase, job_store
 
 DATABASE = "test"
 
@@ -93,7 +93,12 @@ class LaunchpadFolder:
         self, program: str, *arguments: str, log: Path | None = None
     ) -> Iterator[subprocess.Popen[str]]:
         """Start a command of FireWorks; it ends with the block, and with this process."""
-        bound = [sys.executable, tether.__file__, str(os.getpid()), str(int(signal.SIGKILL))]
+        bound = [
+            sys.executable,
+            parent_process.__file__,
+            str(os.getpid()),
+            str(int(signal.SIGKILL)),
+        ]
         command = [str(Path(sys.executable).with_name(program)), "-l",
                    str(self.folder / "my_launchpad.yaml"), *arguments]  # fmt: skip
         with open(log or os.devnull, "a") as file:  # noqa: PTH123 (the null device is no path)

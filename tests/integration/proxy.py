@@ -8,7 +8,7 @@ import select
 import socket
 import threading
 
-from launch.database import EmbeddedDatabase
+from launch.database.embedded import EmbeddedDatabase
 
 
 class Proxy:

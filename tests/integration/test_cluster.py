@@ -10,9 +10,9 @@ import bson
 import pymongo
 import pytest
 
-from launch import doctor
-from launch.configuration import Configuration
-from launch.release import job_of
+from launch.cluster import doctor
+from launch.cluster.configuration import Configuration
+from launch.database.release import job_of
 from tests.integration.cluster import BIN, Cluster, open_cluster
 from tests.integration.cluster_jobs import crowd, sowing
 from tests.integration.conftest import SETTINGS

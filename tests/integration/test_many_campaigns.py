@@ -14,16 +14,16 @@ import numpy as np
 import pymongo
 import pytest
 
-from launch.configuration import Configuration
-from launch.database import EmbeddedDatabase, create_indexes
-from launch.failures import failures
-from launch.init_command import write_files
-from launch.overview import overview
-from launch.processes import WorkerProcess, worker_environment
-from launch.results import Results
-from launch.site import Site
-from launch.status import state_counts
-from launch.worker import WorkerSettings
+from launch.cluster.configuration import Configuration
+from launch.cluster.files import Site
+from launch.commands.init import write_files
+from launch.database.embedded import EmbeddedDatabase, create_indexes
+from launch.database.failures import failures
+from launch.local.processes import WorkerProcess, worker_environment
+from launch.local.worker import WorkerSettings
+from launch.report.overview import overview
+from launch.report.results import Results
+from launch.report.status import state_counts
 from tests.integration.cluster import BIN
 from tests.integration.conftest import DEVITRIFY, SETTINGS, environment
 

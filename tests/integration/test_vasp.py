@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from ase.io import read
 
-from launch.campaign import Campaign
-from launch.database import job_store
-from launch.results import CampaignResults
+from launch.database.embedded import job_store
+from launch.local.campaign import Campaign
+from launch.report.results import CampaignResults
 from tests.fake_vasp.fixtures import FakeVasp
 from tests.integration.test_chain import fireworks
 

@@ -12,18 +12,18 @@ import pytest
 from jobflow import Job
 from jobflow.managers.fireworks import flow_to_workflow
 
-from launch.workflow_file import write_workflow
+from launch.commands.workflow_file import write_workflow
 from nnp.frames import Frames
 from tests.fake_vasp.faults import FAULTS
 from tests.fake_vasp.fixtures import FakeVasp
 from tests.integration.launchpad import LaunchpadFolder
 from tests.integration.vasp_faults import SOUND, STEPS, STRUCK, SUPERVISION, Case, FaultRuns
 from tests.workflows.vasp.stages import rock_salt
-from workflows.dynamics import SegmentSettings
-from workflows.jobs import REFERENCE_QUEUE, label
-from workflows.schemas import SegmentDocument
-from workflows.vasp.engine import VaspEngine
-from workflows.vasp.settings import VaspSettings
+from workflows.documents.schemas import SegmentDocument
+from workflows.engines.vasp.engine import VaspEngine
+from workflows.engines.vasp.settings import VaspSettings
+from workflows.jobs.tags import REFERENCE_QUEUE, label
+from workflows.stages.dynamics import SegmentSettings
 
 #: Faults that cost nothing, however long they last, and what is said of the others.
 HARMLESS = {"brmix", "empty_contcar", "slow"}

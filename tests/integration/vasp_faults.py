@@ -10,14 +10,14 @@ from typing import Any
 from jobflow import Flow, Job
 from jobflow.managers.fireworks import flow_to_workflow
 
-from launch.workflow_file import write_workflow
+from launch.commands.workflow_file import write_workflow
 from tests.integration.launchpad import LaunchpadFolder
 from tests.workflows.vasp.stages import rock_salt
-from workflows.dynamics import SegmentSettings
-from workflows.jobs import REFERENCE_QUEUE, label
-from workflows.schemas import SegmentDocument
-from workflows.vasp.engine import VaspEngine
-from workflows.vasp.settings import Supervision, VaspSettings
+from workflows.documents.schemas import SegmentDocument
+from workflows.engines.vasp.engine import VaspEngine
+from workflows.engines.vasp.settings import Supervision, VaspSettings
+from workflows.jobs.tags import REFERENCE_QUEUE, label
+from workflows.stages.dynamics import SegmentSettings
 
 #: Steps of a segment, and of the step at which the fault strikes.
 STEPS, STRUCK = 30, 9

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from launch.campaign import Campaign
-from launch.database import EmbeddedDatabase
-from launch.processes import stop_leftovers
+from launch.database.embedded import EmbeddedDatabase
+from launch.local.campaign import Campaign
+from launch.local.processes import stop_leftovers
 
 
 @pytest.fixture(scope="session")

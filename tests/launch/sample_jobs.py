@@ -7,9 +7,9 @@ from pathlib import Path
 
 from jobflow import Flow, OnMissing, Response, job
 
-from workflows import identity
-from workflows.identity import once
-from workflows.progress import report
+from workflows.jobs import idempotency
+from workflows.jobs.idempotency import once
+from workflows.jobs.progress import report
 
 
 def note(path: str, line: str) -> None:
@@ -68,7 +68,7 @@ def spawn(path: str, count: int) -> Response:
     note(path, "spawn")
     jobs = [leaf(path, f"leaf-{i}") for i in range(count)]
     last = leaf(path, "last", after=[job.output["name"] for job in jobs])
-    return Response(replace=identity.spawn(Flow([*jobs, last], output=last.output)))
+    return Response(replace=idempotency.spawn(Flow([*jobs, last], output=last.output)))
 
 
 def chain(path: str, count: int, seconds: float, stage: str = "liquid") -> Flow:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from launch import campaign as module
-from launch.campaign import Campaign, digest, installed_versions, require_space
 from launch.errors import CampaignError
+from launch.local import campaign as module
+from launch.local.campaign import Campaign, digest, installed_versions, require_space
 
 HOLD = """
 import sys, time
-from launch.campaign import Campaign
+from launch.local.campaign import Campaign
 with Campaign.open(sys.argv[1]).lock():
     print("held", flush=True)
     time.sleep(600)

@@ -94,7 +94,7 @@ def test_protocols_print_every_number_with_its_unit(capsys: pytest.CaptureFixtur
 def test_a_printed_protocol_is_a_configuration(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    from launch.request import Choices, read_request
+    from launch.commands.request import Choices, read_request
 
     _, out, _ = call(capsys, "protocol", "paper", "--yaml")
     path = tmp_path / "paper.yaml"
@@ -105,7 +105,7 @@ def test_a_printed_protocol_is_a_configuration(
 
 
 def test_settings_are_overridden_in_order(tmp_path: Path) -> None:
-    from launch.request import Choices, read_request
+    from launch.commands.request import Choices, read_request
 
     path = tmp_path / "mine.yaml"
     path.write_text("quench: {rate: 50}\nliquid.duration: 7\n")

@@ -13,9 +13,9 @@ from fireworks.core.rocket_launcher import launch_rocket
 from jobflow import SETTINGS, Flow
 from jobflow.managers.fireworks import flow_to_workflow
 
-from launch import rocket, slurm
-from launch.database import EmbeddedDatabase, create_indexes, job_store, launchpad
-from launch.rocket import ClusterLaunchPad
+from launch.cluster import rocket, slurm
+from launch.cluster.rocket import ClusterLaunchPad
+from launch.database.embedded import EmbeddedDatabase, create_indexes, job_store, launchpad
 from tests.launch.sample_jobs import leaf, spawn
 
 numbers = itertools.count()

@@ -14,8 +14,8 @@ import psutil
 import pytest
 from pymongo.errors import OperationFailure
 
-from launch import database as module
-from launch.database import (
+from launch.database import embedded as module
+from launch.database.embedded import (
     EmbeddedDatabase,
     Server,
     answers,
@@ -31,7 +31,7 @@ from launch.errors import CampaignError
 
 START_AND_WAIT = """
 import sys, time
-from launch.database import EmbeddedDatabase, client
+from launch.database.embedded import EmbeddedDatabase, client
 database = EmbeddedDatabase(sys.argv[1])
 uri = database.start()
 client(uri).test.numbers.insert_many([{"n": n} for n in range(200)])

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from launch import doctor, slurm
-from launch.configuration import Configuration
-from launch.database import EmbeddedDatabase
+from launch.cluster import doctor, slurm
+from launch.cluster.configuration import Configuration
+from launch.cluster.files import Site
+from launch.commands.init import write_files
+from launch.database.embedded import EmbeddedDatabase
 from launch.errors import CampaignError
-from launch.init_command import write_files
-from launch.site import Site
 from tests.launch.test_cli import call
 
 

@@ -14,14 +14,14 @@ import yaml
 from fireworks.core.launchpad import WFLock
 from fireworks.user_objects.queue_adapters.common_adapter import CommonAdapter
 
-from launch.configuration import Configuration
-from launch.counters import CampaignLaunchPad
-from launch.database import configure_fireworks
+from launch.cluster.configuration import Configuration
+from launch.cluster.files import Site
+from launch.commands.init import write_files
+from launch.database.embedded import configure_fireworks
+from launch.database.launchpad import CampaignLaunchPad
 from launch.errors import CampaignError
-from launch.init_command import write_files
-from launch.site import Site
 from tests.launch.test_cli import call
-from workflows.site import default_folder
+from workflows.jobs.site import default_folder
 
 URI = "mongodb://somebody:s3cret@127.0.0.1:1/?directConnection=true&serverSelectionTimeoutMS=100"
 COMMON = ["init", "--db", URI, "--folder"]
@@ -70,7 +70,7 @@ def test_a_knl_cluster(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
     assert commands["VASP_CMD"] == "srun --cpu-bind=cores vasp_std"
     started = [line for line in lines if line.startswith("exec ")]
     assert len(started) == 1
-    assert started[0].endswith(f"-m launch.supervisor {folder}/dft singleshot")
+    assert started[0].endswith(f"-m launch.cluster.supervisor {folder}/dft singleshot")
     assert "$${" not in text
     # the potential's jobs take the whole node
     assert "#SBATCH --cpus-per-task=272" in script(folder, "nnp").splitlines()

@@ -11,14 +11,14 @@ from fireworks import FWorker, LaunchPad
 from jobflow import Flow
 from jobflow.managers.fireworks import flow_to_workflow
 
-from launch.configuration import Configuration
-from launch.database import EmbeddedDatabase, create_indexes, launchpad
-from launch.init_command import write_files
-from launch.leftover import Kind, Leftover
-from launch.rocket import JobWorker
-from launch.site import Site
+from launch.cluster.configuration import Configuration
+from launch.cluster.files import Site
+from launch.cluster.remaining_time import Kind, Leftover
+from launch.cluster.rocket import JobWorker
+from launch.commands.init import write_files
+from launch.database.embedded import EmbeddedDatabase, create_indexes, launchpad
 from tests.launch.sample_jobs import leaf
-from workflows.jobs import label
+from workflows.jobs.tags import label
 
 numbers = itertools.count()
 DFT = FWorker(name="here-dft", category="dft")

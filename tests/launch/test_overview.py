@@ -10,13 +10,13 @@ from fireworks import FWAction, FWorker
 from jobflow import Flow
 from jobflow.managers.fireworks import flow_to_workflow
 
-from launch.database import EmbeddedDatabase, create_indexes, launchpad
-from launch.init_command import write_files
-from launch.overview import CampaignOverview, Overview, _state, overview, overview_table
-from launch.site import Site
+from launch.cluster.files import Site
+from launch.commands.init import write_files
+from launch.database.embedded import EmbeddedDatabase, create_indexes, launchpad
+from launch.report.overview import CampaignOverview, Overview, _state, overview, overview_table
 from tests.launch.sample_jobs import leaf
 from tests.launch.test_cli import call
-from workflows.jobs import label
+from workflows.jobs.tags import label
 
 
 def campaign(name: str) -> Flow:

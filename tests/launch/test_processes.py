@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from launch import processes, tether
-from launch.campaign import Campaign
-from launch.worker import WorkerSettings
+from launch import parent_process
+from launch.local import processes
+from launch.local.campaign import Campaign
+from launch.local.worker import WorkerSettings
 
 
 def test_workers_share_the_cores(
@@ -74,7 +75,7 @@ def test_worker_ends_with_its_standard_input(tmp_path: Path) -> None:
 
 def test_child_of_a_dead_parent_ends_at_once() -> None:
     """The parent may end before the child asks to be told."""
-    command = [sys.executable, tether.__file__, "1", "9", sys.executable, "-c", "print(1)"]
+    command = [sys.executable, parent_process.__file__, "1", "9", sys.executable, "-c", "print(1)"]
     done = subprocess.run(command, capture_output=True, check=False, timeout=20)
     assert (done.returncode, done.stdout) == (1, b"")
     command[2] = str(os.getpid())

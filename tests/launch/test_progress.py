@@ -10,10 +10,10 @@ import pytest
 from jobflow import CURRENT_JOB, SETTINGS, Flow, Job, JobStore, run_locally
 from maggma.stores import MemoryStore
 
-from launch.database import EmbeddedDatabase, client, job_store
+from launch.database.embedded import EmbeddedDatabase, client, job_store
 from tests.launch import sample_jobs
-from workflows import identity, progress
-from workflows.progress import report
+from workflows.jobs import idempotency, progress
+from workflows.jobs.progress import report
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +99,7 @@ def test_spawned_ids_follow_from_the_parent() -> None:
         first = sample_jobs.leaf("unused", "a")
         second = sample_jobs.leaf("unused", first.output["name"])
         inner = Flow([second], output=second.output)
-        return identity.spawn(Flow([first, inner], output=second.output), key)
+        return idempotency.spawn(Flow([first, inner], output=second.output), key)
 
     one, two = make(), make()
     assert one.all_uuids == two.all_uuids

@@ -14,14 +14,14 @@ from fireworks import FWAction, FWorker, LaunchPad
 from jobflow import Flow
 from jobflow.managers.fireworks import flow_to_workflow
 
-from launch import slurm
-from launch.database import EmbeddedDatabase, create_indexes, launchpad
+from launch.cluster import slurm
+from launch.cluster.reconcile import Options, Repair, reconcile
+from launch.cluster.rocket import ClusterLaunchPad
+from launch.cluster.supervisor import retry_failed, seconds_left
+from launch.database.embedded import EmbeddedDatabase, create_indexes, launchpad
+from launch.database.recovery import ended_action
+from launch.database.release import LIMITS, release
 from launch.errors import CampaignError
-from launch.reconcile import Options, Repair, reconcile
-from launch.recovery import ended_action
-from launch.release import LIMITS, release
-from launch.rocket import ClusterLaunchPad
-from launch.supervisor import retry_failed, seconds_left
 from tests.launch.sample_jobs import leaf
 
 numbers = itertools.count()
@@ -127,7 +127,7 @@ def test_a_launch_whose_job_was_killed_before_its_number_was_noted(
     def killed(*_: object) -> None:
         raise KilledError
 
-    monkeypatch.setattr("launch.rocket.record_job", killed)
+    monkeypatch.setattr("launch.cluster.rocket.record_job", killed)
     monkeypatch.setenv("SLURM_JOB_ID", "12")
     own = ClusterLaunchPad(host=server.uri, name=pad.name, uri_mode=True, strm_lvl="ERROR")
     with pytest.raises(KilledError):

@@ -4,8 +4,8 @@ import pytest
 from fireworks import FWAction, FWorker, LaunchPad
 from jobflow.managers.fireworks import flow_to_workflow
 
-from launch.database import EmbeddedDatabase, create_indexes, launchpad
-from launch.recovery import recover, retry, retry_failed
+from launch.database.embedded import EmbeddedDatabase, create_indexes, launchpad
+from launch.database.recovery import recover, retry, retry_failed
 from tests.launch import sample_jobs
 
 

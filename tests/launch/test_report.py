@@ -14,14 +14,13 @@ from maggma.stores import MemoryStore
 from monty.json import jsanitize
 from pymatgen.core import Structure
 
-from launch.report import ranking_table, summarise, wide_console, write_report
-from launch.results import CampaignResults
+from launch.report.files import ranking_table, summarise, wide_console, write_report
+from launch.report.results import CampaignResults
 from nnp.frames import Frames
-from nnp.training import TrainingOptions, train
+from nnp.training.trainer import TrainingOptions, train
 from tests.workflows.samples import copper
-from workflows.candidates import CandidateMaker
 from workflows.composition import Target
-from workflows.schemas import (
+from workflows.documents.schemas import (
     Document,
     MeltingTemperatureDocument,
     MobilityPoint,
@@ -33,6 +32,7 @@ from workflows.schemas import (
     TrainingDocument,
     VolumeDocument,
 )
+from workflows.stages.candidates import CandidateMaker
 
 
 def labelled_frames(n: int = 6) -> Frames:

@@ -17,13 +17,17 @@ import pytest
 from monty.json import jsanitize
 from pymatgen.core import Lattice, Structure
 
-from launch.database import EmbeddedDatabase, create_indexes, job_store
-from launch.init_command import write_files
-from launch.results import Results, to_dataframe
-from launch.site import Site
+from launch.cluster.files import Site
+from launch.commands.init import write_files
+from launch.database.embedded import EmbeddedDatabase, create_indexes, job_store
+from launch.report.results import Results, to_dataframe
 from nnp.frames import Frames
 from tests.launch.test_cli import call
-from workflows.schemas import CandidateDocument, MeltingTemperatureDocument, PredictionDocument
+from workflows.documents.schemas import (
+    CandidateDocument,
+    MeltingTemperatureDocument,
+    PredictionDocument,
+)
 
 numbers = itertools.count()
 ROCKSALT = Structure.from_spacegroup(
@@ -157,7 +161,7 @@ def test_a_blob_travels(server: EmbeddedDatabase) -> None:
     from ase.build import bulk
     from ase.calculators.emt import EMT
 
-    from workflows.schemas import SampleDocument
+    from workflows.documents.schemas import SampleDocument
 
     name = f"results_{next(numbers)}"
     atoms = bulk("Cu", cubic=True)

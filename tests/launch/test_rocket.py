@@ -16,13 +16,13 @@ from fireworks import LaunchPad
 from jobflow import Flow
 from jobflow.managers.fireworks import flow_to_workflow
 
-from launch.database import EmbeddedDatabase, create_indexes, launchpad
-from launch.init_command import write_files
-from launch.rocket import TOLD_TO_END
-from launch.site import Site
+from launch.cluster.files import Site
+from launch.cluster.rocket import TOLD_TO_END
+from launch.commands.init import write_files
+from launch.database.embedded import EmbeddedDatabase, create_indexes, launchpad
 from tests.integration.cluster_jobs import climb, keep_watch, stop_by_itself
 from tests.launch.sample_jobs import leaf
-from workflows.jobs import label
+from workflows.jobs.tags import label
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +47,7 @@ class Rockets:
         }  # fmt: skip
         with (home / "log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "launch.rocket", str(self.folder / "dft"),
+                [sys.executable, "-m", "launch.cluster.rocket", str(self.folder / "dft"),
                  "--finish", str(finish)],
                 cwd=home, env=environment, stdout=log, stderr=log,
             )  # fmt: skip

@@ -14,19 +14,19 @@ import pytest
 from jobflow import Flow
 from jobflow.managers.fireworks import flow_to_workflow
 
-from launch import processes, runner
-from launch.campaign import Campaign
-from launch.database import EmbeddedDatabase, create_indexes, job_store, launchpad
+from launch.database.embedded import EmbeddedDatabase, create_indexes, job_store, launchpad
 from launch.errors import CampaignError
-from launch.runner import run_campaign
-from launch.status import CampaignStatus
+from launch.local import processes, runner
+from launch.local.campaign import Campaign
+from launch.local.runner import run_campaign
+from launch.report.status import CampaignStatus
 from tests.launch import sample_jobs
 
 ROOT = Path(__file__).parents[2]
 RUN = """
 import sys
-from launch.campaign import Campaign
-from launch.runner import run_campaign
+from launch.local.campaign import Campaign
+from launch.local.runner import run_campaign
 from tests.launch import sample_jobs
 notes, count, seconds = sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
 result = run_campaign(Campaign.open(sys.argv[1]), lambda: sample_jobs.chain(notes, count, seconds))

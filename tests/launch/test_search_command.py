@@ -149,7 +149,7 @@ def test_calculator_by_import_path_with_arguments(tmp_path: Path) -> None:
 )
 def test_simple_nn_file_and_potential_of_ours(tmp_path: Path) -> None:
     """Both kinds of file give the same search."""
-    from nnp.simple_nn import read_simple_nn
+    from nnp.formats.simple_nn import read_simple_nn
 
     theirs = Path(os.environ["DEVITRIFY_REFERENCE"]) / "spinner_mg2sio4" / "potential_saved"
     ours = tmp_path / "ours.nnp"

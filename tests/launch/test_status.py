@@ -9,12 +9,12 @@ import pytest
 from jobflow.managers.fireworks import flow_to_workflow
 from rich.console import Console
 
-from launch.campaign import Campaign
-from launch.database import EmbeddedDatabase, create_indexes, launchpad
-from launch.display import Display
+from launch.database.embedded import EmbeddedDatabase, create_indexes, launchpad
+from launch.database.failures import last_error
 from launch.errors import CampaignError
-from launch.failures import last_error
-from launch.status import (
+from launch.local.campaign import Campaign
+from launch.local.display import Display
+from launch.report.status import (
     CampaignStatus,
     StageStatus,
     campaign_status,
@@ -213,7 +213,7 @@ def test_printed_status_names_failures_and_how_to_resume() -> None:
 def test_plain_lines_at_changes_and_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     text = io.StringIO()
     clock = [0.0]
-    monkeypatch.setattr("launch.display.monotonic", lambda: clock[0])
+    monkeypatch.setattr("launch.local.display.monotonic", lambda: clock[0])
     with Display(Console(file=text, width=40)) as display:
         for now, shown in [(0, stage(state="waiting")), (1, stage()), (2, stage(done=1.7))]:
             clock[0] = now

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from jobflow.managers.fireworks import flow_to_workflow
 
-from launch.configuration import Configuration
-from launch.database import EmbeddedDatabase, create_indexes
-from launch.init_command import write_files
-from launch.site import Site
+from launch.cluster.configuration import Configuration
+from launch.cluster.files import Site
+from launch.commands.init import write_files
+from launch.database.embedded import EmbeddedDatabase, create_indexes
 from tests.launch.test_overview import campaign
 
 pytestmark = pytest.mark.slow

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from fireworks import Workflow
 
-from launch.estimate import estimate
-from launch.request import Choices, read_request
+from launch.commands.request import Choices, read_request
+from launch.report.estimate import estimate
 from tests.launch.test_cli import call
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from nnp.coverage import Coverage
+from nnp.analysis.coverage import Coverage
 from nnp.descriptors import SymmetryFunctions
 from nnp.frames import Frames
 from tests.nnp.samples import disordered

@@ -8,10 +8,10 @@ import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
-from nnp.dataset import descriptor_model
 from nnp.descriptors import SymmetryFunctions
-from nnp.jacobian import collect
-from nnp.products import pull_back, push_forward
+from nnp.training.dataset import descriptor_model
+from nnp.training.jacobian import collect
+from nnp.training.products import pull_back, push_forward
 from tests.nnp.oracle import symmetry_functions
 from tests.nnp.samples import disordered, random_potential
 from tests.nnp.torch_oracle import TorchPotential, neighbors

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnp.compiled import compiled
-from nnp.compress import CHUNK, compress_indices, compress_values, count_lanes, lanes_below
-from nnp.elementary import coefficients, cutoff, cutoff_polynomial, decay
+from nnp.kernels.compilation import compiled
+from nnp.kernels.compress import CHUNK, compress_indices, compress_values, count_lanes, lanes_below
+from nnp.kernels.functions import coefficients, cutoff, cutoff_polynomial, decay
 
 
 @compiled

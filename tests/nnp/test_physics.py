@@ -11,7 +11,7 @@ from ase.optimize import FIRE
 
 from nnp.calculator import NeuralNetworkCalculator
 from nnp.descriptors import SymmetryFunctions
-from nnp.repulsion import Repulsion, pair_repulsion
+from nnp.kernels.repulsion import Repulsion, pair_repulsion
 from tests.nnp.samples import disordered, random_potential
 
 ELEMENTS = ("Li", "Al", "Cl")

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist, pdist
 
+from nnp.analysis.selection import farthest_points, frame_features
 from nnp.descriptors import SymmetryFunctions
 from nnp.frames import Frames
-from nnp.selection import farthest_points, frame_features
 from tests.nnp.samples import disordered
 
 FUNCTIONS = SymmetryFunctions.standard(("Li", "Cl"), 5.0, 4.0)

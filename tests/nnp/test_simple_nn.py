@@ -13,8 +13,8 @@ from ase.io import read
 from numpy.typing import NDArray
 
 from nnp.descriptors import SymmetryFunctions
+from nnp.formats.simple_nn import read_simple_nn, write_simple_nn
 from nnp.potential import Potential
-from nnp.simple_nn import read_simple_nn, write_simple_nn
 from tests.nnp.oracle import symmetry_functions
 from tests.nnp.samples import disordered, random_potential
 

@@ -5,7 +5,7 @@ import pytest
 from ase import Atoms
 
 from nnp.frames import Frames
-from nnp.split import block_split
+from nnp.training.split import block_split
 
 
 def trajectory() -> Frames:

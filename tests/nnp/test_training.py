@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from ase import Atoms
 
+from nnp.analysis.learning_curve import LearningPoint, learning_curve
 from nnp.calculator import NeuralNetworkCalculator
 from nnp.calibration import Calibration
 from nnp.descriptors import SymmetryFunctions
 from nnp.evaluation import evaluate
 from nnp.frames import Frames
-from nnp.learning_curve import LearningPoint, learning_curve
-from nnp.training import TrainingOptions, TrainingResult, TrainingStep, train
+from nnp.training.trainer import TrainingOptions, TrainingResult, TrainingStep, train
 from tests.nnp.samples import disordered, random_potential
 
 FUNCTIONS = SymmetryFunctions.standard(("Li", "Cl"), 5.0, 4.0)

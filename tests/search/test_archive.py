@@ -1,8 +1,8 @@
 import numpy as np
 from ase.build import bulk
 
-from search.archive import Archive, Individual, space_group_number
-from search.fingerprint import distances
+from search.state.archive import Archive, Individual, space_group_number
+from search.state.fingerprint import distances
 
 
 def _individual(id_, energy, atoms):

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.driver import load, run_generations, save
-from search.evolution import Evolution, EvolutionOptions
-from search.relaxer import Relaxer
+from search.relax.relaxer import Relaxer
+from search.run.driver import load, run_generations, save
+from search.state.evolution import Evolution, EvolutionOptions
 
 SALT = {"Na": 1, "Cl": 1}
 
@@ -77,10 +77,10 @@ def test_kill_and_resume(tmp_path):
             import sys
             from pathlib import Path
             from ase.calculators.emt import EMT
-            from search.driver import run_generations
-            from search.energy import AseEnergy
-            from search.evolution import Evolution, EvolutionOptions
-            from search.relaxer import Relaxer
+            from search.run.driver import run_generations
+            from search.relax.energy import AseEnergy
+            from search.state.evolution import Evolution, EvolutionOptions
+            from search.relax.relaxer import Relaxer
             options = EvolutionOptions(formula_units=(2,), population=4, volume_per_atom=14.0)
             run_generations(
                 Evolution({"Cu": 1, "Au": 1}, options, 1), Relaxer(), AseEnergy(EMT()), 4,

@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
-from search.archive import Archive, Individual
-from search.generators import RandomSymmetric
+from search.create.random_crystals import RandomSymmetric
 from search.geometry import DistanceLimits
 from search.options import EvolutionOptions
-from search.relaxer import Relaxer
+from search.relax.relaxer import Relaxer
+from search.state.archive import Archive, Individual
 
 
 @pytest.mark.slow

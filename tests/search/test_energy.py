@@ -4,7 +4,7 @@ from ase.build import bulk
 from ase.calculators.calculator import Calculator, CalculatorError, all_changes
 from ase.calculators.emt import EMT
 
-from search.energy import KBAR, AseEnergy
+from search.relax.energy import KBAR, AseEnergy
 
 
 def test_ase_energies_are_the_calculators():

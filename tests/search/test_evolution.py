@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from search.archive import Individual
-from search.evolution import Evolution, EvolutionOptions
-from search.fingerprint import distances
-from search.relaxer import Relaxed, Relaxer
+from search.relax.relaxer import Relaxed, Relaxer
+from search.state.archive import Individual
+from search.state.evolution import Evolution, EvolutionOptions
+from search.state.fingerprint import distances
 
 
 def _options(**changes):

@@ -4,7 +4,7 @@ from ase.build import bulk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.fingerprint import FingerprintOptions, distances, fingerprint
+from search.state.fingerprint import FingerprintOptions, distances, fingerprint
 
 ELEMENTS = ("Cl", "Na")
 
@@ -34,7 +34,7 @@ def test_does_not_depend_on_cell_origin_order_or_orientation(seed):
 
 def test_pair_distribution_counts_neighbours():
     """Integrating the smeared Na-Cl peak gives the six neighbours of rock salt."""
-    from search.fingerprint import _pair_distribution
+    from search.state.fingerprint import _pair_distribution
 
     atoms = bulk("NaCl", "rocksalt", a=5.6)
     g = _pair_distribution(atoms.cell.array, atoms.positions, np.array([0, 1]), 2, 3.4, 340, 0.05)
@@ -91,7 +91,7 @@ def test_agrees_with_the_formula_on_neighbours_of_ase():
     """F_AB(R) of Oganov and Valle summed over a neighbour list of another code."""
     from ase.neighborlist import neighbor_list
 
-    from search.generators import RandomSymmetric
+    from search.create.random_crystals import RandomSymmetric
     from search.geometry import DistanceLimits
 
     limits = DistanceLimits({"Na-Na": 2.5, "Cl-Na": 2.2, "Cl-Cl": 2.8})

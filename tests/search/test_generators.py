@@ -6,10 +6,10 @@ import spglib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search import generators
-from search.generators import GenerationError, RandomSymmetric, random_lattice
+from search.create import random_crystals
+from search.create.random_crystals import GenerationError, RandomSymmetric, random_lattice
+from search.create.wyckoff import SYSTEMS, choose_sites, space_group
 from search.geometry import DistanceLimits
-from search.wyckoff import SYSTEMS, choose_sites, space_group
 
 COMPOSITIONS = [
     {"C": 4},
@@ -97,7 +97,7 @@ def test_the_time_limit_does_not_count_what_compiling_takes(monkeypatch):
     """A first try that takes longer than the limit, and fails, is not the last one."""
     generator = RandomSymmetric(DistanceLimits.from_radii(("Mg", "O")), time_limit=1.0)
     generator.generate({"Mg": 2, "O": 2}, 40.0, np.random.default_rng(0))
-    real, calls = generators._crystal, []
+    real, calls = random_crystals._crystal, []
 
     def compiled_at_first(*arguments):
         calls.append(time.thread_time())
@@ -107,7 +107,7 @@ def test_the_time_limit_does_not_count_what_compiling_takes(monkeypatch):
             return False, None, None, None
         return real(*arguments)
 
-    monkeypatch.setattr(generators, "_crystal", compiled_at_first)
+    monkeypatch.setattr(random_crystals, "_crystal", compiled_at_first)
     atoms = generator.generate({"Mg": 2, "O": 2}, 40.0, np.random.default_rng(0))
     assert len(atoms) == 4
     assert len(calls) > 1

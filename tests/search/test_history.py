@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from search.archive import Individual
-from search.history import PAGE, History
+from search.state.archive import Individual
+from search.state.individuals import PAGE, History
 
 
 def _individual(id_: int, **changes) -> Individual:
@@ -49,12 +49,12 @@ def test_changes_reach_pages_that_were_packed_before():
 
 
 def test_full_pages_are_packed_once(monkeypatch):
-    import search.history
+    import search.state.individuals
 
     history = _history(3 * PAGE + 1)
     history.pack()
     packed = []
-    monkeypatch.setattr(search.history, "pack", lambda array: packed.append(len(array)))
+    monkeypatch.setattr(search.state.individuals, "pack", lambda array: packed.append(len(array)))
     history.append(_individual(3 * PAGE + 1))
     history.pack()
     assert set(packed) == {2}

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from ase.calculators.emt import EMT
 
-from search.energy import AseEnergy
-from search.evolution import Evolution, EvolutionOptions
-from search.islands import IslandOptions, _Pool, island_path, merge_archives, run_islands
-from search.relaxer import Relaxer
+from search.relax.energy import AseEnergy
+from search.relax.relaxer import Relaxer
+from search.run.islands import IslandOptions, _Pool, island_path, merge_archives, run_islands
+from search.state.evolution import Evolution, EvolutionOptions
 
 
 def emt() -> AseEnergy:
@@ -94,7 +94,7 @@ def test_processes_end_with_the_one_that_started_them(tmp_path):
             import os, sys
             from pathlib import Path
             sys.path.insert(0, sys.argv[2])
-            from search.islands import IslandOptions, run_islands
+            from search.run.islands import IslandOptions, run_islands
             from tests.search import test_islands as t
 
             def energy():

@@ -4,9 +4,7 @@ from ase.build import bulk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.generators import RandomSymmetric
-from search.geometry import DistanceLimits
-from search.operators import (
+from search.create.operators import (
     ATOMIC_ENERGIES,
     NoChildError,
     heredity,
@@ -14,6 +12,8 @@ from search.operators import (
     permutation,
     rattle,
 )
+from search.create.random_crystals import RandomSymmetric
+from search.geometry import DistanceLimits
 
 COUNTS = {"Mg": 4, "Si": 2, "O": 8}
 LIMITS = DistanceLimits.from_radii(list(COUNTS), 0.7)
@@ -76,7 +76,7 @@ def test_most_children_live():
 
 def test_heredity_of_a_crystal_with_itself_uncut_is_that_crystal():
     """Slabs that come from one structure join to layers of that structure."""
-    from search.fingerprint import distances, fingerprint
+    from search.state.fingerprint import distances, fingerprint
 
     parent = bulk("NaCl", "rocksalt", a=5.6, cubic=True) * (1, 1, 2)
     limits = DistanceLimits({"Na-Na": 1.5, "Cl-Na": 1.5, "Cl-Cl": 1.5})
@@ -96,7 +96,7 @@ def test_slabs_follow_atomic_energies():
     fractions = parents[0].get_scaled_positions()
     good = fractions[:, 0] < 0.5
     parents[0].set_array(ATOMIC_ENERGIES, np.where(good, -1.0, 1.0))
-    from search.operators import _slab
+    from search.create.operators import _slab
 
     inherited = []
     for _ in range(200):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from search.generators import RandomSymmetric
+from search.create.random_crystals import RandomSymmetric
 from search.geometry import DistanceLimits
 from tests.search import pair_energy
 

@@ -1,8 +1,8 @@
 import pytest
 from ase.build import bulk
 
-from search.archive import Archive, Individual
-from search.population import NicheOptions, select
+from search.state.archive import Archive, Individual
+from search.state.population import NicheOptions, select
 
 
 def _archive():

@@ -6,9 +6,9 @@ import spglib
 from ase.build import bulk
 from ase.io import write
 
-from search.generators import GenerationError
+from search.create.prototypes import PrototypeLibrary
+from search.create.random_crystals import GenerationError
 from search.geometry import DistanceLimits
-from search.prototypes import PrototypeLibrary
 
 LIMITS = DistanceLimits.from_radii(("Mg", "O"), 0.7)
 

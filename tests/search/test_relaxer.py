@@ -5,9 +5,9 @@ from ase.calculators.emt import EMT
 from ase.filters import FrechetCellFilter
 from ase.optimize import FIRE
 
-from search.energy import KBAR, AseEnergy
 from search.geometry import DistanceLimits
-from search.relaxer import OUT_OF_STEPS, Relaxer
+from search.relax.energy import KBAR, AseEnergy
+from search.relax.relaxer import OUT_OF_STEPS, Relaxer
 
 
 def _distorted(symbols: str, seed: int, repeat=(1, 1, 2)):

@@ -1,6 +1,6 @@
 import pytest
 
-from search.shares import OperatorShares
+from search.state.shares import OperatorShares
 
 PRIOR = {"random": 2.0, "heredity": 1.0, "rattle": 1.0}
 

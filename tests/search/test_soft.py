@@ -6,10 +6,10 @@ from ase.data import covalent_radii
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.generators import RandomSymmetric
+from search.create.operators import NoChildError
+from search.create.random_crystals import RandomSymmetric
+from search.create.soft_mutation import bond_hessian, soft_mutation
 from search.geometry import DistanceLimits
-from search.operators import NoChildError
-from search.soft import bond_hessian, soft_mutation
 
 COUNTS = {"Mg": 2, "Si": 1, "O": 4}
 LIMITS = DistanceLimits.from_radii(list(COUNTS), 0.7)

@@ -4,12 +4,12 @@ from ase.build import bulk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.archive import space_group_number
-from search.generators import RandomSymmetric
+from search.create.operators import NoChildError
+from search.create.random_crystals import RandomSymmetric
+from search.create.symmetric_operators import Symmetry, orbit_mutation, orbit_permutation
+from search.create.wyckoff import ORDERS, space_group
 from search.geometry import DistanceLimits
-from search.operators import NoChildError
-from search.symmetric import Symmetry, orbit_mutation, orbit_permutation
-from search.wyckoff import ORDERS, space_group
+from search.state.archive import space_group_number
 
 COUNTS = {"Mg": 4, "Si": 2, "O": 8}
 LIMITS = DistanceLimits.from_radii(list(COUNTS), 0.7)

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.archive import space_group_number
-from search.generators import GenerationError
+from search.create.nets import _random_hermite, net_structure
+from search.create.random_crystals import GenerationError
 from search.geometry import DistanceLimits
-from search.topology import _random_hermite, net_structure
+from search.state.archive import space_group_number
 
 LIMITS = DistanceLimits.from_radii(("Na", "Cl"), 0.6)
 

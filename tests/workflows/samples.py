@@ -8,7 +8,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from pymatgen.core import Lattice, Structure
 
-from workflows.engines import AseEngine
+from workflows.engines.ase.engine import AseEngine
 
 
 class IdealGas(Calculator):

@@ -10,10 +10,10 @@ from jobflow import Flow
 from jobflow.managers.fireworks import flow_to_workflow
 from monty.json import MontyDecoder, jsanitize
 
+from workflows.chains.protocols import find_protocol
 from workflows.composition import Target
-from workflows.engines import chgnet_engine, default_sampler, emt_engine, pair_engine
-from workflows.progress import STAGES
-from workflows.protocols import find_protocol
+from workflows.engines.registry import chgnet_engine, default_sampler, emt_engine, pair_engine
+from workflows.jobs.progress import STAGES
 from workflows.settings import list_settings, override
 
 TARGET = Target("LiAlCl4", (1, 2))

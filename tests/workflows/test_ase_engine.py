@@ -11,13 +11,13 @@ from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from pymatgen.core import Structure
 
 from tests.workflows.samples import copper, emt, engine
-from workflows import ase_dynamics
-from workflows.ase_dynamics import AseDynamicsMaker, ExplodedError
-from workflows.ase_relax import AseRelaxMaker, AseStaticMaker
 from workflows.conversion import KBAR, to_atoms, to_structure
-from workflows.dynamics import SegmentSettings
-from workflows.engines import AseEngine
-from workflows.schemas import SegmentDocument
+from workflows.documents.schemas import SegmentDocument
+from workflows.engines.ase import dynamics
+from workflows.engines.ase.dynamics import AseDynamicsMaker, ExplodedError
+from workflows.engines.ase.engine import AseEngine
+from workflows.engines.ase.relax import AseRelaxMaker, AseStaticMaker
+from workflows.stages.dynamics import SegmentSettings
 
 
 def run(
@@ -64,15 +64,15 @@ def test_a_segment_goes_on_from_its_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed on its way, it ends where it would have ended, with all its frames."""
-    monkeypatch.setattr(ase_dynamics, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(dynamics, "CHECKPOINT_SECONDS", -1.0)
     settings = SegmentSettings(60, 2.0, 10, 50.0)
 
-    def prepare() -> ase_dynamics._Run:
+    def prepare() -> dynamics._Run:
         atoms = to_atoms(copper())
         atoms.calc = emt().build()
         generator = np.random.default_rng(3)
         MaxwellBoltzmannDistribution(atoms, temperature_K=900, rng=generator)
-        return ase_dynamics._Run(atoms, settings, 900.0, 700.0, "quench", generator, 0.0)
+        return dynamics._Run(atoms, settings, 900.0, 700.0, "quench", generator, 0.0)
 
     whole = prepare()
     whole.execute(None, "this run")

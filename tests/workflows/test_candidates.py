@@ -9,10 +9,15 @@ from monty.json import MontyDecoder
 from pymatgen.core import Lattice, Structure
 
 from tests.workflows.samples import copper, emt, engine
-from workflows.candidates import CandidateMaker, distinct, space_group
 from workflows.composition import Target
-from workflows.engines import AseEngine
-from workflows.schemas import CandidateDocument, PredictionDocument, SearchCandidate, SearchDocument
+from workflows.documents.schemas import (
+    CandidateDocument,
+    PredictionDocument,
+    SearchCandidate,
+    SearchDocument,
+)
+from workflows.engines.ase.engine import AseEngine
+from workflows.stages.candidates import CandidateMaker, distinct, space_group
 
 
 def search_result(structures: list[Structure]) -> SearchDocument:

@@ -7,8 +7,8 @@ import pytest
 from jobflow import run_locally
 
 from nnp.frames import Frames
-from workflows.check import CheckMaker, InaccurateError
 from workflows.conversion import KBAR
+from workflows.stages.check import CheckMaker, InaccurateError
 
 N_FRAMES, N_ATOMS = 12, 5
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnp.frames import Frames
-from workflows.convergence import Change, ConvergenceMaker, change, first_converged
 from workflows.conversion import KBAR
-from workflows.engines import PlaneWaves
+from workflows.documents.plane_waves import PlaneWaves
+from workflows.stages.convergence import Change, ConvergenceMaker, change, first_converged
 
 N_ATOMS = 4
 

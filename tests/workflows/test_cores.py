@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from workflows import cores
+from workflows.jobs import cores
 
 
 def test_slurm_allocation_and_binding_both_count(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +69,7 @@ def test_without_a_proc_file_system_there_is_no_quota(tmp_path: Path) -> None:
 THREADS = """
 import json, torch
 from threadpoolctl import threadpool_info
-from workflows.engines import emt_engine
+from workflows.engines.registry import emt_engine
 emt_engine().build_for_job()
 print(json.dumps([torch.get_num_threads(), *(each["num_threads"] for each in threadpool_info())]))
 """

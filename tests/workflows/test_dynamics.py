@@ -12,9 +12,9 @@ from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 
 from tests.workflows.samples import copper, emt, engine
-from workflows.dynamics import DynamicsMaker, mean_pressure
-from workflows.liquid import QuenchMaker
-from workflows.schemas import SegmentDocument
+from workflows.documents.schemas import SegmentDocument
+from workflows.stages.dynamics import DynamicsMaker, mean_pressure
+from workflows.stages.liquid import QuenchMaker
 
 
 @given(

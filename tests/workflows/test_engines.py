@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from workflows.engines import AseEngine, UnknownEngineError, find_engine
+from workflows.engines.ase.engine import AseEngine
+from workflows.engines.base import UnknownEngineError
+from workflows.engines.registry import find_engine
 
 
 def test_known_engines_say_what_they_know() -> None:

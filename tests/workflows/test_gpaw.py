@@ -17,16 +17,18 @@ from pymatgen.core import Lattice, Structure
 from nnp.frames import Frames
 from tests.integration.conftest import environment
 from tests.workflows.vasp.running import output, run
-from workflows.convergence import ConvergenceMaker
+from workflows.chains.protocols import find_protocol
 from workflows.conversion import KBAR, to_atoms, to_structure
-from workflows.dynamics import DynamicsMaker, SegmentSettings
-from workflows.engines import MissingEngineError, PlaneWaves, find_engine
-from workflows.gpaw.datasets import CUTOFFS, ELEMENTS, preset_cutoff, relaxation_cutoff
-from workflows.gpaw.engine import INSTALL, GpawEngine, GpawLevel, missing
-from workflows.gpaw.options import CrystalOptions, GpawOptions
-from workflows.protocols import find_protocol
-from workflows.schemas import ConvergenceDocument, RelaxDocument, SegmentDocument
+from workflows.documents.plane_waves import PlaneWaves
+from workflows.documents.schemas import ConvergenceDocument, RelaxDocument, SegmentDocument
+from workflows.engines.base import MissingEngineError
+from workflows.engines.gpaw.datasets import CUTOFFS, ELEMENTS, preset_cutoff, relaxation_cutoff
+from workflows.engines.gpaw.engine import INSTALL, GpawEngine, GpawLevel, missing
+from workflows.engines.gpaw.options import CrystalOptions, GpawOptions
+from workflows.engines.registry import find_engine
 from workflows.settings import override
+from workflows.stages.convergence import ConvergenceMaker
+from workflows.stages.dynamics import DynamicsMaker, SegmentSettings
 
 needs_gpaw = pytest.mark.skipif(missing() is not None, reason=missing() or "")
 

@@ -8,8 +8,8 @@ import pytest
 from jobflow import SETTINGS, Flow, Job, JobConfig, JobStore, job, run_locally
 from maggma.stores import MemoryStore
 
-from workflows.handover import checkpoint, output_of, remove_checkpoints
-from workflows.identity import once
+from workflows.jobs.idempotency import once
+from workflows.jobs.outputs import checkpoint, output_of, remove_checkpoints
 
 
 @job

@@ -6,7 +6,7 @@ import pytest
 from jobflow import Flow, JobStore, Response, job
 from maggma.stores import MemoryStore
 
-from workflows.jobs import derive_seed, label
+from workflows.jobs.tags import derive_seed, label
 
 
 @job

@@ -15,12 +15,12 @@ from monty.json import MontyDecoder, jsanitize
 
 from nnp.frames import Frames
 from tests.workflows.samples import copper, emt, engine
-from workflows import labelling
 from workflows.conversion import to_atoms
-from workflows.engines import AseEngine
-from workflows.handover import remove_checkpoints
-from workflows.labelling import LabellingMaker
-from workflows.schemas import LabelDocument, SampleDocument, SelectionDocument
+from workflows.documents.schemas import LabelDocument, SampleDocument, SelectionDocument
+from workflows.engines.ase.engine import AseEngine
+from workflows.jobs.outputs import remove_checkpoints
+from workflows.stages import labelling
+from workflows.stages.labelling import LabellingMaker
 
 
 def frames(n: int = 5, repeat: int = 1, symbol: str | None = None) -> Frames:

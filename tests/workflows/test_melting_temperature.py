@@ -9,9 +9,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from nnp.frames import Frames
 from tests.workflows.samples import copper, emt
-from workflows.dynamics import DynamicsMaker
-from workflows.melting_temperature import MeltingTemperatureMaker
-from workflows.schemas import MobilityPoint, SegmentDocument
+from workflows.documents.schemas import MobilityPoint, SegmentDocument
+from workflows.stages.dynamics import DynamicsMaker
+from workflows.stages.melting_temperature import MeltingTemperatureMaker
 
 INTERVAL = 20.0  # fs
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Composition
 
-from workflows.packing import PackMaker, estimate_volume, pack_atoms
+from workflows.stages.packing import PackMaker, estimate_volume, pack_atoms
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from ase.data import chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
 from pymatgen.core import Composition
 
-from workflows.ase_relax import relax_atoms
-from workflows.engines import find_engine
-from workflows.pair import PairCalculator, oxidation_states, pair_parameters
+from workflows.engines.ase.pair import PairCalculator, oxidation_states, pair_parameters
+from workflows.engines.ase.relax import relax_atoms
+from workflows.engines.registry import find_engine
 
 
 def melt(n_units: int = 2, seed: int = 0) -> Atoms:

@@ -17,13 +17,13 @@ from nnp.descriptors import SymmetryFunctions
 from nnp.potential import Potential
 from tests.nnp.samples import random_potential
 from tests.workflows.samples import copper
-from workflows.ase_dynamics import AseDynamicsMaker
 from workflows.conversion import to_atoms
-from workflows.dynamics import SegmentSettings
-from workflows.engines import AseEngine
-from workflows.melting_temperature import MeltingTemperatureMaker
-from workflows.potential_engine import PotentialEngine
-from workflows.schemas import SegmentDocument, TrainingDocument
+from workflows.documents.schemas import SegmentDocument, TrainingDocument
+from workflows.engines.ase.dynamics import AseDynamicsMaker
+from workflows.engines.ase.engine import AseEngine
+from workflows.engines.potential import PotentialEngine
+from workflows.stages.dynamics import SegmentSettings
+from workflows.stages.melting_temperature import MeltingTemperatureMaker
 
 
 def gentle(spread: float = 0.0, shortest: float = 2.0) -> Potential:

@@ -8,9 +8,9 @@ import pytest
 from jobflow.managers.fireworks import flow_to_workflow
 from monty.json import MontyDecoder, jsanitize
 
+from workflows.chains.protocols import find_protocol
 from workflows.composition import Target
-from workflows.progress import STAGES
-from workflows.protocols import find_protocol
+from workflows.jobs.progress import STAGES
 from workflows.settings import SettingError, override
 
 TARGET = Target("LiAlCl4", (1, 2, 4))

@@ -12,13 +12,13 @@ from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 from monty.json import MontyDecoder
 
-from search.evolution import EvolutionOptions
-from search.records import Candidate
+from search.candidate import Candidate
+from search.state.evolution import EvolutionOptions
 from tests.workflows.samples import emt, engine
 from workflows.composition import Target
 from workflows.conversion import to_structure
-from workflows.reference_search import ReferenceSearchMaker, to_relaxed
-from workflows.schemas import RelaxDocument, SearchDocument
+from workflows.documents.schemas import RelaxDocument, SearchDocument
+from workflows.stages.reference_search import ReferenceSearchMaker, to_relaxed
 
 MAKER = ReferenceSearchMaker(evolution=EvolutionOptions(generations=2, population=4), max_steps=40)
 

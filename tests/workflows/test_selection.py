@@ -8,7 +8,7 @@ import pytest
 from nnp.descriptors import SymmetryFunctions
 from nnp.frames import Frames
 from tests.nnp.samples import disordered, random_potential
-from workflows.selection import (
+from workflows.stages.selection import (
     SelectionMaker,
     by_stage,
     scale_volumes,

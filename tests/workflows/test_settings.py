@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workflows.protocols import PROTOCOLS, UnknownProtocolError, find_protocol
+from workflows.chains.protocols import PROTOCOLS, UnknownProtocolError, find_protocol
 from workflows.settings import SettingError, list_settings, override, override_all
 
 

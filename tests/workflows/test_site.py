@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from workflows.jobs import fireworks_spec
-from workflows.site import (
+from workflows.jobs.site import (
     CONFIG_VARIABLE,
     Resources,
     SiteError,
@@ -16,6 +15,7 @@ from workflows.site import (
     walltime_seconds,
     without_site,
 )
+from workflows.jobs.tags import fireworks_spec
 
 
 def test_every_firework_carries_category_walltime_nodes_and_priority() -> None:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tests.workflows.samples import copper
-from workflows.melt import relieve, scale_volume
-from workflows.schemas import PressurePoint
-from workflows.volume import EquilibriumVolumeMaker, join_point
+from workflows.documents.schemas import PressurePoint
+from workflows.stages.melt import relieve, scale_volume
+from workflows.stages.volume import EquilibriumVolumeMaker, join_point
 
 
 def adjust(

@@ -9,8 +9,8 @@ from jobflow import Flow, Job, JobStore, run_locally
 from maggma.stores import MemoryStore
 from monty.json import MontyDecoder
 
-from workflows.vasp.engine import VaspEngine
-from workflows.vasp.settings import MeltSettings, Supervision, VaspSettings
+from workflows.engines.vasp.engine import VaspEngine
+from workflows.engines.vasp.settings import MeltSettings, Supervision, VaspSettings
 
 
 def engine(

@@ -7,11 +7,17 @@ from pathlib import Path
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.vasp import Incar
 
-from workflows.engines import PlaneWaves
-from workflows.vasp.incar import Basis, dynamics_tags, relax_tags, static_tags, thermostat_mass
-from workflows.vasp.inputs import crystal_mesh
-from workflows.vasp.level import Level
-from workflows.vasp.settings import Parallel, VaspSettings
+from workflows.documents.plane_waves import PlaneWaves
+from workflows.engines.vasp.incar import (
+    Basis,
+    dynamics_tags,
+    relax_tags,
+    static_tags,
+    thermostat_mass,
+)
+from workflows.engines.vasp.inputs import crystal_mesh
+from workflows.engines.vasp.level import Level
+from workflows.engines.vasp.settings import Parallel, VaspSettings
 
 GOLDEN = Path(__file__).with_name("golden")
 

@@ -16,16 +16,16 @@ from tests.fake_vasp.fixtures import FakeVasp
 from tests.workflows.vasp.running import engine, indices, memory_store, output, run
 from tests.workflows.vasp.stages import rock_salt
 from workflows.conversion import KBAR
-from workflows.dynamics import DynamicsMaker, SegmentSettings
-from workflows.engines import PlaneWaves
-from workflows.schemas import RelaxDocument, SegmentDocument
-from workflows.vasp.dynamics import ATTEMPTS
-from workflows.vasp.errors import ExplodedError, UnconvergedError, VaspError
-from workflows.vasp.execution import run_vasp
-from workflows.vasp.handlers import Deadline, ionic_steps
-from workflows.vasp.inputs import VaspSetupError
-from workflows.vasp.level import Calculation, Level
-from workflows.vasp.settings import MeltSettings, Supervision, VaspSettings
+from workflows.documents.plane_waves import PlaneWaves
+from workflows.documents.schemas import RelaxDocument, SegmentDocument
+from workflows.engines.vasp.dynamics import ATTEMPTS
+from workflows.engines.vasp.errors import ExplodedError, UnconvergedError, VaspError
+from workflows.engines.vasp.execution import run_vasp
+from workflows.engines.vasp.handlers import Deadline, ionic_steps
+from workflows.engines.vasp.inputs import VaspSetupError
+from workflows.engines.vasp.level import Calculation, Level
+from workflows.engines.vasp.settings import MeltSettings, Supervision, VaspSettings
+from workflows.stages.dynamics import DynamicsMaker, SegmentSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

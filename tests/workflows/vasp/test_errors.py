@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from workflows.vasp.errors import DISK_FULL, HANGS, JOB_KILLED, advise, explain_end
+from workflows.engines.vasp.errors import DISK_FULL, HANGS, JOB_KILLED, advise, explain_end
 
 
 @pytest.mark.parametrize(

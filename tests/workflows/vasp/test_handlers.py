@@ -10,8 +10,8 @@ import pytest
 from custodian.custodian import ErrorHandler
 from custodian.vasp.handlers import FrozenJobErrorHandler
 
-from workflows.vasp.execution import job_end
-from workflows.vasp.handlers import (
+from workflows.engines.vasp.execution import job_end
+from workflows.engines.vasp.handlers import (
     AstrayDynamics,
     Deadline,
     Ending,
@@ -19,7 +19,7 @@ from workflows.vasp.handlers import (
     dynamics_handlers,
     ionic_steps,
 )
-from workflows.vasp.settings import Supervision
+from workflows.engines.vasp.settings import Supervision
 
 
 def write_oszicar(

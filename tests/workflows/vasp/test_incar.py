@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.workflows.vasp.stages import GOLDEN, incars
-from workflows.vasp.incar import REMEDIES, Basis, compose, dynamics_tags, thermostat_mass
-from workflows.vasp.level import Level
-from workflows.vasp.settings import VaspSettings
+from workflows.engines.vasp.incar import REMEDIES, Basis, compose, dynamics_tags, thermostat_mass
+from workflows.engines.vasp.level import Level
+from workflows.engines.vasp.settings import VaspSettings
 
 
 @pytest.mark.parametrize("stage", sorted(incars()))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from workflows.vasp.inputs import copy_wavefunctions
-from workflows.vasp.journal import Journal
+from workflows.engines.vasp.inputs import copy_wavefunctions
+from workflows.engines.vasp.journal import Journal
 
 
 def test_the_next_launch_finds_the_state_of_the_same_task(tmp_path: Path) -> None:

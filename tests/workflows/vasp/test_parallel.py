@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflows.vasp.parallel import parallel_tags, resolve
-from workflows.vasp.settings import Parallel
+from workflows.engines.vasp.parallel import parallel_tags, resolve
+from workflows.engines.vasp.settings import Parallel
 
 
 def test_knights_landing_at_gamma_and_with_k_points() -> None:

@@ -7,18 +7,19 @@ from pathlib import Path
 import pytest
 from jobflow.managers.fireworks import flow_to_workflow
 
-from search.evolution import EvolutionOptions
+from search.state.evolution import EvolutionOptions
 from tests.fake_vasp.fixtures import FakeVasp
 from tests.workflows.vasp.running import engine, output, run
 from tests.workflows.vasp.stages import rock_salt
+from workflows.chains.prediction import StructurePredictionMaker
+from workflows.chains.protocols import find_protocol
 from workflows.composition import Target
-from workflows.convergence import ConvergenceMaker
-from workflows.dynamics import DynamicsMaker
-from workflows.engines import PlaneWaves, find_engine
-from workflows.prediction import StructurePredictionMaker
-from workflows.protocols import find_protocol
-from workflows.reference_search import ReferenceSearchMaker
+from workflows.documents.plane_waves import PlaneWaves
+from workflows.engines.registry import find_engine
 from workflows.settings import override
+from workflows.stages.convergence import ConvergenceMaker
+from workflows.stages.dynamics import DynamicsMaker
+from workflows.stages.reference_search import ReferenceSearchMaker
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

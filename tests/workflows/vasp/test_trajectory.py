@@ -14,8 +14,14 @@ from ase.md.verlet import VelocityVerlet
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.vasp import Poscar
 
-from workflows.vasp.trajectory import State, draw_velocities, read_state, state_after, temperatures
-from workflows.vasp.vasprun import Steps
+from workflows.engines.vasp.trajectory import (
+    State,
+    draw_velocities,
+    read_state,
+    state_after,
+    temperatures,
+)
+from workflows.engines.vasp.vasprun import Steps
 
 STEP = 2.0  # fs
 

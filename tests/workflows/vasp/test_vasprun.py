@@ -11,7 +11,7 @@ from monty.json import MontyDecoder
 
 from tests.fake_vasp.fixtures import FakeVasp
 from tests.workflows.vasp.xml import random_steps, write_vasprun
-from workflows.vasp.vasprun import Steps, read_steps
+from workflows.engines.vasp.vasprun import Steps, read_steps
 
 
 def test_every_number_arrives(tmp_path: Path) -> None:
@@ -109,8 +109,8 @@ def test_pymatgen_reads_the_same(fake_vasp: FakeVasp, tmp_path: Path) -> None:
     from pymatgen.io.vasp import Vasprun
 
     from tests.workflows.vasp.stages import rock_salt
-    from workflows.vasp.incar import dynamics_tags
-    from workflows.vasp.level import Calculation, Level
+    from workflows.engines.vasp.incar import dynamics_tags
+    from workflows.engines.vasp.level import Calculation, Level
 
     calculation = Calculation.prepare(rock_salt(), Level())
     calculation.write(tmp_path, dynamics_tags(8, 2.0, 1000.0, 1000.0, 1.0))

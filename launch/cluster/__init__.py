@@ -1,0 +1,1 @@
+"""Running campaigns on a cluster."""

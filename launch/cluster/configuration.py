@@ -1,0 +1,180 @@
+"""Read the configuration folder of a cluster: its launchpad, job store and queues."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launch.errors import CampaignError
+from workflows.jobs.site import default_folder
+
+if TYPE_CHECKING:
+    from fireworks import FWorker
+    from jobflow import JobStore
+
+    from launch.database.launchpad import CampaignLaunchPad
+
+
+#: Ends a sentence about a URI, of which no part may be shown: pymongo's own messages may quote
+#: the end of a password with an unquoted @ or / as the host or the port.
+MALFORMED = (
+    "is malformed: it is mongodb://USER:PASSWORD@HOST:PORT/, and signs like @ : / % in the user "
+    "or the password must be percent-encoded."
+)
+
+
+def is_uri(text: str) -> bool:
+    """Whether pymongo can read a URI; the host of a ``mongodb+srv`` is not looked up."""
+    from pymongo.errors import PyMongoError
+    from pymongo.uri_parser import parse_uri
+
+    scheme, _, rest = text.partition("://")
+    if scheme == "mongodb+srv":  # parsing it would ask a name server
+        text = "mongodb://" + rest.partition("?")[0]
+    try:
+        parse_uri(text)
+    except (PyMongoError, ValueError):
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """
+    A configuration folder, as ``devitrify init`` writes it.
+
+    Attributes
+    ----------
+    folder
+        Absolute path.
+    """
+
+    folder: Path
+
+    @classmethod
+    def find(cls, folder: Path | None = None) -> Configuration:
+        """
+        Return the configuration in a folder, by default in the user's.
+
+        Raises
+        ------
+        CampaignError
+            If there is none.
+        """
+        found = cls((folder or default_folder()).expanduser().absolute())
+        if not (found.folder / "my_launchpad.yaml").exists():
+            raise CampaignError(
+                f"There is no configuration in {found.folder}: write one with devitrify init, or "
+                "name its folder with --config."
+            )
+        return found
+
+    def read(self, name: str) -> dict[str, Any]:
+        """
+        Read one of its YAML files.
+
+        Raises
+        ------
+        CampaignError
+            If it cannot be read.
+        """
+        import yaml
+
+        path = self.folder / name
+        try:
+            document = yaml.safe_load(path.read_text()) or {}
+        except OSError as error:
+            raise CampaignError(f"{path} cannot be read ({error.strerror}).") from None
+        except yaml.YAMLError:  # its message shows the line, which may hold a password
+            raise CampaignError(f"{path} is not YAML: correct it.") from None
+        if not isinstance(document, dict):
+            raise CampaignError(f"{path} must map names to values.")
+        return document
+
+    def launchpad(self, kind: type[CampaignLaunchPad] | None = None) -> CampaignLaunchPad:
+        """
+        Connect to the launchpad.
+
+        Parameters
+        ----------
+        kind
+            Class of the launchpad; default: the one with safe counters.
+
+        Raises
+        ------
+        CampaignError
+            If its URI is malformed.
+        """
+        from pymongo.errors import ConfigurationError
+
+        from launch.database.embedded import configure_fireworks
+        from launch.database.launchpad import CampaignLaunchPad
+
+        configure_fireworks(self._lock_seconds())
+        document = self.read("my_launchpad.yaml")
+        known = (
+            *("host", "port", "name", "username", "password", "authsource", "uri_mode"),
+            "mongoclient_kwargs",
+        )
+        options = {key: document[key] for key in known if document.get(key) is not None}
+        if options.get("uri_mode"):
+            self._require_uri(options.get("host"), "my_launchpad.yaml")
+        try:
+            return (kind or CampaignLaunchPad)(**options, strm_lvl="ERROR")
+        except (ConfigurationError, ValueError):
+            raise CampaignError(
+                f"The URI or an option of the database in {self.folder / 'my_launchpad.yaml'} is "
+                "not one that pymongo takes, or its host has no name server's entry: correct it."
+            ) from None
+
+    def job_store(self) -> JobStore:
+        """
+        Return the job store of ``jobflow.yaml``.
+
+        Raises
+        ------
+        CampaignError
+            If it has none, or one of its URIs is malformed.
+        """
+        from jobflow import JobStore
+
+        document = self.read("jobflow.yaml").get("JOB_STORE")
+        if not isinstance(document, dict):
+            raise CampaignError(f"{self.folder / 'jobflow.yaml'} has no JOB_STORE.")
+        if "docs_store" in document:
+            others = document.get("additional_stores") or {}
+            for store_document in (document["docs_store"], *others.values()):
+                if "uri" in store_document:
+                    self._require_uri(store_document["uri"], "jobflow.yaml")
+            return JobStore.from_dict_spec(document)
+        store: JobStore = JobStore.from_dict(document)  # type: ignore[assignment]
+        return store
+
+    def _lock_seconds(self) -> int:
+        """How long locks are respected: that of ``FW_config.yaml``, as lpad and qlaunch have it."""
+        from launch.cluster.files import CLUSTER_LOCK_SECONDS
+
+        if not (self.folder / "FW_config.yaml").exists():
+            return CLUSTER_LOCK_SECONDS
+        return int(self.read("FW_config.yaml").get("WFLOCK_EXPIRATION_SECS", CLUSTER_LOCK_SECONDS))
+
+    def _require_uri(self, uri: object, name: str) -> None:
+        if not is_uri(str(uri)):
+            raise CampaignError(f"The URI of the database in {self.folder / name} {MALFORMED}")
+
+    def worker(self, queue: str) -> FWorker:
+        """Return the FireWorks worker of a queue."""
+        from fireworks import FWorker
+
+        return FWorker.from_file(str(self.folder / queue / "my_fworker.yaml"))
+
+    def queues(self) -> list[str]:
+        """Names of the queues: the folders with a worker."""
+        return sorted(path.parent.name for path in self.folder.glob("*/my_fworker.yaml"))
+
+    def worker_names(self) -> set[str]:
+        """Names of the workers of all queues, as launches record them."""
+        return {
+            str(self.read(f"{queue}/my_fworker.yaml").get("name", "")) for queue in self.queues()
+        }

@@ -1,0 +1,366 @@
+"""``devitrify search``: the evolutionary search on any potential, without the rest of the chain."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from launch.commands.options import command_of
+from launch.errors import CampaignError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from launch.report.search import Watcher
+    from search.options import EvolutionOptions
+    from search.relax.energy import BatchEnergy
+    from search.relax.relaxer import Relaxer
+    from search.state.evolution import Evolution
+    from workflows.composition import Target
+
+#: Checkpoint of a search without islands in its folder.
+STATE_FILE = "search.json"
+
+#: Generations that nobody reaches: the budget of structures ends the search.
+ENDLESS = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchChoices:
+    """What ``devitrify search`` is told."""
+
+    potential: Annotated[
+        str,
+        typer.Argument(
+            help="File of a potential (ours or SIMPLE-NN), an engine's name, or module:callable."
+        ),
+    ]
+    formula: Annotated[str, typer.Argument(help="Chemical formula, e.g. Mg2SiO4.")]
+    folder: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")]
+    structures: Annotated[
+        int, typer.Option("--structures", "-n", help="Relaxations in all.", min=1)
+    ] = 1000
+    population: Annotated[
+        int | None, typer.Option("--population", help="Default: 20-60 by cell size.")
+    ] = None
+    z: Annotated[str | None, typer.Option("--z", help="Formula units, e.g. 1,2,4.")] = None
+    atoms_max: Annotated[int | None, typer.Option("--atoms-max", help="Largest cell.")] = None
+    islands: Annotated[
+        int, typer.Option("--islands", help="Populations that exchange their best.", min=1)
+    ] = 1
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", "-w", help="Processes or threads; default: all cores.", min=1),
+    ] = None
+    seed: Annotated[int, typer.Option("--seed", help="The same seed, the same search.")] = 0
+    seed_structures: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--seed-structures", help="CIF, POSCAR or extended XYZ to begin with; repeatable."
+        ),
+    ] = None
+    calculator_arguments: Annotated[
+        str | None,
+        typer.Option("--calculator-arguments", help="JSON of arguments of module:callable."),
+    ] = None
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", "-s", help="E.g. relaxer.max_force=0.05, evolution.parents_kept=0.5"),
+    ] = None
+    best: Annotated[int, typer.Option("--best", help="Structures reported.")] = 20
+
+    def energy(self) -> BatchEnergy:
+        """Load the potential."""
+        return find_energy(self.potential, self.calculator_arguments)
+
+    def target(self) -> Target:
+        """Composition and formula units, of elements that the potential knows."""
+        from workflows.composition import FormulaError, parse_target
+
+        known = frozenset(self.energy().elements) or None
+        units = _whole_numbers(self.z)
+        try:
+            return parse_target(self.formula, known, self.potential, units, self.atoms_max)
+        except FormulaError as error:
+            raise CampaignError(_sentence(error)) from None
+
+    def settings(
+        self, target: Target, options: EvolutionOptions, relaxer: Relaxer
+    ) -> dict[str, Any]:
+        """Everything that makes this search another one, the budget left out."""
+        return {
+            "composition": target.counts,
+            "seed": self.seed,
+            "potential": _identity(self.potential),
+            "arguments": self.calculator_arguments,
+            "islands": self.islands,
+            "seeds": [_digest(path) for path in self.seed_structures or []],
+            "evolution": {**options.as_dict(), "max_structures": None},
+            "relaxer": relaxer.as_dict(),
+        }
+
+
+@command_of(SearchChoices)
+def search(choices: SearchChoices) -> None:
+    """Search crystals of FORMULA on POTENTIAL; the same command resumes."""
+    from launch.report.files import wide_console
+    from launch.report.search import Found, Watcher
+
+    folder = choices.folder
+    target = choices.target()
+    options, relaxer = _options(target, choices)
+    evolutions = _islands(target, options, choices)
+    _make_folder(folder)
+    _require_same_search(folder, choices.settings(target, options, relaxer), evolutions)
+    watcher = Watcher(choices.structures, choices.islands, folder / "progress.json")
+    found = _run(evolutions, relaxer, choices, watcher)
+    results = Found(target.formula, found, watcher.entries, choices.best)
+    wide_console().print(results.table())
+    results.write(folder)
+    typer.echo(f"Structures, summary and plots are in {folder}")
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _islands(target: Target, options: EvolutionOptions, choices: SearchChoices) -> list[Evolution]:
+    """
+    Set up the islands, which share the budget and the seeds.
+
+    Raises
+    ------
+    CampaignError
+        If the budget or the seeds do not fit.
+    """
+    seeds = [atoms for path in choices.seed_structures or [] for atoms in _read_structures(path)]
+    try:
+        return _divide(target, options, choices.seed, seeds, choices.islands)
+    except ValueError as error:
+        raise CampaignError(_sentence(error)) from None
+
+
+def _divide(
+    target: Target, options: EvolutionOptions, seed: int, seeds: list[Atoms], islands: int
+) -> list[Evolution]:
+    from search.state.evolution import Evolution
+    from workflows.jobs.tags import derive_seed
+
+    if islands == 1:
+        return [Evolution(target.counts, options, seed, seeds)]
+    budget = options.max_structures or 0
+    if budget < islands:
+        raise ValueError(f"{budget} structures are too few for {islands} islands")
+    return [
+        Evolution(
+            target.counts,
+            replace(options, max_structures=budget // islands + (island < budget % islands)),
+            derive_seed(seed, "search", island),
+            seeds[island::islands],
+        )
+        for island in range(islands)
+    ]
+
+
+def _run(
+    evolutions: list[Evolution], relaxer: Relaxer, choices: SearchChoices, watcher: Watcher
+) -> list[Evolution]:
+    """Search to the end; say how to go on if that is not reached."""
+    try:
+        if len(evolutions) == 1:
+            return [_run_alone(evolutions[0], relaxer, choices, watcher)]
+        return _run_side_by_side(evolutions, relaxer, choices, watcher)
+    except (ValueError, RuntimeError) as error:  # no room for the atoms; a process that was killed
+        reason = str(error).rstrip(".")
+        raise CampaignError(f"{reason}. The same command goes on from the last save.") from None
+    except KeyboardInterrupt:
+        typer.echo("Interrupted. The same command goes on after the last generation.")
+        raise typer.Exit(130) from None
+
+
+def _run_alone(
+    evolution: Evolution, relaxer: Relaxer, choices: SearchChoices, watcher: Watcher
+) -> Evolution:
+    """One search, in threads."""
+    from search.run.driver import run_generations
+    from workflows.jobs.cores import usable_cores
+
+    return run_generations(
+        evolution,
+        relaxer,
+        choices.energy(),
+        ENDLESS,
+        threads=choices.workers or usable_cores(),
+        progress=functools.partial(watcher, 0),
+        checkpoint=choices.folder / STATE_FILE,
+    )
+
+
+def _run_side_by_side(
+    evolutions: list[Evolution], relaxer: Relaxer, choices: SearchChoices, watcher: Watcher
+) -> list[Evolution]:
+    """Islands, in processes."""
+    from search.run.islands import IslandOptions, run_islands
+    from workflows.jobs.cores import usable_cores
+
+    workers = choices.workers or usable_cores()
+    processes = min(workers, len(evolutions))
+    options = IslandOptions(processes=processes, threads=max(1, workers // processes))
+    energy = functools.partial(find_energy, choices.potential, choices.calculator_arguments)
+    return run_islands(evolutions, relaxer, energy, choices.folder, options, watcher)
+
+
+def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
+    """
+    Load a potential from its file, or an ASE calculator from its name or import path.
+
+    Parameters
+    ----------
+    name
+        Path, name of an engine, or ``module:callable``.
+    arguments
+        JSON object of keyword arguments of the callable.
+
+    Raises
+    ------
+    CampaignError
+        If it is none of these.
+    """
+    from launch.commands.potential import load_potential
+    from search.relax.energy import AseEnergy
+    from workflows.engines.ase.engine import AseEngine
+    from workflows.engines.base import UnknownEngineError
+    from workflows.engines.registry import ENGINES, find_engine
+
+    if ":" not in name and name not in ENGINES:
+        return load_potential(Path(name))
+    try:
+        keywords = json.loads(arguments) if arguments else {}
+        if not isinstance(keywords, dict):
+            raise TypeError
+    except (ValueError, TypeError):
+        raise CampaignError(
+            f'--calculator-arguments takes a JSON object such as {{"key": 1}}, not {arguments!r}.'
+        ) from None
+    try:
+        engine = find_engine(name, keywords)
+        if not isinstance(engine, AseEngine):
+            raise CampaignError(
+                f"The engine {name} needs a job for each structure; search with a potential, or "
+                "with an engine that computes here, such as chgnet."
+            )
+        return AseEnergy(engine.build(), tuple(sorted(engine.elements() or ())))
+    except (UnknownEngineError, ValueError) as error:
+        raise CampaignError(_sentence(error)) from None
+    except TypeError as error:
+        raise CampaignError(f"{name} cannot be built from its arguments: {error}.") from None
+
+
+def _read_structures(path: Path) -> list[Atoms]:
+    """Read all structures of a file of any format that ASE knows."""
+    from ase.io import read
+    from ase.io.formats import UnknownFileTypeError
+
+    if not path.is_file():
+        raise CampaignError(f"There is no file {path}.")
+    try:
+        found = read(path, ":")
+    except (UnknownFileTypeError, KeyError, IndexError, ValueError, AssertionError) as error:
+        raise CampaignError(f"{path} is not a structure that can be read: {error}.") from None
+    structures = found if isinstance(found, list) else [found]
+    if not all(atoms.pbc.all() and atoms.cell.rank == 3 for atoms in structures):
+        raise CampaignError(f"{path} holds a structure without a cell; seeds must be crystals.")
+    return structures
+
+
+def _whole_numbers(text: str | None) -> tuple[int, ...] | None:
+    try:
+        return None if text is None else tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise CampaignError(f"--z takes whole numbers such as 1,2,4, not {text!r}.") from None
+
+
+def _options(target: Target, choices: SearchChoices) -> tuple[EvolutionOptions, Relaxer]:
+    """Options of the search and the relaxer, with what was set on the command line."""
+    from search.options import EvolutionOptions
+    from search.relax.relaxer import Relaxer
+    from workflows.settings import SettingError, override
+
+    options = EvolutionOptions(
+        formula_units=target.formula_units,
+        population=choices.population,
+        generations=ENDLESS,
+        max_structures=choices.structures,
+    )
+    relaxer = Relaxer()
+    try:
+        for text in choices.overrides or []:
+            path, _, value = text.partition("=")
+            branch, _, rest = path.strip().partition(".")
+            if branch == "relaxer":
+                relaxer = override(relaxer, rest, value.strip())
+            elif branch == "evolution":
+                options = override(options, rest, value.strip())
+            else:
+                raise SettingError(f"--set {text!r} starts with neither evolution. nor relaxer.")
+        return replace(options), relaxer
+    except (SettingError, ValueError) as error:
+        raise CampaignError(f"{error}.") from None
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CampaignError(f"The folder {folder} cannot be made: {error.strerror}.") from None
+
+
+def _identity(potential: str) -> str:
+    """What tells this potential from another: the digest of its file, or its name."""
+    file = Path(potential)
+    return _digest(file) if file.is_file() else potential
+
+
+def _digest(file: Path) -> str:
+    return sha256(file.read_bytes()).hexdigest()
+
+
+def _require_same_search(
+    folder: Path, settings: dict[str, Any], evolutions: list[Evolution]
+) -> None:
+    """Refuse to go on with another potential or other settings; allow a larger budget."""
+    from launch.database.server import write_atomically
+    from launch.local.campaign import digest
+    from search.run.driver import load, save
+    from search.run.islands import island_path
+
+    record = folder / "settings.json"
+    if len(evolutions) == 1:
+        states = [folder / STATE_FILE]
+    else:
+        states = [island_path(folder, island) for island in range(len(evolutions))]
+    if not record.exists() and not any(state.exists() for state in states):
+        write_atomically(record, json.dumps(settings, indent=1) + "\n")
+        return
+    if not record.exists() or digest(json.loads(record.read_text())) != digest(settings):
+        if not (folder / STATE_FILE).exists() and not list(folder.glob("island_*.json")):
+            write_atomically(record, json.dumps(settings, indent=1) + "\n")  # nothing was done yet
+            return
+        raise CampaignError(
+            f"{folder} holds a search with another formula, seed, potential or settings; "
+            "use another --output."
+        )
+    for state, evolution in zip(states, evolutions, strict=True):
+        if not state.exists():
+            continue
+        saved = load(state)
+        if saved.options.max_structures != evolution.options.max_structures:
+            saved.options.max_structures = evolution.options.max_structures
+            save(saved, state)

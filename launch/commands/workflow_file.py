@@ -1,0 +1,72 @@
+"""The file that ``lpad add`` takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launch.errors import CampaignError
+
+if TYPE_CHECKING:
+    from fireworks import Workflow
+    from rich.table import Table
+
+    from launch.report.estimate import StageCost
+
+FORMATS = (".json", ".yaml", ".yml")
+
+
+def require_format(path: Path) -> None:
+    """Raise a CampaignError unless a path has a suffix that lpad takes."""
+    if path.suffix not in FORMATS:
+        raise CampaignError(f"{path} must end in .json or .yaml, the formats that lpad add takes.")
+
+
+def write_workflow(workflow: Workflow, path: Path) -> None:
+    """
+    Write a workflow for ``lpad add``.
+
+    Parameters
+    ----------
+    workflow
+        FireWorks workflow.
+    path
+        Its suffix says the format.
+
+    Raises
+    ------
+    CampaignError
+        If it cannot be written.
+    """
+    # FireWorks' own YAML writer knows fewer types than its JSON writer
+    text = workflow.to_format("json")
+    if path.suffix != ".json":
+        import yaml
+
+        dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+        text = yaml.dump(json.loads(text), Dumper=dumper, sort_keys=False)
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise CampaignError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def cost_table(workflow: Workflow, costs: Sequence[StageCost]) -> Table:
+    """Return Fireworks and node-hours by queue: now, and over the whole campaign."""
+    from rich.table import Table
+
+    table = Table(title="Fireworks by queue", title_justify="left")
+    for heading in ("queue", "now", "in all, about", "node-hours, about"):
+        table.add_column(heading, justify="left" if heading == "queue" else "right")
+    categories = [firework.spec["_category"] for firework in workflow.fws]
+    for queue in sorted({cost.queue for cost in costs}):
+        own = [cost for cost in costs if cost.queue == queue]
+        table.add_row(
+            queue,
+            str(categories.count(queue)),
+            str(sum(cost.fireworks for cost in own)),
+            f"{sum(cost.node_hours for cost in own):.2g}",
+        )
+    return table

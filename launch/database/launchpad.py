@@ -1,0 +1,118 @@
+"""A FireWorks launchpad whose ids are unique on every server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fireworks import FWAction, LaunchPad, Workflow
+from fireworks.fw_config import SORT_FWS
+from pymongo import ReturnDocument
+
+#: Fireworks looked at when the next is taken; others may take some of them meanwhile.
+CANDIDATES = 20
+
+
+class CampaignLaunchPad(LaunchPad):
+    """The launchpad of a campaign.
+
+    FireWorks takes new ids from the document as it was before an increment. SecantusDB 0.7
+    increments atomically but, with several clients, may return the state before the increment of
+    another: two launches then share an id, and the end of one ends the other. The state after the
+    increment is right there as well as on MongoDB.
+
+    And a Firework that has spawned others, and is run again, does not spawn them twice: the
+    workflow has them already (:func:`workflows.jobs.idempotency.spawn` gives them the same ids),
+    and FireWorks lets them run again after it.
+    """
+
+    def complete_launch(
+        self, launch_id: int, action: FWAction | None = None, state: str = "COMPLETED"
+    ) -> Any:
+        """Record the end of a launch, without what its Firework has spawned before."""
+        if action is not None and (action.detours or action.additions):
+            present = self._spawned(launch_id)
+            action.detours = [flow for flow in action.detours if not _jobs(flow) <= present]
+            action.additions = [flow for flow in action.additions if not _jobs(flow) <= present]
+        return super().complete_launch(launch_id, action, state)
+
+    def _get_a_fw_to_run(
+        self,
+        query: Mapping[str, Any] | None = None,
+        fw_id: int | None = None,
+        checkout: bool = True,
+    ) -> Any:
+        split = None if fw_id or SORT_FWS else indexable(query or {})
+        if split is None:
+            return super()._get_a_fw_to_run(query, fw_id, checkout)
+        asked, names = split
+        fields = {"fw_id": 1, "spec._fworker": 1}
+        first = self.fireworks.find({**asked, "state": "READY"}, fields)
+        found = list(first.sort("spec._priority", -1).limit(CANDIDATES))
+        for candidate in found:
+            if candidate["spec"].get("_fworker") in names:
+                firework = super()._get_a_fw_to_run({"fw_id": candidate["fw_id"]}, None, checkout)
+                if firework is not None:
+                    return firework
+        # others have taken them all, or they are for others
+        return super()._get_a_fw_to_run(query, None, checkout) if found else None
+
+    def _spawned(self, launch_id: int) -> set[tuple[str, int]]:
+        """Jobs of the workflow of a launch, by uuid and index, if its Firework ran before."""
+        before = {"launches": launch_id, "archived_launches.0": {"$exists": True}}
+        firework = self.fireworks.find_one(before, {"fw_id": 1})
+        if firework is None:
+            return set()
+        workflow = self.workflows.find_one({"nodes": firework["fw_id"]}, {"nodes": 1})
+        members = {"fw_id": {"$in": workflow["nodes"]}}
+        fields = {"spec._tasks.job.uuid": 1, "spec._tasks.job.index": 1}
+        return {
+            (task["job"]["uuid"], task["job"]["index"])
+            for member in self.fireworks.find(members, fields)
+            for task in member["spec"]["_tasks"]
+            if "job" in task
+        }
+
+    def get_new_fw_id(self, quantity: int = 1) -> int:
+        """Return the first of some new Firework ids."""
+        return self._increment("next_fw_id", quantity)
+
+    def get_new_launch_id(self) -> int:
+        """Return a new launch id."""
+        return self._increment("next_launch_id", 1)
+
+    def _increment(self, counter: str, quantity: int) -> int:
+        after = self.fw_id_assigner.find_one_and_update(
+            {}, {"$inc": {counter: quantity}}, return_document=ReturnDocument.AFTER
+        )
+        if after is None:
+            raise ValueError("the launchpad has no id counters: it was never reset")
+        return int(after[counter]) - quantity
+
+
+def indexable(query: Mapping[str, Any]) -> tuple[dict[str, Any], list[Any]] | None:
+    """
+    Split the query of a FireWorks worker into what indexes answer and the worker's names.
+
+    It asks by alternatives for Fireworks of no particular worker or of its own, for which
+    SecantusDB reads all documents. None if it asks for other alternatives, too.
+
+    Returns
+    -------
+    tuple of dict and list
+        The query without the alternatives; values that ``spec._fworker`` may have, if it has one.
+    """
+    alternatives = query.get("$or", [])
+    names = [one["spec._fworker"] for one in alternatives if list(one) == ["spec._fworker"]]
+    if len(names) != len(alternatives) or None not in names:
+        return None
+    return {key: value for key, value in query.items() if key != "$or"}, names
+
+
+def _jobs(workflow: Workflow) -> set[tuple[str, int]]:
+    """Jobs of a workflow, by uuid and index; what is no job is not to be left out."""
+    tasks = [task for firework in workflow.fws for task in firework.tasks]
+    return {
+        (task["job"].uuid, task["job"].index) if "job" in task else (str(id(task)), 0)
+        for task in tasks
+    }

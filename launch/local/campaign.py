@@ -1,0 +1,308 @@
+"""The folder of a campaign: what it is for, who uses it, and whether there is room in it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from launch.database.embedded import EmbeddedDatabase
+from launch.database.server import write_atomically
+from launch.errors import CampaignError
+
+CAMPAIGN_FILE = "campaign.json"
+LOCK_FILE = ".lock"
+MEGABYTE = 1_000_000
+REQUIRED_SPACE = 200 * MEGABYTE
+RECORDED_PACKAGES = (
+    *("devitrify", "ase", "atomate2", "chgnet", "fireworks", "gpaw", "gpaw-data", "jobflow"),
+    *("numba", "numpy", "pymatgen", "pyxtal", "secantusdb", "torch"),
+)
+
+
+class CampaignDocument(BaseModel):
+    """What is known about a campaign before it runs: the content of ``campaign.json``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(description="unique name, in the metadata of every job")
+    formula: str = Field(description="reduced formula")
+    engine: str = Field(description="reference engine")
+    protocol: str = Field(description="name of the protocol")
+    seed: int = Field(description="seed of all random numbers")
+    settings: dict[str, Any] = Field(description="everything that changes the result")
+    settings_digest: str = Field(description="SHA-256 of the settings")
+    created: datetime
+    versions: dict[str, str] = Field(description="versions of Python and of the packages used")
+    database: str = Field(description="name of the MongoDB database")
+    workflow_uuid: str | None = Field(
+        default=None, description="uuid of the jobflow Flow once added"
+    )
+    fw_ids: list[int] = Field(default_factory=list, description="Fireworks first added")
+
+
+class Campaign:
+    """A campaign folder.
+
+    Use :meth:`create_or_open` to start or resume a campaign and :meth:`open` to look at one.
+
+    Parameters
+    ----------
+    folder
+        The campaign's folder.
+    document
+        Its description.
+    """
+
+    def __init__(self, folder: Path, document: CampaignDocument) -> None:
+        self.folder = folder
+        self.document = document
+
+    @classmethod
+    def create_or_open(
+        cls,
+        folder: Path | str,
+        *,
+        formula: str,
+        engine: str,
+        protocol: str,
+        seed: int,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Campaign:
+        """Return the campaign in a folder, creating it where there is none.
+
+        Parameters
+        ----------
+        folder
+            The campaign's folder; created with its parents if missing.
+        formula, engine, protocol, seed
+            What the campaign is for. A campaign that exists must agree.
+        settings
+            Everything else that changes the result, as JSON types.
+
+        Raises
+        ------
+        CampaignError
+            If the folder cannot be used or belongs to a different campaign.
+        """
+        folder = Path(folder).expanduser().absolute()
+        plain = json.loads(json.dumps(settings or {}, default=str, sort_keys=True))
+        wanted = {"formula": formula, "engine": engine, "protocol": protocol, "seed": seed}
+        if (folder / CAMPAIGN_FILE).exists():
+            campaign = cls.open(folder)
+            campaign._require_same(wanted, plain)
+            require_writable(folder)
+            return campaign
+        _make_folder(folder)
+        require_space(folder)
+        identity = f"{formula}-{uuid.uuid4().hex[:8]}"
+        document = CampaignDocument(
+            id=identity,
+            formula=formula,
+            engine=engine,
+            protocol=protocol,
+            seed=seed,
+            settings=plain,
+            settings_digest=digest(plain),
+            created=datetime.now(UTC),
+            versions=installed_versions(),
+            # MongoDB allows few characters and 63 of them
+            database="devitrify_" + re.sub(r"\W", "_", identity, flags=re.ASCII)[-50:],
+        )
+        campaign = cls(folder, document)
+        campaign.save()
+        return campaign
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Campaign:
+        """Return the campaign in a folder that has one."""
+        folder = Path(folder).expanduser().absolute()
+        path = folder / CAMPAIGN_FILE
+        try:
+            document = CampaignDocument.model_validate_json(path.read_text())
+        except FileNotFoundError:
+            raise CampaignError(
+                f"There is no campaign in {folder}: start one with 'devitrify run FORMULA "
+                f"--folder {folder}'."
+            ) from None
+        except (OSError, ValidationError, ValueError) as error:
+            raise CampaignError(
+                f"{path} cannot be read ({_first_line(error)}): restore it from a copy, or use "
+                "another --folder."
+            ) from error
+        return cls(folder, document)
+
+    @property
+    def id(self) -> str:
+        """The campaign's unique name."""
+        return self.document.id
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the log files."""
+        return self.folder / "logs"
+
+    @property
+    def launches(self) -> Path:
+        """The folder in which jobs run."""
+        return self.folder / "launches"
+
+    def database(self, uri: str | None = None) -> EmbeddedDatabase:
+        """Return the campaign's database, or the server at a URI in its place."""
+        return EmbeddedDatabase(self.folder / "database", uri=uri)
+
+    def save(self) -> None:
+        """Write ``campaign.json``, whole or not at all."""
+        try:
+            text = self.document.model_dump_json(indent=2)
+            write_atomically(self.folder / CAMPAIGN_FILE, text + "\n")
+        except OSError as error:
+            raise CampaignError(
+                f"{self.folder / CAMPAIGN_FILE} cannot be written ({error.strerror}); nothing "
+                "was lost: put that right and run the same command again."
+            ) from error
+
+    @contextmanager
+    def lock(self, patience: float = 3.0) -> Iterator[None]:
+        """Hold the campaign alone: the lock ends with the process, however that ends.
+
+        Parameters
+        ----------
+        patience
+            How long to wait for another holder, in seconds.
+        """
+        path = self.folder / LOCK_FILE
+        try:
+            file = path.open("a+")
+        except OSError as error:
+            raise _cannot_write(self.folder, error) from error
+        with file:
+            _acquire(file, self.folder, patience)
+            file.seek(0)
+            file.truncate()
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+            yield
+            file.seek(0)
+            file.truncate()
+
+    def locked(self) -> bool:
+        """Whether a process runs this campaign now."""
+        try:
+            with (self.folder / LOCK_FILE).open("r") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def _require_same(self, wanted: Mapping[str, Any], settings: dict[str, Any]) -> None:
+        for name, value in wanted.items():
+            present = getattr(self.document, name)
+            if present != value:
+                raise CampaignError(
+                    f"The folder {self.folder} holds a campaign with {name} {present}, not "
+                    f"{value}: give another --folder, or the same {name} to resume it."
+                )
+        if digest(settings) != self.document.settings_digest:
+            raise CampaignError(
+                f"The folder {self.folder} holds a campaign with other settings "
+                f"({_difference(self.document.settings, settings)}): give another --folder, or "
+                "the same settings to resume it."
+            )
+
+
+def digest(settings: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of settings, independent of the order of their keys."""
+    text = json.dumps(settings, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def installed_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that shape the results."""
+    versions = {"python": platform.python_version()}
+    for package in RECORDED_PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def require_space(folder: Path, required: int = REQUIRED_SPACE) -> None:
+    """Raise a CampaignError if a folder has less free space than required (bytes)."""
+    free = shutil.disk_usage(folder).free
+    if free < required:
+        raise CampaignError(
+            f"Only {free / MEGABYTE:.0f} MB are free in {folder}, a campaign needs "
+            f"{required / MEGABYTE:.0f} MB: free some space and run the same command again, "
+            "nothing is lost."
+        )
+
+
+def require_writable(folder: Path) -> None:
+    """Raise a CampaignError if files cannot be made in a folder."""
+    try:
+        (folder / ".writable").write_text("")
+        (folder / ".writable").unlink()
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+    require_writable(folder)
+
+
+def _cannot_write(folder: Path, error: OSError) -> CampaignError:
+    return CampaignError(
+        f"The folder {folder} cannot be written ({error.strerror}): give another --folder."
+    )
+
+
+def _acquire(file: IO[str], folder: Path, patience: float) -> None:
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                file.seek(0)
+                holder = file.read().strip() or "unknown"
+                raise CampaignError(
+                    f"The campaign in {folder} is already being run by process {holder}: wait "
+                    "for it or end it ('devitrify status' shows how far it is)."
+                ) from None
+            time.sleep(0.1)
+
+
+def _difference(old: Any, new: Any, path: str = "") -> str:
+    """Return the first difference between two settings as a phrase."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            if old.get(key) != new.get(key):
+                return _difference(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))
+    return f"{path or 'settings'} {json.dumps(old)}, not {json.dumps(new)}"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

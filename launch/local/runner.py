@@ -1,0 +1,363 @@
+"""Run a campaign's workflow on this machine: the database, the workers, and watching over both.
+
+The workflow is a FireWorks workflow in the campaign's database, the same that a cluster would
+run. Nothing is kept in memory that a resumed run would miss.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launch.database.embedded import EmbeddedDatabase, create_indexes, launchpad
+from launch.database.failures import Failure
+from launch.errors import CampaignError
+from launch.local.campaign import Campaign, require_space
+from launch.local.processes import (
+    WorkerProcess,
+    remove_empty_folders,
+    stop_leftovers,
+    stop_workers,
+    worker_environment,
+)
+from launch.local.worker import WorkerSettings
+from launch.report.status import CampaignStatus, collect, state_counts
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+    from jobflow import Flow
+
+    from launch.database.recovery import Lost
+    from launch.local.display import Display
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+DISPLAY_SECONDS = 2.0  # the full status costs more than one query
+DISK_SECONDS = 1.0
+MINIMUM_SPACE = 50_000_000  # bytes; below this a running campaign stops
+IDLE_POLLS = 4  # a worker may be about to retry what has just failed
+MAX_LOSSES = 2  # a Firework whose process died this often is tried once more
+DATABASE_RESTARTS = 2
+
+
+@dataclass
+class CampaignResult:
+    """How a run of a campaign ended.
+
+    Attributes
+    ----------
+    state
+        ``completed``, ``failed`` or ``interrupted``.
+    status
+        Stages and figures at the end.
+    failures
+        Jobs that were left, each with its reason; a completed campaign may have some.
+    """
+
+    state: str
+    status: CampaignStatus
+    failures: list[Failure] = field(default_factory=list)
+
+
+def run_campaign(
+    campaign: Campaign,
+    build_flow: Callable[[], Flow],
+    *,
+    workers: int = 2,
+    display: Display | None = None,
+    uri: str | None = None,
+    retries: int = 1,
+) -> CampaignResult:
+    """Run a campaign to its end, or resume it.
+
+    Parameters
+    ----------
+    campaign
+        The campaign; it is locked meanwhile.
+    build_flow
+        Makes the flow; called on the first run only.
+    workers
+        Number of worker processes.
+    display
+        Shows the progress.
+    uri
+        Use the MongoDB at this URI instead of the embedded database.
+    retries
+        How often a Firework that raised an error runs again.
+
+    Returns
+    -------
+    CampaignResult
+        How it ended.
+    """
+    with campaign.lock(), _log_to(campaign.logs / "campaign.log"), display or nullcontext():
+        require_space(campaign.folder)
+        stop_leftovers(campaign.folder)
+        remove_empty_folders(campaign.launches)
+        with campaign.database(uri) as database:
+            run = _Run(campaign, database, display, workers=workers, retries=retries)
+            return run.to_end(build_flow)
+
+
+class _Run:
+    """One run of a campaign, from the launchpad to the last worker's end."""
+
+    def __init__(
+        self,
+        campaign: Campaign,
+        database: EmbeddedDatabase,
+        display: Display | None,
+        *,
+        workers: int,
+        retries: int,
+    ) -> None:
+        self.campaign = campaign
+        self.database = database
+        self.display = display
+        self.workers = workers
+        self.retries = retries
+        self.since = datetime.now(UTC).isoformat()
+        self.losses: Counter[int] = Counter()
+        self.recover_at: float | None = None
+        self.started = 0
+        self.barren = 0  # workers that died one after the other without a Firework
+
+    def to_end(self, build_flow: Callable[[], Flow]) -> CampaignResult:
+        """Run until nothing is left to run, Ctrl-C, or an error that ends the campaign."""
+        from pymongo.errors import PyMongoError
+
+        for attempt in range(DATABASE_RESTARTS + 1):
+            try:
+                pad = self.prepare(build_flow)
+                return self.watch(pad)
+            except PyMongoError as error:
+                logger.warning("the database failed", exc_info=True)
+                # A full disk is the likeliest reason, and has a better message.
+                require_space(self.campaign.folder, MINIMUM_SPACE)
+                if attempt == DATABASE_RESTARTS:
+                    raise CampaignError(
+                        f"The database failed {attempt + 1} times ({_first_line(error)}): see "
+                        f"{self.database.log} and run the same command again to resume."
+                    ) from error
+                self.database.start()
+        raise AssertionError("unreachable")
+
+    def prepare(self, build_flow: Callable[[], Flow]) -> LaunchPad:
+        """Bring the launchpad in order and add the workflow on the first run."""
+        from launch.database.recovery import recover, retry_failed
+
+        name = self.campaign.document.database
+        create_indexes(self.database.uri, name)
+        # A server on this machine answers soon or has ended, and is then started again.
+        patience = 30.0 if self.database.external_uri else 3.0
+        pad = launchpad(self.database.uri, name, patience=patience)
+        _require_own(pad, self.campaign)
+        recover(pad, "the campaign was interrupted")
+        workflow = pad.workflows.find_one({}, {"state": 1})
+        if workflow is None:
+            self.add_workflow(pad, build_flow())
+        elif workflow["state"] != "COMPLETED":
+            retry_failed(pad)
+        return pad
+
+    def add_workflow(self, pad: LaunchPad, flow: Flow) -> None:
+        """Add a flow to the launchpad."""
+        from jobflow.managers.fireworks import flow_to_workflow
+
+        flow.update_metadata({"campaign": self.campaign.id})
+        document = self.campaign.document
+        metadata = {"campaign": document.id, "formula": document.formula}
+        pad.add_wf(flow_to_workflow(flow, metadata=metadata))
+        document.workflow_uuid = flow.uuid
+        document.fw_ids = sorted(pad.workflows.find_one({}, {"nodes": 1})["nodes"])
+        self.campaign.save()
+
+    def watch(self, pad: LaunchPad) -> CampaignResult:
+        """Keep the workers running until nothing can run any more."""
+        processes: dict[int, WorkerProcess] = {}
+        state = "interrupted"
+        try:
+            with _terminate_as_interrupt():
+                for number in range(1, self.workers + 1):
+                    processes[number] = self.start_worker(number)
+                self.poll(pad, processes)
+                state = "ended"
+        except KeyboardInterrupt:
+            pass
+        finally:
+            stop_workers(list(processes.values()), at_once=state == "interrupted")
+        return self.result(pad, state)
+
+    def poll(self, pad: LaunchPad, processes: dict[int, WorkerProcess]) -> None:
+        """Watch workers, Fireworks and disk until nothing can run any more."""
+        idle = 0
+        disk_at = show_at = 0.0
+        last_counts: Counter[str] = Counter()
+        while idle < IDLE_POLLS:
+            now = time.monotonic()
+            self.replace_dead(pad, processes)
+            counts = state_counts(pad)
+            active = counts["READY"] + counts["RUNNING"] + counts["RESERVED"]
+            done = counts["COMPLETED"] == counts.total()
+            idle = IDLE_POLLS if done else 0 if active else idle + 1
+            if counts != last_counts or now >= show_at:
+                last_counts, show_at = counts, now + DISPLAY_SECONDS
+                self.show(pad)
+            if now >= disk_at:
+                disk_at = now + DISK_SECONDS
+                require_space(self.campaign.folder, MINIMUM_SPACE)
+            if idle < IDLE_POLLS:
+                # In a large workflow a query takes long; most of the time is for the workers.
+                time.sleep(max(POLL_SECONDS, 5.0 * (time.monotonic() - now)))
+
+    def show(self, pad: LaunchPad) -> None:
+        """Feed the display."""
+        if self.display is not None:
+            self.display.update(collect(self.campaign, pad, running=True))
+
+    def start_worker(self, number: int) -> WorkerProcess:
+        """Start a worker process."""
+        self.started += 1
+        settings = WorkerSettings(
+            name=f"worker-{number}.{os.getpid()}.{self.started}",
+            parent=os.getpid(),
+            uri=self.database.uri,
+            database=self.campaign.document.database,
+            launches=str(self.campaign.launches),
+            retries=self.retries,
+            since=self.since,
+        )
+        log = self.campaign.logs / f"worker-{number}.log"
+        environment = worker_environment(self.campaign.folder, self.workers)
+        return WorkerProcess(settings, log, environment)
+
+    def replace_dead(self, pad: LaunchPad, processes: dict[int, WorkerProcess]) -> None:
+        """Start a new worker for each that died, and free what it was running."""
+        from launch.database.recovery import recover
+
+        dead = {n: worker for n, worker in processes.items() if worker.exit_code() is not None}
+        due = self.recover_at is not None and time.monotonic() >= self.recover_at
+        if not dead and not due:
+            return
+        if dead and not self.database.alive():
+            raise _database_ended()
+        alive = {worker.settings.name for worker in processes.values()}
+        alive -= {worker.settings.name for worker in dead.values()}
+        reason = "; ".join(sorted({worker.reason() for worker in dead.values()}))
+        freed = recover(pad, reason or "its worker ended", alive, give_up=self.count_loss)
+        # What is RESERVED now may belong to a dead worker or a live one: look again later.
+        self.recover_at = time.monotonic() + 20.0 if dead else None
+        self.barren = 0 if freed else self.barren + len(dead)
+        for lost in freed:
+            self.tell(f"{lost.name} (Firework {lost.fw_id}): {reason}")
+        for number, worker in dead.items():
+            if self.barren > MAX_LOSSES:
+                raise CampaignError(
+                    f"Worker processes cannot run jobs ({worker.reason()}): see {worker.log} for "
+                    "the reason and run the same command again to resume."
+                )
+            processes[number] = self.start_worker(number)
+
+    def count_loss(self, lost: Lost) -> bool:
+        """Whether a Firework has taken its process down too often."""
+        self.losses[lost.fw_id] += 1
+        return self.losses[lost.fw_id] > MAX_LOSSES
+
+    def tell(self, message: str) -> None:
+        """Log a message and show it."""
+        logger.warning(message)
+        if self.display is not None:
+            self.display.message(message)
+
+    def result(self, pad: LaunchPad, state: str) -> CampaignResult:
+        """Free what was running and describe the end."""
+        from launch.database.recovery import recover
+
+        recover(pad, "the campaign was interrupted")
+        status = collect(self.campaign, pad, running=False)
+        if state == "ended":
+            state = "completed" if status.state == "completed" else "failed"
+        if self.display is not None:
+            self.display.update(status)
+        pad.connection.close()
+        return CampaignResult(state, status, status.failures)
+
+
+class _CampaignLog(logging.FileHandler):
+    """A log that a full disk does not turn into a traceback on the terminal."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Lose the record: what ends the campaign is reported by an exception."""
+
+
+@contextmanager
+def _log_to(path: Path) -> Iterator[None]:
+    """Write what this package logs to a file, and not to the terminal."""
+    path.parent.mkdir(exist_ok=True)
+    handler = _CampaignLog(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    package = logging.getLogger("launch")
+    package.addHandler(handler)
+    try:
+        yield
+    finally:
+        package.removeHandler(handler)
+        handler.close()
+
+
+def _require_own(pad: LaunchPad, campaign: Campaign) -> None:
+    """Make sure that the database is this campaign's alone."""
+    owner = pad.db.campaign.find_one({"_id": "owner"})
+    if owner is None:
+        if pad.workflows.find_one({}, {"_id": 1}) is not None:
+            raise CampaignError(
+                f"The database {pad.name} holds workflows of others: use a fresh database."
+            )
+        pad.db.campaign.insert_one({"_id": "owner", "campaign": campaign.id})
+    elif owner["campaign"] != campaign.id:
+        raise CampaignError(
+            f"The database {pad.name} belongs to campaign {owner['campaign']}, not to "
+            f"{campaign.id}: restore {campaign.folder} from a copy, or use another --folder."
+        )
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """Treat SIGTERM, and a closed terminal, like Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    # Under nohup SIGHUP is ignored, and stays so.
+    ours = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) == signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _database_ended() -> Exception:
+    from pymongo.errors import AutoReconnect
+
+    return AutoReconnect("the database server ended")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -1,0 +1,161 @@
+"""The files and tables that a campaign leaves for people."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from launch.database.embedded import write_atomically
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from launch.report.results import CampaignResults
+    from workflows.documents.schemas import CandidateDocument, PredictionDocument
+
+
+def write_report(results: CampaignResults, folder: Path) -> list[Path]:
+    """
+    Write structures, potential, frames, figures and a summary; what there is of them.
+
+    Parameters
+    ----------
+    results
+        Of a finished or unfinished campaign.
+    folder
+        The campaign's folder.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+    """
+    from launch.report.plots import write_plots
+
+    written = []
+    if results.sample is not None:
+        results.sample.frames.write(folder / "frames.extxyz")
+        written.append(folder / "frames.extxyz")
+    if results.training is not None:
+        results.training.potential.save(folder / "potential.nnp")
+        written.append(folder / "potential.nnp")
+    if results.prediction is not None:
+        written += write_structures(results.prediction, folder / "structures")
+        written.append(_write_table(results.prediction, folder / "ranking.txt"))
+    written += write_plots(results, folder / "plots")
+    write_atomically(folder / "summary.json", json.dumps(summarise(results), indent=1) + "\n")
+    return [*written, folder / "summary.json"]
+
+
+def write_structures(prediction: PredictionDocument, folder: Path) -> list[Path]:
+    """Write one CIF a candidate, named by rank, formula, Z and space group."""
+    from pymatgen.io.cif import CifWriter
+
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.cif"):
+        old.unlink()
+    paths = []
+    for candidate in prediction.candidates:
+        symbol = candidate.space_group.replace("/", "")
+        name = f"{candidate.rank:02d}_{candidate.formula}_Z{candidate.formula_units}_{symbol}.cif"
+        path = folder / name
+        # the cell as it was relaxed: symmetrised within the tolerance it would be another one
+        CifWriter(candidate.structure).write_file(path)
+        paths.append(path)
+    return paths
+
+
+def wide_console(file: TextIO | None = None) -> Console:
+    """Console that never folds the ranking: where nobody watches there is no width to keep to."""
+    from rich.console import Console
+
+    console = Console(highlight=False, file=file)
+    return console if console.is_terminal else Console(highlight=False, file=file, width=110)
+
+
+def ranking_table(prediction: PredictionDocument, most: int | None = None) -> Table:
+    """
+    Tabulate the ranked structures.
+
+    Parameters
+    ----------
+    prediction
+        Ranked structures.
+    most
+        Rows at the most.
+    """
+    from rich.table import Table
+
+    table = Table(title=f"{prediction.formula}: crystal structures by {prediction.engine} energy")
+    for heading, justify in (
+        ("rank", "right"), ("formula", "left"), ("Z", "right"), ("space group", "left"),
+        (f"{prediction.engine}\neV/atom", "right"), ("NNP\neV/atom", "right"),
+        ("above best\nmeV/atom", "right"), ("density\ng/cm³", "right"),
+        ("volume\nÅ³/atom", "right"),
+    ):  # fmt: skip
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    for candidate in prediction.candidates[:most]:
+        table.add_row(*_row(candidate))
+    return table
+
+
+def _row(candidate: CandidateDocument) -> list[str]:
+    energy, above = candidate.energy, candidate.energy_above_best
+    return [
+        f"{candidate.rank}{'' if candidate.converged else ' *'}",
+        candidate.formula,
+        str(candidate.formula_units),
+        f"{candidate.space_group} ({candidate.space_group_number})",
+        "" if energy is None else f"{energy:.4f}",
+        f"{candidate.potential_energy:.4f}",
+        "" if above is None else f"{above:.1f}",
+        f"{candidate.density:.2f}",
+        f"{candidate.volume:.2f}",
+    ]
+
+
+def _write_table(prediction: PredictionDocument, path: Path) -> Path:
+    """Write the table as plain text."""
+    from io import StringIO
+
+    text = StringIO()
+    console = wide_console(text)
+    console.print(ranking_table(prediction))
+    if any(not candidate.converged for candidate in prediction.candidates):
+        console.print("* not relaxed to the thresholds within the steps allowed")
+    write_atomically(path, text.getvalue())
+    return path
+
+
+def summarise(results: CampaignResults) -> dict[str, object]:
+    """Sum up the campaign in a few numbers, as JSON types."""
+    summary: dict[str, object] = {"campaign": results.campaign, "warnings": results.warnings()}
+    if (melting := results.melting_temperature) is not None:
+        summary["melting_temperature_K"] = melting.melting_temperature
+        summary["melting_temperature_uncertainty_K"] = melting.uncertainty
+    if (volume := results.volume) is not None:
+        summary["liquid_volume_A3_atom"] = volume.volume
+        summary["liquid_pressure_kbar"] = [volume.pressure, volume.pressure_error]
+    if (sample := results.sample) is not None:
+        summary["frames"] = sample.frames_by_stage
+        if sample.evaluations is not None:
+            summary["reference_evaluations"] = sample.evaluations
+            summary["failed_labels"] = sample.failures
+    if (training := results.training) is not None:
+        summary["validation_rmse"] = {
+            "energy_meV_atom": training.energy_rmse,
+            "force_eV_A": training.force_rmse,
+            "stress_kbar": training.stress_rmse,
+        }
+    if (search := results.search) is not None:
+        summary["structures_relaxed"] = search.n_structures
+        summary["structures_per_cpu_second"] = search.n_structures / search.cpu_seconds
+        summary["discarded"] = dict(search.discarded)
+    if (prediction := results.prediction) is not None:
+        summary["candidates"] = [
+            candidate.model_dump(exclude={"structure"}) for candidate in prediction.candidates
+        ]
+        summary["failures"] = prediction.failures
+    return summary

@@ -1,0 +1,281 @@
+"""Figures of a campaign."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from launch.report.results import CampaignResults
+    from nnp.frames import Frames
+    from nnp.training.trainer import TrainingResult
+    from search.state.evolution import Evolution
+    from workflows.documents.schemas import (
+        MeltingTemperatureDocument,
+        PredictionDocument,
+        SampleDocument,
+        SearchDocument,
+        TrainingDocument,
+    )
+
+
+def write_plots(results: CampaignResults, folder: Path) -> list[Path]:
+    """
+    Draw all figures whose data exist.
+
+    Parameters
+    ----------
+    results
+        Of a finished or unfinished campaign.
+    folder
+        Where the PNG files go.
+
+    Returns
+    -------
+    list of Path
+        The files.
+    """
+    folder.mkdir(exist_ok=True)
+    drawn = {
+        "melting_temperature": (plot_melting_temperature, _with_runs(results.melting_temperature)),
+        "trajectory": (plot_trajectory, results.sample),
+        "training": (plot_training, results.training),
+        "parity": (plot_parity, results.training),
+        "search": (plot_search, results.search),
+        "ranking": (plot_ranking, _with_candidates(results.prediction)),
+        "coverage": (plot_candidate_coverage, _covered(results)),
+    }
+    paths = []
+    for name, (plot, document) in drawn.items():
+        if document is None:
+            continue
+        figure = plot(document)  # type: ignore[operator]
+        path = folder / f"{name}.png"
+        figure.savefig(path, dpi=150, bbox_inches="tight")
+        plt.close(figure)
+        paths.append(path)
+    return paths
+
+
+def _with_runs(document: MeltingTemperatureDocument | None) -> MeltingTemperatureDocument | None:
+    """None for a search none of whose runs came to its end, so that nothing was measured."""
+    measured = document is not None and any(point.species for point in document.points)
+    return document if measured else None
+
+
+def _with_candidates(document: PredictionDocument | None) -> PredictionDocument | None:
+    """None for a ranking of nothing, where every relaxation failed."""
+    return document if document is not None and document.candidates else None
+
+
+def _covered(
+    results: CampaignResults,
+) -> tuple[SampleDocument, TrainingDocument, PredictionDocument] | None:
+    """The three documents of a coverage plot, once there are all of them."""
+    prediction = _with_candidates(results.prediction)
+    if results.sample is None or results.training is None or prediction is None:
+        return None
+    return results.sample, results.training, prediction
+
+
+def plot_candidate_coverage(
+    documents: tuple[SampleDocument, TrainingDocument, PredictionDocument],
+) -> Figure:
+    """Environments of the candidates among those of the training set (paper, Fig. 3)."""
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    from nnp.analysis.coverage import Coverage
+    from nnp.frames import Frames
+
+    sample, training, prediction = documents
+    candidates = [
+        AseAtomsAdaptor.get_atoms(candidate.structure) for candidate in prediction.candidates
+    ]
+    coverage = Coverage.fit(training.potential.functions, sample.frames)
+    sets = {"other candidates": candidates[1:], "lowest energy": candidates[:1]}
+    return coverage.plot({name: Frames.from_atoms(atoms) for name, atoms in sets.items() if atoms})
+
+
+def plot_melting_temperature(document: MeltingTemperatureDocument) -> Figure:
+    """Mean-square displacement by element at every temperature, and the diffusion coefficients."""
+    points = [point for point in document.points if point.species]  # others were stopped
+    elements = list(points[0].displacements)
+    figure, axes = plt.subplots(
+        1, len(elements) + 1, figsize=(3.4 * (len(elements) + 1), 3.2), layout="constrained",
+        squeeze=False,
+    )  # fmt: skip
+    axes = axes[0]
+    span = [point.temperature for point in points]
+    colours = mpl.colormaps["plasma"]
+    norm = mpl.colors.Normalize(min(span), max(span) * 1.15 + 1)
+    for axis, element in zip(axes, elements, strict=False):
+        for point in points:
+            style = "-" if point.species[element]["liquid"] else ":"
+            axis.plot(point.times, point.displacements[element], style,
+                      color=colours(norm(point.temperature)),
+                      label=f"{point.temperature:.0f} K")  # fmt: skip
+        axis.set(title=element, xlabel="time (ps)", ylabel="mean-square displacement (Å²)")
+    axes[0].legend(fontsize=7, title="dotted: not diffusing", title_fontsize=7)
+    for element in elements:
+        axes[-1].errorbar(
+            span,
+            [point.species[element]["diffusivity"] for point in points],
+            [point.species[element]["diffusivity_error"] for point in points],
+            marker="o", capsize=2, label=element,
+        )  # fmt: skip
+    axes[-1].axvspan(
+        document.melting_temperature - 2 * document.uncertainty,
+        document.melting_temperature,
+        alpha=0.2,
+        label=f"T_m = {document.melting_temperature:.0f} K",
+    )
+    axes[-1].set(xlabel="T (K)", ylabel="diffusion coefficient (Å²/ps)")
+    axes[-1].legend(fontsize=7)
+    return figure
+
+
+def plot_trajectory(document: SampleDocument) -> Figure:
+    """Temperature, energy and pressure along liquid, quench and anneal."""
+    figure, axes = plt.subplots(3, 1, figsize=(7, 6), sharex=True, layout="constrained")
+    series = document.series
+    labels = {
+        "temperature": "T (K)",
+        "energy": "energy (eV/atom)",
+        "pressure": "pressure (kbar)",
+    }
+    for axis, (name, text) in zip(axes, labels.items(), strict=True):
+        axis.plot(series["time"], series[name], linewidth=0.7)
+        axis.set_ylabel(text)
+    axes[0].set_title(f"{document.formula}: {document.n_frames} frames of {document.n_atoms} atoms")
+    axes[-1].set_xlabel("time (ps), trajectories one after the other")
+    return figure
+
+
+def plot_training(document: TrainingDocument) -> Figure:
+    """Errors of training and validation set against epochs."""
+    figure, axes = plt.subplots(1, 3, figsize=(10, 3), layout="constrained")
+    _draw_curves(axes, document.history)
+    return figure
+
+
+def plot_parity(document: TrainingDocument) -> Figure:
+    """Potential against reference on the validation set."""
+    figure, axes = plt.subplots(1, 2, figsize=(7.5, 3.6), layout="constrained")
+    _draw_parity(axes, document.parity, document.energy_rmse, document.force_rmse)
+    return figure
+
+
+def plot_fit(result: TrainingResult, frames: Frames) -> Figure:
+    """Learning curves, and parity on the validation set, of a potential trained by itself."""
+    from workflows.stages.training import history_entry, parity_of
+
+    figure, axes = plt.subplots(1, 5, figsize=(17, 3), layout="constrained")
+    _draw_curves(axes[:3], [history_entry(step) for step in result.history])
+    parity = parity_of(result, frames[result.validation_frames])
+    _draw_parity(axes[3:], parity, result.validation.energy, result.validation.force)
+    return figure
+
+
+def _draw_curves(axes: Sequence[Axes], history: list[dict[str, float]]) -> None:
+    """One panel for each of energy, force and stress."""
+    epochs = [entry["epoch"] for entry in history]
+    for axis, quantity, unit in zip(
+        axes, ("energy", "force", "stress"), ("meV/atom", "eV/Å", "kbar"), strict=True
+    ):
+        for part in ("training", "validation"):
+            values = [entry.get(f"{part}_{quantity}", np.nan) for entry in history]
+            axis.semilogy(epochs, values, label=part)
+        axis.set(xlabel="epoch", ylabel=f"{quantity} RMSE ({unit})")
+    axes[0].legend()
+
+
+def _draw_parity(
+    axes: Sequence[Axes], parity: dict[str, list[float]], energy_rmse: float, force_rmse: float
+) -> None:
+    """One panel for energies, one for force components."""
+    for axis, name, unit, error in (
+        (axes[0], "energy", "eV/atom", f"{energy_rmse:.1f} meV/atom"),
+        (axes[1], "force", "eV/Å", f"{force_rmse:.2f} eV/Å"),
+    ):
+        x, y = parity[f"{name}_reference"], parity[f"{name}_predicted"]
+        ends = [min(x), max(x)]
+        axis.plot(ends, ends, color="grey", linewidth=0.8)
+        axis.scatter(x, y, s=4, alpha=0.5)
+        axis.set(
+            xlabel=f"reference {name} ({unit})", ylabel=f"potential ({unit})", title=f"RMSE {error}"
+        )
+
+
+def plot_search(document: SearchDocument) -> Figure:
+    """Best energy against structures relaxed, and the shares of the operators."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    for number, history in enumerate(document.histories, start=1):
+        energies = np.array(history["best_energy"]) * 1000 - document.best_energy * 1000
+        axes[0].step(history["structures"], energies, where="post", label=f"island {number}")
+    axes[0].set(
+        xlabel="structures relaxed", ylabel="best NNP energy above the final best (meV/atom)"
+    )
+    axes[0].legend()
+    operators = sorted({name for shares in document.shares for name in shares})
+    if operators:
+        axes[1].stackplot(
+            range(1, len(document.shares) + 1),
+            [[shares.get(name, 0.0) for shares in document.shares] for name in operators],
+            labels=operators,
+        )
+        axes[1].legend(fontsize=7, loc="lower left")
+    axes[1].set(xlabel="generation", ylabel="share of the operators")
+    return figure
+
+
+def plot_landscape(evolution: Evolution) -> Figure:
+    """Energy against the order of the structures, and against distance from the best one."""
+    from search.state.fingerprint import distances
+
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    found = [i for i in evolution.individuals if np.isfinite(i.energy)]
+    lowest = evolution.best_energy
+    numbers, above = [i.id + 1 for i in found], [1000 * (i.energy - lowest) for i in found]
+    axes[0].scatter(numbers, above, s=3, alpha=0.4)
+    best = np.array(evolution.best_history, dtype=float).reshape(-1, 2)
+    axes[0].step(best[:, 0], 1000 * (best[:, 1] - lowest), where="post", color="tab:red")
+    axes[0].set(xlabel="structure", ylabel="energy above the best (meV/atom)")
+    archive = evolution.archive
+    if len(archive):
+        from_best = distances(archive.fingerprints[0], archive.fingerprints)
+        axes[1].scatter(from_best, 1000 * (archive.energies - lowest), s=6)
+    axes[1].set(xlabel="fingerprint distance from the best", ylabel="energy above the best")
+    for axis in axes:
+        axis.set_ylim(-10, 600)
+    return figure
+
+
+def plot_ranking(document: PredictionDocument) -> Figure:
+    """Energies of the candidates: potential against reference, each above its own lowest."""
+    figure, axis = plt.subplots(figsize=(4.5, 4), layout="constrained")
+    reference = np.array([candidate.energy for candidate in document.candidates], dtype=float)
+    potential = np.array([candidate.potential_energy for candidate in document.candidates])
+    x, y = (reference - reference.min()) * 1000, (potential - potential.min()) * 1000
+    axis.plot([0, x.max()], [0, x.max()], color="grey", linewidth=0.8)
+    axis.scatter(x, y, s=16)
+    for candidate, i, j in zip(document.candidates, x, y, strict=True):
+        axis.annotate(candidate.space_group, (i, j), fontsize=6, xytext=(3, 3),
+                      textcoords="offset points")  # fmt: skip
+    axis.set(
+        xlabel=f"{document.engine} energy above the best (meV/atom)",
+        ylabel="NNP energy above its lowest (meV/atom)",
+        title=f"{document.formula}: candidates",
+    )
+    return figure

@@ -1,0 +1,340 @@
+"""Results of one campaign, or of all in a database, as documents and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from pydantic import BaseModel, Field
+
+if TYPE_CHECKING:
+    from jobflow import JobStore
+    from pandas import DataFrame
+    from pymatgen.core import Structure
+    from pymongo.collection import Collection
+
+    from nnp.frames import Frames
+    from nnp.potential import Potential
+    from workflows.documents.schemas import (
+        CheckDocument,
+        ConvergenceDocument,
+        Document,
+        MeltingTemperatureDocument,
+        PredictionDocument,
+        SampleDocument,
+        SearchDocument,
+        TrainingDocument,
+        VolumeDocument,
+    )
+
+AnyDocument = TypeVar("AnyDocument", bound="Document")
+
+
+class CampaignResults:
+    """
+    What a campaign has found so far.
+
+    Every property is the newest document of its kind, or None as long as there is none.
+
+    Parameters
+    ----------
+    store
+        Job store of the campaign.
+    campaign
+        Name of the campaign.
+    """
+
+    def __init__(self, store: JobStore, campaign: str) -> None:
+        self.store = store
+        self.campaign = campaign
+        store.connect()
+
+    def newest(self, kind: str) -> Any:
+        """
+        Return the newest output document of a class, blobs included.
+
+        Parameters
+        ----------
+        kind
+            Name of a class in :mod:`workflows.documents.schemas`.
+        """
+        from monty.json import MontyDecoder
+
+        criteria = {"metadata.campaign": self.campaign, "output.@class": kind}
+        properties = ["output", "completed_at"]
+        documents = list(
+            self.store.query(criteria, properties, sort={"completed_at": -1}, limit=1, load=True)
+        )
+        return MontyDecoder().process_decoded(documents[0]["output"]) if documents else None
+
+    @cached_property
+    def convergence(self) -> ConvergenceDocument | None:
+        """Cutoff and k-points, if the engine has such."""
+        return self.newest("ConvergenceDocument")
+
+    @cached_property
+    def check(self) -> CheckDocument | None:
+        """Training set against better calculations, if the engine can do such."""
+        return self.newest("CheckDocument")
+
+    @cached_property
+    def melting_temperature(self) -> MeltingTemperatureDocument | None:
+        """Melting temperature and the displacement curves behind it."""
+        return self.newest("MeltingTemperatureDocument")
+
+    @cached_property
+    def volume(self) -> VolumeDocument | None:
+        """Equilibrium volume and pressure."""
+        return self.newest("VolumeDocument")
+
+    @cached_property
+    def sample(self) -> SampleDocument | None:
+        """Training set."""
+        return self.newest("SampleDocument")
+
+    @cached_property
+    def training(self) -> TrainingDocument | None:
+        """Potential and its errors."""
+        return self.newest("TrainingDocument")
+
+    @cached_property
+    def search(self) -> SearchDocument | None:
+        """What the search found."""
+        return self.newest("SearchDocument")
+
+    @cached_property
+    def prediction(self) -> PredictionDocument | None:
+        """Ranked structures."""
+        return self.newest("PredictionDocument")
+
+    def warnings(self) -> list[str]:
+        """What the stages warned of."""
+        found = (
+            ("convergence", self.convergence),
+            ("melting temperature", self.melting_temperature),
+            ("volume", self.volume),
+            ("check of the training set", self.check),
+            ("training", self.training),
+        )
+        return [
+            f"{stage}: {document.warning}"
+            for stage, document in found
+            if document is not None and document.warning
+        ]
+
+
+#: Kind of the output document that sums a stage up.
+STAGE_DOCUMENTS = {
+    "melting_temperature": "MeltingTemperatureDocument",
+    "volume": "VolumeDocument",
+    "sample": "SampleDocument",
+    "train": "TrainingDocument",
+    "search": "SearchDocument",
+    "candidates": "PredictionDocument",
+}
+
+
+class Results:
+    """
+    Results of all campaigns in one job store.
+
+    Parameters
+    ----------
+    store
+        Job store on a MongoDB.
+
+    Examples
+    --------
+    >>> with Results.open() as results:
+    ...     best = results.candidates(formula="Mg2SiO4", above_best=50.0)
+    ...     table = to_dataframe(best)
+    ...     potential = results.potential(best[0].campaign)
+    """
+
+    def __init__(self, store: JobStore) -> None:
+        self.store = store
+        store.connect()
+
+    @classmethod
+    def open(cls, folder: Path | None = None) -> Results:
+        """
+        Open the job store of a cluster's configuration.
+
+        Parameters
+        ----------
+        folder
+            Configuration; default: that of the user.
+        """
+        from launch.cluster.configuration import Configuration
+
+        return cls(Configuration.find(folder).job_store())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.store.close()
+
+    @property
+    def outputs(self) -> Collection:
+        """The collection of output documents, for queries of one's own."""
+        found: Collection = self.store.docs_store._collection
+        return found
+
+    def campaigns(self, formula: str | None = None) -> list[str]:
+        """Names of all campaigns, or of those of one formula, that have any output."""
+        wanted = {"metadata.formula": formula} if formula else {}
+        return sorted(filter(None, self.outputs.distinct("metadata.campaign", wanted)))
+
+    def candidates(
+        self,
+        formula: str | None = None,
+        campaign: str | None = None,
+        above_best: float | None = None,
+        structures: bool = True,
+    ) -> list[CandidateRecord]:
+        """
+        Ranked crystal structures, from the newest ranking of each campaign.
+
+        Parameters
+        ----------
+        formula
+            Reduced formula; none: all.
+        campaign
+            Its name; none: all.
+        above_best
+            meV/atom above the best structure of the same formula and engine among the campaigns
+            looked at; none: all.
+        structures
+            Whether to fetch the structures too.
+
+        Returns
+        -------
+        list of CandidateRecord
+            By formula, engine and energy.
+        """
+        # no structure is nearer to the best of all campaigns than to that of its own
+        limit: dict[str, Any] = {} if above_best is None else {"$lte": above_best}
+        steps: list[dict[str, Any]] = [
+            {"$match": self._wanted("PredictionDocument", formula, campaign)},
+            {"$sort": {"completed_at": -1}},
+            {"$group": {"_id": "$metadata.campaign", "all": {"$first": "$output.candidates"}}},
+            {"$unwind": "$all"},
+        ]
+        if limit:
+            steps.append({"$match": {"all.energy_above_best": limit}})
+        if not structures:
+            steps.append({"$project": {"all.structure": 0}})
+        found = [
+            CandidateRecord(campaign=row["_id"], **_plain(row["all"]))
+            for row in self.outputs.aggregate(steps)
+        ]
+        best: dict[tuple[str, str], float] = {}
+        for record in found:
+            key = record.formula, record.engine
+            best[key] = min(best.get(key, float("inf")), record.energy)
+        for record in found:
+            lowest = best[record.formula, record.engine]
+            record.energy_above_best = 1000 * (record.energy - lowest)
+        kept = [r for r in found if above_best is None or r.energy_above_best <= above_best + 1e-9]
+        return sorted(kept, key=lambda r: (r.formula, r.engine, r.energy, r.campaign))
+
+    def stages(
+        self, stage: str, formula: str | None = None, campaign: str | None = None
+    ) -> list[dict[str, Any]]:
+        """
+        The plain figures of one stage, a row for each of its documents, newest first.
+
+        Parameters
+        ----------
+        stage
+            One of :data:`STAGE_DOCUMENTS`.
+        formula, campaign
+            None: all.
+        """
+        wanted = self._wanted(STAGE_DOCUMENTS[stage], formula, campaign)
+        shown = {"output": 1, "metadata.campaign": 1, "metadata.formula": 1, "_id": 0}
+        rows = []
+        for document in self.outputs.find(wanted, shown).sort("completed_at", -1):
+            figures = {
+                name: value
+                for name, value in document["output"].items()
+                if not name.startswith("@") and isinstance(value, int | float | str | None)
+            }
+            metadata = document["metadata"]
+            rows.append(
+                {"campaign": metadata["campaign"], "formula": metadata.get("formula"), **figures}
+            )
+        return rows
+
+    def frames(self, campaign: str, stage: str | None = None) -> Frames | None:
+        """
+        Training set of a campaign, blobs included; none if it has none yet.
+
+        Parameters
+        ----------
+        campaign
+            Its name.
+        stage
+            Only frames of that stage, e.g. ``"quench"``.
+        """
+        sample = CampaignResults(self.store, campaign).sample
+        if sample is None or stage is None:
+            return sample.frames if sample else None
+        numbers = [n for n, name in enumerate(sample.frames.stages) if name == stage]
+        return sample.frames[numbers]
+
+    def potential(self, campaign: str) -> Potential | None:
+        """Newest potential of a campaign; none if it has none yet."""
+        training = CampaignResults(self.store, campaign).training
+        return training.potential if training else None
+
+    @staticmethod
+    def _wanted(kind: str, formula: str | None, campaign: str | None) -> dict[str, Any]:
+        wanted: dict[str, Any] = {"output.@class": kind}
+        if formula is not None:
+            wanted["metadata.formula"] = formula
+        if campaign is not None:
+            wanted["metadata.campaign"] = campaign
+        return wanted
+
+
+class CandidateRecord(BaseModel):
+    """A ranked crystal structure and the campaign that found it."""
+
+    campaign: str
+    formula: str
+    formula_units: int = Field(description="Z")
+    space_group: str
+    space_group_number: int
+    energy: float = Field(description="reference engine (eV/atom)")
+    energy_above_best: float = Field(0.0, description="meV/atom, among what was looked at")
+    potential_energy: float = Field(description="neural network potential (eV/atom)")
+    density: float = Field(description="g/cm³")
+    volume: float = Field(description="Å³/atom")
+    rank: int | None = Field(description="in its campaign")
+    converged: bool
+    engine: str
+    structure: dict[str, Any] | None = Field(None, description="pymatgen's dictionary")
+
+    def to_structure(self) -> Structure:
+        """Return the structure as an object."""
+        from pymatgen.core import Structure
+
+        if self.structure is None:
+            raise ValueError("the structure was not fetched; ask for structures=True")
+        return Structure.from_dict(self.structure)
+
+
+def to_dataframe(records: Sequence[CandidateRecord] | Sequence[dict[str, Any]]) -> DataFrame:
+    """Tabulate records; structures are left out."""
+    from pandas import DataFrame
+
+    rows = [r if isinstance(r, dict) else r.model_dump(exclude={"structure"}) for r in records]
+    return DataFrame(rows)
+
+
+def _plain(candidate: dict[str, Any]) -> dict[str, Any]:
+    return {name: candidate.get(name) for name in CandidateRecord.model_fields if name in candidate}

@@ -1,0 +1,335 @@
+"""Where a campaign is: stages, figures and failures, read from its database."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, Field
+
+from launch.database.embedded import launchpad
+from launch.database.failures import Failure, failures, stage_of
+from launch.errors import CampaignError
+from launch.local.campaign import Campaign
+from workflows.jobs.progress import STAGES
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+    from rich.console import Console
+    from rich.table import Table
+
+ENDED = ("COMPLETED", "FIZZLED", "DEFUSED", "ARCHIVED")
+ACTIVE = ("RUNNING", "RESERVED")
+PATIENCE = 10.0  # s for the server of a campaign that is just starting
+UNITS = {
+    "K": "{:.0f} K",
+    "kbar": "{:.1f} kbar",
+    "eV": "{:.4f} eV",
+    "eV_atom": "{:.4f} eV/atom",
+    "meV_atom": "{:.1f} meV/atom",
+    "eV_A": "{:.2f} eV/Å",
+    "A3": "{:.1f} Å³",
+    "A3_atom": "{:.2f} Å³/atom",
+    "cm2_s": "{:.2g} cm²/s",
+}
+SYMBOLS = {"temperature": "T", "pressure": "p", "energy": "E", "force": "F", "volume": "V"}
+
+
+class StageStatus(BaseModel):
+    """One stage of the campaign."""
+
+    name: str
+    state: str = Field(description="waiting, running, completed or failed")
+    counts: dict[str, int] = Field(description="Fireworks by state")
+    done: float = Field(description="Fireworks done, running ones counted by their progress")
+    total: int = Field(description="Fireworks known so far")
+    started: datetime | None
+    elapsed: float = Field(description="time in which jobs of this stage ran, s")
+    job: str | None = Field(default=None, description="the job that reported last")
+    figures: dict[str, float | str] = Field(default_factory=dict)
+
+
+class CampaignStatus(BaseModel):
+    """The state of a campaign at one moment."""
+
+    campaign: str
+    formula: str
+    engine: str
+    protocol: str
+    folder: str
+    state: str = Field(description="not started, running, stopped, completed or failed")
+    stages: list[StageStatus]
+    failures: list[Failure]
+    started: datetime | None
+    elapsed: float = Field(description="time in which any job ran, s")
+
+
+def campaign_status(folder: Path | str, uri: str | None = None) -> CampaignStatus:
+    """Return where the campaign in a folder is, whether it runs now or not.
+
+    Parameters
+    ----------
+    folder
+        The campaign's folder.
+    uri
+        The MongoDB it was run with, if not the embedded database.
+    """
+    campaign = Campaign.open(folder)
+    with open_database(campaign, uri) as (address, running):
+        pad = launchpad(address, campaign.document.database)
+        try:
+            return collect(campaign, pad, running=running)
+        finally:
+            pad.connection.close()
+
+
+@contextmanager
+def open_database(campaign: Campaign, uri: str | None) -> Iterator[tuple[str, bool]]:
+    """Yield the address of the campaign's database and whether the campaign runs.
+
+    The server is the one in use, or one that is started for the purpose.
+    """
+    running = campaign.locked()
+    if campaign.database(uri).external_uri is not None:
+        yield campaign.database(uri).start(), running
+    elif running:
+        yield _running_uri(campaign), True
+    else:
+        with campaign.lock(), campaign.database() as database:
+            yield database.uri, False
+
+
+def _running_uri(campaign: Campaign) -> str:
+    """Return the address of the server of a running campaign, which may just be starting."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        database = campaign.database()
+        if database.running() is not None:
+            return database.uri
+        time.sleep(0.2)
+    raise CampaignError(
+        f"The campaign in {campaign.folder} is in use but its database does not answer: try again "
+        "in a moment."
+    )
+
+
+def collect(campaign: Campaign, pad: LaunchPad, *, running: bool) -> CampaignStatus:
+    """Read the state of a campaign.
+
+    Parameters
+    ----------
+    campaign
+        The campaign.
+    pad
+        Its launchpad.
+    running
+        Whether a process runs it now.
+    """
+    fireworks = list(
+        pad.fireworks.find({}, {"_id": 0, "fw_id": 1, "name": 1, "state": 1, "spec.stage": 1})
+    )
+    launches = list(
+        pad.launches.find({}, {"_id": 0, "fw_id": 1, "time_start": 1, "time_end": 1, "state": 1})
+    )
+    progress = {document["uuid"]: document for document in pad.db.progress.find({})}
+    periods = _periods(launches, running)
+    by_stage: dict[str, list[dict[str, Any]]] = {}
+    for firework in fireworks:
+        by_stage.setdefault(stage_of(firework), []).append(firework)
+    stages = [
+        _stage_status(name, by_stage[name], periods, progress.values())
+        for name in sorted(by_stage, key=_position)
+    ]
+    every = [period for found in periods.values() for period in found]
+    document = campaign.document
+    return CampaignStatus(
+        campaign=document.id,
+        formula=document.formula,
+        engine=document.engine,
+        protocol=document.protocol,
+        folder=str(campaign.folder),
+        state=_campaign_state(pad, fireworks, running),
+        stages=stages,
+        failures=failures(pad),
+        started=min((start for start, _ in every), default=None),
+        elapsed=union_seconds(every),
+    )
+
+
+def state_counts(pad: LaunchPad) -> Counter[str]:
+    """Return how many Fireworks are in each state, in one query."""
+    rows = pad.fireworks.aggregate([{"$group": {"_id": "$state", "count": {"$sum": 1}}}])
+    return Counter({row["_id"]: row["count"] for row in rows})
+
+
+def union_seconds(periods: Iterable[tuple[datetime, datetime]]) -> float:
+    """Return the length of the union of periods, in seconds."""
+    total = 0.0
+    last: datetime | None = None
+    for start, end in sorted(periods):
+        begin = start if last is None else max(start, last)
+        total += max(0.0, (end - begin).total_seconds())
+        last = end if last is None else max(last, end)
+    return total
+
+
+def _position(stage: str) -> tuple[int, str]:
+    return (STAGES.index(stage) if stage in STAGES else len(STAGES), stage)
+
+
+def _periods(
+    launches: Iterable[dict[str, Any]], running: bool
+) -> dict[int, list[tuple[datetime, datetime]]]:
+    """Return when each Firework ran; a launch that died without an end counts for nothing."""
+    now = datetime.now(UTC)
+    found: dict[int, list[tuple[datetime, datetime]]] = {}
+    for launch in launches:
+        start, end = _time(launch.get("time_start")), _time(launch.get("time_end"))
+        if end is None and running and launch["state"] == "RUNNING":
+            end = now
+        if start is not None and end is not None:
+            found.setdefault(launch["fw_id"], []).append((start, end))
+    return found
+
+
+def _time(value: Any) -> datetime | None:
+    if value is None:
+        return None
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _stage_status(
+    name: str,
+    fireworks: list[dict[str, Any]],
+    periods: dict[int, list[tuple[datetime, datetime]]],
+    progress: Iterable[dict[str, Any]],
+) -> StageStatus:
+    counts = Counter(firework["state"] for firework in fireworks)
+    reports = sorted((d for d in progress if d["stage"] == name), key=lambda d: d["time"])
+    # A job that is not finished: its latest report is younger than what it will end with.
+    partial = [d["done"] / d["total"] for d in reports if 0 < d["done"] < d["total"]]
+    running = counts["RUNNING"]
+    ran = [period for firework in fireworks for period in periods.get(firework["fw_id"], [])]
+    return StageStatus(
+        name=name,
+        state=_stage_state(counts),
+        counts=dict(counts),
+        done=counts["COMPLETED"] + sum(partial[-running:] if running else []),
+        total=len(fireworks),
+        started=min((start for start, _ in ran), default=None),
+        elapsed=union_seconds(ran),
+        job=reports[-1]["job"] if reports else None,
+        figures=reports[-1]["figures"] if reports else {},
+    )
+
+
+def _stage_state(counts: Counter[str]) -> str:
+    if any(counts[state] for state in ACTIVE):
+        return "running"
+    left_out = counts["FIZZLED"]
+    if counts["COMPLETED"] and counts["COMPLETED"] + left_out == counts.total():
+        return "completed"
+    if left_out:
+        return "failed"
+    return "running" if counts["COMPLETED"] else "waiting"
+
+
+def _campaign_state(pad: LaunchPad, fireworks: list[dict[str, Any]], running: bool) -> str:
+    if not fireworks:
+        return "running" if running else "not started"
+    states = {document["state"] for document in pad.workflows.find({}, {"state": 1})}
+    if states == {"COMPLETED"}:
+        return "completed"
+    if running:
+        return "running"
+    can_go_on = any(firework["state"] in ("READY", *ACTIVE) for firework in fireworks)
+    return "stopped" if can_go_on else "failed"
+
+
+def format_figures(figures: dict[str, float | str]) -> str:
+    """Return the figures of a stage as one short text.
+
+    Examples
+    --------
+    >>> format_figures({"temperature_K": 1480.0, "pressure_kbar": -3.0})
+    'T 1480 K  p -3.0 kbar'
+    >>> format_figures({"validation_meV_atom": 8.1, "validation_eV_A": 0.17})
+    'validation 8.1 meV/atom  0.17 eV/Å'
+    """
+    parts: list[str] = []
+    previous = None
+    for name, value in figures.items():
+        label, text = _figure(name, value)
+        parts.append(text if label in ("", previous) else f"{label} {text}")
+        previous = label
+    return "  ".join(parts)
+
+
+def _figure(name: str, value: float | str) -> tuple[str, str]:
+    """Return the label of a figure and its value with the unit."""
+    if isinstance(value, str):
+        return name.replace("_", " "), value
+    if name.endswith("_per_s"):
+        return "", f"{value:.1f} {name.removesuffix('_per_s').replace('_', ' ')}/s"
+    # The longest unit first: _eV_atom before _eV.
+    for suffix in sorted(UNITS, key=len, reverse=True):
+        if name.endswith(f"_{suffix}"):
+            label = name.removesuffix(f"_{suffix}")
+            return SYMBOLS.get(label, label.replace("_", " ")), UNITS[suffix].format(value)
+    return name.replace("_", " "), f"{value:.4g}"
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration as ``h:mm:ss`` or ``m:ss``."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def status_table(status: CampaignStatus) -> Table:
+    """Return the status of a campaign as a rich table."""
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+
+    title = f"{status.formula}  {status.engine}  {status.protocol}  {status.state}"
+    table = Table(title=f"{title}  {format_duration(status.elapsed)}", title_justify="left")
+    table.add_column("stage", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("", width=16)
+    table.add_column("jobs", justify="right", no_wrap=True)
+    table.add_column("time", justify="right", no_wrap=True)
+    table.add_column("figures", overflow="fold")
+    colours = {"completed": "green", "running": "yellow", "failed": "red", "waiting": "dim"}
+    for stage in status.stages:
+        finished = sum(stage.counts.get(state, 0) for state in ENDED)
+        table.add_row(
+            stage.name,
+            f"[{colours[stage.state]}]{stage.state}[/]",
+            ProgressBar(total=stage.total, completed=stage.done, width=16),
+            f"{finished}/{stage.total}",
+            format_duration(stage.elapsed) if stage.elapsed else "",
+            format_figures(stage.figures),
+        )
+    return table
+
+
+def print_status(status: CampaignStatus, console: Console | None = None) -> None:
+    """Print the status of a campaign: a table, then each failure with its reason."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = console or Console()
+    console.print(status_table(status))
+    for failure in status.failures:
+        console.print(
+            f"[red]failed[/] {escape(failure.stage)}: {escape(failure.name)} "
+            f"(Firework {failure.fw_id}): {escape(failure.reason)}"
+        )
+    if status.state in ("stopped", "failed"):
+        console.print(f"Resume with: devitrify run {status.formula} --folder {status.folder}")

@@ -1,0 +1,1 @@
+"""What a potential knows: coverage of environments, choice of configurations."""

@@ -1,0 +1,1 @@
+"""How arrays, files and checkpoints are stored."""

@@ -1,0 +1,1 @@
+"""Training a potential on frames."""

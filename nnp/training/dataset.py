@@ -1,0 +1,204 @@
+"""Frames turned into what training needs: network inputs, dM/dr, and reference values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnp.descriptors import SymmetryFunctions
+from nnp.frames import Frames
+from nnp.kernels.workspace import Model
+from nnp.potential import Potential
+from nnp.training import jacobian
+from nnp.training.jacobian import Jacobian
+
+
+@dataclass
+class Preprocessing:
+    """From symmetry functions to whitened principal components.
+
+    Parameters
+    ----------
+    shift, scale
+        Middle and half range of each function, shape (n_elements, n_functions).
+    projection
+        Whitened components, shape (n_elements, n_functions, n_inputs).
+    lowest, highest
+        Range of each function, shape (n_elements, n_functions).
+    """
+
+    shift: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    projection: NDArray[np.float64]
+    lowest: NDArray[np.float64]
+    highest: NDArray[np.float64]
+
+    @classmethod
+    def fit(
+        cls,
+        values: list[NDArray[np.float64]],
+        n_functions: int,
+        floor: float,
+        whiten: bool = True,
+    ) -> Preprocessing:
+        """Fit to the symmetry functions of each element.
+
+        Parameters
+        ----------
+        values
+            For each element (n_atoms, n_functions).
+        n_functions
+            Number of functions.
+        floor
+            Smallest variance of a component relative to the largest: components with less are
+            scaled as if they had this much, so that noise is not blown up.
+        whiten
+            Give all components unit variance.
+        """
+        n = len(values)
+        shift, scale = np.zeros((n, n_functions)), np.ones((n, n_functions))
+        lowest, highest = np.zeros((n, n_functions)), np.zeros((n, n_functions))
+        projection = np.zeros((n, n_functions, n_functions))
+        kept = 1
+        for e, g in enumerate(values):
+            if not len(g):
+                continue
+            lowest[e], highest[e] = g.min(axis=0), g.max(axis=0)
+            half = 0.5 * (highest[e] - lowest[e])
+            # A function that never varies carries nothing; dividing by its range would.
+            scale[e] = np.where(half > 1e-10, half, 1.0)
+            shift[e] = g.mean(axis=0)
+            scaled = (g - shift[e]) / scale[e]
+            variances, axes = np.linalg.eigh(scaled.T @ scaled / len(g))
+            variances, axes = variances[::-1], axes[:, ::-1]
+            largest = max(variances[0], 1e-12)
+            count = max(1, int((variances > 1e-9 * largest).sum()))
+            width = np.sqrt(np.maximum(variances[:count], floor * largest)) if whiten else 1.0
+            projection[e, :, :count] = axes[:, :count] / width
+            kept = max(kept, count)
+        return cls(shift, scale, projection[:, :, :kept], lowest, highest)
+
+
+class Environments:
+    """Moments and Jacobian of a set of frames; the Jacobian is kept only if it fits.
+
+    Parameters
+    ----------
+    frames
+        The configurations.
+    functions
+        Symmetry functions.
+    memory
+        Bytes the Jacobian may take; beyond, it is recomputed whenever needed.
+    """
+
+    #: Frames whose Jacobian is made at once.
+    CHUNK = 32
+
+    def __init__(self, frames: Frames, functions: SymmetryFunctions, memory: float) -> None:
+        self.functions = functions
+        self.types = functions.types(frames.numbers)
+        self.counts, self.cells, self.positions = frames.counts, frames.cells, frames.positions
+        self.offsets = frames.offsets
+        self._model = descriptor_model(functions)
+        self._kept: dict[int, tuple[Jacobian, int]] = {}
+        moments, used = [], 0
+        for low in range(0, len(self.counts), self.CHUNK):
+            chunk = np.arange(low, min(low + self.CHUNK, len(self.counts)))
+            values, matrix = self._collect(chunk)
+            moments.append(values)
+            used += matrix.nbytes
+            if used <= memory:
+                self._kept.update({int(s): (matrix, k) for k, s in enumerate(chunk)})
+        self.moments = np.concatenate(moments) if moments else np.zeros((0, functions.n_moments))
+
+    @property
+    def cached(self) -> bool:
+        """Whether every frame's Jacobian is kept."""
+        return len(self._kept) == len(self.counts)
+
+    @cached_property
+    def values(self) -> list[NDArray[np.float64]]:
+        """Symmetry functions by centre element, each (n_atoms, n_functions)."""
+        transform = self.functions.transform
+        return [
+            self.moments[self.types == e] @ transform.T for e in range(len(self.functions.elements))
+        ]
+
+    def values_of(self, structures: NDArray[np.int64]) -> list[NDArray[np.float64]]:
+        """Symmetry functions by centre element in some of the frames."""
+        chosen = np.zeros(len(self.types), dtype=bool)
+        chosen[self.atoms(structures)] = True
+        return [values[chosen[self.types == e]] for e, values in enumerate(self.values)]
+
+    def atoms(self, structures: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Rows of the atoms of some frames."""
+        return np.concatenate([np.arange(self.offsets[s], self.offsets[s + 1]) for s in structures])
+
+    def jacobians(
+        self, structures: NDArray[np.int64]
+    ) -> list[tuple[NDArray[np.int64], Jacobian, NDArray[np.int64]]]:
+        """Pieces (positions within ``structures``, Jacobian, structures in it) that cover all."""
+        pieces: dict[int, tuple[list[int], Jacobian, list[int]]] = {}
+        missing = []
+        for k, s in enumerate(structures):
+            if int(s) in self._kept:
+                matrix, inside = self._kept[int(s)]
+                piece = pieces.setdefault(id(matrix), ([], matrix, []))
+                piece[0].append(k)
+                piece[2].append(inside)
+            else:
+                missing.append(k)
+        found = [(np.array(k), matrix, np.array(s)) for k, matrix, s in pieces.values()]
+        if missing:
+            rows = np.array(missing)
+            matrix = self._collect(np.asarray(structures)[rows])[1]
+            found.append((rows, matrix, np.arange(len(rows))))
+        return found
+
+    def _collect(self, structures: NDArray[np.int64]) -> tuple[NDArray[np.float64], Jacobian]:
+        atoms = self.atoms(structures)
+        return jacobian.collect(
+            self._model,
+            self.types[atoms],
+            self.counts[structures],
+            self.cells[structures],
+            self.positions[atoms],
+        )
+
+
+def descriptor_model(functions: SymmetryFunctions) -> Model:
+    """Kernel parameters with a network of no meaning, when only moments are wanted."""
+    n, f = len(functions.elements), functions.n_functions
+    return Potential(
+        functions=functions,
+        shift=np.zeros((n, f)),
+        scale=np.ones((n, f)),
+        projection=np.zeros((n, f, 1)),
+        weights=(np.zeros((n, 1, 1, 1)),),
+        biases=(np.zeros((n, 1, 1)),),
+        reference_energies=np.zeros(n),
+    ).model()
+
+
+def shortest_distances(frames: Frames, elements: tuple[str, ...]) -> NDArray[np.float64]:
+    """Shortest distance of each element pair in Å, infinite if further than 4 Å.
+
+    Returns
+    -------
+    ndarray
+        Symmetric, shape (n_elements, n_elements).
+    """
+    functions = SymmetryFunctions(elements, ((0.0, 0.0),), (), 4.0, 4.0)
+    n = len(elements)
+    shortest = np.full((n, n), np.inf)
+    model = descriptor_model(functions)
+    types = functions.types(frames.numbers)
+    _, matrix = jacobian.collect(model, types, frames.counts, frames.cells, frames.positions)
+    lengths = np.linalg.norm(matrix.near_vector, axis=1)
+    centres = np.repeat(types, matrix.near_start[:, -1] - matrix.near_start[:, 0])
+    np.minimum.at(shortest, (centres, types[matrix.near_atom]), lengths)
+    return np.minimum(shortest, shortest.T)

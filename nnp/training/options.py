@@ -1,0 +1,118 @@
+"""What can be chosen about training."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from monty.json import MSONable
+
+from nnp.training.loss import Errors, LossWeights
+
+MINIBATCHES = 15_000
+"""Steps of Adam, unless epochs are given."""
+ITERATIONS = 2000
+"""Of L-BFGS, unless they are given."""
+
+
+def _option(default: Any, unit: str, text: str) -> Any:
+    """Field of an options class with its unit and help."""
+    return field(default=default, metadata={"unit": unit, "help": text})
+
+
+@dataclass(frozen=True)
+class TrainingOptions(MSONable):
+    """Everything that can be chosen about training.
+
+    Units and meanings are in the fields' metadata.
+    """
+
+    radial_cutoff: float = _option(6.0, "Å", "cutoff of the radial symmetry functions")
+    angular_cutoff: float = _option(4.5, "Å", "cutoff of the angular symmetry functions")
+    hidden: tuple[int, ...] = _option((30, 30), "", "widths of the hidden layers")
+    members: int = _option(1, "", "networks of the ensemble; more than one gives uncertainties")
+    optimizer: Literal["lbfgs", "adam"] = _option(
+        "adam", "", "minibatch Adam as in the paper, or full-batch L-BFGS"
+    )
+    max_epochs: int | None = _option(
+        None,
+        "",
+        "passes over the data (Adam; none: 15,000 minibatches) or iterations (L-BFGS; none: 2000)",
+    )
+    time_limit: float | None = _option(None, "s", "stop after this much time")
+    stop: Literal["thresholds", "converged"] = _option(
+        "thresholds", "", "when to stop: thresholds reached, or no improvement for `patience`"
+    )
+    patience: int = _option(150, "", "epochs without improvement on validation that end training")
+    energy_threshold: float = _option(10.0, "meV/atom", "validation energy error aimed at")
+    force_threshold: float = _option(0.2, "eV/Å", "validation force error aimed at")
+    stress_threshold: float = _option(10.0, "kbar", "validation stress error aimed at")
+    energy_weight: float = _option(1.0, "", "of (energy error / energy_threshold)² in the loss")
+    force_weight: float = _option(10.0, "", "of (force error / force_threshold)² in the loss")
+    stress_weight: float = _option(1.0, "", "of (stress error / stress_threshold)² in the loss")
+    l2: float = _option(1e-5, "", "of half the sum of squared weights in the loss")
+    validation_fraction: float = _option(0.1, "", "share of frames that validate")
+    split: Literal["blocks", "random"] = _option(
+        "blocks", "", "validation in stretches of time, or at random as in the paper"
+    )
+    whitening: bool = _option(True, "", "scale principal components to unit variance")
+    whitening_floor: float = _option(1e-2, "", "smallest variance relative to the largest")
+    batch_size: int = _option(10, "frames", "minibatch of Adam")
+    learning_rate: float = _option(3e-3, "", "of Adam, at the start")
+    final_learning_rate: float = _option(1e-4, "", "of Adam, at the last epoch (exponential decay)")
+    memory_limit: float = _option(4.0, "GB", "for derivatives of the symmetry functions")
+    precision: Literal["float32", "float64"] = _option("float32", "", "of the network in training")
+    repulsion: bool = _option(True, "", "add a repulsive core below the shortest distances")
+    threads: int = _option(1, "", "threads")
+    checkpoint_interval: float = _option(20.0, "s", "between checkpoints")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden", tuple(self.hidden))
+        if not 0 <= self.validation_fraction < 1:
+            raise ValueError("The validation fraction must be at least 0 and less than 1.")
+        if self.members < 1:
+            raise ValueError("An ensemble needs at least one member.")
+        if not self.hidden or min(self.hidden) < 1:
+            raise ValueError("At least one hidden layer is needed, each of one neuron or more.")
+
+    def epoch_limit(self, n_training: int) -> int:
+        """Epochs at most, with `n_training` frames to train on.
+
+        What Adam needs is a number of steps, whatever the number of frames.
+        """
+        if self.max_epochs is not None:
+            return self.max_epochs
+        if self.optimizer == "lbfgs":
+            return ITERATIONS
+        return math.ceil(MINIBATCHES / math.ceil(max(n_training, 1) / self.batch_size))
+
+    def patience_limit(self, n_training: int) -> int:
+        """Epochs without improvement that end training, with `n_training` frames to train on.
+
+        Few frames make short epochs: a fifth of the way is waited for, at least.
+        """
+        if self.optimizer == "lbfgs" or self.max_epochs is not None:
+            return self.patience
+        return max(self.patience, self.epoch_limit(n_training) // 5)
+
+    @property
+    def loss_weights(self) -> LossWeights:
+        """Weights in the units of the thresholds."""
+        return LossWeights(
+            self.energy_weight,
+            self.force_weight,
+            self.stress_weight,
+            self.energy_threshold,
+            self.force_threshold,
+            self.stress_threshold,
+            self.l2,
+        )
+
+    def score(self, errors: Errors) -> float:
+        """Largest ratio of an error to its threshold: at most one when all are met."""
+        ratios = [errors.energy / self.energy_threshold, errors.force / self.force_threshold]
+        if np.isfinite(errors.stress):
+            ratios.append(errors.stress / self.stress_threshold)
+        return max(ratios)

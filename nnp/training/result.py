@@ -1,0 +1,115 @@
+"""What training reports while it runs and what it leaves."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from monty.json import MSONable
+
+from nnp.potential import Potential
+from nnp.training.loss import Errors
+
+
+@dataclass(frozen=True)
+class TrainingStep(MSONable):
+    """Errors after one epoch.
+
+    Parameters
+    ----------
+    epoch
+        Counted from one.
+    seconds
+        Since training began, interruptions not counted.
+    training, validation
+        Root-mean-square errors in meV/atom, eV/Å and kbar.
+    member
+        Which network of the ensemble, from zero; epochs start again with each.
+    limit
+        Epoch at which training ends at the latest.
+    """
+
+    epoch: int
+    seconds: float
+    training: Errors
+    validation: Errors
+    member: int = 0
+    limit: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, d: dict[str, Any]) -> TrainingStep:
+        """Undo :meth:`as_dict`."""
+        return cls(
+            d["epoch"],
+            d["seconds"],
+            Errors(**d["training"]),
+            Errors(**d["validation"]),
+            d["member"],
+            d.get("limit", 0),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult(MSONable):
+    """What training gives.
+
+    Parameters
+    ----------
+    potential
+        Best on validation; its ``record`` says how it was made.
+    history
+        Every epoch of every member.
+    training, validation
+        Errors of that potential in meV/atom, eV/Å and kbar.
+    reached
+        Whether all thresholds were met on validation.
+    reason
+        Why training stopped.
+    training_frames, validation_frames
+        Indices of the frames that trained and validated.
+    """
+
+    potential: Potential
+    history: list[TrainingStep]
+    training: Errors
+    validation: Errors
+    reached: bool
+    reason: str
+    training_frames: list[int]
+    validation_frames: list[int]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Document with the potential's arrays compressed."""
+        return {
+            "@module": type(self).__module__,
+            "@class": "TrainingResult",
+            "potential": self.potential.as_dict(),
+            "history": [step.as_dict() for step in self.history],
+            "training": asdict(self.training),
+            "validation": asdict(self.validation),
+            "reached": self.reached,
+            "reason": self.reason,
+            "training_frames": self.training_frames,
+            "validation_frames": self.validation_frames,
+        }
+
+    @classmethod
+    def from_dict(cls, d: dict[str, Any]) -> TrainingResult:
+        """Undo :meth:`as_dict`."""
+        potential = d["potential"]
+        if isinstance(potential, dict):
+            potential = Potential.from_dict(potential)
+        return cls(
+            potential,
+            [TrainingStep.from_dict(step) for step in d["history"]],
+            Errors(**d["training"]),
+            Errors(**d["validation"]),
+            d["reached"],
+            d["reason"],
+            d["training_frames"],
+            d["validation_frames"],
+        )

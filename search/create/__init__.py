@@ -1,0 +1,1 @@
+"""New structures: from nothing, from nets and prototypes, from parents."""

@@ -1,0 +1,173 @@
+"""Structures from prototypes: known structure types with the elements of the search put in.
+
+Off unless a source is named, since a search that is given the answer proves nothing. "aflow" takes
+the 288 types of the AFLOW library that pymatgen carries (Mehl et al., Comput. Mater. Sci. 136, S1
+(2017)): the widest collection that comes with a package this one needs anyway, with primitive
+cells and no licence of its own to mind. Any folder of CIF files works as well.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from math import gcd
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from search.create.nets import repeated
+from search.create.operators import plain_sorted
+from search.create.random_crystals import GenerationError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from search.geometry import DistanceLimits
+
+AFLOW = "aflow"
+TRIES = 10
+
+
+@dataclass(frozen=True)
+class PrototypeLibrary:
+    """Structure types of one stoichiometry, whatever their elements.
+
+    Examples
+    --------
+    >>> library = PrototypeLibrary.load("aflow", {"Mg": 2, "Si": 1, "O": 4})
+    >>> library.structure({"Mg": 4, "Si": 2, "O": 8}, 150.0, limits, rng)
+    """
+
+    types: tuple[Atoms, ...]
+
+    @classmethod
+    def load(cls, source: str, composition: Mapping[str, int]) -> PrototypeLibrary:
+        """Read those of a source that have the stoichiometry of `composition`.
+
+        Parameters
+        ----------
+        source : str
+            "aflow", or a folder with CIF files.
+        composition : mapping of str to int
+            Atoms of each element in a formula unit.
+
+        Raises
+        ------
+        ValueError
+            If the source is neither, or has no type of that stoichiometry.
+        """
+        known = _aflow() if source == AFLOW else _from_folder(Path(source))
+        wanted = _stoichiometry(composition)
+        fitting = tuple(a for a in known if _stoichiometry(Counter(a.symbols)) == wanted)
+        if not fitting:
+            ratio = ":".join(str(n) for n in wanted)
+            raise ValueError(f"the prototypes of {source} have none of the stoichiometry {ratio}")
+        return cls(fitting)
+
+    def structure(
+        self,
+        counts: Mapping[str, int],
+        volume: float,
+        limits: DistanceLimits,
+        rng: np.random.Generator,
+    ) -> Atoms:
+        """Fill a random type with `counts` atoms of each element, in a cell of `volume` (Å³).
+
+        A type whose primitive cell is a part of what is asked for is repeated. Raises
+        `GenerationError` if none fits or keeps the distances.
+        """
+        total = sum(counts.values())
+        fitting = [atoms for atoms in self.types if total % len(atoms) == 0]
+        if not fitting:
+            raise GenerationError(f"no prototype has a cell of {total} atoms or a part of it")
+        for _ in range(TRIES):
+            atoms = fitting[int(rng.integers(len(fitting)))].copy()
+            _substitute(atoms, counts, rng)
+            if len(atoms) < total:
+                atoms = repeated(atoms, total // len(atoms), rng)
+            scale = (volume / atoms.get_volume()) ** (1 / 3)
+            atoms.set_cell(atoms.cell.array * scale, scale_atoms=True)
+            if limits.push_apart(atoms):
+                return plain_sorted(atoms)
+        raise GenerationError("no prototype keeps the distances")
+
+
+def _stoichiometry(counts: Mapping[str, int]) -> tuple[int, ...]:
+    """Counts in lowest terms, in order."""
+    common = gcd(*counts.values())
+    return tuple(sorted(n // common for n in counts.values()))
+
+
+def _substitute(atoms: Atoms, counts: Mapping[str, int], rng: np.random.Generator) -> None:
+    """Put the elements of `counts` where elements are as frequent, by chance among equals."""
+    from ase.data import atomic_numbers
+
+    present = Counter(atoms.symbols)
+    old = sorted(rng.permutation(sorted(present)), key=lambda symbol: present[symbol])
+    new = sorted(counts, key=lambda symbol: counts[symbol])
+    numbers = atoms.numbers.copy()
+    for before, after in zip(old, new, strict=True):
+        numbers[atoms.numbers == atomic_numbers[before]] = atomic_numbers[after]
+    atoms.numbers[:] = numbers
+
+
+@lru_cache(maxsize=1)
+def _aflow() -> tuple[Atoms, ...]:
+    """Structure types of the AFLOW library in pymatgen."""
+    from ase import Atoms
+
+    file = files("pymatgen.analysis.prototypes") / "aflow_prototypes.json.gz"
+    entries = json.loads(gzip.decompress(file.read_bytes()))
+    structures = []
+    for entry in entries:
+        snl = entry["snl"]
+        sites = snl["sites"]
+        if any(len(site["species"]) != 1 for site in sites):
+            continue
+        structures.append(
+            Atoms(
+                [site["species"][0]["element"] for site in sites],
+                scaled_positions=[site["abc"] for site in sites],
+                cell=snl["lattice"]["matrix"],
+                pbc=True,
+            )
+        )
+    return tuple(structures)
+
+
+def _from_folder(folder: Path) -> tuple[Atoms, ...]:
+    """Structure types from the CIF files of a folder, in their primitive cells."""
+    paths = sorted(folder.glob("*.cif")) if folder.is_dir() else []
+    if not paths:
+        raise ValueError(
+            f"prototypes come from {AFLOW!r} or a folder with CIF files; {folder} is neither"
+        )
+    return tuple(_read_prototype(path) for path in paths)
+
+
+def _read_prototype(path: Path) -> Atoms:
+    """Primitive cell of a CIF file."""
+    from ase.io import read
+
+    try:
+        return _primitive(read(path))  # type: ignore[arg-type]
+    except Exception as error:  # ASE's readers raise whatever a malformed file leads them to
+        raise ValueError(f"the prototype {path} cannot be read: {error}") from error
+
+
+def _primitive(atoms: Atoms) -> Atoms:
+    """Return the primitive cell of a crystal."""
+    import spglib
+    from ase import Atoms
+
+    found = spglib.find_primitive((atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers))
+    if found is None:
+        return atoms
+    cell, positions, numbers = found
+    return Atoms(numbers, scaled_positions=positions, cell=cell, pbc=True)

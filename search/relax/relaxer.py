@@ -1,0 +1,291 @@
+"""Relaxing many structures at once to their nearest minima, cells included."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from monty.json import MSONable
+
+from search.relax.energy import KBAR, BatchEnergy
+from search.relax.fire import FireOptions, FireState, Geometry, advance
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+    from search.geometry import DistanceLimits
+
+CONVERGED = "converged"
+OUT_OF_STEPS = "not converged"
+
+
+@dataclass
+class Relaxed:
+    """A structure after relaxation.
+
+    Attributes
+    ----------
+    atoms : ase.Atoms
+        Final geometry, wrapped into its cell.
+    energy : float
+        eV; NaN if never defined.
+    status : str
+        "converged", "not converged" or "aborted: " and why.
+    steps : int
+        Energy evaluations used.
+    max_force : float
+        Largest force on an atom, eV/Å.
+    max_stress : float
+        Largest stress component, kbar.
+    atomic_energies : (n,) array or None
+        eV, where the model of the energy has them.
+    """
+
+    atoms: Atoms
+    energy: float
+    status: str
+    steps: int = 0
+    max_force: float = float("nan")
+    max_stress: float = float("nan")
+    atomic_energies: NDArray[np.float64] | None = None
+
+    @property
+    def converged(self) -> bool:
+        """Whether forces and stress fell below the limits."""
+        return self.status == CONVERGED
+
+    @property
+    def usable(self) -> bool:
+        """Whether the energy means something: relaxed to the end, or out of steps on the way."""
+        return self.status in (CONVERGED, OUT_OF_STEPS)
+
+
+@dataclass
+class Relaxer(MSONable):
+    """Minimise energy over cell and positions, a batch of structures at a time.
+
+    Examples
+    --------
+    >>> relaxed = Relaxer(max_force=0.05).relax(structures, energy)
+    >>> [r.energy for r in relaxed if r.converged]
+    """
+
+    max_force: float = field(
+        default=0.1, metadata={"unit": "eV/Å", "help": "largest force on an atom when converged"}
+    )
+    max_stress: float = field(
+        default=20.0, metadata={"unit": "kbar", "help": "largest stress component when converged"}
+    )
+    max_steps: int = field(
+        default=400, metadata={"unit": "", "help": "energy evaluations at most per structure"}
+    )
+    energy_window: float | None = field(
+        default=1.0,
+        metadata={
+            "unit": "eV/atom",
+            "help": "a structure that at its rate will stay farther above the best is given up; "
+            "none to relax all to the end",
+        },
+    )
+    tight_window: float | None = field(
+        default=0.03,
+        metadata={
+            "unit": "eV/atom",
+            "help": "structures this near the best, or lower, go on to the tight limits; none: "
+            "no structure does",
+        },
+    )
+    tight_force: float = field(
+        default=0.01, metadata={"unit": "eV/Å", "help": "largest force under the tight limits"}
+    )
+    tight_stress: float = field(
+        default=1.0, metadata={"unit": "kbar", "help": "largest stress under the tight limits"}
+    )
+    max_expansion: float = field(
+        default=6.0, metadata={"unit": "", "help": "volume against the start, beyond: exploded"}
+    )
+    max_compression: float = field(
+        default=0.2, metadata={"unit": "", "help": "volume against the start, below: collapsed"}
+    )
+    check_interval: int = field(
+        default=50, metadata={"unit": "steps", "help": "how often bonds and progress are checked"}
+    )
+    batch_size: int = field(
+        default=64, metadata={"unit": "structures", "help": "relaxed side by side"}
+    )
+    fire: FireOptions = field(
+        default_factory=FireOptions, metadata={"unit": "", "help": "steps of the minimiser"}
+    )
+
+    def relax(
+        self,
+        structures: Sequence[Atoms],
+        energy: BatchEnergy,
+        *,
+        threads: int = 1,
+        reference: float | None = None,
+        limits: DistanceLimits | None = None,
+    ) -> list[Relaxed]:
+        """Relax `structures` and report how each one ended, in the same order.
+
+        Parameters
+        ----------
+        structures : sequence of ase.Atoms
+            Periodic in three directions.
+        energy : BatchEnergy
+            Gives energies, forces and stresses.
+        threads : int
+            Passed on to `energy`.
+        reference : float or None
+            Energy per atom (eV) of the best structure known, from which `energy_window` counts.
+        limits : DistanceLimits or None
+            Structures with shorter bonds are given up when next checked.
+        """
+        results: list[Relaxed] = []
+        for start in range(0, len(structures), self.batch_size):
+            batch = structures[start : start + self.batch_size]
+            results += _Batch(self, batch, energy, threads, reference, limits).run()
+        return results
+
+
+class _Batch:
+    """The structures still on their way; finished ones leave, so that no work goes into them."""
+
+    def __init__(
+        self,
+        options: Relaxer,
+        structures: Sequence[Atoms],
+        energy: BatchEnergy,
+        threads: int,
+        reference: float | None,
+        limits: DistanceLimits | None,
+    ) -> None:
+        self.options = options
+        self.reference = reference
+        self.limits = limits
+        self.index = np.arange(len(structures))
+        self.counts = np.array([len(atoms) for atoms in structures])
+        self.numbers = np.concatenate([atoms.numbers for atoms in structures])
+        self.cells = np.array([np.array(atoms.cell) for atoms in structures], dtype=float)
+        self.positions = np.concatenate([atoms.positions for atoms in structures]).astype(float)
+        self.evaluator = energy.evaluator(self.numbers, self.counts, threads=threads)
+        self.state = FireState.start(self.counts, options.fire.first_step)
+        self.first_volumes = np.abs(np.linalg.det(self.cells))
+        self.last_energies = np.full(len(structures), np.inf)
+        self.results: list[Relaxed | None] = [None] * len(structures)
+
+    def run(self) -> list[Relaxed]:
+        """Step until all have finished."""
+        for step in range(1, self.options.max_steps + 1):
+            energies, forces, stresses, atomic = self.evaluator.compute(self.cells, self.positions)
+            starts = np.cumsum(self.counts) - self.counts
+            max_force = np.sqrt(np.maximum.reduceat((forces**2).sum(axis=1), starts))
+            max_stress = np.abs(stresses).max(axis=(1, 2)) * KBAR
+            reasons = self._finished(step, energies, max_force, max_stress)
+            if reasons:
+                for i, status in reasons.items():
+                    part = slice(starts[i], starts[i] + self.counts[i])
+                    has_atomic = bool(np.isfinite(atomic[part]).all())
+                    self.results[self.index[i]] = Relaxed(
+                        atoms=self._atoms(i, part),
+                        energy=float(energies[i]),
+                        status=status,
+                        steps=step,
+                        max_force=float(max_force[i]),
+                        max_stress=float(max_stress[i]),
+                        atomic_energies=atomic[part].copy() if has_atomic else None,
+                    )
+                keep = np.ones(len(self.counts), dtype=bool)
+                keep[list(reasons)] = False
+                if not keep.any():
+                    break
+                keep_atoms = np.repeat(keep, self.counts)
+                self._select(keep, keep_atoms)
+                forces, stresses = forces[keep_atoms], stresses[keep]
+            batch = Geometry(self.counts, self.cells, self.positions, forces, stresses)
+            advance(batch, self.state, self.options.fire.steps)
+        return [result for result in self.results if result is not None]
+
+    def _finished(
+        self,
+        step: int,
+        energies: NDArray[np.float64],
+        max_force: NDArray[np.float64],
+        max_stress: NDArray[np.float64],
+    ) -> dict[int, str]:
+        """Which structures end here, and how."""
+        options = self.options
+        statuses: dict[int, str] = {}
+        volumes = np.abs(np.linalg.det(self.cells)) / self.first_volumes
+        finite = np.isfinite(energies) & np.isfinite(max_force) & np.isfinite(max_stress)
+        converged = (max_force < options.max_force) & (max_stress < options.max_stress)
+        done = converged.copy()
+        if options.tight_window is not None and self.reference is not None:
+            near = energies < (self.reference + options.tight_window) * self.counts
+            tight = (max_force < options.tight_force) & (max_stress < options.tight_stress)
+            done &= tight | ~near
+        check = step % options.check_interval == 0
+        last = step == options.max_steps
+        for i in range(len(energies)):
+            if not finite[i]:
+                statuses[i] = "aborted: energy, force or stress is not finite"
+            elif volumes[i] > options.max_expansion:
+                statuses[i] = "aborted: volume exploded"
+            elif volumes[i] < options.max_compression:
+                statuses[i] = "aborted: volume collapsed"
+            elif (check or last or done[i]) and (bond := self._short_bond(i)):
+                statuses[i] = f"aborted: short bond {bond}"
+            elif done[i] or (last and converged[i]):
+                statuses[i] = CONVERGED
+            elif last:
+                statuses[i] = OUT_OF_STEPS
+            elif check and self._hopeless(i, step, energies[i]):
+                statuses[i] = "aborted: outside the energy window"
+        if check:
+            self.last_energies = energies.copy()
+        return statuses
+
+    def _hopeless(self, i: int, step: int, energy: float) -> bool:
+        """Whether the rate of descent cannot bring the structure into the energy window.
+
+        Descent slows down as a rule, so the rate since the last check, kept up over all steps
+        left, is a generous forecast.
+        """
+        options = self.options
+        if options.energy_window is None or self.reference is None:
+            return False
+        intervals_left = (options.max_steps - step) / options.check_interval
+        forecast = energy - max(self.last_energies[i] - energy, 0.0) * intervals_left
+        ceiling = (self.reference + options.energy_window) * self.counts[i]
+        return bool(forecast > ceiling)
+
+    def _short_bond(self, i: int) -> str:
+        """Name the worst bond below the limits in words, or an empty string."""
+        if self.limits is None:
+            return ""
+        start = int(self.counts[:i].sum())
+        part = slice(start, start + int(self.counts[i]))
+        kinds = self.limits.kinds(self.numbers[part])
+        if not self.limits.violated_arrays(self.cells[i], self.positions[part], kinds):
+            return ""
+        return self.limits.describe(self._atoms(i, part))
+
+    def _atoms(self, i: int, part: slice) -> Atoms:
+        from ase import Atoms
+
+        atoms = Atoms(self.numbers[part], self.positions[part], cell=self.cells[i], pbc=True)
+        if np.isfinite(self.positions[part]).all() and np.isfinite(self.cells[i]).all():
+            atoms.wrap()
+        return atoms
+
+    def _select(self, keep: NDArray[np.bool_], keep_atoms: NDArray[np.bool_]) -> None:
+        """Go on with the structures where `keep` (n,) and `keep_atoms` (n_total,) are true."""
+        self.evaluator = self.evaluator.select(keep)
+        self.state = self.state.select(keep, keep_atoms)
+        self.index, self.counts = self.index[keep], self.counts[keep]
+        self.numbers, self.positions = self.numbers[keep_atoms], self.positions[keep_atoms]
+        self.cells, self.first_volumes = self.cells[keep], self.first_volumes[keep]
+        self.last_energies = self.last_energies[keep]

@@ -1,0 +1,1 @@
+"""Driving a search: generations, islands."""

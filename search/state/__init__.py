@@ -1,0 +1,1 @@
+"""The state of a search: what it found, what it learned, who may become a parent."""

@@ -1,0 +1,391 @@
+"""The evolutionary search as a state that is asked for structures and told their energies.
+
+`Evolution` computes no energy and starts no job: whoever drives it relaxes what `ask` returns and
+hands the outcome to `tell`. So the same search runs inside one process on a neural network
+potential and as one job a structure on a density functional.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from monty.json import MSONable
+
+from search.candidate import Candidate, pack_atoms, unpack_atoms
+from search.create.operators import plain_sorted
+from search.create.variation import WITHOUT_PARENTS, Variation
+from search.options import IMMIGRANT, PROTOTYPE, SEED, EvolutionOptions
+from search.state.archive import Archive, Individual, space_group_number
+from search.state.individuals import History
+from search.state.learned import Learned
+from search.state.outcome import individual_of
+from search.state.population import select
+from search.state.shares import OperatorShares, ShareHistory
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from search.geometry import DistanceLimits
+    from search.relax.relaxer import Relaxed
+
+FUTILE_CHILD = 0.1
+"""Strength of the antiseed that a parent becomes for a child that was no success."""
+
+
+class Evolution(MSONable):
+    """An evolutionary search for the crystal structures of a composition.
+
+    Parameters
+    ----------
+    composition : mapping of str to int
+        Atoms of each element in one formula unit.
+    options : EvolutionOptions
+        How it varies, selects and ends.
+    seed : int
+        The same seed gives the same search.
+    seeds : sequence of ase.Atoms
+        Structures of any number of formula units to begin with, relaxed in the first generation.
+
+    Examples
+    --------
+    >>> evolution = Evolution({"Mg": 1, "O": 1}, EvolutionOptions(formula_units=(2, 4)), seed=1)
+    >>> while not evolution.finished:
+    ...     candidates = evolution.ask()
+    ...     evolution.tell(relaxer.relax([c.atoms for c in candidates], energy))
+    >>> evolution.best(5)
+    """
+
+    def __init__(
+        self,
+        composition: Mapping[str, int],
+        options: EvolutionOptions | None = None,
+        seed: int = 0,
+        seeds: Sequence[Atoms] = (),
+    ) -> None:
+        if not composition or min(composition.values()) < 1:
+            raise ValueError("the composition needs at least one atom of each of its elements")
+        self.composition = {symbol: int(n) for symbol, n in composition.items()}
+        self.options = options or EvolutionOptions()
+        self.seed = seed
+        self.seeds = [self._checked_seed(atoms) for atoms in seeds]
+        self.immigrants = 0
+        self.rng = np.random.default_rng(seed)
+        self.generation = 0
+        self.individuals = History()
+        self.best_history: list[tuple[int, float]] = []
+        self.discards: Counter[str] = Counter()
+        self.learned = Learned(self.composition, self.options)
+        self.variation = Variation(self.composition, self.options, self.learned, self.discards)
+        self.archive = self._empty_archive()
+        self.lineage = self.archive
+        self.lineage_record = (0, float("inf"))
+        self.restarts = 0
+        self.shares = self._first_shares()
+        self.share_records = ShareHistory(list(self.shares.prior))
+        self.antiseeds: dict[int, float] = {}
+        self._pending: list[Candidate] = []
+        self._population: list[Individual] | None = None
+
+    # what a driver needs
+
+    @property
+    def population(self) -> int:
+        """Structures per generation."""
+        if self.options.population is not None:
+            return self.options.population
+        atoms = max(self.options.formula_units) * sum(self.composition.values())
+        return int(np.clip(2 * atoms, 20, 60))
+
+    @property
+    def structures(self) -> int:
+        """Structures evaluated so far, those of other islands not counted."""
+        return len(self.individuals) - self.immigrants
+
+    @property
+    def best_energy(self) -> float:
+        """Lowest energy so far, eV/atom; NaN before the first."""
+        return float(self.archive.energies[0]) if len(self.archive) else float("nan")
+
+    @property
+    def limits(self) -> DistanceLimits:
+        """Shortest distances a structure may have."""
+        return self.learned.limits
+
+    @property
+    def share_history(self) -> list[dict[str, float]]:
+        """Share of each operator in every generation so far."""
+        return self.share_records.shares()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the generations or structures asked for are done."""
+        budget = self.options.max_structures
+        return self.generation >= self.options.generations or (
+            budget is not None and self.structures >= budget
+        )
+
+    def best(self, n: int = 10) -> list[Individual]:
+        """Return the `n` lowest distinct structures, with their space groups determined."""
+        members = self.archive.members[:n]
+        for member in members:
+            if member.space_group is None and member.atoms is not None:
+                member.space_group = space_group_number(member.atoms)
+                self.individuals.update(member)
+        return members
+
+    def ask(self) -> list[Candidate]:
+        """Make the structures of the next generation.
+
+        Asked again before `tell`, it returns the same ones.
+        """
+        if not self._pending:
+            number = self.population
+            if self.options.max_structures is not None:
+                number = min(number, max(self.options.max_structures - self.structures, 0))
+            first = len(self.individuals)
+            self._pending = [self._candidate(first + i) for i in range(number)]
+        return self._pending
+
+    def immigrate(self, individuals: Sequence[Individual]) -> int:
+        """Take in relaxed structures of other islands; returns how many were new here.
+
+        To be called between `tell` and `ask`.
+        """
+        if self._pending:
+            raise RuntimeError("structures can come in only between tell and ask")
+        new = 0
+        for foreign in individuals:
+            individual = replace(
+                foreign,
+                id=len(self.individuals),
+                generation=self.generation,
+                operator=IMMIGRANT,
+                parents=(),
+                atoms=foreign.structure.copy(),
+            )
+            self.individuals.append(individual)
+            self.immigrants += 1
+            new += self._enter(individual)
+        self._population = None
+        return new
+
+    def tell(self, relaxed: Sequence[Relaxed]) -> None:
+        """Take in the outcome of the structures of the last `ask`, in the same order."""
+        if len(relaxed) != len(self._pending):
+            raise ValueError(f"asked for {len(self._pending)} structures, told {len(relaxed)}")
+        if len(self.lineage):
+            self._repel(self._parents()[0].id, 1.0)
+        born: list[Individual] = []
+        newcomers: set[int] = set()
+        for candidate, outcome in zip(self._pending, relaxed, strict=True):
+            individual = self._individual(candidate, outcome)
+            self.individuals.append(individual)
+            born.append(individual)
+            if individual.atoms is not None and self._enter(individual):
+                newcomers.add(individual.id)
+        self._judge_operators(born, newcomers)
+        self.learned.learn(self._pending, born, self.lineage)
+        kept = {member.id for member in self.lineage.members}
+        self.antiseeds = {id_: s for id_, s in self.antiseeds.items() if id_ in kept}
+        self._pending, self._population = [], None
+        self.generation += 1
+        self._restart_if_stuck()
+
+    # lineages
+
+    def _empty_archive(self) -> Archive:
+        return Archive(
+            sorted(self.composition),
+            self.options.energy_tolerance,
+            self.options.distance_tolerance,
+            self.options.archive_size,
+        )
+
+    def _first_shares(self) -> OperatorShares:
+        used = dict(self.options.shares)
+        if self.options.prototypes is None:
+            used.pop(PROTOTYPE, None)
+        return OperatorShares(used, self.options.adjust_shares)
+
+    def _restart_if_stuck(self) -> None:
+        """Begin a new lineage where the present one has not come lower for long.
+
+        In time all parents come from a few early finds, and the distances they have taught the
+        search keep it near them. A new lineage takes over the volume of the old, and knows that
+        what was found is not to be found again.
+        """
+        patience = self.options.restart_after
+        if patience is None or not len(self.lineage):
+            return
+        since, lowest = self.lineage_record
+        if self.lineage.energies[0] < lowest - self.options.energy_tolerance / 2:
+            self.lineage_record = (self.generation, float(self.lineage.energies[0]))
+        elif self.generation - since >= patience:
+            self.restarts += 1
+            self.lineage = self._empty_archive()
+            self.lineage_record = (self.generation, float("inf"))
+            self.shares = self._first_shares()
+            self.learned.forget()
+            self.antiseeds = {}
+
+    # making structures
+
+    def _candidate(self, id_: int) -> Candidate:
+        """Make one structure: a seed while there are some, else by an operator drawn by shares."""
+        if self.seeds:
+            atoms = self.seeds.pop(0)
+            units = len(atoms) // sum(self.composition.values())
+            return Candidate(id_, atoms, SEED, (), units)
+        shares = self.shares.current()
+        parents = self._parents() if len(self.lineage) else []
+        if not parents:
+            shares = {name: shares[name] for name in WITHOUT_PARENTS if name in shares}
+        chances = np.array(list(shares.values()))
+        operator = str(self.rng.choice(list(shares), p=chances / chances.sum()))
+        return self.variation.create(id_, operator, parents, self.rng)
+
+    def _checked_seed(self, atoms: Atoms) -> Atoms:
+        """Return a plain copy of a seed, or complain if it is of another composition."""
+        units = len(atoms) // sum(self.composition.values())
+        wanted = {symbol: n * units for symbol, n in self.composition.items()}
+        if not len(atoms) or dict(Counter(atoms.symbols)) != wanted:
+            raise ValueError(f"the seed {atoms.get_chemical_formula()} is of another composition")
+        return plain_sorted(atoms)
+
+    def _parents_count(self) -> int:
+        return max(2, round(self.options.parents_kept * self.population))
+
+    def _parents(self) -> list[Individual]:
+        """Those that may become parents in this generation, fittest first."""
+        if self._population is None:
+            self._population = select(
+                self.lineage,
+                self.antiseeds,
+                self._parents_count(),
+                self.options.energy_window,
+                self.options.niches,
+            )
+        return self._population
+
+    # taking in results
+
+    def _individual(self, candidate: Candidate, outcome: Relaxed) -> Individual:
+        """Record an outcome, and why it is of no use if it is not."""
+        individual, reason = individual_of(candidate, outcome, self.generation, self.limits)
+        if reason is not None:
+            self.discards[reason] += 1
+        return individual
+
+    def _enter(self, individual: Individual) -> bool:
+        """Offer an individual to the archive; whether it is new there."""
+        before = self.best_energy
+        vector = self.archive.fingerprint_of(individual)
+        entry = self.archive.add(individual, vector)
+        if self.archive.members[0] is individual and not before <= individual.energy:
+            self.best_history.append((self.structures, individual.energy))
+            individual.space_group = space_group_number(individual.structure)
+            self.individuals.update(individual)
+        alike = entry.replaced if entry.lower is None else [entry.lower]
+        # a lower twin of what an earlier lineage found would lead this one to the same place
+        here = {member.id for member in self.lineage.members}
+        own = self.lineage is self.archive or all(member.id in here for member in alike)
+        if entry.lower is None:
+            self._forget_twins(entry.replaced, individual)
+        else:
+            self._forget_twins([individual], entry.lower)
+        if self.lineage is not self.archive:
+            self.lineage.discard(entry.replaced)
+            if own and individual.atoms is not None:
+                self.lineage.add(individual, vector)
+        return entry.is_new
+
+    def _forget_twins(self, twins: Sequence[Individual], kept: Individual) -> None:
+        """Drop the structures of duplicates; what repelled from them repels from the one kept."""
+        for twin in twins:
+            self.discards["duplicate"] += 1
+            twin.status = f"duplicate of {kept.id}"
+            twin.forget_structure()
+            self.individuals.update(twin)
+            self._repel(kept.id, self.antiseeds.pop(twin.id, 0.0))
+
+    def _judge_operators(self, born: Sequence[Individual], newcomers: set[int]) -> None:
+        """Credit operators for children that are new and low, and hold failures against parents."""
+        made, successes = Counter[str](), Counter[str]()
+        top = {member.id for member in self.lineage.members[: self._parents_count()]}
+        for individual in born:
+            success = individual.id in newcomers and individual.id in top
+            made[individual.operator] += 1
+            successes[individual.operator] += success
+            if not success:
+                for parent in individual.parents:
+                    self._repel(parent, FUTILE_CHILD)
+        self.share_records.append(self.shares.current(), made, successes)
+        self.shares.learn(made, successes)
+
+    def _repel(self, id_: int, strength: float) -> None:
+        """Make a member of the archive repel parents near it more strongly."""
+        if strength > 0.0:
+            self.antiseeds[id_] = self.antiseeds.get(id_, 0.0) + strength
+
+    # storage
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the whole state, ready for JSON; a few MB after ten thousand structures."""
+        return {
+            "@module": type(self).__module__,
+            "@class": type(self).__name__,
+            "composition": self.composition,
+            "options": asdict(self.options),
+            "seed": self.seed,
+            "seeds": [pack_atoms(atoms) for atoms in self.seeds],
+            "immigrants": self.immigrants,
+            "rng": json.dumps(self.rng.bit_generator.state),
+            "generation": self.generation,
+            "learned": self.learned.state(),
+            "best_history": [list(entry) for entry in self.best_history],
+            "shares": self.shares.state(),
+            "share_records": self.share_records.pack(),
+            "antiseeds": sorted([id_, strength] for id_, strength in self.antiseeds.items()),
+            # as pairs: reasons may hold dots, which no document database takes in keys
+            "discards": sorted([reason, n] for reason, n in self.discards.items()),
+            "individuals": self.individuals.pack(),
+            "archive": self.archive.pack(),
+            "lineage": None if self.lineage is self.archive else self.lineage.pack(),
+            # as text, since JSON has no infinity
+            "lineage_record": [self.lineage_record[0], repr(self.lineage_record[1])],
+            "restarts": self.restarts,
+            "pending": [candidate.pack() for candidate in self._pending],
+        }
+
+    @classmethod
+    def from_dict(cls, d: dict[str, Any]) -> Evolution:
+        """Inverse of `as_dict`."""
+        if "learned" not in d:
+            raise ValueError("this search was saved by an earlier version; start it anew")
+        evolution = cls(d["composition"], EvolutionOptions(**d["options"]), d["seed"])
+        evolution.seeds = [unpack_atoms(atoms) for atoms in d["seeds"]]
+        evolution.immigrants = d["immigrants"]
+        evolution.rng.bit_generator.state = json.loads(d["rng"])
+        evolution.generation = d["generation"]
+        evolution.learned.restore(d["learned"])
+        evolution.best_history = [(int(n), float(e)) for n, e in d["best_history"]]
+        evolution.shares.restore(d["shares"])
+        evolution.share_records.restore(d["share_records"])
+        evolution.antiseeds = {int(id_): float(strength) for id_, strength in d["antiseeds"]}
+        evolution.discards.update(dict(d["discards"]))
+        evolution.individuals = History.unpack(d["individuals"])
+        evolution.archive.restore(d["archive"], evolution.individuals)
+        if d["lineage"] is not None:
+            evolution.lineage = evolution._empty_archive()
+            members = evolution.archive.members
+            evolution.lineage.restore(d["lineage"], evolution.individuals, members)
+        since, lowest = d["lineage_record"]
+        evolution.lineage_record = (int(since), float(lowest))
+        evolution.restarts = d["restarts"]
+        evolution._pending = [Candidate.unpack(packed) for packed in d["pending"]]
+        return evolution

@@ -1,0 +1,142 @@
+"""All structures of a search, as columns: a few dozen bytes each, however long the search runs.
+
+Geometries stay with the archive, for the structures that are kept. Columns are stored in pages; a
+page that is full and unchanged is not packed again, so that saving costs the same after a thousand
+generations as after ten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from search.arrays import pack, unpack
+from search.state.archive import Individual
+
+PAGE = 1024
+"""Structures in a page."""
+COLUMNS = {
+    "generation": np.int32,
+    "operator": np.int16,
+    "parents": np.int32,
+    "formula_units": np.int16,
+    "energy": np.float64,
+    "volume": np.float64,
+    "status": np.int16,
+    "twin": np.int32,
+    "space_group": np.int16,
+}
+DUPLICATE = "duplicate"
+NOBODY = -1
+
+
+class History:
+    """Individuals by id, without their structures.
+
+    Examples
+    --------
+    >>> history = History()
+    >>> history.append(individual)
+    >>> history[individual.id].energy
+    """
+
+    def __init__(self) -> None:
+        self._length = 0
+        self._columns = {name: _column(name, PAGE) for name in COLUMNS}
+        self._words: dict[str, int] = {}
+        self._packed: dict[int, dict[str, Any]] = {}
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[Individual]:
+        return (self[i] for i in range(self._length))
+
+    def __getitem__(self, id_: int) -> Individual:
+        if not 0 <= id_ < self._length:
+            raise IndexError(f"there is no individual {id_}")
+        row = {name: column[id_] for name, column in self._columns.items()}
+        words = list(self._words)
+        status = words[row["status"]]
+        return Individual(
+            id=id_,
+            generation=int(row["generation"]),
+            operator=words[row["operator"]],
+            parents=tuple(int(p) for p in row["parents"] if p != NOBODY),
+            formula_units=int(row["formula_units"]),
+            energy=float(row["energy"]),
+            volume=float(row["volume"]),
+            status=f"{DUPLICATE} of {row['twin']}" if status == DUPLICATE else status,
+            space_group=int(row["space_group"]) or None,
+        )
+
+    @property
+    def energies(self) -> np.ndarray:
+        """Energies (n,) in eV/atom, NaN where there is none."""
+        return self._columns["energy"][: self._length].copy()
+
+    def append(self, individual: Individual) -> None:
+        """Take in the next individual, whose id is the number of those before it."""
+        if individual.id != self._length:
+            raise ValueError(f"individual {individual.id} is not the next one, {self._length}")
+        if self._length == len(self._columns["energy"]):
+            for name, column in self._columns.items():
+                self._columns[name] = np.concatenate([column, _column(name, len(column))])
+        self._length += 1
+        self.update(individual)
+
+    def update(self, individual: Individual) -> None:
+        """Write down what has changed about an individual."""
+        status, _, twin = individual.status.partition(f"{DUPLICATE} of ")
+        values = {
+            "generation": individual.generation,
+            "operator": self._code(individual.operator),
+            "parents": (*individual.parents, NOBODY, NOBODY)[:2],
+            "formula_units": individual.formula_units,
+            "energy": individual.energy,
+            "volume": individual.volume,
+            "status": self._code(status or DUPLICATE),
+            "twin": int(twin) if twin else NOBODY,
+            "space_group": individual.space_group or 0,
+        }
+        for name, value in values.items():
+            self._columns[name][individual.id] = value
+        self._packed.pop(individual.id // PAGE, None)
+
+    def _code(self, word: str) -> int:
+        return self._words.setdefault(word, len(self._words))
+
+    def pack(self) -> dict[str, Any]:
+        """Turn all into pages of compressed arrays."""
+        pages = range(-(-self._length // PAGE))
+        for page in pages:
+            if page not in self._packed:
+                rows = slice(page * PAGE, min((page + 1) * PAGE, self._length))
+                self._packed[page] = {
+                    name: pack(column[rows]) for name, column in self._columns.items()
+                }
+        return {
+            "length": self._length,
+            "words": list(self._words),
+            "pages": [self._packed[page] for page in pages],
+        }
+
+    @classmethod
+    def unpack(cls, packed: Mapping[str, Any]) -> History:
+        """Undo `pack`."""
+        history = cls()
+        history._words = {word: code for code, word in enumerate(packed["words"])}
+        pages = packed["pages"]
+        history._length = int(packed["length"])
+        for name in COLUMNS:
+            parts = [unpack(page[name]) for page in pages]
+            spare = _column(name, PAGE * max(len(pages), 1) - history._length)
+            history._columns[name] = np.concatenate([*parts, spare])
+        history._packed = dict(enumerate(pages))
+        return history
+
+
+def _column(name: str, rows: int) -> np.ndarray:
+    return np.zeros((rows, 2) if name == "parents" else rows, dtype=COLUMNS[name])

@@ -1,0 +1,1 @@
+"""What strings the stages together, and the protocols."""

@@ -1,0 +1,296 @@
+"""Output documents: small, flat, and queried by hand. Arrays travel beside them as blobs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from monty.json import MSONable
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pymatgen.core import Structure
+
+from nnp.frames import Frames
+from nnp.potential import Potential
+from search.state.evolution import Evolution
+from workflows.documents.plane_waves import PlaneWaves
+
+
+def _as_dict(value: MSONable | None) -> dict[str, Any] | None:
+    return None if value is None else value.as_dict()
+
+
+#: pydantic spells out dataclasses as nested lists unless told how to serialise them.
+Blob = PlainSerializer(_as_dict, return_type=dict[str, Any] | None)
+
+
+class Document(BaseModel):
+    """Base of all output documents; knows MSONable fields."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+
+class SegmentDocument(Document):
+    """One segment of molecular dynamics; it starts where another one ended."""
+
+    structure: Structure = Field(description="last configuration, unwrapped, with velocities")
+    engine: str
+    temperature: float = Field(description="target at the first step (K)")
+    end_temperature: float = Field(description="target at the last step (K)")
+    time_step: float = Field(description="as run, smaller than asked for after a retry (fs)")
+    duration: float = Field(description="fs")
+    sample_interval: float = Field(description="fs")
+    volume: float = Field(description="Å³")
+    temperatures: list[float] = Field(description="mean of every sample interval (K)")
+    pressures: list[float] = Field(
+        description="mean of every sample interval, kinetic part included (kbar)"
+    )
+    energies: list[float] = Field(description="potential energy, interval means (eV/atom)")
+    explosions: int = Field(0, description="attempts given up because the dynamics exploded")
+    frames_unconverged: int = Field(
+        0, description="sampled frames left out for want of electronic convergence"
+    )
+    stopped: str | None = Field(None, description="why it ended before its time")
+    frames: Annotated[Frames, Blob]
+
+
+class RelaxDocument(Document):
+    """A relaxation of cell and positions by the reference engine."""
+
+    structure: Structure = Field(description="relaxed, or the start if it failed")
+    engine: str
+    energy: float | None = Field(None, description="eV/atom")
+    max_force: float | None = Field(None, description="eV/Å")
+    max_stress: float | None = Field(None, description="kbar")
+    converged: bool = False
+    steps: int = 0
+    failure: str | None = Field(None, description="why it has no energy")
+    frames: Annotated[Frames | None, Blob] = Field(
+        None, description="every tenth configuration on the way"
+    )
+
+
+class MobilityPoint(Document):
+    """What one temperature of the search for the melting temperature showed."""
+
+    temperature: float = Field(description="K")
+    liquid: bool
+    pressure: float = Field(description="kbar, kinetic part included")
+    pressure_error: float = Field(description="block-averaged standard error (kbar)")
+    species: dict[str, dict[str, float | bool]] = Field(
+        description="by element: diffusivity and its error (Å²/ps), R², liquid; intercept of the "
+        "line and displacement at the longest lag (Å²)"
+    )
+    times: list[float] = Field(description="lags of the displacement curves (ps)")
+    displacements: dict[str, list[float]] = Field(description="mean-square displacement (Å²)")
+
+
+class MeltingTemperatureDocument(Document):
+    """Result of the search for the melting temperature."""
+
+    melting_temperature: float = Field(description="lowest temperature of a liquid (K)")
+    uncertainty: float = Field(description="half the distance to the next one that froze (K)")
+    pressure: float = Field(description="at the melting temperature and the melt's volume (kbar)")
+    structure: Structure
+    points: list[MobilityPoint]
+    segments: list[str] = Field(description="jobs of the runs")
+    warning: str | None = None
+
+
+class PressurePoint(Document):
+    """Time-averaged pressure of one volume."""
+
+    volume: float = Field(description="Å³/atom")
+    pressure: float = Field(description="kbar, kinetic part included")
+    error: float = Field(description="block-averaged standard error (kbar)")
+
+
+class VolumeDocument(Document):
+    """Result of the volume adjustment."""
+
+    volume: float = Field(description="Å³/atom")
+    pressure: float = Field(description="kbar")
+    pressure_error: float = Field(description="kbar")
+    structure: Structure
+    points: list[PressurePoint]
+    segments: list[str] = Field(description="jobs of the runs")
+    warning: str | None = None
+
+
+class ConvergencePoint(Document):
+    """What one cutoff and k-mesh gave for the snapshots."""
+
+    plane_waves: Annotated[PlaneWaves, Blob]
+    energies: list[float] = Field(description="by snapshot (meV/atom)")
+    pressures: list[float] = Field(description="by snapshot (kbar)")
+    largest_forces: list[float] = Field(description="by snapshot (eV/Å)")
+
+
+class ConvergenceDocument(Document):
+    """Cutoff and k-points that are enough for the melt."""
+
+    plane_waves: Annotated[PlaneWaves, Blob]
+    points: list[ConvergencePoint]
+    changes: list[dict[str, float]] = Field(
+        description="from each point to the next two: cutoffs (eV) and meshes, energy (meV/atom), "
+        "pressure (kbar), force (eV/Å)"
+    )
+    warning: str | None = None
+
+
+class CheckDocument(Document):
+    """Frames of the training set against calculations with more plane waves and k-points."""
+
+    plane_waves: Annotated[PlaneWaves, Blob] = Field(description="of the better calculations")
+    n_frames: int
+    energy_error: float = Field(description="mean absolute error (meV/atom)")
+    energy_error_shifted: float = Field(
+        description="the same after the mean difference is taken away (meV/atom)"
+    )
+    force_error: float = Field(description="mean absolute error of components (eV/Å)")
+    stress_error: float = Field(description="mean absolute error of components (kbar)")
+    failed: int = Field(0, description="frames that could not be computed")
+    warning: str | None = None
+
+
+class SampleDocument(Document):
+    """The training set that a melt-quench-anneal trajectory gave."""
+
+    formula: str
+    n_frames: int
+    n_atoms: int
+    frames_by_stage: dict[str, int]
+    frames_left_out: int = Field(0, description="not finite, or with atoms on top of each other")
+    evaluations: int | None = Field(
+        None, description="static runs of the reference engine, if it only labels"
+    )
+    failures: list[str] = Field(
+        default_factory=list, description="frames that the reference engine could not label"
+    )
+    shortest_distances: dict[str, float] = Field(description="by pair of elements (Å)")
+    volume_per_atom: float = Field(description="of the glass (Å³)")
+    series: dict[str, list[float]] = Field(
+        description="along the trajectory: time (ps), temperature (K), energy (eV/atom), "
+        "pressure (kbar)"
+    )
+    frames: Annotated[Frames, Blob]
+
+
+class SelectionDocument(Document):
+    """Frames of a fast engine's trajectory, chosen to be labelled."""
+
+    n_pool: int = Field(description="frames to choose from")
+    n_chosen: int
+    n_scaled: int = Field(description="of them at other volumes than the trajectory's")
+    stopped_runs: int = Field(description="segments that ended where the potential knew nothing")
+    uncertainty: float | None = Field(
+        None, description="of the pool's energies, root mean square (eV/atom)"
+    )
+    chosen_uncertainty: float | None = Field(None, description="of the chosen frames' (eV/atom)")
+    shortest_distances: dict[str, float] = Field(description="of the trajectory, by pair (Å)")
+    volume_per_atom: float = Field(description="of its glass (Å³)")
+    series: dict[str, list[float]] = Field(description="as in SampleDocument")
+    frames: Annotated[Frames, Blob]
+
+
+class LabelDocument(Document):
+    """A batch of frames, labelled by the reference engine."""
+
+    engine: str
+    n_labelled: int
+    failures: list[str] = Field(description="frames that could not be labelled, and why")
+    frames: Annotated[Frames, Blob]
+
+
+class TrainingDocument(Document):
+    """A trained potential and how well it fits."""
+
+    formula: str
+    n_training: int
+    n_validation: int
+    validation_split: str
+    converged: bool = Field(description="whether the validation thresholds were reached")
+    energy_rmse: float = Field(description="validation (meV/atom)")
+    force_rmse: float = Field(description="validation (eV/Å)")
+    stress_rmse: float = Field(description="validation (kbar)")
+    epochs: int
+    history: list[dict[str, float]]
+    parity: dict[str, list[float]] = Field(
+        description="validation set: reference and predicted energies (eV/atom), and a sample "
+        "of force components (eV/Å)"
+    )
+    warning: str | None = None
+    potential: Annotated[Potential, Blob]
+
+
+class SearchCandidate(Document):
+    """A low-energy crystal structure of the search, relaxed by the potential."""
+
+    structure: Structure
+    energy: float = Field(description="neural network potential (eV/atom)")
+    formula_units: int = Field(description="Z")
+    found_by: str = Field(description="operator that made it")
+    found_at: int = Field(description="its number among the structures of its island")
+
+
+class SearchDocument(Document):
+    """What an evolutionary search found, and how."""
+
+    formula: str
+    formula_units: list[int]
+    generations: int
+    n_structures: int
+    best_energy: float = Field(description="neural network potential (eV/atom)")
+    candidates: list[SearchCandidate]
+    histories: list[dict[str, list[float]]] = Field(
+        description="by island: structures relaxed, and the best energy (eV/atom) by then"
+    )
+    shares: list[dict[str, float]] = Field(
+        description="share of every operator in each generation of the best island"
+    )
+    discarded: list[tuple[str, int]] = Field(description="structures left out, by reason")
+    cpu_seconds: float
+
+
+class IslandDocument(Document):
+    """State of one population between two blocks of generations."""
+
+    generation: int
+    n_structures: int
+    best_energy: float = Field(description="eV/atom")
+    finished: bool
+    cpu_seconds: float
+    evolution: Annotated[Evolution, Blob]
+
+
+class CandidateDocument(Document):
+    """A crystal structure, relaxed by the reference engine."""
+
+    formula: str
+    chemical_system: str
+    formula_units: int = Field(description="Z")
+    space_group: str
+    space_group_number: int
+    energy: float | None = Field(description="reference engine (eV/atom)")
+    energy_above_best: float | None = Field(None, description="meV/atom")
+    potential_energy: float = Field(description="neural network potential, relaxed by it (eV/atom)")
+    density: float = Field(description="g/cm³")
+    volume: float = Field(description="Å³/atom")
+    rank: int | None = None
+    converged: bool = False
+    max_force: float | None = Field(None, description="eV/Å")
+    max_stress: float | None = Field(None, description="kbar")
+    steps: int = 0
+    found_by: str = Field("", description="operator that made it")
+    found_at: int = Field(0, description="its number among the structures of its island")
+    failure: str | None = Field(None, description="why it has no energy")
+    engine: str
+    structure: Structure
+
+
+class PredictionDocument(Document):
+    """The ranked crystal structures of a campaign."""
+
+    formula: str
+    engine: str
+    candidates: list[CandidateDocument]
+    failures: list[str] = Field(default_factory=list)
+    provenance: dict[str, Any] = Field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""What computes energies, forces and stresses."""

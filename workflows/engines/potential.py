@@ -1,0 +1,98 @@
+"""The trained potential as an engine that knows where its knowledge ends."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase.data import chemical_symbols
+from ase.neighborlist import primitive_neighbor_list
+
+from workflows.engines.ase.engine import AseEngine
+from workflows.jobs.outputs import output_of
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+    from nnp.calculator import NeuralNetworkCalculator
+
+
+@dataclass(frozen=True)
+class PotentialEngine(AseEngine):
+    """
+    Molecular dynamics by a neural network potential of the same campaign.
+
+    A run ends, and keeps the frames before, where the energy becomes more uncertain than a limit,
+    where two atoms come much closer than they ever did in training, or where it explodes.
+
+    Parameters
+    ----------
+    potential
+        Job that trained the potential, whose output is a
+        ``TrainingDocument``: the potential itself is too large for the documents of the many jobs that use it.
+    max_uncertainty
+        eV/atom, of the energy; a single network has no uncertainty.
+    closest
+        Shortest distance allowed, relative to the shortest one of each pair in training.
+    """
+
+    name: str = "NNP"
+    potential: str = ""
+    max_uncertainty: float = 0.1
+    closest: float = 0.8
+
+    def build(self) -> NeuralNetworkCalculator:
+        """
+        Build the calculator, once a process; within a job that has access to the job store.
+
+        Raises
+        ------
+        ValueError
+            If the job store has no output of the job.
+        """
+        return _load(self.potential)
+
+    def objection(self, atoms: Atoms) -> str | None:
+        """
+        Say why molecular dynamics must not go on from here, if it must not.
+
+        Parameters
+        ----------
+        atoms
+            With this engine's calculator, evaluated.
+        """
+        uncertainty = float(atoms.calc.results["uncertainty"])
+        if not uncertainty <= self.max_uncertainty:
+            return f"the energy is uncertain by {1e3 * uncertainty:.0f} meV/atom"
+        potential = atoms.calc.potential
+        limits = self.closest * _shortest(potential.record, len(potential.elements))
+        types = potential.functions.types(atoms.numbers)
+        i, j, d = primitive_neighbor_list(
+            "ijd", atoms.pbc, atoms.cell.array, atoms.positions, float(limits.max())
+        )
+        close = np.flatnonzero(d < limits[types[i], types[j]])
+        if len(close):
+            pair = "-".join(chemical_symbols[atoms.numbers[k[close[0]]]] for k in (i, j))
+            return f"a distance {pair} of {d[close[0]]:.2f} Å is shorter than any in training"
+        return None
+
+    @property
+    def keeps_fragments(self) -> bool:
+        """Whether a run that explodes ends there, with its good frames, instead of failing."""
+        return True
+
+
+def _shortest(record: dict, n_elements: int) -> NDArray[np.float64]:
+    """Shortest distances in training (Å) by pair of elements; zero for pairs that never met."""
+    known = record.get("shortest_distances") or [[None] * n_elements] * n_elements
+    return np.array([[entry or 0.0 for entry in row] for row in known])
+
+
+@functools.lru_cache(maxsize=2)
+def _load(uuid: str) -> NeuralNetworkCalculator:
+    from nnp.calculator import NeuralNetworkCalculator
+
+    return NeuralNetworkCalculator(output_of(uuid).potential)

@@ -1,0 +1,222 @@
+"""The INCAR of every kind of calculation, each tag decided here and nothing inherited."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from scipy import constants
+
+if TYPE_CHECKING:
+    from workflows.engines.vasp.settings import VaspSettings
+
+#: What is tried, in this order, where the electrons do not converge or VASP gives up: ever
+#: slower and safer minimisers, the first on new orbitals. None changes energies or dynamics.
+REMEDIES: tuple[dict[str, Any], ...] = (
+    {},
+    {"ALGO": "Normal", "ISTART": 0, "ICHARG": 2},
+    {"ALGO": "All", "ISTART": 0, "ICHARG": 2},
+)
+
+
+@dataclass(frozen=True)
+class Basis:
+    """
+    Plane waves and k-points of one calculation.
+
+    Attributes
+    ----------
+    cutoff : float
+        eV
+    mesh : tuple of int
+        Divisions of the reciprocal cell, centred on Gamma.
+    """
+
+    cutoff: float
+    mesh: tuple[int, int, int]
+
+
+def melt_incar(settings: VaspSettings, cutoff: float, symbols: Sequence[str]) -> dict[str, Any]:
+    """
+    Tags of all calculations whose energies are compared with those of the dynamics.
+
+    Real-space projectors and normal precision, as befits cells of 100 atoms; no symmetry.
+
+    Parameters
+    ----------
+    settings
+        Of the engine.
+    cutoff
+        eV
+    symbols
+        Element of each atom, in the order of the POSCAR.
+    """
+    return {
+        **_common(settings, cutoff, symbols),
+        "PREC": "Normal",
+        "ALGO": "Fast",
+        "LREAL": "Auto",
+        "EDIFF": settings.melt.energy_tolerance,
+        "ISYM": 0,
+    }
+
+
+def crystal_incar(settings: VaspSettings, cutoff: float, symbols: Sequence[str]) -> dict[str, Any]:
+    """
+    Tags of all calculations of crystals: accurate precision, symmetry used.
+
+    Parameters
+    ----------
+    settings
+        Of the engine.
+    cutoff
+        eV
+    symbols
+        Element of each atom, in the order of the POSCAR.
+    """
+    return {
+        **_common(settings, cutoff, symbols),
+        "PREC": "Accurate",
+        "ALGO": "Normal",
+        "LREAL": False,
+        "EDIFF": settings.crystal.energy_tolerance,
+        "ISYM": 2,
+    }
+
+
+def _common(settings: VaspSettings, cutoff: float, symbols: Sequence[str]) -> dict[str, Any]:
+    tags: dict[str, Any] = {
+        "GGA": "PE",
+        "ENCUT": float(cutoff),
+        "ISMEAR": 0,
+        "SIGMA": settings.smearing,
+        "LASPH": True,
+        "NELM": settings.max_electronic_steps,
+        "NELMIN": 4,
+        "ISTART": 0,
+        "ICHARG": 2,
+        "LCHARG": False,
+        "LWAVE": True,
+        "ISPIN": 2 if settings.magnetic else 1,
+    }
+    if settings.magnetic:
+        tags["MAGMOM"] = [starting_moment(symbol) for symbol in symbols]
+    return tags
+
+
+def starting_moment(symbol: str) -> float:
+    """High spin for elements with d and f electrons, next to nothing for the others (µB)."""
+    from pymatgen.core import Element
+
+    return 5.0 if Element(symbol).block in ("d", "f") else 0.6
+
+
+def static_tags() -> dict[str, Any]:
+    """Tags of a single evaluation with stress."""
+    return {"IBRION": -1, "NSW": 0, "ISIF": 2}
+
+
+def relax_tags(max_force: float, max_steps: int) -> dict[str, Any]:
+    """
+    Tags of a relaxation of cell and positions by conjugate gradients.
+
+    Parameters
+    ----------
+    max_force
+        eV/Å
+    max_steps
+        Ionic steps.
+    """
+    return {"IBRION": 2, "NSW": max_steps, "ISIF": 3, "POTIM": 0.3, "EDIFFG": -abs(max_force)}
+
+
+def dynamics_tags(
+    n_steps: int, time_step: float, start: float, end: float, mass: float | None
+) -> dict[str, Any]:
+    """
+    Tags of molecular dynamics at constant volume.
+
+    A ramp scales the velocities: that they follow a line from TEBEG to TEEND is promised for
+    ``SMASS = -1`` only, whatever the Nosé-Hoover thermostat makes of TEEND.
+
+    Parameters
+    ----------
+    n_steps
+        Steps.
+    time_step
+        fs
+    start, end
+        Target temperature in K, linear in between.
+    mass
+        Of the Nosé-Hoover thermostat, in VASP's unit, for runs at one temperature; none:
+        velocities are scaled to the target at each step.
+
+    References
+    ----------
+    VASP Wiki, pages SMASS and TEEND: T = TEBEG + (TEEND - TEBEG) NSTEP / NSW with SMASS = -1.
+    """
+    thermostat: dict[str, Any]
+    if mass is None:
+        thermostat = {"MDALGO": 0, "SMASS": -1, "NBLOCK": 1}
+    elif start != end:
+        # the manual scales where NSTEP modulo NBLOCK is one: literally, at no step if NBLOCK is 1
+        thermostat = {"MDALGO": 0, "SMASS": -1, "NBLOCK": 2}
+    else:
+        thermostat = {"MDALGO": 2, "SMASS": round(mass, 6), "NBLOCK": 1}
+    return {
+        "IBRION": 0,
+        "NSW": n_steps,
+        "ISIF": 2,
+        "POTIM": time_step,
+        **thermostat,
+        "TEBEG": round(start, 3),
+        "TEEND": round(end, 3),
+        "MAXMIX": 40,
+        "IWAVPR": 12,
+    }
+
+
+def thermostat_mass(period: float, temperature: float, n_atoms: int, edge: float) -> float:
+    """
+    Mass of the Nosé thermostat, in VASP's unit, that oscillates with a given period.
+
+    Parameters
+    ----------
+    period
+        fs
+    temperature
+        K
+    n_atoms
+        Number of atoms; their centre of mass rests.
+    edge
+        Length of the first lattice vector in Å, VASP's unit of length here.
+
+    References
+    ----------
+    S. Nosé, J. Chem. Phys. 81, 511 (1984).
+    """
+    freedom = 3 * n_atoms - 3
+    squared_velocity = 2 * freedom * constants.k * temperature / constants.atomic_mass
+    return (period * 1e-15 / (2 * math.pi * edge * 1e-10)) ** 2 * squared_velocity
+
+
+def compose(settings: VaspSettings, *parts: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Join tags, later ones winning, and the user's over all.
+
+    Parameters
+    ----------
+    settings
+        Of the engine; its ``incar`` entries come last.
+    parts
+        Tags.
+    """
+    tags: dict[str, Any] = {}
+    for part in parts:
+        tags.update(part)
+    for entry in settings.incar:
+        tag, _, value = entry.partition("=")
+        tags[tag.strip().upper()] = value.strip()
+    return tags

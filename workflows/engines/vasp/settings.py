@@ -1,0 +1,195 @@
+"""Settings of the VASP engine that a protocol can override."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from monty.json import MSONable
+
+
+@dataclass(frozen=True)
+class Parallel(MSONable):
+    """
+    How VASP is started on the machine; it decides KPAR and NCORE.
+
+    Parameters
+    ----------
+    nodes
+        None: as SLURM says, else one.
+    ranks
+        MPI ranks on a node; none: as SLURM says, else one.
+    openmp_threads
+        OpenMP threads of a rank; none: as ``OMP_NUM_THREADS`` says, else one.
+    """
+
+    nodes: int | None = field(default=None, metadata={"positive": True, "help": "none: of SLURM"})
+    ranks: int | None = field(
+        default=None, metadata={"positive": True, "help": "on a node; none: of SLURM"}
+    )
+    openmp_threads: int | None = field(
+        default=None, metadata={"positive": True, "help": "of a rank; none: OMP_NUM_THREADS"}
+    )
+
+
+@dataclass(frozen=True)
+class Supervision(MSONable):
+    """
+    How a run of VASP is watched.
+
+    Parameters
+    ----------
+    polling
+        s between two looks at whether VASP still runs.
+    monitor
+        s between two looks at its output.
+    hang_timeout
+        s without output after which VASP counts as hung.
+    walltime
+        s that a job may take; none: until SLURM ends the allocation, if it runs under SLURM.
+    buffer
+        s kept for writing files before that.
+    restarts
+        Times that a calculation is taken up again after an error.
+    unconverged_in_a_row
+        Steps of dynamics without electronic convergence, one after the other, that end a run.
+    """
+
+    polling: float = field(default=2.0, metadata={"positive": True, "unit": "s"})
+    monitor: float = field(default=60.0, metadata={"positive": True, "unit": "s"})
+    hang_timeout: float = field(
+        default=3600.0,
+        metadata={"positive": True, "unit": "s", "help": "without output: VASP hangs"},
+    )
+    walltime: float | None = field(
+        default=None,
+        metadata={"positive": True, "unit": "s", "help": "of a job; none: of SLURM's allocation"},
+    )
+    buffer: float = field(
+        default=300.0, metadata={"unit": "s", "help": "kept for writing files before the end"}
+    )
+    restarts: int = field(default=4, metadata={"help": "of one calculation after errors"})
+    unconverged_in_a_row: int = field(
+        default=5, metadata={"positive": True, "help": "steps of dynamics that end a run"}
+    )
+
+
+@dataclass(frozen=True)
+class CrystalSettings(MSONable):
+    """
+    Basis and tolerances for crystals, whose cells are relaxed.
+
+    Parameters
+    ----------
+    k_spacing
+        1/Å between k-points, 2π included.
+    cutoff
+        eV; none: ``cutoff_factor`` times the largest ENMAX of the potentials, or the converged
+        cutoff of the melt if that is higher.
+    cutoff_factor
+        By which the stress of a basis that does not follow the cell (Pulay's) becomes harmless.
+    energy_tolerance
+        eV, of the electronic loop.
+    """
+
+    k_spacing: float = field(
+        default=0.25, metadata={"positive": True, "unit": "1/Å", "help": "2π included"}
+    )
+    cutoff: float | None = field(
+        default=None,
+        metadata={"positive": True, "unit": "eV", "help": "none: from the potentials"},
+    )
+    cutoff_factor: float = field(
+        default=1.3, metadata={"positive": True, "help": "of the largest ENMAX"}
+    )
+    energy_tolerance: float = field(
+        default=1e-6, metadata={"positive": True, "unit": "eV", "help": "EDIFF"}
+    )
+
+
+@dataclass(frozen=True)
+class MeltSettings(MSONable):
+    """
+    Precision of molecular dynamics and of all that is compared with it.
+
+    Parameters
+    ----------
+    energy_tolerance
+        eV, of the electronic loop.
+    recompute
+        Sampled frames without electronic convergence get a static run; else they are dropped.
+    max_unconverged
+        Fraction of steps without electronic convergence beyond which a segment fails.
+    """
+
+    energy_tolerance: float = field(
+        default=1e-5, metadata={"positive": True, "unit": "eV", "help": "EDIFF"}
+    )
+    recompute: bool = field(
+        default=True, metadata={"help": "sampled frames without electronic convergence"}
+    )
+    max_unconverged: float = field(
+        default=0.2, metadata={"help": "fraction of steps beyond which a segment fails"}
+    )
+
+
+@dataclass(frozen=True)
+class VaspSettings(MSONable):
+    """
+    All settings of the VASP engine.
+
+    Parameters
+    ----------
+    cutoff
+        eV, of all but crystals; none: what the convergence test finds, or without one the
+        largest ENMAX of the potentials.
+    potcar
+        Set of potentials, by pymatgen's name.
+    potentials
+        Potentials to take instead of the usual ones, e.g. ``Li_sv``.
+    magnetic
+        Spin-polarised; the paper's compounds are not magnetic.
+    smearing
+        eV, width of the Gaussian smearing.
+    max_electronic_steps
+        NELM.
+    incar
+        Further tags, ``TAG=VALUE``; they win over our own.
+    keep_wavefunctions
+        Keep the WAVECAR of a segment after the next one has used it.
+    parallel, supervision, melt, crystal
+        See there.
+    """
+
+    cutoff: float | None = field(
+        default=None,
+        metadata={"positive": True, "unit": "eV", "help": "none: found by the convergence test"},
+    )
+    potcar: Literal["PBE", "PBE_52", "PBE_54", "PBE_64"] = field(
+        default="PBE_54", metadata={"help": "set of potentials"}
+    )
+    potentials: tuple[str, ...] = field(
+        default=(), metadata={"help": "in place of the usual ones, e.g. Li_sv,Mg_pv"}
+    )
+    magnetic: bool = field(default=False, metadata={"help": "spin-polarised"})
+    smearing: float = field(default=0.05, metadata={"positive": True, "unit": "eV"})
+    max_electronic_steps: int = field(default=100, metadata={"positive": True, "help": "NELM"})
+    incar: tuple[str, ...] = field(default=(), metadata={"help": "further tags, TAG=VALUE"})
+    keep_wavefunctions: bool = field(
+        default=False, metadata={"help": "keep WAVECAR after the next segment has used it"}
+    )
+    parallel: Parallel = field(default_factory=Parallel)
+    supervision: Supervision = field(default_factory=Supervision)
+    melt: MeltSettings = field(default_factory=MeltSettings)
+    crystal: CrystalSettings = field(default_factory=CrystalSettings)
+
+    def __post_init__(self) -> None:
+        # JSON has no tuples
+        object.__setattr__(self, "potentials", tuple(self.potentials))
+        object.__setattr__(self, "incar", tuple(self.incar))
+        for entry in self.incar:
+            if "=" not in entry:
+                raise ValueError(f"{entry!r} is no INCAR tag; write TAG=VALUE")
+        from workflows.engines.vasp.potentials import choose
+
+        choose([], self.potentials)  # raises where one is of no element

@@ -1,0 +1,1 @@
+"""How jobs run: idempotency, outputs, checkpoints, progress, site."""

@@ -1,0 +1,110 @@
+"""Make spawning jobs safe to run again.
+
+Running a Firework again that had spawned jobs spawns them once more. Two things make that
+harmless: spawned jobs get ids that follow from their parent (:func:`spawn`), so that the
+second generation is the first; and a job that finds its output under its own id returns it
+instead of computing it (:func:`once`).
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from jobflow import CURRENT_JOB, SETTINGS, Flow, Job
+from monty.json import MontyDecoder, jsanitize
+
+from workflows.jobs.outputs import discard_checkpoint
+
+if TYPE_CHECKING:
+    from jobflow import JobStore
+
+NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "devitrify")
+
+Parameters = ParamSpec("Parameters")
+Output = TypeVar("Output")
+AnyFlow = TypeVar("AnyFlow", Job, Flow)
+
+
+def spawn(flow: AnyFlow, key: str = "") -> AnyFlow:
+    """Return a flow whose ids follow from the job that spawns it.
+
+    Parameters
+    ----------
+    flow
+        What the current job is about to return as replacement, addition or detour.
+    key
+        Tells flows apart where one job returns several.
+
+    Returns
+    -------
+    Flow or Job
+        The same with new uuids, a function of the uuid and index of the current job, the key and
+        the order of the jobs. Outside a job nothing changes.
+
+    Examples
+    --------
+    >>> @job
+    ... def refine(temperatures):
+    ...     runs = [MolecularDynamicsMaker().make(t) for t in temperatures]
+    ...     return Response(replace=spawn(Flow(runs)))
+    """
+    parent = CURRENT_JOB.job
+    if parent is None:
+        return flow
+    text = json.dumps(jsanitize(flow.as_dict(), strict=True, enum_values=True))
+    for ordinal, old in enumerate(_all_uuids(flow)):
+        name = f"{parent.uuid}/{parent.index}/{key}/{ordinal}"
+        text = text.replace(old, str(uuid.uuid5(NAMESPACE, name)))
+    return MontyDecoder().process_decoded(json.loads(text))
+
+
+def once(function: Callable[Parameters, Output]) -> Callable[Parameters, Output]:
+    """Make a job's function return the stored output of the same job, if there is one.
+
+    Goes below jobflow's decorator, on jobs that only compute::
+
+        @job(data=Frames)
+        @once
+        def run(...): ...
+
+    The job's uuid and index say what "the same" is; to compute again, remove the output from
+    the job store. Jobs that return a ``Response`` must not use it: what they spawn is not stored.
+    """
+
+    @wraps(function)
+    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Output:
+        found, output = stored_output()
+        if not found:
+            return function(*args, **kwargs)
+        discard_checkpoint()  # of a launch that was killed after it had stored the output
+        return output
+
+    return run
+
+
+def stored_output() -> tuple[bool, Any]:
+    """Return whether the current job's output is in the job store, whole, and that output."""
+    job = CURRENT_JOB.job
+    if job is None:
+        return False, None
+    store: JobStore = CURRENT_JOB.store or SETTINGS.JOB_STORE
+    store.connect()
+    try:
+        document = store.query_one({"uuid": job.uuid, "index": job.index}, load=True)
+    except KeyError:
+        # A kill between document and blobs has left a reference to a blob that is not there.
+        return False, None
+    if document is None:
+        return False, None
+    return True, MontyDecoder().process_decoded(document["output"])
+
+
+def _all_uuids(flow: Job | Flow) -> list[str]:
+    """Return the uuids of a flow and of all that is in it, in order."""
+    if isinstance(flow, Job):
+        return [flow.uuid]
+    return [flow.uuid, *(found for part in flow.jobs for found in _all_uuids(part))]

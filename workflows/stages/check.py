@@ -1,0 +1,175 @@
+"""Are the energies and forces of the training set good enough? A few frames computed better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jobflow import Flow, Job, JobConfig, Maker, OnMissing, Response, job
+
+from nnp.frames import Frames
+from workflows.conversion import KBAR
+from workflows.documents.plane_waves import PlaneWaves
+from workflows.documents.schemas import CheckDocument
+from workflows.engines.base import Engine
+from workflows.jobs.idempotency import spawn
+from workflows.jobs.progress import report
+from workflows.jobs.tags import REFERENCE_QUEUE, derive_seed, label
+
+if TYPE_CHECKING:
+    from jobflow import OutputReference
+
+
+class InaccurateError(RuntimeError):
+    """The training set is farther from converged calculations than was allowed."""
+
+
+@dataclass
+class CheckMaker(Maker):
+    """
+    Recompute some frames of the training set with more plane waves and k-points.
+
+    Energies of two calculations differ by much more than they matter: what counts for ranking
+    structures is what is left when the mean difference is taken away. Both are reported, since
+    the paper does not say which one it means.
+
+    Parameters
+    ----------
+    n_frames
+        How many, drawn at random.
+    cutoff
+        eV
+    mesh
+        Divisions of the reciprocal cell in each direction.
+    max_energy, max_force
+        Mean absolute errors in meV/atom, after the shift, and eV/Å beyond which there is a
+        warning: those of the paper.
+    batch
+        Frames computed by one job.
+    strict
+        Stop before the training in place of the warning.
+    """
+
+    name: str = "check"
+    n_frames: int = field(default=30, metadata={"help": "recomputed; 0: no check"})
+    cutoff: float = field(default=700.0, metadata={"positive": True, "unit": "eV"})
+    mesh: int = field(default=3, metadata={"positive": True, "help": "divisions in each direction"})
+    max_energy: float = field(default=4.0, metadata={"positive": True, "unit": "meV/atom"})
+    max_force: float = field(default=0.12, metadata={"positive": True, "unit": "eV/Å"})
+    batch: int = field(default=6, metadata={"positive": True, "help": "frames of one job"})
+    strict: bool = field(default=False, metadata={"help": "stop in place of a warning"})
+
+    def make(self, frames: Frames | OutputReference, engine: Engine, seed: int) -> Job:
+        """
+        Check.
+
+        Parameters
+        ----------
+        frames
+            Training set.
+        engine
+            Reference engine; it has plane waves.
+        seed
+            Seed of the campaign.
+
+        Returns
+        -------
+        Job
+            Its output is a :class:`CheckDocument`.
+        """
+        return self._labelled(self.recompute(frames, engine, derive_seed(seed, "check")))
+
+    def _labelled(self, work: Job) -> Job:
+        work.name = "check"
+        return label(work, "check")
+
+    @job
+    def recompute(self, frames: Frames, engine: Engine, seed: int) -> Response:
+        """Draw frames and make the jobs that compute them better."""
+        number = min(self.n_frames, len(frames))
+        drawn = np.random.default_rng(seed).choice(len(frames), size=number, replace=False)
+        chosen = frames[np.sort(drawn)]
+        better = engine.adopt(self.plane_waves())
+        runs = []
+        for first in range(0, number, self.batch):
+            part = chosen[first : first + self.batch]
+            run = better.static("accurate").make(part, "check")
+            run.name = f"check frames {first + 1} to {first + len(part)}"
+            runs.append(label(run, "check", REFERENCE_QUEUE))
+        comparison = self._labelled(self.compare(chosen, [run.output for run in runs]))
+        # a batch that failed for good leaves a gap, not a dead campaign
+        comparison.config.on_missing_references = OnMissing.NONE
+        return Response(replace=spawn(Flow([*runs, comparison], output=comparison.output)))
+
+    def plane_waves(self) -> PlaneWaves:
+        """Cutoff and mesh of the better calculations."""
+        return PlaneWaves(self.cutoff, (self.mesh, self.mesh, self.mesh))
+
+    @job(config=JobConfig(on_missing_references=OnMissing.NONE))
+    def compare(self, chosen: Frames, batches: list[Frames | None]) -> CheckDocument:
+        """
+        Compare.
+
+        Parameters
+        ----------
+        chosen
+            As they are in the training set.
+        batches
+            The same computed better; none where the job failed.
+
+        Raises
+        ------
+        InaccurateError
+            If the errors are beyond the limits, and the check is strict.
+        """
+        document = self.describe(chosen, batches)
+        report(
+            "check", 1, 1, energy_meV_atom=document.energy_error_shifted,
+            force_eV_A=document.force_error,
+        )  # fmt: skip
+        if self.strict and document.warning:
+            raise InaccurateError(f"{document.warning}; check.strict=false goes on all the same")
+        return document
+
+    def describe(self, chosen: Frames, batches: list[Frames | None]) -> CheckDocument:
+        """Errors of the training set, as measured by the better calculations."""
+        pairs = [
+            (chosen[self.batch * k : self.batch * k + len(better)], better)
+            for k, better in enumerate(batches)
+            if better is not None
+        ]
+        here = Frames.concatenate([pair[0] for pair in pairs])
+        better = Frames.concatenate([pair[1] for pair in pairs])
+        usable = np.flatnonzero(np.isfinite(better.energies))
+        here, better = here[usable], better[usable]
+        if not len(here):
+            return CheckDocument(
+                plane_waves=self.plane_waves(), n_frames=0, energy_error=np.nan,
+                energy_error_shifted=np.nan, force_error=np.nan, stress_error=np.nan,
+                failed=len(chosen), warning="no frame could be recomputed; see the logs",
+            )  # fmt: skip
+        difference = (here.energies - better.energies) / here.counts * 1000
+        energy = float(np.abs(difference - difference.mean()).mean())
+        force = float(np.abs(here.forces - better.forces).mean())
+        return CheckDocument(
+            plane_waves=self.plane_waves(),
+            n_frames=len(here),
+            energy_error=float(np.abs(difference).mean()),
+            energy_error_shifted=energy,
+            force_error=force,
+            stress_error=float(np.nanmean(np.abs(here.stresses - better.stresses)) * KBAR),
+            failed=len(chosen) - len(here),
+            warning=self.judge(energy, force),
+        )
+
+    def judge(self, energy: float, force: float) -> str | None:
+        """Say what is wrong with errors in meV/atom and eV/Å; none if nothing is."""
+        if energy <= self.max_energy and force <= self.max_force:
+            return None
+        return (
+            f"against {self.cutoff:g} eV and {self.mesh}x{self.mesh}x{self.mesh} k-points the "
+            f"training set is off by {energy:.1f} meV/atom and {force:.3f} eV/Å, more than "
+            f"{self.max_energy:g} and {self.max_force:g}; lower convergence.max_energy and "
+            "convergence.max_force, or give vasp.cutoff (gpaw.cutoff)"
+        )

@@ -1,0 +1,226 @@
+"""Molecular dynamics in segments that continue each other, by any engine."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jobflow import Flow, Job, Maker
+from pymatgen.core import Structure
+
+from workflows.engines.base import Engine
+from workflows.engines.registry import default_engine
+from workflows.jobs.tags import REFERENCE_QUEUE, derive_seed, label
+from workflows.statistics import block_error
+
+if TYPE_CHECKING:
+    from jobflow import OutputReference
+
+    from workflows.documents.schemas import SegmentDocument
+
+
+@dataclass
+class DynamicsMaker(Maker):
+    """
+    Molecular dynamics at constant volume, cut into segments.
+
+    A segment is one job: it starts from the configuration and the velocities that the segment
+    before it ended with, so a killed campaign loses at most the segment in flight, and no job
+    carries the trajectory of another one.
+
+    Parameters
+    ----------
+    engine
+        Reference engine.
+    time_step
+        fs; none: 2 fs, or 1 fs where there is hydrogen.
+    segment_steps
+        Longest segment, in steps.
+    sample_interval
+        fs between the frames that are kept.
+    thermostat_time
+        Relaxation time of the thermostat in fs.
+    seed
+        Seed of the campaign; every segment derives its own.
+    queue
+        FireWorks category of the segments.
+    """
+
+    name: str = "molecular dynamics"
+    engine: Engine = field(default_factory=default_engine, metadata={"help": "reference engine"})
+    time_step: float | None = field(
+        default=None,
+        metadata={"positive": True, "unit": "fs", "help": "none: 2 fs, 1 fs with hydrogen"},
+    )
+    segment_steps: int = field(
+        default=1000, metadata={"positive": True, "unit": "steps", "help": "longest segment"}
+    )
+    sample_interval: float = field(
+        default=20.0,
+        metadata={"positive": True, "unit": "fs", "help": "between the frames that are kept"},
+    )
+    thermostat_time: float = field(
+        default=100.0,
+        metadata={"positive": True, "unit": "fs", "help": "relaxation time of the thermostat"},
+    )
+    seed: int = field(default=0, metadata={"hidden": True})
+    queue: str = field(default=REFERENCE_QUEUE, metadata={"hidden": True})
+
+    def for_elements(self, elements: set[str]) -> DynamicsMaker:
+        """Settle the time step: 1 fs where there is hydrogen, else 2 fs, unless given."""
+        if self.time_step is not None:
+            return self
+        return replace(self, time_step=1.0 if "H" in elements else 2.0)
+
+    def make(
+        self,
+        structure: Structure | OutputReference,
+        temperature: float | OutputReference,
+        duration: float,
+        stage: str,
+        end_temperature: float | OutputReference | None = None,
+        key: str = "",
+        new_velocities: bool = False,
+    ) -> Flow:
+        """
+        Run for some time, at one temperature or along a linear ramp.
+
+        Parameters
+        ----------
+        structure
+            Start; its velocities are used if it has any.
+        temperature
+            Target in K at the start.
+        duration
+            ps.
+        stage
+            Stage the jobs belong to.
+        end_temperature
+            Target in K at the end; none: as at the start. A ramp needs both as numbers.
+        key
+            Tells runs of one stage apart, in names and seeds.
+        new_velocities
+            Draw the first velocities anew even if the structure has some.
+
+        Returns
+        -------
+        Flow
+            Its output is ``{"structure": last configuration, "segments": [SegmentDocument]}``.
+        """
+        steps = self.segment_lengths(duration)
+        total = sum(steps)
+        start_of_segment = np.cumsum([0, *steps])
+        segments: list[Job | Flow] = []
+        for number, n_steps in enumerate(steps):
+            first, last = (
+                _ramp(temperature, end_temperature, start_of_segment[number + end] / total)
+                for end in (0, 1)
+            )
+            segment = self.engine.molecular_dynamics(self._settings(n_steps)).make(
+                segments[-1].output.structure if segments else structure,
+                temperature=first,
+                end_temperature=last,
+                stage=stage,
+                seed=derive_seed(self.seed, stage, key, number),
+                start_time=float(start_of_segment[number]) * self._step(),
+                new_velocities=new_velocities and number == 0,
+            )
+            position = f" {number + 1}/{len(steps)}" if len(steps) > 1 else ""
+            segment.name = " ".join(filter(None, [stage, key])) + position
+            segments.append(segment)
+        flow = Flow(
+            segments,
+            output={
+                "structure": segments[-1].output.structure,
+                "segments": [segment.output for segment in segments],
+            },
+            name=" ".join(filter(None, [stage, key])),
+        )
+        return label(flow, stage, self.queue)
+
+    def segment_lengths(self, duration: float) -> list[int]:
+        """
+        Cut a run into segments: equal, whole sample intervals, none longer than allowed.
+
+        Parameters
+        ----------
+        duration
+            ps
+
+        Returns
+        -------
+        list of int
+            Steps of each segment.
+        """
+        stride = self._stride()
+        samples = max(1, round(duration * 1000 / (self._step() * stride)))
+        n_segments = math.ceil(samples / max(1, self.segment_steps // stride))
+        return [len(part) * stride for part in np.array_split(np.arange(samples), n_segments)]
+
+    def _step(self) -> float:
+        if self.time_step is None:
+            raise ValueError("the time step is not settled; call for_elements first")
+        return self.time_step
+
+    def _stride(self) -> int:
+        return max(1, round(self.sample_interval / self._step()))
+
+    def _settings(self, n_steps: int) -> SegmentSettings:
+        return SegmentSettings(
+            n_steps=n_steps,
+            time_step=self._step(),
+            sample_stride=self._stride(),
+            thermostat_time=self.thermostat_time,
+        )
+
+
+def _ramp(start: Any, end: Any, fraction: float) -> Any:
+    """Temperature at a fraction of a ramp; without an end the start, number or reference."""
+    return start if end is None else start + (end - start) * float(fraction)
+
+
+@dataclass(frozen=True)
+class SegmentSettings:
+    """
+    Numbers that a segment needs besides its start.
+
+    Attributes
+    ----------
+    n_steps : int
+    time_step : float
+        fs
+    sample_stride : int
+        Steps between kept frames.
+    thermostat_time : float
+        fs
+    """
+
+    n_steps: int
+    time_step: float
+    sample_stride: int
+    thermostat_time: float
+
+
+def mean_pressure(
+    segments: list[SegmentDocument], discard: float = 0.0
+) -> tuple[float, float]:  # fmt: skip
+    """
+    Time-averaged pressure of consecutive segments.
+
+    Parameters
+    ----------
+    segments
+        Segments of one volume and temperature.
+    discard
+        Fraction of the run left out at its start, for equilibration.
+
+    Returns
+    -------
+    tuple of float
+        Mean and its block-averaged standard error, in kbar.
+    """
+    pressures = np.concatenate([segment.pressures for segment in segments])
+    kept = pressures[int(len(pressures) * discard) :]
+    return float(kept.mean()), block_error(kept)

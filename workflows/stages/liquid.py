@@ -1,0 +1,172 @@
+"""The trajectory that is learnt from: liquid, quench, annealed glass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from jobflow import Flow, Job, Maker, Response, job
+
+from workflows.jobs.idempotency import spawn
+from workflows.jobs.tags import label
+from workflows.stages.dynamics import DynamicsMaker
+
+if TYPE_CHECKING:
+    from jobflow import OutputReference
+    from pymatgen.core import Structure
+
+
+@dataclass
+class LiquidMaker(Maker):
+    """
+    Equilibrium liquid at the melting temperature.
+
+    Parameters
+    ----------
+    duration
+        ps
+    """
+
+    name: str = "liquid"
+    duration: float = field(default=20.0, metadata={"positive": True, "unit": "ps"})
+
+    def make(
+        self,
+        structure: Structure | OutputReference,
+        temperature: float | OutputReference,
+        dynamics: DynamicsMaker,
+        replica: int = 0,
+    ) -> Flow:
+        """
+        Run the liquid.
+
+        Parameters
+        ----------
+        structure
+            Liquid at its equilibrium volume.
+        temperature
+            Melting temperature in K.
+        dynamics
+            Makes the runs.
+        replica
+            Number of this trajectory; all but the first draw new velocities.
+
+        Returns
+        -------
+        Flow
+            Output of :meth:`DynamicsMaker.make`.
+        """
+        return dynamics.make(
+            structure, temperature, self.duration, "liquid", key=_key(replica),
+            new_velocities=replica > 0,
+        )  # fmt: skip
+
+
+@dataclass
+class QuenchMaker(Maker):
+    """
+    Cool the liquid at a constant rate.
+
+    Parameters
+    ----------
+    rate
+        K/ps
+    end_temperature
+        K
+    """
+
+    name: str = "quench"
+    rate: float = field(default=100.0, metadata={"positive": True, "unit": "K/ps"})
+    end_temperature: float = field(default=300.0, metadata={"positive": True, "unit": "K"})
+
+    def make(
+        self,
+        structure: Structure | OutputReference,
+        temperature: float | OutputReference,
+        dynamics: DynamicsMaker,
+        replica: int = 0,
+    ) -> Job:
+        """
+        Quench.
+
+        How many segments that takes depends on the melting temperature, so the job that this
+        returns makes them when it runs.
+
+        Parameters
+        ----------
+        structure
+            Liquid.
+        temperature
+            Where the ramp starts, in K.
+        dynamics
+            Makes the runs.
+        replica
+            Number of this trajectory.
+
+        Returns
+        -------
+        Job
+            Its output is that of :meth:`DynamicsMaker.make`.
+        """
+        plan = self.plan(structure, temperature, dynamics, replica)
+        plan.name = f"quench plan {_key(replica)}".strip()
+        return label(plan, "quench")
+
+    @job
+    def plan(
+        self, structure: Structure, temperature: float, dynamics: DynamicsMaker, replica: int
+    ) -> Response:
+        """Make the segments of the ramp, once its length is known."""
+        duration = max(0.0, temperature - self.end_temperature) / self.rate
+        flow = dynamics.make(
+            structure, temperature, duration, "quench", end_temperature=self.end_temperature,
+            key=_key(replica),
+        )  # fmt: skip
+        return Response(replace=spawn(flow))
+
+
+@dataclass
+class AnnealMaker(Maker):
+    """
+    Anneal the glass.
+
+    Parameters
+    ----------
+    temperature
+        K
+    duration
+        ps
+    """
+
+    name: str = "anneal"
+    temperature: float = field(default=500.0, metadata={"positive": True, "unit": "K"})
+    duration: float = field(default=15.0, metadata={"positive": True, "unit": "ps"})
+
+    def make(
+        self, structure: Structure | OutputReference, dynamics: DynamicsMaker, replica: int = 0
+    ) -> Flow:
+        """
+        Anneal.
+
+        Parameters
+        ----------
+        structure
+            Quenched glass.
+        dynamics
+            Makes the runs.
+        replica
+            Number of this trajectory.
+
+        Returns
+        -------
+        Flow
+            Output of :meth:`DynamicsMaker.make`.
+        """
+        return dynamics.make(
+            structure, self.temperature, self.duration, "anneal", key=_key(replica)
+        )
+
+
+def _key(replica: int) -> str:
+    """Name of a trajectory; the first one needs none."""
+    return f"replica {replica + 1}" if replica else ""

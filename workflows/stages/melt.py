@@ -1,0 +1,157 @@
+"""The superheated melt: random atoms lose their memory at a bearable pressure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jobflow import Flow, Job, Maker, job
+from pymatgen.core import Structure
+
+from workflows.documents.schemas import SegmentDocument
+from workflows.jobs.tags import label
+from workflows.stages.dynamics import DynamicsMaker, mean_pressure
+
+if TYPE_CHECKING:
+    from jobflow import OutputReference
+
+
+def scale_volume(structure: Structure, volume: float) -> Structure:
+    """
+    Scale a cell isotropically; fractional coordinates and velocities stay.
+
+    Parameters
+    ----------
+    structure
+        Any, with unwrapped positions.
+    volume
+        Å³ of the whole cell.
+    """
+    factor = (volume / structure.volume) ** (1 / 3)
+    return Structure(
+        structure.lattice.matrix * factor,
+        structure.species,
+        structure.frac_coords,
+        to_unit_cell=False,
+        site_properties=structure.site_properties,
+    )
+
+
+def relieve(
+    structure: Structure,
+    pressure: float,
+    max_pressure: float,
+    bulk_modulus: float,
+    max_change: float,
+) -> Structure:
+    """
+    Scale a cell to take away pressure beyond a limit.
+
+    Parameters
+    ----------
+    structure
+        Configuration to scale.
+    pressure
+        kbar
+    max_pressure
+        kbar that is let pass.
+    bulk_modulus
+        kbar, assumed.
+    max_change
+        Largest relative change of the volume.
+    """
+    excess = np.sign(pressure) * max(0.0, abs(pressure) - max_pressure)
+    change = float(np.clip(excess / bulk_modulus, -max_change, max_change))
+    return scale_volume(structure, structure.volume * (1 + change))
+
+
+@dataclass
+class MeltMaker(Maker):
+    """
+    Superheat packed atoms, correcting the volume coarsely on the way.
+
+    At 4000 K many melts would boil at zero pressure, so the correction only takes away pressures
+    beyond a limit; the volume stage finds the volume at the melting temperature.
+
+    Parameters
+    ----------
+    temperature
+        K
+    duration
+        ps in all.
+    corrections
+        Number of times the volume is corrected; the run is cut into one part more.
+    max_pressure
+        kbar that is let pass.
+    max_change
+        Largest relative change of the volume in one correction.
+    bulk_modulus
+        kbar, assumed for turning a pressure into a change of volume.
+    """
+
+    name: str = "melt"
+    temperature: float = field(default=4000.0, metadata={"positive": True, "unit": "K"})
+    duration: float = field(
+        default=5.0, metadata={"positive": True, "unit": "ps", "help": "in all"}
+    )
+    corrections: int = field(default=4, metadata={"help": "corrections of the volume"})
+    max_pressure: float = field(
+        default=50.0, metadata={"unit": "kbar", "help": "let pass without a correction"}
+    )
+    max_change: float = field(default=0.2, metadata={"help": "of the volume in one correction"})
+    bulk_modulus: float = field(
+        default=200.0,
+        metadata={"positive": True, "unit": "kbar", "help": "assumed for the corrections"},
+    )
+
+    def make(self, structure: Structure | OutputReference, dynamics: DynamicsMaker) -> Flow:
+        """
+        Melt.
+
+        Parameters
+        ----------
+        structure
+            Packed atoms.
+        dynamics
+            Makes the runs.
+
+        Returns
+        -------
+        Flow
+            Its output is the molten configuration with velocities.
+        """
+        parts = self.corrections + 1
+        runs: list[Flow | Job] = []
+        current = structure
+        for number in range(parts):
+            run = dynamics.make(
+                current,
+                self.temperature,
+                self.duration / parts,
+                stage="melt",
+                key=f"part {number + 1}",
+            )
+            runs.append(run)
+            current = run.output["structure"]
+            if number < self.corrections:
+                correction = label(self.correct(current, run.output["segments"]), "melt")
+                correction.name = f"melt volume {number + 1}"
+                runs.append(correction)
+                current = correction.output
+        return Flow(runs, output=current, name="melt")
+
+    @job
+    def correct(self, structure: Structure, segments: list[SegmentDocument]) -> Structure:
+        """
+        Scale the volume if the pressure is beyond the limit.
+
+        Parameters
+        ----------
+        structure
+            Configuration to scale.
+        segments
+            The run before it; its second half gives the pressure.
+        """
+        pressure, _ = mean_pressure(segments, discard=0.5)
+        return relieve(structure, pressure, self.max_pressure, self.bulk_modulus, self.max_change)

@@ -1,0 +1,296 @@
+"""The ad hoc melting temperature: the lowest one at which every species still diffuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jobflow import Flow, Job, Maker, Response, job
+
+from nnp.frames import Frames
+from workflows.documents.schemas import MeltingTemperatureDocument, MobilityPoint, SegmentDocument
+from workflows.jobs.idempotency import spawn
+from workflows.jobs.progress import report
+from workflows.jobs.tags import label
+from workflows.stages.dynamics import DynamicsMaker, mean_pressure
+from workflows.stages.melt import relieve
+from workflows.statistics import fit_diffusion, mean_square_displacement, remove_drift
+
+if TYPE_CHECKING:
+    from jobflow import OutputReference
+    from pymatgen.core import Structure
+
+
+@dataclass
+class MeltingTemperatureMaker(Maker):
+    """
+    Cool the melt step by step until its mean-square displacement stops growing linearly.
+
+    A species diffuses if, beyond the ballistic regime, a straight line describes its mean-square
+    displacement (R² above ``min_r_squared``), the slope exceeds twice its error, the line grows
+    within the fitted window by more than its intercept (the vibrational plateau), and the atoms
+    leave their cages while we watch: the mean-square displacement at the longest lag exceeds
+    ``min_displacement``. By Lindemann's criterion a crystal melts before its atoms vibrate by 0.15
+    of a bond, which for bonds of 3 Å is a plateau of 0.4 Å²; in a short run atoms that still
+    rattle in their cages also move linearly, but not that far. The material is molten if every
+    species diffuses: one mobile sublattice is not a melt.
+
+    Parameters
+    ----------
+    highest, lowest, step
+        Temperatures in K: tried from the highest to the lowest.
+    duration
+        ps at each temperature.
+    side_by_side
+        Temperatures run at the same time, from the same start; 1 follows the paper, more use
+        more workers.
+    equilibration
+        Fraction of each run left out at its start.
+    max_pressure, max_change, bulk_modulus
+        Coarse correction of the volume between two temperatures: at the volume of the superheated
+        melt a cold liquid would be torn apart, and would flow where it should freeze.
+    refine
+        Times the step is halved between the last liquid and the first solid.
+    min_r_squared, min_displacement
+        Of the criterion; the displacement in Å².
+    """
+
+    name: str = "melting temperature"
+    highest: float = field(
+        default=3500.0, metadata={"positive": True, "unit": "K", "help": "tried first"}
+    )
+    lowest: float = field(
+        default=500.0, metadata={"positive": True, "unit": "K", "help": "tried last"}
+    )
+    step: float = field(default=500.0, metadata={"positive": True, "unit": "K"})
+    duration: float = field(
+        default=5.0, metadata={"positive": True, "unit": "ps", "help": "at each temperature"}
+    )
+    side_by_side: int = field(
+        default=1, metadata={"positive": True, "help": "temperatures run at the same time"}
+    )
+    equilibration: float = field(
+        default=0.2, metadata={"help": "fraction of each run left out at its start"}
+    )
+    max_pressure: float = field(
+        default=10.0, metadata={"unit": "kbar", "help": "let pass before the next temperature"}
+    )
+    max_change: float = field(default=0.1, metadata={"help": "of the volume between temperatures"})
+    bulk_modulus: float = field(
+        default=200.0,
+        metadata={"positive": True, "unit": "kbar", "help": "assumed for the corrections"},
+    )
+    refine: int = field(default=0, metadata={"help": "times the step is halved at the end"})
+    min_r_squared: float = field(default=0.95, metadata={"help": "of the straight line"})
+    min_displacement: float = field(
+        default=1.0, metadata={"unit": "Å²", "help": "mean-square displacement within the run"}
+    )
+
+    def make(self, structure: Structure | OutputReference, dynamics: DynamicsMaker) -> Job:
+        """
+        Search from the highest temperature down.
+
+        Parameters
+        ----------
+        structure
+            The melt.
+        dynamics
+            Makes the runs.
+
+        Returns
+        -------
+        Job
+            Its output is a :class:`MeltingTemperatureDocument`.
+        """
+        return self._labelled(self.advance(structure, dynamics, [], [], []))
+
+    def _labelled(self, work: Job) -> Job:
+        work.name = "melting temperature"
+        return label(work, "melting_temperature")
+
+    @job
+    def advance(
+        self,
+        structure: Structure,
+        dynamics: DynamicsMaker,
+        points: list[MobilityPoint],
+        runs: list[dict[str, Any]],
+        segments: list[str],
+    ) -> Response[MeltingTemperatureDocument]:
+        """
+        Judge the finished runs; then conclude, or run the next temperatures.
+
+        Parameters
+        ----------
+        structure
+            Last configuration of the lowest liquid so far.
+        dynamics
+            Makes the runs.
+        points
+            What was learnt before.
+        runs
+            ``{"temperature", "structure", "segments"}`` of the runs that have just finished, in
+            falling order of temperature.
+        segments
+            Jobs of all segments so far.
+        """
+        points = [*points, *(self.judge(run["temperature"], run["segments"]) for run in runs)]
+        lowest = _bracket(points)[1]
+        for run in runs:
+            if run["temperature"] == lowest:
+                structure = run["structure"]
+        temperatures = self.next_temperatures(points)
+        if not temperatures:
+            document = self.conclude(structure, points, segments)
+            report("melting_temperature", 1, 1, T_m_K=document.melting_temperature)
+            return Response(output=document)
+        start = self._relieved(structure, points)
+        flows = [
+            dynamics.make(
+                start,
+                temperature,
+                self.duration,
+                "melting_temperature",
+                key=f"{temperature:g} K",
+            )
+            for temperature in temperatures
+        ]
+        finished = [
+            {"temperature": temperature, **flow.output}
+            for temperature, flow in zip(temperatures, flows, strict=True)
+        ]
+        segments = [*segments, *(uuid for flow in flows for uuid in flow.job_uuids)]
+        following = self._labelled(self.advance(structure, dynamics, points, finished, segments))
+        return Response(replace=spawn(Flow([*flows, following], output=following.output)))
+
+    def _relieved(self, structure: Structure, points: list[MobilityPoint]) -> Structure:
+        """Start of the next runs: the lowest liquid, its volume corrected coarsely."""
+        lowest = _bracket(points)[1]
+        if lowest is None:
+            return structure
+        pressure = next(point.pressure for point in points if point.temperature == lowest)
+        return relieve(structure, pressure, self.max_pressure, self.bulk_modulus, self.max_change)
+
+    def judge(self, temperature: float, segments: list[SegmentDocument]) -> MobilityPoint:
+        """
+        Decide whether a run is liquid.
+
+        A run that was stopped, because the potential that drove it knew nothing there, is too
+        short to tell; it is taken as liquid, so that the search goes on to lower temperatures.
+
+        Parameters
+        ----------
+        temperature
+            K
+        segments
+            The whole run.
+        """
+        pressure, error = mean_pressure(segments, discard=self.equilibration)
+        if any(segment.stopped for segment in segments):
+            return MobilityPoint(
+                temperature=temperature, liquid=True, pressure=pressure, pressure_error=error,
+                species={}, times=[], displacements={},
+            )  # fmt: skip
+        frames = Frames.concatenate([segment.frames for segment in segments])
+        n_atoms = int(frames.counts[0])
+        numbers = frames.numbers[:n_atoms]
+        positions = frames.positions.reshape(len(frames), n_atoms, 3)
+        positions = positions[int(len(positions) * self.equilibration) :]
+        interval = segments[0].sample_interval / 1000
+        positions = remove_drift(positions, _masses(numbers))
+        species, displacements = {}, {}
+        for symbol, members in _by_element(numbers).items():
+            fit = fit_diffusion(positions[:, members], interval)
+            diffuses = (
+                fit.r_squared >= self.min_r_squared
+                and fit.slope > 2 * fit.slope_error
+                and fit.growth > fit.intercept
+                and fit.largest > self.min_displacement
+            )
+            species[symbol] = {
+                "diffusivity": fit.diffusivity,
+                "diffusivity_error": fit.slope_error / 6,
+                "intercept": fit.intercept,
+                "largest": fit.largest,
+                "r_squared": fit.r_squared,
+                "liquid": bool(diffuses),
+            }
+            displacements[symbol] = mean_square_displacement(positions[:, members]).tolist()
+        return MobilityPoint(
+            temperature=temperature,
+            liquid=all(bool(entry["liquid"]) for entry in species.values()),
+            pressure=pressure,
+            pressure_error=error,
+            species=species,
+            times=(np.arange(len(positions) // 2 + 1) * interval).tolist(),
+            displacements=displacements,
+        )
+
+    def next_temperatures(self, points: list[MobilityPoint]) -> list[float]:
+        """
+        Temperatures to run next; none if the melting temperature is settled.
+
+        The search descends until something freezes; then, as often as ``refine`` says, the
+        interval between the lowest liquid and the highest solid below it is halved.
+        """
+        solid, liquid = _bracket(points)
+        tried = {point.temperature for point in points}
+        if solid is None:
+            ladder = np.arange(self.highest, self.lowest - self.step / 2, -self.step)
+            return [float(t) for t in ladder if float(t) not in tried][: self.side_by_side]
+        if liquid is None:
+            return []
+        if liquid - solid > self.step / 2**self.refine * 1.01:
+            return [(liquid + solid) / 2]
+        return []
+
+    def conclude(
+        self, structure: Structure, points: list[MobilityPoint], segments: list[str]
+    ) -> MeltingTemperatureDocument:
+        """Sum up the points; a melt that never freezes or never flows gets a warning."""
+        solid, liquid = _bracket(points)
+        warning = None
+        if liquid is None:
+            liquid = max(point.temperature for point in points)
+            warning = (
+                f"not every species diffused even at {liquid:g} K; it is used all the same. "
+                "A longer melting_temperature.duration tells whether the melt is only viscous"
+            )
+        elif solid is None:
+            warning = f"still liquid at {liquid:g} K, the lowest temperature tried"
+        here = next(point for point in points if point.temperature == liquid)
+        return MeltingTemperatureDocument(
+            melting_temperature=liquid,
+            uncertainty=(liquid - solid) / 2 if solid is not None and solid < liquid
+            else self.step / 2,
+            pressure=here.pressure,
+            structure=structure,
+            points=sorted(points, key=lambda point: -point.temperature),
+            segments=segments,
+            warning=warning,
+        )  # fmt: skip
+
+
+def _bracket(points: list[MobilityPoint]) -> tuple[float | None, float | None]:
+    """Highest solid temperature, and the lowest liquid one above it."""
+    solid = max((point.temperature for point in points if not point.liquid), default=None)
+    liquids = [
+        point.temperature
+        for point in points
+        if point.liquid and (solid is None or point.temperature > solid)
+    ]
+    return solid, min(liquids, default=None)
+
+
+def _masses(numbers: np.ndarray) -> np.ndarray:
+    from ase.data import atomic_masses
+
+    return atomic_masses[numbers]
+
+
+def _by_element(numbers: np.ndarray) -> dict[str, np.ndarray]:
+    """Indices of the atoms of each element, by symbol."""
+    from ase.data import chemical_symbols
+
+    return {chemical_symbols[n]: np.flatnonzero(numbers == n) for n in np.unique(numbers)}

@@ -1,0 +1,204 @@
+"""The evolutionary search at the reference level: each relaxation a job of its own."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from jobflow import CURRENT_JOB, Flow, Job, JobConfig, Maker, OnMissing, Response, job
+
+from search.candidate import Candidate
+from search.relax.relaxer import CONVERGED, OUT_OF_STEPS, Relaxed
+from search.state.evolution import Evolution, EvolutionOptions
+from workflows.composition import Target
+from workflows.conversion import to_atoms, to_structure
+from workflows.documents.schemas import IslandDocument, RelaxDocument
+from workflows.engines.base import Engine
+from workflows.jobs.idempotency import spawn
+from workflows.jobs.outputs import output_of
+from workflows.jobs.progress import report
+from workflows.jobs.tags import REFERENCE_QUEUE, derive_seed, label
+from workflows.stages.search import SearchMaker
+
+if TYPE_CHECKING:
+    from jobflow import OutputReference
+
+
+@dataclass
+class ReferenceSearchMaker(Maker):
+    """
+    Evolve crystal structures on the reference engine and collect the best.
+
+    A job makes the structures of a generation, one job relaxes each of them, and the next one
+    takes in what came out and makes the next generation. The search itself is the one that runs
+    on a potential; its state stays in the job store, where the next generation fetches it. This
+    is what the paper compares its potentials with, and where its structures for judging them
+    come from.
+
+    Parameters
+    ----------
+    evolution
+        How the search varies, selects and ends.
+    max_force, max_stress
+        eV/Å and kbar, where a relaxation stops.
+    max_steps
+        Steps after which it ends unconverged.
+    n_best
+        Distinct structures that are reported.
+    """
+
+    name: str = "reference search"
+    evolution: EvolutionOptions = field(default_factory=lambda: EvolutionOptions(generations=20))
+    max_force: float = field(default=0.1, metadata={"positive": True, "unit": "eV/Å"})
+    max_stress: float = field(default=20.0, metadata={"positive": True, "unit": "kbar"})
+    max_steps: int = field(default=400, metadata={"positive": True, "help": "of one relaxation"})
+    n_best: int = field(
+        default=40, metadata={"positive": True, "help": "distinct structures reported"}
+    )
+
+    def make(
+        self,
+        target: Target,
+        engine: Engine,
+        seed: int,
+        volume_per_atom: float | OutputReference | None = None,
+    ) -> Job:
+        """
+        Search.
+
+        Parameters
+        ----------
+        target
+            Composition and formula units.
+        engine
+            Reference engine.
+        seed
+            Seed of the campaign.
+        volume_per_atom
+            Å³, where the search starts; none: estimated from the elements.
+
+        Returns
+        -------
+        Job
+            Its output is a :class:`SearchDocument`, its energies those of the engine.
+        """
+        start = self.start(target, engine, derive_seed(seed, "reference search"), volume_per_atom)
+        start.name = "reference search"
+        return label(start, "search")
+
+    @job(data=[Evolution])
+    def start(
+        self, target: Target, engine: Engine, seed: int, volume_per_atom: float | None
+    ) -> Response:
+        """Set up the search and make its first generation."""
+        options = replace(
+            self.evolution,
+            formula_units=target.formula_units,
+            volume_per_atom=self.evolution.volume_per_atom or volume_per_atom,
+        )
+        return self._next_generation(target, engine, Evolution(target.counts, options, seed), 0.0)
+
+    @job(
+        data=[Evolution],
+        config=JobConfig(expose_store=True, on_missing_references=OnMissing.NONE),
+    )
+    def advance(
+        self,
+        target: Target,
+        engine: Engine,
+        previous: tuple[str, int],
+        relaxed: list[RelaxDocument | None],
+    ) -> Response:
+        """
+        Take in a generation; then make the next one, or sum up.
+
+        Parameters
+        ----------
+        target
+            Composition and formula units.
+        engine
+            Reference engine.
+        previous
+            Job, and its index, whose output holds the state with the structures asked for.
+        relaxed
+            What became of them; none where a job failed.
+        """
+        started = time.process_time()
+        document: IslandDocument = output_of(*previous)
+        state: Evolution = document.evolution
+        state.tell(
+            [
+                to_relaxed(candidate, result)
+                for candidate, result in zip(state.ask(), relaxed, strict=True)
+            ]
+        )
+        seconds = document.cpu_seconds + time.process_time() - started
+        report(
+            "search", state.generation, state.options.generations,
+            best_eV_atom=state.best_energy, structures=state.structures,
+        )  # fmt: skip
+        if state.finished:
+            summary = SearchMaker(n_best=self.n_best)
+            return Response(output=summary.conclude(target, [_island(state, seconds)]))
+        return self._next_generation(target, engine, state, seconds)
+
+    def _next_generation(
+        self, target: Target, engine: Engine, state: Evolution, seconds: float
+    ) -> Response:
+        """Store the state with its new structures, relax these, and go on."""
+        started = time.process_time()
+        candidates = state.ask()
+        runs = []
+        for candidate in candidates:
+            run = engine.relax(self.max_force, self.max_stress, self.max_steps).make(
+                to_structure(candidate.atoms)
+            )
+            run.name = f"generation {state.generation + 1} structure {candidate.id + 1}"
+            runs.append(label(run, "search", REFERENCE_QUEUE))
+        current = CURRENT_JOB.job
+        previous = (current.uuid, current.index) if current is not None else ("", 0)
+        following = self.advance(target, engine, previous, [run.output for run in runs])
+        following.name = f"generation {state.generation + 1}"
+        # a relaxation that failed for good is a structure without energy, not a dead search
+        following.config.on_missing_references = OnMissing.NONE
+        flow = Flow([*runs, label(following, "search")], output=following.output)
+        seconds += time.process_time() - started
+        return Response(output=_island(state, seconds), replace=spawn(flow))
+
+
+def to_relaxed(candidate: Candidate, result: RelaxDocument | None) -> Relaxed:
+    """
+    Tell the search what became of one of its structures.
+
+    Parameters
+    ----------
+    candidate
+        As it was asked for.
+    result
+        Relaxation; none if its job failed.
+    """
+    if result is None or result.energy is None:
+        reason = "its job failed" if result is None else "the engine failed"
+        return Relaxed(candidate.atoms, float("nan"), f"aborted: {reason}")
+    atoms = to_atoms(result.structure)
+    atoms.wrap()
+    return Relaxed(
+        atoms=atoms,
+        energy=result.energy * len(atoms),
+        status=CONVERGED if result.converged else OUT_OF_STEPS,
+        steps=result.steps,
+        max_force=float("nan") if result.max_force is None else result.max_force,
+        max_stress=float("nan") if result.max_stress is None else result.max_stress,
+    )
+
+
+def _island(state: Evolution, seconds: float) -> IslandDocument:
+    return IslandDocument(
+        generation=state.generation,
+        n_structures=state.structures,
+        best_energy=state.best_energy,
+        finished=state.finished,
+        cpu_seconds=seconds,
+        evolution=state,
+    )

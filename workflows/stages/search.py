@@ -1,0 +1,280 @@
+"""The evolutionary search on the neural network potential, in blocks of generations."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jobflow import Flow, Job, JobConfig, Maker, OutputReference, Response, job
+
+from nnp.potential import Potential
+from search.geometry import DistanceLimits
+from search.relax.relaxer import Relaxer
+from search.run.driver import SearchFigures, run_generations
+from search.run.islands import merge_archives
+from search.state.evolution import Evolution, EvolutionOptions
+from workflows.composition import Target
+from workflows.conversion import to_structure
+from workflows.documents.schemas import IslandDocument, SearchCandidate, SearchDocument
+from workflows.jobs.cores import share_of_cores
+from workflows.jobs.idempotency import once, spawn
+from workflows.jobs.outputs import checkpoint, output_of
+from workflows.jobs.progress import report
+from workflows.jobs.tags import derive_seed, label
+
+
+@dataclass
+class SearchMaker(Maker):
+    """
+    Evolve crystal structures on the potential and collect the best.
+
+    A job runs a block of generations on one island, since one relaxation is far too short to be
+    a job; after each round of blocks a short job looks at all islands and starts the next round,
+    until they are finished. The state of an island stays in the job store, where the next block
+    fetches it by the job that left it: no document grows with the length of the search.
+
+    Parameters
+    ----------
+    evolution
+        How the search varies, selects and ends. Formula units, volume and shortest distances
+        come from the target and the glass.
+    relaxer
+        How structures are relaxed.
+    islands
+        Populations side by side, each with its own seed.
+    block
+        Generations in one job.
+    migrants
+        Best structures that an island gets from each of the others between two blocks.
+    threads
+        Threads of one block; none: the cores of its SLURM job, or those of the machine divided by
+        the islands.
+    distance_factor
+        Bonds may be this much shorter than the shortest ones of the trajectory.
+    n_best
+        Distinct structures that are reported.
+    """
+
+    name: str = "search"
+    evolution: EvolutionOptions = field(default_factory=lambda: EvolutionOptions(generations=120))
+    relaxer: Relaxer = field(default_factory=Relaxer)
+    islands: int = field(default=1, metadata={"positive": True, "help": "populations side by side"})
+    block: int = field(
+        default=10, metadata={"positive": True, "unit": "generations", "help": "in one job"}
+    )
+    migrants: int = field(
+        default=3, metadata={"help": "best structures each island gets from each other one"}
+    )
+    threads: int | None = field(
+        default=None, metadata={"help": "of one block; none: the cores divided by the islands"}
+    )
+    distance_factor: float = field(
+        default=0.9, metadata={"help": "bonds against the shortest ones of the trajectory"}
+    )
+    n_best: int = field(
+        default=40, metadata={"positive": True, "help": "distinct structures reported"}
+    )
+
+    def make(
+        self,
+        potential: Potential | OutputReference,
+        target: Target,
+        volume_per_atom: float | OutputReference,
+        shortest_distances: dict[str, float] | OutputReference,
+        seed: int,
+    ) -> Job:
+        """
+        Search.
+
+        Parameters
+        ----------
+        potential
+            Gives the energies.
+        target
+            Composition and formula units.
+        volume_per_atom
+            Å³, of the glass: where the search starts.
+        shortest_distances
+            Å by pair of elements, of the trajectory.
+        seed
+            Seed of the campaign.
+
+        Returns
+        -------
+        Job
+            Its output is a :class:`SearchDocument`.
+        """
+        by_id = potential.uuid if isinstance(potential, OutputReference) else potential
+        start = self.start(
+            by_id, target, volume_per_atom, shortest_distances, seed, after=potential
+        )
+        start.name = "search"
+        return label(start, "search")
+
+    @job
+    def start(
+        self,
+        potential: Potential | str,
+        target: Target,
+        volume_per_atom: float,
+        shortest_distances: dict[str, float],
+        seed: int,
+        after: Potential,  # noqa: ARG002 (the search waits for it, and fetches it by its job)
+    ) -> Response:
+        """Set up the islands and start their first blocks."""
+        options = replace(
+            self.evolution,
+            formula_units=target.formula_units,
+            volume_per_atom=self.evolution.volume_per_atom or volume_per_atom,
+            shortest_distances=self.limits(target, shortest_distances),
+        )
+        states: list[Evolution | None] = [
+            Evolution(target.counts, options, derive_seed(seed, "search", island))
+            for island in range(self.islands)
+        ]
+        return self._next_round(potential, target, states, [None] * self.islands)
+
+    def limits(self, target: Target, shortest: dict[str, float]) -> dict[str, float]:
+        """Shortest distances allowed (Å): of the trajectory, or of radii where no pair met."""
+        elements = sorted(target.elements)
+        radii = DistanceLimits.from_radii(elements, 1.0).as_dict()
+        return {
+            pair: self.distance_factor * min(shortest.get(pair, distance), 4.0)
+            for pair, distance in radii.items()
+        }
+
+    def _next_round(
+        self,
+        potential: Potential | str,
+        target: Target,
+        states: list[Evolution | None],
+        previous: list[str | None],
+    ) -> Response:
+        """One block for every island, and the job that looks at them afterwards."""
+        blocks = []
+        for island in range(self.islands):
+            others = [uuid for number, uuid in enumerate(previous) if uuid and number != island]
+            block = self.evolve(potential, states[island], previous[island], others)
+            block.name = f"search island {island + 1}" if self.islands > 1 else "search block"
+            blocks.append(label(block, "search"))
+        ahead = self.advance(
+            potential, target, [block.output for block in blocks], [block.uuid for block in blocks]
+        )
+        ahead.name = "search round"
+        flow = Flow([*blocks, label(ahead, "search")], output=ahead.output)
+        return Response(replace=spawn(flow))
+
+    @job(data=[Evolution], config=JobConfig(expose_store=True))
+    @once
+    def evolve(
+        self,
+        potential: Potential | str,
+        evolution: Evolution | None,
+        previous: str | None,
+        others: list[str],
+    ) -> IslandDocument:
+        """
+        Run one block of generations.
+
+        Parameters
+        ----------
+        potential
+            Gives the energies; or the job that trained it.
+        evolution
+            State to start from, in the first block.
+        previous
+            Job whose output holds the state, in later blocks.
+        others
+            Jobs whose outputs hold the states of the other islands.
+        """
+        document: IslandDocument | None = output_of(previous) if previous else None
+        state = document.evolution if document is not None else evolution
+        if state is None:
+            raise ValueError("a block of the search needs a state to start from")
+        for uuid in others:
+            state.immigrate(output_of(uuid).evolution.best(self.migrants))
+        started = time.process_time()
+        with checkpoint() as path:
+            state = run_generations(
+                state,
+                self.relaxer,
+                output_of(potential).potential if isinstance(potential, str) else potential,
+                state.generation + self.block,
+                threads=self.threads or share_of_cores(self.islands),
+                progress=lambda figures: _report(figures, state.options.generations),
+                checkpoint=path,
+            )
+        seconds = time.process_time() - started
+        return IslandDocument(
+            generation=state.generation,
+            n_structures=state.structures,
+            best_energy=state.best_energy,
+            finished=state.finished,
+            cpu_seconds=seconds + (document.cpu_seconds if document is not None else 0.0),
+            evolution=state,
+        )
+
+    @job
+    def advance(
+        self,
+        potential: Potential | str,
+        target: Target,
+        islands: list[IslandDocument],
+        blocks: list[str],
+    ) -> Response:
+        """Start the next round, or sum up if every island is finished."""
+        if not all(island.finished for island in islands):
+            return self._next_round(potential, target, [None] * len(islands), list(blocks))
+        return Response(output=self.conclude(target, islands))
+
+    def conclude(self, target: Target, islands: list[IslandDocument]) -> SearchDocument:
+        """Collect the best distinct structures of all islands."""
+        states = [island.evolution for island in islands]
+        leader = min(states, key=lambda state: np.nan_to_num(state.best_energy, nan=np.inf))
+        merged = merge_archives(states)
+        best = [member for member in merged if member.atoms is not None][: self.n_best]
+        return SearchDocument(
+            formula=target.formula,
+            formula_units=list(target.formula_units),
+            generations=max(state.generation for state in states),
+            n_structures=sum(state.structures for state in states),
+            best_energy=leader.best_energy,
+            candidates=[
+                SearchCandidate(
+                    structure=to_structure(member.atoms),  # type: ignore[arg-type]
+                    energy=member.energy,
+                    formula_units=member.formula_units,
+                    found_by=member.operator,
+                    found_at=member.id + 1,
+                )
+                for member in best
+            ],
+            histories=[
+                {
+                    "structures": [float(n) for n, _ in state.best_history],
+                    "best_energy": [float(energy) for _, energy in state.best_history],
+                }
+                for state in states
+            ],
+            shares=leader.share_history,
+            discarded=_sum_discards(states),
+            cpu_seconds=sum(island.cpu_seconds for island in islands),
+        )
+
+
+def _sum_discards(states: list[Evolution]) -> list[tuple[str, int]]:
+    """Structures left out, by reason; pairs, since reasons may hold dots."""
+    reasons = sorted({reason for state in states for reason in state.discards})
+    return [(reason, sum(state.discards[reason] for state in states)) for reason in reasons]
+
+
+def _report(figures: SearchFigures, generations: int) -> None:
+    report(
+        "search",
+        figures.generation,
+        generations,
+        best_eV_atom=figures.best_energy,
+        structures=figures.structures,
+        structures_per_s=figures.structures_per_second,
+    )

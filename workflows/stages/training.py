@@ -1,0 +1,149 @@
+"""The potential, trained on the frames of the trajectory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jobflow import Job, Maker, job
+
+from nnp.frames import Frames
+from nnp.potential import Potential
+from nnp.training.trainer import TrainingOptions, TrainingResult, TrainingStep, train
+from workflows.documents.schemas import TrainingDocument
+from workflows.jobs.cores import usable_cores
+from workflows.jobs.idempotency import once
+from workflows.jobs.outputs import checkpoint
+from workflows.jobs.progress import report
+from workflows.jobs.tags import derive_seed, label
+
+if TYPE_CHECKING:
+    from jobflow import OutputReference
+    from numpy.typing import NDArray
+
+#: Force components kept for the parity plot.
+PARITY_FORCES = 3000
+
+
+@dataclass
+class TrainingMaker(Maker):
+    """
+    Train a Behler-Parrinello potential.
+
+    Parameters
+    ----------
+    options
+        Descriptors, network, loss, optimiser and when to stop; its threads are set to the cores
+        of the machine, since nothing else of a campaign runs meanwhile.
+    """
+
+    name: str = "train"
+    options: TrainingOptions = field(default_factory=TrainingOptions)
+
+    def make(
+        self,
+        frames: Frames | OutputReference,
+        seed: int,
+        after: list[OutputReference] | None = None,
+    ) -> Job:
+        """
+        Train.
+
+        Parameters
+        ----------
+        frames
+            Training and validation frames together.
+        seed
+            Seed of the campaign.
+        after
+            Outputs that must be there before the training begins.
+
+        Returns
+        -------
+        Job
+            Its output is a :class:`TrainingDocument`.
+        """
+        wait = {"after": after} if after else {}
+        work = self.fit(frames, derive_seed(seed, "train"), **wait)
+        work.name = "train"
+        return label(work, "train")
+
+    @job(data=[Potential])
+    @once
+    def fit(
+        self,
+        frames: Frames,
+        seed: int,
+        after: list[Any] | None = None,  # noqa: ARG002 (only waited for)
+    ) -> TrainingDocument:
+        """Train and describe the fit."""
+        options = replace(self.options, threads=usable_cores())
+        with checkpoint() as path:
+            result = train(
+                frames,
+                options,
+                seed=seed,
+                progress=_report,
+                checkpoint=path,
+            )
+        validation = frames[result.validation_frames]
+        warning = None
+        if not result.reached:
+            warning = (
+                f"the thresholds of validation were not reached ({result.reason}); more frames "
+                "or larger train.options.max_epochs and train.options.patience may help"
+            )
+        return TrainingDocument(
+            formula=frames[0].to_atoms()[0].symbols.formula.reduce()[0].format("reduce"),
+            n_training=len(result.training_frames),
+            n_validation=len(result.validation_frames),
+            validation_split=options.split,
+            converged=result.reached,
+            energy_rmse=result.validation.energy,
+            force_rmse=result.validation.force,
+            stress_rmse=result.validation.stress,
+            epochs=len(result.history),
+            history=[history_entry(step) for step in result.history],
+            parity=parity_of(result, validation),
+            warning=warning,
+            potential=result.potential,
+        )
+
+
+def history_entry(step: TrainingStep) -> dict[str, float]:
+    """One epoch as flat numbers: errors in meV/atom, eV/Å and kbar."""
+    return {
+        "epoch": float(step.epoch),
+        "seconds": step.seconds,
+        **{
+            f"{part}_{quantity}": float(getattr(errors, quantity))
+            for part, errors in (("training", step.training), ("validation", step.validation))
+            for quantity in ("energy", "force", "stress")
+        },
+    }
+
+
+def parity_of(result: TrainingResult, validation: Frames) -> dict[str, list[float]]:
+    """Reference and predicted energies (eV/atom) and some force components (eV/Å)."""
+    predictions = result.potential.compute(validation.to_atoms())
+    predicted: NDArray[np.float64] = np.concatenate(predictions.forces).ravel()
+    reference = validation.forces.ravel()
+    stride = max(1, len(reference) // PARITY_FORCES)
+    return {
+        "energy_reference": (validation.energies / validation.counts).tolist(),
+        "energy_predicted": (predictions.energies / validation.counts).tolist(),
+        "force_reference": reference[::stride].tolist(),
+        "force_predicted": predicted[::stride].tolist(),
+    }
+
+
+def _report(step: TrainingStep) -> None:
+    report(
+        "train",
+        step.epoch,
+        step.limit,
+        validation_meV_atom=step.validation.energy,
+        force_eV_A=step.validation.force,
+        stress_kbar=step.validation.stress,
+    )

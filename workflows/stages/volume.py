@@ -1,0 +1,279 @@
+"""The volume at which the liquid has no pressure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jobflow import Flow, Job, Maker, Response, job
+
+from workflows.documents.schemas import PressurePoint, VolumeDocument
+from workflows.jobs.idempotency import spawn
+from workflows.jobs.progress import report
+from workflows.jobs.tags import label
+from workflows.stages.dynamics import DynamicsMaker, mean_pressure
+from workflows.stages.melt import scale_volume
+
+if TYPE_CHECKING:
+    from jobflow import OutputReference
+    from pymatgen.core import Structure
+
+#: Volumes closer than this are one volume, and their averages are joined.
+SAME_VOLUME = 1e-4
+
+
+@dataclass
+class EquilibriumVolumeMaker(Maker):
+    """
+    Adjust the cell until the time-averaged pressure at the melting temperature is zero.
+
+    The pressure includes its kinetic part. Both its absolute value and its block-averaged
+    standard error must be below their limits. The root is bracketed and interpolated in the
+    logarithm of the volume; a volume whose average is good but uncertain is run on. A liquid
+    that cavitates keeps a pressure at any volume: then the smallest one found is taken, with a
+    warning.
+
+    Parameters
+    ----------
+    duration
+        ps of each run.
+    max_pressure, max_error
+        kbar
+    max_rounds
+        Rounds of runs before the best volume so far is taken with a warning.
+    side_by_side
+        Volumes run at the same time.
+    max_change
+        Largest relative change of the volume in one round.
+    max_expansion
+        Volume, relative to the smallest one tried, beyond which a liquid is taken to boil.
+    bulk_modulus
+        kbar, assumed until two volumes tell.
+    equilibration
+        Fraction of each run left out at its start.
+    """
+
+    name: str = "equilibrium volume"
+    duration: float = field(
+        default=4.0, metadata={"positive": True, "unit": "ps", "help": "of each run"}
+    )
+    max_pressure: float = field(
+        default=2.0, metadata={"positive": True, "unit": "kbar", "help": "let pass as zero"}
+    )
+    max_error: float = field(
+        default=2.0, metadata={"positive": True, "unit": "kbar", "help": "standard error"}
+    )
+    max_rounds: int = field(default=10, metadata={"positive": True, "help": "rounds of runs"})
+    side_by_side: int = field(
+        default=1, metadata={"positive": True, "help": "volumes run at the same time"}
+    )
+    max_change: float = field(default=0.2, metadata={"help": "of the volume in one round"})
+    max_expansion: float = field(
+        default=3.0,
+        metadata={"positive": True, "help": "relative volume beyond which a liquid boils"},
+    )
+    bulk_modulus: float = field(
+        default=100.0,
+        metadata={"positive": True, "unit": "kbar", "help": "assumed until two volumes tell"},
+    )
+    equilibration: float = field(
+        default=0.3, metadata={"help": "fraction of each run left out at its start"}
+    )
+
+    def make(
+        self,
+        structure: Structure | OutputReference,
+        temperature: float | OutputReference,
+        pressure: float | OutputReference,
+        dynamics: DynamicsMaker,
+    ) -> Job:
+        """
+        Adjust the volume.
+
+        Parameters
+        ----------
+        structure
+            Liquid.
+        temperature
+            K
+        pressure
+            First guess of the pressure of the structure in kbar, to take the first step by.
+        dynamics
+            Makes the runs.
+
+        Returns
+        -------
+        Job
+            Its output is a :class:`VolumeDocument`.
+        """
+        return self._labelled(
+            self.advance(structure, temperature, pressure, dynamics, [], [], 0, [])
+        )
+
+    def _labelled(self, work: Job) -> Job:
+        work.name = "volume"
+        return label(work, "volume")
+
+    @job
+    def advance(
+        self,
+        structure: Structure,
+        temperature: float,
+        pressure: float,
+        dynamics: DynamicsMaker,
+        points: list[PressurePoint],
+        runs: list[dict[str, Any]],
+        rounds: int,
+        segments: list[str],
+    ) -> Response[VolumeDocument]:
+        """
+        Judge the finished runs; then conclude, or run the next volumes.
+
+        Parameters
+        ----------
+        structure
+            Last configuration of the best volume so far.
+        temperature
+            K
+        pressure
+            First guess in kbar.
+        dynamics
+            Makes the runs.
+        points
+            What was learnt before.
+        runs
+            ``{"structure", "segments"}`` of the runs that have just finished.
+        rounds
+            Rounds made so far.
+        segments
+            Jobs of all segments so far.
+        """
+        first_volume = structure.volume / len(structure) if not points and not runs else None
+        for run in runs:
+            average, error = mean_pressure(run["segments"], discard=self.equilibration)
+            volume = run["structure"].volume / len(run["structure"])
+            points = join_point(points, PressurePoint(volume=volume, pressure=average, error=error))
+            here = _at(points, volume)
+            if here is self.best(points):
+                structure = run["structure"]
+        if runs and (self.accepts(self.best(points)) or self.gives_up(points, rounds)):
+            document = self.conclude(structure, points, segments)
+            report("volume", 1, 1, volume_A3_atom=document.volume, pressure_kbar=document.pressure)
+            return Response(output=document)
+        if first_volume is not None:
+            estimate = self._limited(first_volume * math.exp(pressure / self.bulk_modulus),
+                                     first_volume)  # fmt: skip
+        else:
+            estimate = self.next_volume(points)
+        flows = [
+            dynamics.make(
+                scale_volume(structure, volume * len(structure)), temperature, self.duration,
+                "volume", key=f"{volume:.2f} Å³ round {rounds + 1}",
+            )
+            for volume in self.spread(estimate)
+        ]  # fmt: skip
+        segments = [*segments, *(uuid for flow in flows for uuid in flow.job_uuids)]
+        following = self._labelled(
+            self.advance(structure, temperature, pressure, dynamics, points,
+                         [flow.output for flow in flows], rounds + 1, segments)
+        )  # fmt: skip
+        return Response(replace=spawn(Flow([*flows, following], output=following.output)))
+
+    def best(self, points: list[PressurePoint]) -> PressurePoint:
+        """Point to take: an acceptable one if there is any, else the smallest pressure."""
+        return min(points, key=lambda point: (not self.accepts(point), abs(point.pressure)))
+
+    def accepts(self, point: PressurePoint) -> bool:
+        """Whether pressure and error are both within their limits."""
+        return abs(point.pressure) <= self.max_pressure and point.error <= self.max_error
+
+    def gives_up(self, points: list[PressurePoint], rounds: int) -> bool:
+        """Whether to take the best point although it is not acceptable."""
+        volumes = [point.volume for point in points]
+        boils = max(volumes) > self.max_expansion * min(volumes) and all(
+            point.pressure > 0 for point in points
+        )
+        return boils or rounds >= self.max_rounds
+
+    def spread(self, volume: float) -> list[float]:
+        """Volumes to run at the same time: the estimate, and others beside it by turns."""
+        offsets = [0.03 * ((k + 1) // 2) * (-1) ** (k + 1) for k in range(self.side_by_side)]
+        return [float(volume * (1 + offset)) for offset in offsets]
+
+    def next_volume(self, points: list[PressurePoint]) -> float:
+        """
+        Estimate the volume of zero pressure from the points so far.
+
+        Returns
+        -------
+        float
+            Å³ per atom. A point with a small but uncertain pressure is returned as it is, so that
+            its average goes on; otherwise the line through the two points nearest to the root,
+            which bracket it if any two do.
+        """
+        best = self.best(points)
+        if abs(best.pressure) <= self.max_pressure:
+            return best.volume
+        above = [point for point in points if point.pressure > 0]
+        below = [point for point in points if point.pressure <= 0]
+        if above and below:
+            pair = (min(above, key=lambda p: p.pressure), max(below, key=lambda p: p.pressure))
+        else:
+            nearest = sorted(points, key=lambda point: abs(point.pressure))[:2]
+            pair = (nearest[0], nearest[-1])
+        modulus = self.bulk_modulus
+        spacing = math.log(pair[0].volume / pair[1].volume)
+        if abs(spacing) > SAME_VOLUME:
+            slope = -(pair[0].pressure - pair[1].pressure) / spacing
+            modulus = slope if slope > 0.1 * self.bulk_modulus else self.bulk_modulus
+        near = min(pair, key=lambda point: abs(point.pressure))
+        return self._limited(near.volume * math.exp(near.pressure / modulus), near.volume)
+
+    def _limited(self, volume: float, start: float) -> float:
+        """Keep the change of the volume within its limit."""
+        return float(np.clip(volume, start * (1 - self.max_change), start * (1 + self.max_change)))
+
+    def conclude(
+        self, structure: Structure, points: list[PressurePoint], segments: list[str]
+    ) -> VolumeDocument:
+        """Sum up the points."""
+        best = self.best(points)
+        warning = None
+        if not self.accepts(best):
+            warning = (
+                f"the pressure stayed at {best.pressure:.1f} ± {best.error:.1f} kbar; "
+                "the liquid may cavitate, or volume.duration is too short"
+            )
+        return VolumeDocument(
+            volume=best.volume,
+            pressure=best.pressure,
+            pressure_error=best.error,
+            # the configuration may be of another volume, if its point turned out worse
+            structure=scale_volume(structure, best.volume * len(structure)),
+            points=sorted(points, key=lambda point: point.volume),
+            segments=segments,
+            warning=warning,
+        )
+
+
+def join_point(points: list[PressurePoint], new: PressurePoint) -> list[PressurePoint]:
+    """Add a point, or average it with the one of the same volume by their inverse variances."""
+    old = _at(points, new.volume)
+    if old is None:
+        return [*points, new]
+    errors = np.array([old.error, new.error])
+    known = bool(np.isfinite(errors).all() and (errors > 0).all())
+    weights = 1 / errors**2 if known else np.ones(2)
+    joined = PressurePoint(
+        volume=old.volume,
+        pressure=float(np.average([old.pressure, new.pressure], weights=weights)),
+        error=float(1 / math.sqrt(weights.sum())) if known else float(errors.min()),
+    )
+    return [joined if point is old else point for point in points]
+
+
+def _at(points: list[PressurePoint], volume: float) -> PressurePoint | None:
+    """Point of this volume, if there is one."""
+    return next((p for p in points if abs(p.volume / volume - 1) < SAME_VOLUME), None)
