@@ -1,8 +1,8 @@
 """Run the Fireworks of one SLURM job; started by :mod:`launch.cluster.supervisor`.
 
 ``python -m launch.cluster.rocket FOLDER [--fw_id N]``, where the folder is that of a queue. Told to
-end, it ends at once if a job of ours is computing, for that keeps checkpoints; while FireWorks or the
-job store are being written it first lets them finish.
+end, it ends at once if a job of ours is computing, for that keeps checkpoints; while FireWorks or
+the job store are being written it first lets them finish.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One worker process of a campaign: runs ready Fireworks until its parent tells it to stop.
 
-Started by :mod:`launch.local.runner` as ``python -m launch.local.worker``. Its first line of standard
-input is a JSON object with the settings; ``stop`` asks it to end after the current Firework, and the
-end of standard input means that the parent is gone, upon which it ends at once.
+Started by :mod:`launch.local.runner` as ``python -m launch.local.worker``. Its first line of
+standard input is a JSON object with the settings; ``stop`` asks it to end after the current
+Firework, and the end of standard input means that the parent is gone, upon which it ends at once.
 """
 
 from __future__ import annotations

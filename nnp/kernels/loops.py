@@ -1,8 +1,8 @@
 """Loops over one tile of numbers: the part of the work a compiler can vectorise.
 
 A tile holds :data:`nnp.kernels.workspace.LANES` numbers of each kind, one kind after the other in
-one flat array, so that neither remainders nor overlapping arrays have to be reckoned with. Functions take
-the array and unsigned offsets into it. The precision is that of the array.
+one flat array, so that neither remainders nor overlapping arrays have to be reckoned with.
+Functions take the array and unsigned offsets into it. The precision is that of the array.
 """
 
 from __future__ import annotations

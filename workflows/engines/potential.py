@@ -31,8 +31,8 @@ class PotentialEngine(AseEngine):
     Parameters
     ----------
     potential
-        Job that trained the potential, whose output is a
-        ``TrainingDocument``: the potential itself is too large for the documents of the many jobs that use it.
+        Job that trained the potential, whose output is a ``TrainingDocument``: the potential
+        itself is too large for the documents of the many jobs that use it.
     max_uncertainty
         eV/atom, of the energy; a single network has no uncertainty.
     closest

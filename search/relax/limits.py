@@ -1,0 +1,35 @@
+"""Where a relaxation ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from monty.json import MSONable
+
+
+@dataclass(frozen=True)
+class RelaxationLimits(MSONable):
+    """
+    When a relaxation of cell and positions has converged, and when it is given up.
+
+    Parameters
+    ----------
+    max_force : float
+        Largest force on an atom that is let pass, eV/Å.
+    max_stress : float
+        Largest stress component that is let pass, kbar.
+    max_steps : int
+        Steps after which it ends unconverged.
+    """
+
+    max_force: float = field(
+        default=0.1,
+        metadata={"positive": True, "unit": "eV/Å", "help": "largest force when converged"},
+    )
+    max_stress: float = field(
+        default=20.0,
+        metadata={"positive": True, "unit": "kbar", "help": "largest stress when converged"},
+    )
+    max_steps: int = field(
+        default=400, metadata={"positive": True, "unit": "steps", "help": "of one relaxation"}
+    )
