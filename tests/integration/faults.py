@@ -48,10 +48,10 @@ class Expedition:
         job, home = self.job(), str(self.cluster.home)
         for process in psutil.process_iter(["cmdline"]):
             command = process.info["cmdline"] or []
-            ours = f"launch.{module}" in command and any(home in word for word in command)
+            ours = f"launch.cluster.{module}" in command and any(home in word for word in command)
             if ours and process.environ().get("SLURM_JOB_ID") == job:
                 return process.pid
-        raise AssertionError(f"job {job} has no process launch.{module}")
+        raise AssertionError(f"job {job} has no process launch.cluster.{module}")
 
 
 def scancel(expedition: Expedition) -> None:
