@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 from ase.calculators.emt import EMT
 from ase.io import read
 
-from tests.integration.conftest import DEVITRIFY, RUN, environment
-from tests.integration.test_chain import _wait_for, fireworks
+from tests.integration.kills import kill_and_resume
 
-ECONOMICAL = [*RUN, "--protocol", "economical", "--sampler", "pair"]
+ECONOMICAL = ["--protocol", "economical", "--sampler", "pair"]
 for setting in ("active.labels=20", "active.label.batch=8", "train.options.members=2"):
     ECONOMICAL += ["--set", setting]
 
@@ -29,27 +25,8 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.mark.slow
 def test_killed_while_labelling_and_resumed(devitrify: Command, tmp_path: Path) -> None:
     folder = tmp_path / "copper"
-    process = subprocess.Popen(
-        [*DEVITRIFY, "run", "Cu", *ECONOMICAL, "--folder", "copper"], cwd=tmp_path,
-        env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )  # fmt: skip
-    try:
-        _wait_for(folder, "Starting job - label 9 to 16", process, 200)
-        children = psutil.Process(process.pid).children(recursive=True)
-        os.kill(process.pid, signal.SIGKILL)
-    finally:
-        process.kill()
-        process.wait()
-    _, alive = psutil.wait_procs(children, timeout=15)
-    assert not alive, "workers and database must die with their parent"
-
-    done = devitrify("run", "Cu", *ECONOMICAL, "--folder", "copper", timeout=500)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "crystal structures by emt energy" in done.stdout
-    works = fireworks(folder)
-    assert {work["state"] for work in works} == {"COMPLETED"}
-    names = Counter(work["name"] for work in works)
+    works = kill_and_resume(devitrify, folder, "label 9 to 16", *ECONOMICAL)
+    names = Counter(work["name"] for work in works.values())
     assert names["label 9 to 16"] == 2  # one in each round
     assert names["train round 1"] == names["train round 2"] == names["rank"] == 1
 

@@ -18,7 +18,7 @@ from launch.database.embedded import job_store
 from launch.local.campaign import Campaign
 from launch.report.results import CampaignResults
 from tests.fake_vasp.fixtures import FakeVasp
-from tests.integration.test_chain import fireworks
+from tests.integration.kills import fireworks
 
 SETTINGS = Path(__file__).with_name("vasp.yaml")
 RUN = ["--engine", "vasp", "--config", str(SETTINGS), "--z", "1", "--seed", "1"]
