@@ -11,6 +11,8 @@ import pytest
 import typer
 
 from launch.cli import app
+from workflows.chains.protocols import find_protocol
+from workflows.settings import list_settings
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -91,6 +93,20 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_commands_are_as_printed(page: Path) -> None:
     wrong = {line: complaint(line, whole) for line, whole in commands(page.read_text())}
     assert {line: reason for line, reason in wrong.items() if reason} == {}
+
+
+def test_settings_exist() -> None:
+    """What is printed behind ``--set`` names numbers of a protocol."""
+    known = {setting.path for setting in list_settings(find_protocol("paper"))}
+    named = {
+        path
+        for page in PAGES
+        for line, _ in commands(page.read_text())
+        if line.split()[1] in ("run", "workflow")
+        for path in re.findall(r"--set ([\w.]+)=", line)
+    }
+    assert named
+    assert named <= known
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -49,11 +49,12 @@ SIGHT = (12.0, -80.0)
 def draw_trajectory(axis: Axes, folder: Path, lowest: float) -> None:
     """Potential energy along liquid, quench and glass, above the best crystal."""
     frames: Any = read(folder / "frames.extxyz", index=":")
+    start = 0.0
     for stage, colour in STAGES.items():
         chosen = [frame for frame in frames if frame.info.get("stage") == stage]
-        first = half_of(chosen)
-        start = axis.lines[-1].get_xdata()[-1] if axis.lines else 0.0  # type: ignore[index]
-        times = float(start) + 0.02 * np.arange(1, len(first) + 1)  # ps, a frame every 20 fs
+        first = first_trajectory(chosen)
+        times = start + 0.02 * np.arange(1, len(first) + 1)  # ps, a frame every 20 fs
+        start = float(times[-1])
         energies = [frame.get_potential_energy() / len(frame) - lowest for frame in first]
         axis.plot(times, energies, color=colour, linewidth=1.2)
         axis.annotate(WORDS[stage], (times.mean(), max(energies) + 0.02), color=colour, ha="center")
@@ -64,9 +65,11 @@ def draw_trajectory(axis: Axes, folder: Path, lowest: float) -> None:
     axis.set_title("1  Melt, quench, anneal")
 
 
-def half_of(frames: list[Atoms]) -> list[Atoms]:
-    """Frames of the first of two trajectories."""
-    return frames[: len(frames) // 2]
+def first_trajectory(frames: list[Atoms]) -> list[Atoms]:
+    """Frames up to where time begins anew, which is another trajectory."""
+    steps = np.diff([frame.info["time"] for frame in frames])
+    anew = np.flatnonzero(steps < 0)
+    return frames[: anew[0] + 1] if len(anew) else frames
 
 
 def draw_map(axis: Axes, candidates: list[dict[str, Any]], known: dict[str, Any]) -> None:
@@ -159,8 +162,8 @@ def draw(folder: Path, known: dict[str, Any]) -> plt.Figure:
     """Draw trajectory, map and best structure of a campaign."""
     candidates = json.loads((folder / "summary.json").read_text())["candidates"]
     best = candidates[0]
-    figure, axes = plt.subplots(1, 3, figsize=(13.5, 4.2), layout="constrained")
-    figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr]
+    figure, axes = plt.subplots(1, 3, figsize=(13.5, 4.2))
+    figure.set_layout_engine("constrained", wspace=0.06)
     draw_trajectory(axes[0], folder, best["energy"])
     draw_map(axes[1], candidates, known)
     atoms: Any = read(next((folder / "structures").glob("01_*.cif")))
