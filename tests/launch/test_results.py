@@ -138,12 +138,11 @@ def test_the_command(config: Path, capsys: pytest.CaptureFixture[str], tmp_path:
     assert call(capsys, "results", "--config", str(config), "--stage", "boil")[0] == 1
 
 
-def test_the_queries_of_the_readme(config: Path, server: EmbeddedDatabase) -> None:
+def test_the_queries_of_the_docs(config: Path, server: EmbeddedDatabase) -> None:
     """As they are printed there."""
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    section = readme[readme.index("## On a cluster") : readme.index("## Layout")]
+    page = (Path(__file__).parents[2] / "docs" / "database.md").read_text()
     queries = next(
-        block for block in re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+        block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL)
         if "MongoClient" in block
     )  # fmt: skip
     name = Results.open(config).outputs.database.name
