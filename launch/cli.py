@@ -124,15 +124,6 @@ def run(
         _run_and_report(campaign, request, workers, db)
 
 
-#: What shows that a chain of this last stage has come to its end.
-_RESULT_OF = {
-    "sample": "sample",
-    "train": "training",
-    "search": "search",
-    "candidates": "prediction",
-}
-
-
 def _run_and_report(campaign: Campaign, request: Request, workers: int, db: str | None) -> None:
     """Run to the end, write the report, and print the ranking or the reason why there is none."""
     from launch.commands.results import open_results
@@ -140,6 +131,8 @@ def _run_and_report(campaign: Campaign, request: Request, workers: int, db: str 
     from launch.local.runner import run_campaign
     from launch.report.files import ranking_table, wide_console, write_report
     from launch.report.status import format_duration
+    from workflows.documents.schemas import PredictionDocument
+    from workflows.stages.table import STAGES
 
     console = wide_console()
     target = request.target
@@ -164,16 +157,17 @@ def _run_and_report(campaign: Campaign, request: Request, workers: int, db: str 
             console.print(f"Warning: {warning}.", style="yellow", markup=False)
         for failure in outcome.failures:
             console.print(f"Failed: {failure.name}: {failure.reason}", style="yellow", markup=False)
-        if getattr(results, _RESULT_OF[request.maker.until]) is None:
+        if results.of_stage(STAGES[request.maker.until]) is None:
             raise CampaignError(
                 "The campaign ended before its last stage, because of the failure above; the logs "
                 f"are in {campaign.logs}. The same command tries the failed jobs again."
             )
-        if results.prediction is not None and not results.prediction.candidates:
-            reasons = "; ".join(results.prediction.failures)
+        prediction = results.newest(PredictionDocument)
+        if prediction is not None and not prediction.candidates:
+            reasons = "; ".join(prediction.failures)
             raise CampaignError(f"No candidate could be relaxed by {request.engine}: {reasons}.")
-        if results.prediction is not None:
-            console.print(ranking_table(results.prediction))
+        if prediction is not None:
+            console.print(ranking_table(prediction))
     console.print(
         f"{format_duration(outcome.status.elapsed)} of wall time. Results are in {campaign.folder}",
         markup=False,

@@ -218,13 +218,14 @@ def _refusal(configuration: Configuration, queue: str) -> str | None:
     from fireworks.user_objects.queue_adapters.common_adapter import CommonAdapter
 
     from workflows.jobs.site import SiteError, SiteSettings, walltime_seconds
+    from workflows.stages.table import default_resources
 
     try:
         settings = SiteSettings.from_dict(configuration.read("devitrify.yaml"))
     except (SiteError, CampaignError) as error:
         return str(error)
     wanted = max(
-        settings.resources.get(queue, {}).values(),
+        {**default_resources()[queue], **settings.resources.get(queue, {})}.values(),
         key=lambda resources: walltime_seconds(resources.walltime),
     )
     adapter = CommonAdapter.from_dict(configuration.read(f"{queue}/my_qadapter.yaml"))

@@ -11,7 +11,8 @@ from launch.database.server import write_atomically
 from tests.launch.sample_jobs import leaf, note
 from workflows.jobs.idempotency import once, spawn
 from workflows.jobs.outputs import checkpoint
-from workflows.jobs.tags import fireworks_spec, label
+from workflows.jobs.tags import fireworks_spec, tag
+from workflows.stages.table import STAGES
 
 
 @job
@@ -55,8 +56,8 @@ def stop_by_itself(path: str) -> None:
 
 def expedition(path: Path, name: str, steps: int = 30, seconds: float = 15.0) -> Flow:
     """Return one climb on the engine's queue, and one after it on the other."""
-    first = label(climb(str(path), name, steps, seconds), "liquid", "dft")
-    last = label(climb(str(path), f"{name}-last", 2, 0.2, first.output), "sample")
+    first = tag(climb(str(path), name, steps, seconds), STAGES["liquid"], "dft")
+    last = tag(climb(str(path), f"{name}-last", 2, 0.2, first.output), STAGES["sample"])
     flow = Flow([first, last], name=name)
     flow.update_metadata({"campaign": name})
     return flow
@@ -64,7 +65,9 @@ def expedition(path: Path, name: str, steps: int = 30, seconds: float = 15.0) ->
 
 def crowd(path: Path, name: str, number: int) -> Flow:
     """Return many jobs that do nothing, on the engine's queue."""
-    flow = Flow([label(leaf(str(path), str(i)), "liquid", "dft") for i in range(number)], name=name)
+    flow = Flow(
+        [tag(leaf(str(path), str(i)), STAGES["liquid"], "dft") for i in range(number)], name=name
+    )
     flow.update_metadata({"campaign": name})
     return flow
 
@@ -86,22 +89,22 @@ def sow(path: str, failures: int) -> Response:
     if Path(path).read_text().split().count("sow") <= failures:
         raise ValueError("the ground is frozen")
     seeds = [
-        label(grow(path, str(i), 8.0), "liquid", queue)
+        tag(grow(path, str(i), 8.0), STAGES["liquid"], queue)
         for i, queue in enumerate(("dft", "dft", "nnp"))
     ]
-    last = label(grow(path, "last", 0.0, after=[seed.output for seed in seeds]), "sample")
+    last = tag(grow(path, "last", 0.0, after=[seed.output for seed in seeds]), STAGES["sample"])
     return Response(replace=spawn(Flow([*seeds, last], output=last.output)))
 
 
 def sowing(path: Path, name: str, failures: int) -> Flow:
     """Return a job that spawns others, and one after it."""
-    first = label(sow(str(path), failures), "liquid")
-    after = label(leaf(str(path), "after", first.output), "train")
+    first = tag(sow(str(path), failures), STAGES["liquid"])
+    after = tag(leaf(str(path), "after", first.output), STAGES["train"])
     flow = Flow([first, after], name=name)
     flow.update_metadata({"campaign": name})
     # as the prediction does it for jobs that jobflow makes
     flow.update_config(
-        {"manager_config": fireworks_spec("liquid")}, name_filter="store_inputs",
+        {"manager_config": fireworks_spec(STAGES["liquid"])}, name_filter="store_inputs",
         attributes=["manager_config"],
     )  # fmt: skip
     return flow

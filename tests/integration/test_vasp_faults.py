@@ -22,8 +22,10 @@ from tests.workflows.vasp.stages import rock_salt
 from workflows.documents.schemas import SegmentDocument
 from workflows.engines.vasp.engine import VaspEngine
 from workflows.engines.vasp.settings import VaspSettings
-from workflows.jobs.tags import REFERENCE_QUEUE, label
+from workflows.jobs.stage import REFERENCE_QUEUE
+from workflows.jobs.tags import tag
 from workflows.stages.dynamics import SegmentSettings
+from workflows.stages.table import STAGES
 
 #: Faults that cost nothing, however long they last, and what is said of the others.
 HARMLESS = {"brmix", "empty_contcar", "slow"}
@@ -102,7 +104,7 @@ def job(kind: str) -> Job:
     else:
         work = engine.static().make([salt.copy().apply_strain(0.01 * k) for k in range(8)], "check")
     work.name = kind
-    return label(work, "liquid", REFERENCE_QUEUE)
+    return tag(work, STAGES["liquid"], REFERENCE_QUEUE)
 
 
 @pytest.mark.slow

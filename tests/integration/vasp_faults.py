@@ -16,8 +16,10 @@ from tests.workflows.vasp.stages import rock_salt
 from workflows.documents.schemas import SegmentDocument
 from workflows.engines.vasp.engine import VaspEngine
 from workflows.engines.vasp.settings import Supervision, VaspSettings
-from workflows.jobs.tags import REFERENCE_QUEUE, label
+from workflows.jobs.stage import REFERENCE_QUEUE
+from workflows.jobs.tags import tag
 from workflows.stages.dynamics import SegmentSettings
+from workflows.stages.table import STAGES
 
 #: Steps of a segment, and of the step at which the fault strikes.
 STEPS, STRUCK = 30, 9
@@ -82,7 +84,7 @@ def _segment(name: str, start: Any, supervision: Supervision, incar: tuple[str, 
     )
     work = dynamics.make(start, 900.0, 900.0, "liquid", seed=1)
     work.name = name
-    return label(work, "liquid", REFERENCE_QUEUE)
+    return tag(work, STAGES["liquid"], REFERENCE_QUEUE)
 
 
 @dataclass(frozen=True)

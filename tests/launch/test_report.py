@@ -20,8 +20,8 @@ from nnp.frames import Frames
 from nnp.training.trainer import TrainingOptions, train
 from tests.workflows.samples import copper
 from workflows.composition import Target
+from workflows.documents.base import Document
 from workflows.documents.schemas import (
-    Document,
     MeltingTemperatureDocument,
     MobilityPoint,
     PredictionDocument,
@@ -142,9 +142,9 @@ def test_the_newest_document_counts_and_other_campaigns_do_not(tmp_path: Path) -
     older, newer = documents()[1], documents()[1]
     newer.volume = 13.0  # type: ignore[attr-defined]
     store = store_of([older, newer])
-    assert CampaignResults(store, "mine").volume.volume == 13.0  # type: ignore[union-attr]
+    assert CampaignResults(store, "mine").newest(VolumeDocument).volume == 13.0  # type: ignore[union-attr]
     nothing = CampaignResults(store, "yours")
-    assert nothing.volume is None
+    assert nothing.newest(VolumeDocument) is None
     assert summarise(nothing) == {"campaign": "yours", "warnings": []}
     assert [path.name for path in write_report(nothing, tmp_path)] == ["summary.json"]
 

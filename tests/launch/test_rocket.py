@@ -22,7 +22,8 @@ from launch.commands.init import write_files
 from launch.database.embedded import EmbeddedDatabase, create_indexes, launchpad
 from tests.integration.cluster_jobs import climb, keep_watch, stop_by_itself
 from tests.launch.sample_jobs import leaf
-from workflows.jobs.tags import label
+from workflows.jobs.tags import tag
+from workflows.stages.table import STAGES
 
 pytestmark = pytest.mark.slow
 
@@ -74,8 +75,8 @@ def rockets(server: EmbeddedDatabase, tmp_path: Path) -> Iterator[Rockets]:
 def test_each_firework_runs_once(rockets: Rockets, tmp_path: Path) -> None:
     """Several rockets take many Fireworks, one after the other while there is time."""
     notes = tmp_path / "notes"
-    jobs = [label(leaf(str(notes), f"job-{number}"), "liquid", "dft") for number in range(40)]
-    other = label(leaf(str(notes), "other"), "train")
+    jobs = [tag(leaf(str(notes), f"job-{number}"), STAGES["liquid"], "dft") for number in range(40)]
+    other = tag(leaf(str(notes), "other"), STAGES["train"])
     rockets.pad.add_wf(flow_to_workflow(Flow([*jobs, other])))
     started = [rockets.start(str(job), finish=time.time() + 1000) for job in range(3)]
     assert [process.wait(300) for process in started] == [0, 0, 0]
@@ -91,7 +92,7 @@ def test_each_firework_runs_once(rockets: Rockets, tmp_path: Path) -> None:
 
 def test_one_firework_only_when_no_time_is_left(rockets: Rockets, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
-    jobs = [label(leaf(str(notes), f"job-{number}"), "liquid", "dft") for number in range(2)]
+    jobs = [tag(leaf(str(notes), f"job-{number}"), STAGES["liquid"], "dft") for number in range(2)]
     rockets.pad.add_wf(flow_to_workflow(Flow(jobs)))
     assert rockets.start("1", finish=time.time()).wait(120) == 0
     assert len(notes.read_text().splitlines()) == 1
@@ -99,7 +100,7 @@ def test_one_firework_only_when_no_time_is_left(rockets: Rockets, tmp_path: Path
 
 def test_a_rocket_that_is_told_to_end_leaves_a_checkpoint(rockets: Rockets, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
-    work = label(climb(str(notes), "climb", 1000, 1000.0), "liquid", "dft")
+    work = tag(climb(str(notes), "climb", 1000, 1000.0), STAGES["liquid"], "dft")
     rockets.pad.add_wf(flow_to_workflow(work))
     process = rockets.start("5")
     deadline = time.monotonic() + 120
@@ -120,7 +121,7 @@ def test_custodian_ends_vasp_by_itself_when_the_time_is_over(
     rockets: Rockets, tmp_path: Path
 ) -> None:
     notes = tmp_path / "notes"
-    rockets.pad.add_wf(flow_to_workflow(label(keep_watch(str(notes)), "liquid", "dft")))
+    rockets.pad.add_wf(flow_to_workflow(tag(keep_watch(str(notes)), STAGES["liquid"], "dft")))
     process = rockets.start("6")
     deadline = time.monotonic() + 120
     while not notes.exists():
@@ -135,7 +136,7 @@ def test_custodian_ends_vasp_by_itself_when_the_time_is_over(
 
 def test_what_vasp_has_done_is_read_after_the_signal(rockets: Rockets, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
-    rockets.pad.add_wf(flow_to_workflow(label(stop_by_itself(str(notes)), "liquid", "dft")))
+    rockets.pad.add_wf(flow_to_workflow(tag(stop_by_itself(str(notes)), STAGES["liquid"], "dft")))
     process = rockets.start("7")
     deadline = time.monotonic() + 120
     while not notes.exists():

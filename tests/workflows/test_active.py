@@ -13,8 +13,8 @@ from monty.json import MontyDecoder, jsanitize
 from workflows.chains.protocols import find_protocol
 from workflows.composition import Target
 from workflows.engines.registry import chgnet_engine, default_sampler, emt_engine, pair_engine
-from workflows.jobs.progress import STAGES
 from workflows.settings import list_settings, override
+from workflows.stages.table import STAGES
 
 TARGET = Target("LiAlCl4", (1, 2))
 

@@ -10,8 +10,8 @@ from monty.json import MontyDecoder, jsanitize
 
 from workflows.chains.protocols import find_protocol
 from workflows.composition import Target
-from workflows.jobs.progress import STAGES
 from workflows.settings import SettingError, override
+from workflows.stages.table import STAGES
 
 TARGET = Target("LiAlCl4", (1, 2, 4))
 

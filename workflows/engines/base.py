@@ -97,6 +97,16 @@ class Engine(MSONable, ABC):
         return None
 
     @property
+    def seconds_per_step(self) -> float:
+        """Wall seconds of one step of dynamics of 100 atoms on one node."""
+        return {"vasp": 15.0, "gpaw": 200.0, "chgnet": 0.2, "emt": 0.005}.get(self.name, 1.0)
+
+    @property
+    def size_exponent(self) -> float:
+        """Power of the number of atoms by which the cost of a step grows."""
+        return 2.0 if self.has_plane_waves else 1.0
+
+    @property
     def has_plane_waves(self) -> bool:
         """Whether a cutoff and k-points decide how good it is."""
         return False

@@ -19,8 +19,12 @@ from workflows.documents.schemas import (
 )
 from workflows.engines.base import Engine
 from workflows.jobs.idempotency import spawn
-from workflows.jobs.progress import report
-from workflows.jobs.tags import REFERENCE_QUEUE, label
+from workflows.jobs.progress import report_progress
+from workflows.jobs.stage import REFERENCE_QUEUE
+from workflows.jobs.tags import tag
+from workflows.stages.chain import ChainContext
+from workflows.stages.cost import Cost, CostContext, repeated_decisions
+from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -85,7 +89,19 @@ class CandidateMaker(Maker):
         """
         work = self.relax(search, target, engine)
         work.name = "candidates"
-        return label(work, "candidates")
+        return tag(work, STAGES["candidates"])
+
+    def follow(self, context: ChainContext) -> Job:
+        """Relax and rank the candidates of the stage before."""
+        return self.make(context.previous, context.target, context.reference)
+
+    def cost(self, context: CostContext) -> list[Cost]:
+        """Expected cost: a job for each candidate, and the ranking."""
+        number = min(self.n_candidates, context.n_crystals)
+        return [
+            context.relaxations("candidates", REFERENCE_QUEUE, number, self.max_steps),
+            repeated_decisions("candidates", 1),
+        ]
 
     @job
     def relax(self, search: SearchDocument, target: Target, engine: Engine) -> Response:
@@ -101,10 +117,10 @@ class CandidateMaker(Maker):
                 candidate.structure
             )
             work.name = f"relax candidate {number}"
-            relaxations.append(label(work, "candidates", REFERENCE_QUEUE))
-        ranking = label(
+            relaxations.append(tag(work, STAGES["candidates"], REFERENCE_QUEUE))
+        ranking = tag(
             self.rank([work.output for work in relaxations], candidates, target, engine.name),
-            "candidates",
+            STAGES["candidates"],
         )
         ranking.name = "rank"
         # a relaxation that failed for good leaves a gap, not a dead campaign
@@ -141,7 +157,9 @@ class CandidateMaker(Maker):
         for rank, document in enumerate(ranked, start=1):
             document.rank = rank
             document.energy_above_best = (energy_of(document) - energy_of(ranked[0])) * 1000
-        report("candidates", 1, 1, best_eV_atom=energy_of(ranked[0]) if ranked else float("nan"))
+        report_progress(
+            "candidates", 1, 1, best_eV_atom=energy_of(ranked[0]) if ranked else float("nan")
+        )
         return PredictionDocument(
             formula=target.formula,
             engine=engine,

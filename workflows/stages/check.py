@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,11 @@ from workflows.documents.plane_waves import PlaneWaves
 from workflows.documents.schemas import CheckDocument
 from workflows.engines.base import Engine
 from workflows.jobs.idempotency import spawn
-from workflows.jobs.progress import report
-from workflows.jobs.tags import REFERENCE_QUEUE, derive_seed, label
+from workflows.jobs.progress import report_progress
+from workflows.jobs.stage import REFERENCE_QUEUE
+from workflows.jobs.tags import derive_seed, tag
+from workflows.stages.cost import Cost, CostContext, repeated_decisions
+from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -82,7 +86,18 @@ class CheckMaker(Maker):
 
     def _labelled(self, work: Job) -> Job:
         work.name = "check"
-        return label(work, "check")
+        return tag(work, STAGES["check"])
+
+    def cost(self, context: CostContext) -> list[Cost]:
+        """Expected cost; half of the k-points are those of the other half, by symmetry in time."""
+        number = min(self.n_frames, context.n_frames)
+        k_points = max(1.0, self.mesh**3 / 2)
+        hours = number * k_points * context.step_hours(context.reference, context.n_atoms)
+        batches = math.ceil(number / self.batch)
+        return [
+            Cost("check", REFERENCE_QUEUE, batches, number, hours),
+            repeated_decisions("check", 1),
+        ]
 
     @job
     def recompute(self, frames: Frames, engine: Engine, seed: int) -> Response:
@@ -96,7 +111,7 @@ class CheckMaker(Maker):
             part = chosen[first : first + self.batch]
             run = better.static("accurate").make(part, "check")
             run.name = f"check frames {first + 1} to {first + len(part)}"
-            runs.append(label(run, "check", REFERENCE_QUEUE))
+            runs.append(tag(run, STAGES["check"], REFERENCE_QUEUE))
         comparison = self._labelled(self.compare(chosen, [run.output for run in runs]))
         # a batch that failed for good leaves a gap, not a dead campaign
         comparison.config.on_missing_references = OnMissing.NONE
@@ -124,7 +139,7 @@ class CheckMaker(Maker):
             If the errors are beyond the limits, and the check is strict.
         """
         document = self.describe(chosen, batches)
-        report(
+        report_progress(
             "check", 1, 1, energy_meV_atom=document.energy_error_shifted,
             force_eV_A=document.force_error,
         )  # fmt: skip

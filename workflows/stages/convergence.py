@@ -16,9 +16,12 @@ from workflows.documents.schemas import ConvergenceDocument, ConvergencePoint, S
 from workflows.engines.base import Engine
 from workflows.jobs.idempotency import spawn
 from workflows.jobs.outputs import output_of
-from workflows.jobs.progress import report
-from workflows.jobs.tags import REFERENCE_QUEUE, label
+from workflows.jobs.progress import report_progress
+from workflows.jobs.stage import REFERENCE_QUEUE
+from workflows.jobs.tags import tag
+from workflows.stages.cost import Cost, CostContext, repeated_decisions
 from workflows.stages.dynamics import DynamicsMaker
+from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Points that a point is compared with.
 NEXT_POINTS = 2
+#: Cutoff of the ladder, from 0, that is expected to be enough: the paper's 300 eV.
+EXPECTED_RUNG = 2
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,25 @@ class ConvergenceMaker(Maker):
 
     def _labelled(self, work: Job) -> Job:
         work.name = "convergence"
-        return label(work, "convergence")
+        return tag(work, STAGES["convergence"])
+
+    def cost(self, context: CostContext, dynamics: DynamicsMaker) -> list[Cost]:
+        """
+        Expected cost, if the cutoff of :data:`EXPECTED_RUNG` and Gamma are enough.
+
+        The first point and its two next ones are computed side by side, further cutoffs one by
+        one, and the two meshes beyond Gamma together.
+        """
+        cutoffs = min(len(self._cutoffs()), EXPECTED_RUNG + NEXT_POINTS + 1)
+        meshes = min(self.largest_mesh, NEXT_POINTS + 1) - 1
+        rounds = 1 + max(0, cutoffs - NEXT_POINTS - 1) + (meshes > 0)
+        evaluations = (cutoffs + meshes) * self.n_snapshots
+        hours = evaluations * context.step_hours(context.reference, context.n_atoms)
+        return [
+            dynamics.cost(context, "convergence", 1, self.duration),
+            Cost("convergence", REFERENCE_QUEUE, cutoffs + meshes, evaluations, hours),
+            repeated_decisions("convergence", rounds),
+        ]
 
     @job
     def start(self, segments: list[SegmentDocument], engine: Engine) -> Response:
@@ -168,7 +191,7 @@ class ConvergenceMaker(Maker):
         if self.next_points(known):
             return self._more(engine, snapshots, runs, known)
         document = self.conclude(known)
-        report("convergence", 1, 1, cutoff_eV=document.plane_waves.cutoff)
+        report_progress("convergence", 1, 1, cutoff_eV=document.plane_waves.cutoff)
         return Response(output=document)
 
     def _more(
@@ -179,7 +202,7 @@ class ConvergenceMaker(Maker):
         for plane_waves in asked:
             run = engine.adopt(plane_waves).static().make(snapshots, "convergence")
             run.name = f"convergence {plane_waves.cutoff:g} eV {_spell(plane_waves.mesh)}"
-            new.append(label(run, "convergence", REFERENCE_QUEUE))
+            new.append(tag(run, STAGES["convergence"], REFERENCE_QUEUE))
         following = self._labelled(
             self.advance(
                 engine, snapshots, [*known, *asked], [*runs, *(run.uuid for run in new)],

@@ -12,7 +12,10 @@ from pymatgen.core import Structure
 
 from workflows.engines.base import Engine
 from workflows.engines.registry import default_engine
-from workflows.jobs.tags import REFERENCE_QUEUE, derive_seed, label
+from workflows.jobs.stage import REFERENCE_QUEUE
+from workflows.jobs.tags import derive_seed, tag
+from workflows.stages.cost import Cost, CostContext
+from workflows.stages.table import STAGES
 from workflows.statistics import block_error
 
 if TYPE_CHECKING:
@@ -138,7 +141,35 @@ class DynamicsMaker(Maker):
             },
             name=" ".join(filter(None, [stage, key])),
         )
-        return label(flow, stage, self.queue)
+        return tag(flow, STAGES[stage], self.queue)
+
+    def cost(self, context: CostContext, stage: str, runs: int, duration: float) -> Cost:
+        """
+        Expected cost of runs.
+
+        Parameters
+        ----------
+        context : CostContext
+        stage : str
+            Stage they belong to.
+        runs : int
+            How many.
+        duration : float
+            Of each, ps.
+        """
+        lengths = self.segment_lengths(duration)
+        steps = runs * sum(lengths)
+        return Cost(
+            stage,
+            self.queue,
+            fireworks=runs * len(lengths),
+            reference_evaluations=steps if self.engine == context.reference else 0,
+            node_hours=steps * context.step_hours(self.engine, context.n_atoms),
+        )
+
+    def count_frames(self, duration: float) -> int:
+        """Frames that a run of so many ps leaves."""
+        return sum(self.segment_lengths(duration)) // self._stride()
 
     def segment_lengths(self, duration: float) -> list[int]:
         """

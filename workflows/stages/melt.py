@@ -10,8 +10,10 @@ from jobflow import Flow, Job, Maker, job
 from pymatgen.core import Structure
 
 from workflows.documents.schemas import SegmentDocument
-from workflows.jobs.tags import label
+from workflows.jobs.tags import tag
+from workflows.stages.cost import Cost, CostContext, decisions
 from workflows.stages.dynamics import DynamicsMaker, mean_pressure
+from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -135,11 +137,19 @@ class MeltMaker(Maker):
             runs.append(run)
             current = run.output["structure"]
             if number < self.corrections:
-                correction = label(self.correct(current, run.output["segments"]), "melt")
+                correction = tag(self.correct(current, run.output["segments"]), STAGES["melt"])
                 correction.name = f"melt volume {number + 1}"
                 runs.append(correction)
                 current = correction.output
         return Flow(runs, output=current, name="melt")
+
+    def cost(self, context: CostContext, dynamics: DynamicsMaker) -> list[Cost]:
+        """Expected cost of the runs and of the corrections between them."""
+        parts = self.corrections + 1
+        return [
+            dynamics.cost(context, "melt", parts, self.duration / parts),
+            decisions("melt", self.corrections),
+        ]
 
     @job
     def correct(self, structure: Structure, segments: list[SegmentDocument]) -> Structure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +12,20 @@ from jobflow import Flow, Job, Maker, Response, job
 from nnp.frames import Frames
 from workflows.documents.schemas import MeltingTemperatureDocument, MobilityPoint, SegmentDocument
 from workflows.jobs.idempotency import spawn
-from workflows.jobs.progress import report
-from workflows.jobs.tags import label
+from workflows.jobs.progress import report_progress
+from workflows.jobs.tags import tag
+from workflows.stages.cost import Cost, CostContext, repeated_decisions
 from workflows.stages.dynamics import DynamicsMaker, mean_pressure
 from workflows.stages.melt import relieve
+from workflows.stages.table import STAGES
 from workflows.statistics import fit_diffusion, mean_square_displacement, remove_drift
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
     from pymatgen.core import Structure
+
+#: Part of the ladder of temperatures that a melt is expected to stay liquid on.
+EXPECTED_SHARE = 0.6
 
 
 @dataclass
@@ -107,7 +113,32 @@ class MeltingTemperatureMaker(Maker):
 
     def _labelled(self, work: Job) -> Job:
         work.name = "melting temperature"
-        return label(work, "melting_temperature")
+        return tag(work, STAGES["melting_temperature"])
+
+    def cost(self, context: CostContext, dynamics: DynamicsMaker) -> list[Cost]:
+        """Expected cost, with the search ending at :attr:`expected_runs`."""
+        ladder = math.ceil(self._expected_rungs / self.side_by_side)
+        return [
+            dynamics.cost(context, "melting_temperature", self.expected_runs, self.duration),
+            repeated_decisions("melting_temperature", ladder + self.refine),
+        ]
+
+    @property
+    def expected_runs(self) -> int:
+        """Temperatures that are expected to be tried."""
+        return self._expected_rungs + self.refine
+
+    @property
+    def expected_temperature(self) -> float:
+        """Where the search is expected to end, in K."""
+        return (self.highest + self.lowest) / 2
+
+    @property
+    def _expected_rungs(self) -> int:
+        """Of the ladder, as many as run side by side at once."""
+        rungs = math.floor((self.highest - self.lowest) / self.step + 1e-9) + 1
+        rounds = math.ceil(EXPECTED_SHARE * rungs / self.side_by_side)
+        return min(rungs, rounds * self.side_by_side)
 
     @job
     def advance(
@@ -143,7 +174,7 @@ class MeltingTemperatureMaker(Maker):
         temperatures = self.next_temperatures(points)
         if not temperatures:
             document = self.conclude(structure, points, segments)
-            report("melting_temperature", 1, 1, T_m_K=document.melting_temperature)
+            report_progress("melting_temperature", 1, 1, T_m_K=document.melting_temperature)
             return Response(output=document)
         start = self._relieved(structure, points)
         flows = [

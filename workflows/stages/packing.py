@@ -107,6 +107,11 @@ class PackMaker(Maker):
         """Number of formula units nearest to the number of atoms aimed at, at least one."""
         return max(1, round(self.n_atoms / Composition(formula).reduced_composition.num_atoms))
 
+    def count_atoms(self, formula: str) -> int:
+        """Number of atoms that are packed."""
+        unit = Composition(formula).reduced_composition.num_atoms
+        return int(self.formula_units(formula) * unit)
+
     @job
     def make(self, formula: str) -> Structure:
         """

@@ -17,9 +17,12 @@ from workflows.documents.schemas import IslandDocument, RelaxDocument
 from workflows.engines.base import Engine
 from workflows.jobs.idempotency import spawn
 from workflows.jobs.outputs import output_of
-from workflows.jobs.progress import report
-from workflows.jobs.tags import REFERENCE_QUEUE, derive_seed, label
-from workflows.stages.search import SearchMaker
+from workflows.jobs.progress import report_progress
+from workflows.jobs.stage import REFERENCE_QUEUE
+from workflows.jobs.tags import derive_seed, tag
+from workflows.stages.cost import Cost, CostContext, repeated_decisions
+from workflows.stages.search import SearchMaker, expected_extent
+from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -85,7 +88,17 @@ class ReferenceSearchMaker(Maker):
         """
         start = self.start(target, engine, derive_seed(seed, "reference search"), volume_per_atom)
         start.name = "reference search"
-        return label(start, "search")
+        return tag(start, STAGES["search"])
+
+    def cost(self, context: CostContext) -> list[Cost]:
+        """Expected cost: the relaxations of each generation, and a job that makes the next one."""
+        generations, population = expected_extent(self.evolution, context.target)
+        return [
+            context.relaxations(
+                "search", REFERENCE_QUEUE, generations * population, self.max_steps
+            ),
+            repeated_decisions("search", generations),
+        ]
 
     @job(data=[Evolution])
     def start(
@@ -134,7 +147,7 @@ class ReferenceSearchMaker(Maker):
             ]
         )
         seconds = document.cpu_seconds + time.process_time() - started
-        report(
+        report_progress(
             "search", state.generation, state.options.generations,
             best_eV_atom=state.best_energy, structures=state.structures,
         )  # fmt: skip
@@ -155,14 +168,14 @@ class ReferenceSearchMaker(Maker):
                 to_structure(candidate.atoms)
             )
             run.name = f"generation {state.generation + 1} structure {candidate.id + 1}"
-            runs.append(label(run, "search", REFERENCE_QUEUE))
+            runs.append(tag(run, STAGES["search"], REFERENCE_QUEUE))
         current = CURRENT_JOB.job
         previous = (current.uuid, current.index) if current is not None else ("", 0)
         following = self.advance(target, engine, previous, [run.output for run in runs])
         following.name = f"generation {state.generation + 1}"
         # a relaxation that failed for good is a structure without energy, not a dead search
         following.config.on_missing_references = OnMissing.NONE
-        flow = Flow([*runs, label(following, "search")], output=following.output)
+        flow = Flow([*runs, tag(following, STAGES["search"])], output=following.output)
         seconds += time.process_time() - started
         return Response(output=_island(state, seconds), replace=spawn(flow))
 

@@ -14,8 +14,10 @@ from nnp.frames import Frames
 from workflows.documents.schemas import SampleDocument, SegmentDocument
 from workflows.jobs.idempotency import once
 from workflows.jobs.outputs import output_of
-from workflows.jobs.progress import report
-from workflows.jobs.tags import label
+from workflows.jobs.progress import report_progress
+from workflows.jobs.tags import tag
+from workflows.stages.cost import Cost, decisions
+from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -68,7 +70,11 @@ class SampleMaker(Maker):
         """
         work = self.collect(list(segments), list(search_runs) if self.include_search_runs else [])
         work.name = "sample"
-        return label(work, "sample")
+        return tag(work, STAGES["sample"])
+
+    def cost(self) -> list[Cost]:
+        """Expected cost."""
+        return [decisions("sample", 1)]
 
     @job(data=[Frames], config=JobConfig(expose_store=True))
     @once
@@ -84,7 +90,7 @@ class SampleMaker(Maker):
             If no frame is usable.
         """
         document = self.describe(segments, search_runs)
-        report("sample", 1, 1, frames=document.n_frames)
+        report_progress("sample", 1, 1, frames=document.n_frames)
         return document
 
     def describe(

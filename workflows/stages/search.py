@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field, replace
 
@@ -20,8 +21,15 @@ from workflows.documents.schemas import IslandDocument, SearchCandidate, SearchD
 from workflows.jobs.cores import share_of_cores
 from workflows.jobs.idempotency import once, spawn
 from workflows.jobs.outputs import checkpoint, output_of
-from workflows.jobs.progress import report
-from workflows.jobs.tags import derive_seed, label
+from workflows.jobs.progress import report_progress
+from workflows.jobs.stage import POTENTIAL_QUEUE
+from workflows.jobs.tags import derive_seed, tag
+from workflows.stages.chain import ChainContext
+from workflows.stages.cost import Cost, CostContext, repeated_decisions
+from workflows.stages.table import STAGES
+
+#: For estimates: core seconds of a relaxation on the potential.
+RELAXATION_SECONDS = 1.0
 
 
 @dataclass
@@ -110,7 +118,29 @@ class SearchMaker(Maker):
             by_id, target, volume_per_atom, shortest_distances, seed, after=potential
         )
         start.name = "search"
-        return label(start, "search")
+        return tag(start, STAGES["search"])
+
+    def follow(self, context: ChainContext) -> Job:
+        """Search on the potential that was trained, from the volume and distances of the glass."""
+        sample = context.outputs["sample"]
+        return self.make(
+            context.outputs["train"].potential,
+            context.target,
+            volume_per_atom=sample.volume_per_atom,
+            shortest_distances=sample.shortest_distances,
+            seed=context.seed,
+        )
+
+    def cost(self, context: CostContext) -> list[Cost]:
+        """Expected cost: rounds of a block for each island, and a job that looks at them."""
+        generations, population = expected_extent(self.evolution, context.target)
+        rounds = math.ceil(generations / self.block)
+        structures = generations * population * self.islands
+        hours = structures * RELAXATION_SECONDS / context.cores / 3600
+        return [
+            Cost("search", POTENTIAL_QUEUE, rounds * self.islands, 0, hours),
+            repeated_decisions("search", rounds),
+        ]
 
     @job
     def start(
@@ -157,12 +187,12 @@ class SearchMaker(Maker):
             others = [uuid for number, uuid in enumerate(previous) if uuid and number != island]
             block = self.evolve(potential, states[island], previous[island], others)
             block.name = f"search island {island + 1}" if self.islands > 1 else "search block"
-            blocks.append(label(block, "search"))
+            blocks.append(tag(block, STAGES["search"]))
         ahead = self.advance(
             potential, target, [block.output for block in blocks], [block.uuid for block in blocks]
         )
         ahead.name = "search round"
-        flow = Flow([*blocks, label(ahead, "search")], output=ahead.output)
+        flow = Flow([*blocks, tag(ahead, STAGES["search"])], output=ahead.output)
         return Response(replace=spawn(flow))
 
     @job(data=[Evolution], config=JobConfig(expose_store=True))
@@ -263,6 +293,24 @@ class SearchMaker(Maker):
         )
 
 
+def expected_extent(options: EvolutionOptions, target: Target) -> tuple[int, int]:
+    """
+    Generations of a search and structures of each, as its options and the target say.
+
+    Parameters
+    ----------
+    options : EvolutionOptions
+        Of the search, formula units aside.
+    target : Target
+        What is looked for.
+    """
+    whole = replace(options, formula_units=target.formula_units)
+    population = Evolution(target.counts, whole).population
+    limit = whole.max_structures
+    allowed = whole.generations if limit is None else math.ceil(limit / population)
+    return min(whole.generations, allowed), population
+
+
 def _sum_discards(states: list[Evolution]) -> list[tuple[str, int]]:
     """Structures left out, by reason; pairs, since reasons may hold dots."""
     reasons = sorted({reason for state in states for reason in state.discards})
@@ -270,7 +318,7 @@ def _sum_discards(states: list[Evolution]) -> list[tuple[str, int]]:
 
 
 def _report(figures: SearchFigures, generations: int) -> None:
-    report(
+    report_progress(
         "search",
         figures.generation,
         generations,

@@ -15,9 +15,11 @@ from nnp.evaluation import predict
 from nnp.frames import Frames
 from workflows.documents.schemas import SegmentDocument, SelectionDocument
 from workflows.jobs.idempotency import once
-from workflows.jobs.progress import report
-from workflows.jobs.tags import label
+from workflows.jobs.progress import report_progress
+from workflows.jobs.tags import tag
+from workflows.stages.cost import Cost, decisions
 from workflows.stages.sample import SampleMaker
+from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -110,7 +112,11 @@ class SelectionMaker(Maker):
             list(segments), list(search_runs), sample, number, seed, labelled, potential
         )
         work.name = "select"
-        return label(work, "select")
+        return tag(work, STAGES["select"])
+
+    def cost(self) -> list[Cost]:
+        """Expected cost."""
+        return [decisions("select", 1)]
 
     @job(data=[Frames], config=JobConfig(expose_store=True))
     @once
@@ -130,7 +136,7 @@ class SelectionMaker(Maker):
         uncertainties = None if potential is None else predict(potential, frames).uncertainties
         plain, scaled = self.select(frames, number, seed, labelled, potential)
         chosen = Frames.concatenate([plain, scaled])
-        report("select", 1, 1, frames=len(frames), chosen=len(chosen))
+        report_progress("select", 1, 1, frames=len(frames), chosen=len(chosen))
         return SelectionDocument(
             n_pool=len(frames),
             n_chosen=len(chosen),

@@ -15,8 +15,11 @@ from workflows.documents.schemas import TrainingDocument
 from workflows.jobs.cores import usable_cores
 from workflows.jobs.idempotency import once
 from workflows.jobs.outputs import checkpoint
-from workflows.jobs.progress import report
-from workflows.jobs.tags import derive_seed, label
+from workflows.jobs.progress import report_progress
+from workflows.jobs.stage import POTENTIAL_QUEUE
+from workflows.jobs.tags import derive_seed, tag
+from workflows.stages.cost import Cost, CostContext
+from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Force components kept for the parity plot.
 PARITY_FORCES = 3000
+#: For estimates: core seconds of an atom's environment in an epoch, epochs, and cores of use.
+ATOM_SECONDS, EXPECTED_EPOCHS, USED_CORES = 1e-4, 200, 32
 
 
 @dataclass
@@ -67,7 +72,14 @@ class TrainingMaker(Maker):
         wait = {"after": after} if after else {}
         work = self.fit(frames, derive_seed(seed, "train"), **wait)
         work.name = "train"
-        return label(work, "train")
+        return tag(work, STAGES["train"])
+
+    def cost(self, context: CostContext) -> list[Cost]:
+        """Expected cost of training on the frames of the context."""
+        epochs = min(EXPECTED_EPOCHS, self.options.max_epochs)
+        seconds = epochs * context.n_frames * context.n_atoms * ATOM_SECONDS * self.options.members
+        hours = seconds / min(context.cores, USED_CORES) / 3600
+        return [Cost("train", POTENTIAL_QUEUE, 1, 0, hours)]
 
     @job(data=[Potential])
     @once
@@ -139,7 +151,7 @@ def parity_of(result: TrainingResult, validation: Frames) -> dict[str, list[floa
 
 
 def _report(step: TrainingStep) -> None:
-    report(
+    report_progress(
         "train",
         step.epoch,
         step.limit,

@@ -11,10 +11,12 @@ from jobflow import Flow, Job, Maker, Response, job
 
 from workflows.documents.schemas import PressurePoint, VolumeDocument
 from workflows.jobs.idempotency import spawn
-from workflows.jobs.progress import report
-from workflows.jobs.tags import label
+from workflows.jobs.progress import report_progress
+from workflows.jobs.tags import tag
+from workflows.stages.cost import Cost, CostContext, repeated_decisions
 from workflows.stages.dynamics import DynamicsMaker, mean_pressure
 from workflows.stages.melt import scale_volume
+from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Volumes closer than this are one volume, and their averages are joined.
 SAME_VOLUME = 1e-4
+#: Rounds of runs that the search for the volume is expected to take.
+EXPECTED_ROUNDS = 4
 
 
 @dataclass
@@ -114,7 +118,23 @@ class EquilibriumVolumeMaker(Maker):
 
     def _labelled(self, work: Job) -> Job:
         work.name = "volume"
-        return label(work, "volume")
+        return tag(work, STAGES["volume"])
+
+    def cost(self, context: CostContext, dynamics: DynamicsMaker) -> list[Cost]:
+        """Expected cost, with :data:`EXPECTED_ROUNDS` of runs."""
+        return [
+            dynamics.cost(context, "volume", self.expected_runs, self.duration),
+            repeated_decisions("volume", self._expected_rounds),
+        ]
+
+    @property
+    def expected_runs(self) -> int:
+        """Runs that are expected."""
+        return self._expected_rounds * self.side_by_side
+
+    @property
+    def _expected_rounds(self) -> int:
+        return min(EXPECTED_ROUNDS, self.max_rounds)
 
     @job
     def advance(
@@ -160,7 +180,9 @@ class EquilibriumVolumeMaker(Maker):
                 structure = run["structure"]
         if runs and (self.accepts(self.best(points)) or self.gives_up(points, rounds)):
             document = self.conclude(structure, points, segments)
-            report("volume", 1, 1, volume_A3_atom=document.volume, pressure_kbar=document.pressure)
+            report_progress(
+                "volume", 1, 1, volume_A3_atom=document.volume, pressure_kbar=document.pressure
+            )
             return Response(output=document)
         if first_volume is not None:
             estimate = self._limited(first_volume * math.exp(pressure / self.bulk_modulus),

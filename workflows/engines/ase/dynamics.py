@@ -24,7 +24,7 @@ from workflows.documents.schemas import SegmentDocument
 from workflows.engines.ase.engine import AseEngine
 from workflows.jobs.idempotency import once
 from workflows.jobs.outputs import checkpoint
-from workflows.jobs.progress import report
+from workflows.jobs.progress import report_progress
 from workflows.stages.dynamics import SegmentSettings
 
 logger = logging.getLogger(__name__)
@@ -289,7 +289,7 @@ class _Run:
 
     def _report(self, step: int) -> None:
         temperature, _, energy = self.windows[-1]
-        report(
+        report_progress(
             self.stage,
             step,
             self.settings.n_steps,

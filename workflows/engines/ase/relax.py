@@ -18,7 +18,7 @@ from workflows.documents.schemas import RelaxDocument
 from workflows.engines.ase.dynamics import ExplodedError
 from workflows.engines.ase.engine import AseEngine
 from workflows.jobs.idempotency import once
-from workflows.jobs.progress import report
+from workflows.jobs.progress import report_progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -162,7 +162,7 @@ def relax_atoms(
             return step, converged
         optimizer.step()
         step += 1
-        report("candidates", step, max_steps, force_eV_A=force, stress_kbar=stress)
+        report_progress("candidates", step, max_steps, force_eV_A=force, stress_kbar=stress)
 
 
 def _labelled_copy(atoms: Atoms) -> Atoms:

@@ -14,8 +14,9 @@ from pymatgen.core import Structure
 
 from nnp.frames import Frames
 from workflows.conversion import KBAR
+from workflows.documents.base import Blob, Document
 from workflows.documents.plane_waves import PlaneWaves
-from workflows.documents.schemas import Blob, Document, RelaxDocument
+from workflows.documents.schemas import RelaxDocument
 from workflows.engines.vasp.continuation import carry_on, part_before
 from workflows.engines.vasp.errors import UNCONVERGED, advise
 from workflows.engines.vasp.execution import Outcome, job_end, run_vasp, tidy
@@ -26,7 +27,7 @@ from workflows.engines.vasp.level import Calculation, Level
 from workflows.engines.vasp.vasprun import Steps, read_steps
 from workflows.jobs.idempotency import stored_output
 from workflows.jobs.outputs import checkpoint, discard_checkpoint
-from workflows.jobs.progress import report
+from workflows.jobs.progress import report_progress
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -276,7 +277,9 @@ class _Path:
         self.last = steps[-1:]
         self._move(steps.cells[-1], steps.positions[-1])
         force, stress = _largest(self.last)
-        report("candidates", self.done, self.maker.max_steps, force_eV_A=force, stress_kbar=stress)
+        report_progress(
+            "candidates", self.done, self.maker.max_steps, force_eV_A=force, stress_kbar=stress
+        )
 
     def _move(self, cell: NDArray[np.float64], positions: NDArray[np.float64]) -> None:
         """Go on from a configuration, with k-points and cutoff made for it."""

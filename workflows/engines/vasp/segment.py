@@ -12,7 +12,7 @@ from monty.json import MSONable
 from pydantic import Field
 from pymatgen.core import Structure
 
-from workflows.documents.schemas import Blob, Document
+from workflows.documents.base import Blob, Document
 from workflows.engines.vasp.errors import (
     ELECTRONIC,
     JOB_KILLED,
@@ -37,7 +37,7 @@ from workflows.engines.vasp.trajectory import (
     temperatures,
 )
 from workflows.engines.vasp.vasprun import Steps, read_steps
-from workflows.jobs.progress import report
+from workflows.jobs.progress import report_progress
 
 if TYPE_CHECKING:
     from workflows.stages.dynamics import SegmentSettings
@@ -379,7 +379,7 @@ class Segment:
 
     def _report(self, new: Steps) -> None:
         kelvin = temperatures(new, self.masses, self.plan.settings.time_step)
-        report(
+        report_progress(
             self.plan.task.stage,
             self.done,
             self.plan.settings.n_steps,

@@ -15,8 +15,8 @@ from pymatgen.core import Structure
 
 from nnp.frames import Frames
 from workflows.conversion import KBAR, to_structures
+from workflows.documents.base import Blob, Document
 from workflows.documents.plane_waves import PlaneWaves
-from workflows.documents.schemas import Blob, Document
 from workflows.engines.vasp.continuation import carry_on, part_before
 from workflows.engines.vasp.errors import (
     ELECTRONIC,
@@ -33,7 +33,7 @@ from workflows.engines.vasp.level import Calculation, Level
 from workflows.engines.vasp.vasprun import Steps, read_steps
 from workflows.jobs.idempotency import stored_output
 from workflows.jobs.outputs import checkpoint, discard_checkpoint
-from workflows.jobs.progress import report
+from workflows.jobs.progress import report_progress
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -234,7 +234,7 @@ class VaspStaticMaker(Maker):
                 done, frames = done + 1, Frames.concatenate([frames, new])
                 journal.write({"done": done, "frames": frames.as_dict()})
                 longest = max(longest, time.time() - begun)
-                report(stage, done, len(structures))
+                report_progress(stage, done, len(structures))
             (folder / "WAVECAR").unlink(missing_ok=True)
             if (
                 isinstance(result, str)
