@@ -174,3 +174,22 @@ def test_runs_that_were_all_stopped_have_no_plot(tmp_path: Path) -> None:
     document.points = [stopped]
     paths = write_report(CampaignResults(store_of([document]), "mine"), tmp_path)
     assert not [path for path in paths if path.suffix == ".png"]
+
+
+def test_what_no_potential_has_relaxed_has_no_energy_of_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where the reference engine itself has searched."""
+    ranked = prediction()
+    wide_console().print(ranking_table(ranked))
+    assert "NNP" in capsys.readouterr().out
+    for candidate in ranked.candidates:
+        candidate.potential_energy = None
+    wide_console().print(ranking_table(ranked))
+    table = capsys.readouterr().out
+    assert "NNP" not in table
+    assert "emt" in table
+    write_report(CampaignResults(store_of([ranked]), "mine"), tmp_path)
+    assert not (tmp_path / "plots" / "ranking.png").exists()
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["candidates"][0]["potential_energy"] is None

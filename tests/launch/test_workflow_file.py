@@ -25,7 +25,15 @@ def test_yaml_and_json_hold_the_same_workflow(
             capsys, "workflow", "Cu", "-e", "emt", "--campaign", "same", "-o", f"wf.{suffix}"
         )
         assert code == 0, error
-    for text in ("campaign same", "engine emt", "protocol quick", "dft", "nnp", "node-hours"):
+    for text in (
+        "campaign same",
+        "engine emt",
+        "protocol quick",
+        "dft",
+        "nnp",
+        "node-hours",
+        "reference evaluations",
+    ):
         assert text in printed["yaml"]
     workflows = [Workflow.from_file(f"wf.{suffix}") for suffix in ("json", "yaml")]
     specs = [

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from jobflow import CURRENT_JOB, SETTINGS, Flow, Job
+from jobflow import CURRENT_JOB, SETTINGS, Flow, Job, Response
 from monty.json import MontyDecoder, jsanitize
 
 from workflows.jobs.outputs import discard_checkpoint
@@ -60,6 +60,24 @@ def spawn(flow: AnyFlow, key: str = "") -> AnyFlow:
         name = f"{parent.uuid}/{parent.index}/{key}/{ordinal}"
         text = text.replace(old, str(uuid.uuid5(NAMESPACE, name)))
     return MontyDecoder().process_decoded(json.loads(text))
+
+
+def replace_by(runs: Sequence[Job | Flow], last: Job) -> Response:
+    """
+    Let the current job be replaced by runs and by a job that looks at them.
+
+    Parameters
+    ----------
+    runs : sequence of Job or Flow
+    last : Job
+        Its output stands for that of the current job.
+
+    Returns
+    -------
+    Response
+        What the current job returns.
+    """
+    return Response(replace=spawn(Flow([*runs, last], output=last.output)))
 
 
 def once(function: Callable[Parameters, Output]) -> Callable[Parameters, Output]:

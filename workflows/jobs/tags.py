@@ -13,7 +13,9 @@ from workflows.jobs.stage import POTENTIAL_QUEUE, Stage
 JobOrFlow = TypeVar("JobOrFlow", Job, Flow)
 
 
-def tag(work: JobOrFlow, stage: Stage, queue: str = POTENTIAL_QUEUE) -> JobOrFlow:
+def tag(
+    work: JobOrFlow, stage: Stage, queue: str = POTENTIAL_QUEUE, name: str | None = None
+) -> JobOrFlow:
     """
     Mark jobs with their stage and their queue.
 
@@ -29,6 +31,8 @@ def tag(work: JobOrFlow, stage: Stage, queue: str = POTENTIAL_QUEUE) -> JobOrFlo
         A row of :data:`workflows.stages.table.STAGES`.
     queue : str
         FireWorks category, one of those of the stage.
+    name : str or None
+        What people see of the job; none: the name that it has.
 
     Returns
     -------
@@ -40,6 +44,8 @@ def tag(work: JobOrFlow, stage: Stage, queue: str = POTENTIAL_QUEUE) -> JobOrFlo
     ValueError
         If the stage has no jobs in that queue.
     """
+    if name is not None:
+        work.name = name
     work.update_metadata({"stage": stage.name})
     work.update_config(
         {"manager_config": fireworks_spec(stage, queue), "pass_manager_config": False},

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jobflow import Flow, Job, JobConfig, Maker, OnMissing, Response, job
+from jobflow import Job, JobConfig, Maker, OnMissing, Response, job
 
 from nnp.frames import Frames
 from workflows.conversion import KBAR
 from workflows.documents.plane_waves import PlaneWaves
 from workflows.documents.schemas import CheckDocument
 from workflows.engines.base import Engine
-from workflows.jobs.idempotency import spawn
+from workflows.jobs.idempotency import replace_by
 from workflows.jobs.progress import report_progress
 from workflows.jobs.stage import REFERENCE_QUEUE
 from workflows.jobs.tags import derive_seed, tag
@@ -82,11 +82,11 @@ class CheckMaker(Maker):
         Job
             Its output is a :class:`CheckDocument`.
         """
-        return self._labelled(self.recompute(frames, engine, derive_seed(seed, "check")))
-
-    def _labelled(self, work: Job) -> Job:
-        work.name = "check"
-        return tag(work, STAGES["check"])
+        return tag(
+            self.recompute(frames, engine, derive_seed(seed, "check")),
+            STAGES["check"],
+            name="check",
+        )
 
     def cost(self, context: CostContext) -> list[Cost]:
         """Expected cost; half of the k-points are those of the other half, by symmetry in time."""
@@ -112,10 +112,12 @@ class CheckMaker(Maker):
             run = better.static("accurate").make(part, "check")
             run.name = f"check frames {first + 1} to {first + len(part)}"
             runs.append(tag(run, STAGES["check"], REFERENCE_QUEUE))
-        comparison = self._labelled(self.compare(chosen, [run.output for run in runs]))
+        comparison = tag(
+            self.compare(chosen, [run.output for run in runs]), STAGES["check"], name="check"
+        )
         # a batch that failed for good leaves a gap, not a dead campaign
         comparison.config.on_missing_references = OnMissing.NONE
-        return Response(replace=spawn(Flow([*runs, comparison], output=comparison.output)))
+        return replace_by(runs, comparison)
 
     def plane_waves(self) -> PlaneWaves:
         """Cutoff and mesh of the better calculations."""

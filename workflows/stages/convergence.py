@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jobflow import Flow, Job, JobConfig, Maker, Response, job
+from jobflow import Flow, JobConfig, Maker, Response, job
 
 from nnp.frames import Frames
 from workflows.conversion import KBAR
 from workflows.documents.plane_waves import PlaneWaves
 from workflows.documents.schemas import ConvergenceDocument, ConvergencePoint, SegmentDocument
 from workflows.engines.base import Engine
-from workflows.jobs.idempotency import spawn
+from workflows.jobs.idempotency import replace_by
 from workflows.jobs.outputs import output_of
 from workflows.jobs.progress import report_progress
 from workflows.jobs.stage import REFERENCE_QUEUE
@@ -123,12 +123,10 @@ class ConvergenceMaker(Maker):
         run = replace(dynamics, engine=preset).make(
             structure, self.temperature, self.duration, stage="convergence", key="snapshots"
         )
-        first = self._labelled(self.start(run.output["segments"], engine))
+        first = tag(
+            self.start(run.output["segments"], engine), STAGES["convergence"], name="convergence"
+        )
         return Flow([run, first], output=first.output, name="convergence")
-
-    def _labelled(self, work: Job) -> Job:
-        work.name = "convergence"
-        return tag(work, STAGES["convergence"])
 
     def cost(self, context: CostContext, dynamics: DynamicsMaker) -> list[Cost]:
         """
@@ -203,13 +201,12 @@ class ConvergenceMaker(Maker):
             run = engine.adopt(plane_waves).static().make(snapshots, "convergence")
             run.name = f"convergence {plane_waves.cutoff:g} eV {_spell(plane_waves.mesh)}"
             new.append(tag(run, STAGES["convergence"], REFERENCE_QUEUE))
-        following = self._labelled(
-            self.advance(
-                engine, snapshots, [*known, *asked], [*runs, *(run.uuid for run in new)],
-                [run.output for run in new],
-            )
-        )  # fmt: skip
-        return Response(replace=spawn(Flow([*new, following], output=following.output)))
+        uuids = [*runs, *(run.uuid for run in new)]
+        following = self.advance(
+            engine, snapshots, [*known, *asked], uuids, [run.output for run in new]
+        )
+        tag(following, STAGES["convergence"], name="convergence")
+        return replace_by(new, following)
 
     def next_points(self, known: Mapping[PlaneWaves, Frames]) -> list[PlaneWaves]:
         """

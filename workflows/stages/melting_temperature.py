@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jobflow import Flow, Job, Maker, Response, job
+from jobflow import Job, Maker, Response, job
 
 from nnp.frames import Frames
 from workflows.documents.schemas import MeltingTemperatureDocument, MobilityPoint, SegmentDocument
-from workflows.jobs.idempotency import spawn
+from workflows.jobs.idempotency import replace_by
 from workflows.jobs.progress import report_progress
 from workflows.jobs.tags import tag
 from workflows.stages.cost import Cost, CostContext, repeated_decisions
@@ -109,11 +109,11 @@ class MeltingTemperatureMaker(Maker):
         Job
             Its output is a :class:`MeltingTemperatureDocument`.
         """
-        return self._labelled(self.advance(structure, dynamics, [], [], []))
-
-    def _labelled(self, work: Job) -> Job:
-        work.name = "melting temperature"
-        return tag(work, STAGES["melting_temperature"])
+        return tag(
+            self.advance(structure, dynamics, [], [], []),
+            STAGES["melting_temperature"],
+            name="melting temperature",
+        )
 
     def cost(self, context: CostContext, dynamics: DynamicsMaker) -> list[Cost]:
         """Expected cost, with the search ending at :attr:`expected_runs`."""
@@ -192,8 +192,12 @@ class MeltingTemperatureMaker(Maker):
             for temperature, flow in zip(temperatures, flows, strict=True)
         ]
         segments = [*segments, *(uuid for flow in flows for uuid in flow.job_uuids)]
-        following = self._labelled(self.advance(structure, dynamics, points, finished, segments))
-        return Response(replace=spawn(Flow([*flows, following], output=following.output)))
+        following = tag(
+            self.advance(structure, dynamics, points, finished, segments),
+            STAGES["melting_temperature"],
+            name="melting temperature",
+        )
+        return replace_by(flows, following)
 
     def _relieved(self, structure: Structure, points: list[MobilityPoint]) -> Structure:
         """Start of the next runs: the lowest liquid, its volume corrected coarsely."""

@@ -76,7 +76,7 @@ class TrainingMaker(Maker):
 
     def cost(self, context: CostContext) -> list[Cost]:
         """Expected cost of training on the frames of the context."""
-        epochs = min(EXPECTED_EPOCHS, self.options.max_epochs)
+        epochs = min(EXPECTED_EPOCHS, self.options.epoch_limit(context.n_frames))
         seconds = epochs * context.n_frames * context.n_atoms * ATOM_SECONDS * self.options.members
         hours = seconds / min(context.cores, USED_CORES) / 3600
         return [Cost("train", POTENTIAL_QUEUE, 1, 0, hours)]

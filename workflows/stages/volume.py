@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jobflow import Flow, Job, Maker, Response, job
+from jobflow import Job, Maker, Response, job
 
 from workflows.documents.schemas import PressurePoint, VolumeDocument
-from workflows.jobs.idempotency import spawn
+from workflows.jobs.idempotency import replace_by
 from workflows.jobs.progress import report_progress
 from workflows.jobs.tags import tag
 from workflows.stages.cost import Cost, CostContext, repeated_decisions
@@ -112,13 +112,11 @@ class EquilibriumVolumeMaker(Maker):
         Job
             Its output is a :class:`VolumeDocument`.
         """
-        return self._labelled(
-            self.advance(structure, temperature, pressure, dynamics, [], [], 0, [])
+        return tag(
+            self.advance(structure, temperature, pressure, dynamics, [], [], 0, []),
+            STAGES["volume"],
+            name="volume",
         )
-
-    def _labelled(self, work: Job) -> Job:
-        work.name = "volume"
-        return tag(work, STAGES["volume"])
 
     def cost(self, context: CostContext, dynamics: DynamicsMaker) -> list[Cost]:
         """Expected cost, with :data:`EXPECTED_ROUNDS` of runs."""
@@ -197,11 +195,12 @@ class EquilibriumVolumeMaker(Maker):
             for volume in self.spread(estimate)
         ]  # fmt: skip
         segments = [*segments, *(uuid for flow in flows for uuid in flow.job_uuids)]
-        following = self._labelled(
-            self.advance(structure, temperature, pressure, dynamics, points,
-                         [flow.output for flow in flows], rounds + 1, segments)
-        )  # fmt: skip
-        return Response(replace=spawn(Flow([*flows, following], output=following.output)))
+        finished = [flow.output for flow in flows]
+        following = self.advance(
+            structure, temperature, pressure, dynamics, points, finished, rounds + 1, segments
+        )
+        tag(following, STAGES["volume"], name="volume")
+        return replace_by(flows, following)
 
     def best(self, points: list[PressurePoint]) -> PressurePoint:
         """Point to take: an acceptable one if there is any, else the smallest pressure."""
