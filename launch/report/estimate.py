@@ -10,13 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from workflows.chains.prediction import StructurePredictionMaker
     from workflows.composition import Target
+    from workflows.engines.base import Engine
 
-#: Wall seconds of one step of dynamics of 100 atoms on one node, by engine. Of VASP, Gamma point
-#: only, a typical figure of a 64-core node, of GPAW that of one core; a site corrects them in its
-#: devitrify.yaml.
-SECONDS_PER_STEP = {"vasp": 15.0, "gpaw": 200.0, "chgnet": 0.2, "emt": 0.005}
-PLANE_WAVES = ("vasp", "gpaw")
-OTHER_ENGINES = 1.0
+#: Atoms to which the seconds of a step of an engine belong.
 CELL_ATOMS = 100
 #: Where the ladder is expected to stop, as a part of its length; rounds that a volume takes.
 LADDER, ROUNDS = 0.6, 4
@@ -64,9 +60,8 @@ def estimate(maker: StructurePredictionMaker, target: Target, cores: int = 64) -
     """
     from workflows.jobs.site import site_settings
 
-    engine = maker.dynamics.engine.name
-    known = {**SECONDS_PER_STEP, **site_settings().seconds_per_step}
-    second = known.get(engine, OTHER_ENGINES)
+    engine = maker.reference
+    second = site_settings().seconds_per_step.get(engine.name, engine.seconds_per_step)
     costs = [StageCost("pack", "nnp", 1, 1 / 3600), *_dynamics(maker, target, second)]
     frames = sum(_runs(maker)[stage][0] * _runs(maker)[stage][1] for stage in PRODUCTION) * 50
     costs.append(StageCost("sample", "nnp", 1, 0.01))
@@ -109,7 +104,7 @@ def _dynamics(
     maker: StructurePredictionMaker, target: Target, second: float
 ) -> Iterator[StageCost]:
     dynamics = maker.dynamics.for_elements(set(target.elements))
-    scale = _scaling(maker.pack.n_atoms, dynamics.engine.name)
+    scale = _scaling(maker.pack.n_atoms, maker.reference)
     for stage, (runs, duration) in _runs(maker).items():
         steps = dynamics.segment_lengths(duration) if duration > 0 else []
         hours = runs * sum(steps) * second * scale / 3600
@@ -130,6 +125,6 @@ def _search(maker: StructurePredictionMaker, target: Target, cores: int) -> Stag
     return StageCost("search", "nnp", blocks + 1, hours)
 
 
-def _scaling(atoms: int, engine: str) -> float:
+def _scaling(atoms: int, engine: Engine) -> float:
     """Cost against that of 100 atoms: plane waves grow faster than linearly."""
-    return float((atoms / CELL_ATOMS) ** (2 if engine in PLANE_WAVES else 1))
+    return float((atoms / CELL_ATOMS) ** engine.size_exponent)

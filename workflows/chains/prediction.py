@@ -11,8 +11,8 @@ from pymatgen.core import Structure
 from workflows.chains.labelling_rounds import ActiveLearning, Disordered, Learnt
 from workflows.composition import Target
 from workflows.engines.base import Engine
-from workflows.engines.gpaw.options import GpawOptions
-from workflows.engines.registry import default_sampler
+from workflows.engines.gpaw.settings import GpawSettings
+from workflows.engines.registry import default_engine, default_sampler, settings_branch
 from workflows.engines.vasp.settings import VaspSettings
 from workflows.jobs.tags import POTENTIAL_QUEUE, fireworks_spec, label
 from workflows.stages.candidates import CandidateMaker
@@ -56,9 +56,11 @@ class StructurePredictionMaker(Maker):
         That search.
     vasp, gpaw
         Settings of the VASP engine and of the GPAW engine, if it is that one.
+    reference
+        Reference engine, see :meth:`with_reference`.
     sampler
         Engine of the dynamics where ``active.rounds`` is not zero; none: the one that suits the
-        reference engine, which is that of ``dynamics``.
+        reference engine.
 
     References
     ----------
@@ -94,8 +96,23 @@ class StructurePredictionMaker(Maker):
     )
     reference_search: ReferenceSearchMaker = field(default_factory=ReferenceSearchMaker)
     vasp: VaspSettings = field(default_factory=VaspSettings)
-    gpaw: GpawOptions = field(default_factory=GpawOptions)
+    gpaw: GpawSettings = field(default_factory=GpawSettings)
+    reference: Engine = field(default_factory=default_engine, metadata={"hidden": True})
     sampler: Engine | None = field(default=None, metadata={"hidden": True})
+
+    def with_reference(self, engine: Engine) -> StructurePredictionMaker:
+        """
+        Take an engine as the reference, with its numbers of this protocol.
+
+        Parameters
+        ----------
+        engine : Engine
+            As the registry makes it.
+        """
+        branch = settings_branch(engine)
+        if branch is not None:
+            engine = engine.with_settings(getattr(self, branch))
+        return replace(self, reference=engine)
 
     def make(self, target: Target, campaign: str) -> Flow:
         """
@@ -114,25 +131,26 @@ class StructurePredictionMaker(Maker):
             Its output is that of the last stage: of the whole chain, a
             :class:`workflows.documents.schemas.PredictionDocument`.
         """
+        reference = self.reference
         if self.search_level == "reference":
             search = self.reference_search.make(
-                target, self.dynamics.engine, self.seed, estimate_volume(target.composition)
+                target, reference, self.seed, estimate_volume(target.composition)
             )
-            candidates = self.candidates.make(search.output, target, self.dynamics.engine)
+            candidates = self.candidates.make(search.output, target, reference)
             ranked: list[Flow | Job] = [search] if self.until == "search" else [search, candidates]
             return self._campaign(ranked, target, campaign)
         dynamics = replace(self.dynamics, seed=self.seed).for_elements(set(target.elements))
         pack = label(replace(self.pack, seed=self.seed).make(target.formula), "pack")
         before: list[Flow | Job] = [pack]
-        if not dynamics.engine.settled:
-            convergence = self.convergence.make(pack.output, dynamics)
-            engine = dynamics.engine.adopt(convergence.output.plane_waves)
-            dynamics = replace(dynamics, engine=engine)
+        if reference.needs_convergence:
+            convergence = self.convergence.make(pack.output, dynamics, reference)
+            reference = reference.with_plane_waves(convergence.output.plane_waves)
             before.append(convergence)
-        reference = dynamics.engine
         if self.active.rounds:
             sampler = self.sampler or default_sampler(reference)
             dynamics = replace(dynamics, engine=sampler, queue=POTENTIAL_QUEUE)
+        else:
+            dynamics = replace(dynamics, engine=reference)
         melt = self.melt.make(pack.output, dynamics)
         sampled = self._disordered(melt.output, dynamics)
         if self.active.rounds:
