@@ -11,6 +11,7 @@ import typer
 
 from launch.commands import doctor, init, potential, reconcile, results, search, status
 from launch.errors import CampaignError
+from workflows.engines.registry import DEFAULT_ENGINE, ENGINES
 from workflows.jobs.site import SiteError, without_site
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ EngineName = Annotated[
     typer.Option(
         "--engine",
         "-e",
-        help="Reference engine: chgnet, emt, gpaw, pair, vasp, or an ASE calculator "
+        help=f"Reference engine: {', '.join(sorted(ENGINES))}, or an ASE calculator "
         "module:callable.",
     ),
 ]
@@ -55,8 +56,9 @@ SamplerName = Annotated[
     str | None,
     typer.Option(
         "--sampler",
-        help="Fast engine of the dynamics, where the reference engine only labels: chgnet, pair, "
-        "or an ASE calculator module:callable.",
+        help="Fast engine of the dynamics, where the reference engine only labels: "
+        f"{', '.join(name for name, row in sorted(ENGINES.items()) if row.sampler)}, or an ASE "
+        "calculator module:callable.",
     ),
 ]
 SamplerArguments = Annotated[
@@ -88,7 +90,7 @@ Database = Annotated[
 def run(
     formula: Formula,
     protocol: Protocol = "quick",
-    engine: EngineName = "chgnet",
+    engine: EngineName = DEFAULT_ENGINE,
     engine_arguments: EngineArguments = None,
     sampler: SamplerName = None,
     sampler_arguments: SamplerArguments = None,
@@ -110,7 +112,7 @@ def run(
         sampler, sampler_arguments,
     )  # fmt: skip
     request = read_request(formula, choices)
-    require_installed(request.maker.dynamics.engine)
+    require_installed(request.maker.reference)
     campaign = Campaign.create_or_open(
         folder or Path(request.target.formula),
         formula=request.target.formula,
@@ -179,7 +181,7 @@ def workflow(
     formula: Formula,
     output: Annotated[Path, typer.Option("--output", "-o", help="File for lpad add.")],
     protocol: Protocol = "quick",
-    engine: EngineName = "chgnet",
+    engine: EngineName = DEFAULT_ENGINE,
     engine_arguments: EngineArguments = None,
     sampler: SamplerName = None,
     sampler_arguments: SamplerArguments = None,

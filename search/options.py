@@ -33,7 +33,8 @@ class EvolutionOptions(MSONable):
     """How a search varies, selects and ends."""
 
     formula_units: tuple[int, ...] = field(
-        default=(4,), metadata={"unit": "", "help": "formula units per cell, searched together"}
+        default=(4,),
+        metadata={"unit": "", "help": "formula units per cell, searched together", "hidden": True},
     )
     population: int | None = field(
         default=None,
@@ -84,7 +85,11 @@ class EvolutionOptions(MSONable):
     )
     shortest_distances: dict[str, float] | None = field(
         default=None,
-        metadata={"unit": "Å", "help": "by pair, e.g. Mg-O: 1.7; none: 0.7 covalent radii"},
+        metadata={
+            "unit": "Å",
+            "help": "by pair, e.g. Mg-O: 1.7; none: 0.7 covalent radii",
+            "hidden": True,
+        },
     )
     learned_spacing: float | None = field(
         default=0.85,

@@ -203,7 +203,7 @@ def run(folder: Path, fw_id: int | None, finish: float | None) -> None:
     """
     from fireworks.core.rocket_launcher import launch_rocket
 
-    from workflows.jobs.outputs import remove_checkpoints
+    from workflows.jobs.checkpoints import remove_checkpoints
 
     configuration = Configuration.find(folder.parent)
     pad = configuration.launchpad(ClusterLaunchPad)

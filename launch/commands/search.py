@@ -235,8 +235,7 @@ def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
     """
     from launch.commands.potential import load_potential
     from search.relax.energy import AseEnergy
-    from workflows.engines.ase.engine import AseEngine
-    from workflows.engines.base import UnknownEngineError
+    from workflows.engines.base import MissingEngineError, UnknownEngineError
     from workflows.engines.registry import ENGINES, find_engine
 
     if ":" not in name and name not in ENGINES:
@@ -251,13 +250,14 @@ def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
         ) from None
     try:
         engine = find_engine(name, keywords)
-        if not isinstance(engine, AseEngine):
+        calculator = engine.crystal_calculator()
+        if calculator is None:
             raise CampaignError(
                 f"The engine {name} needs a job for each structure; search with a potential, or "
                 "with an engine that computes here, such as chgnet."
             )
-        return AseEnergy(engine.build(), tuple(sorted(engine.elements() or ())))
-    except (UnknownEngineError, ValueError) as error:
+        return AseEnergy(calculator, tuple(sorted(engine.elements() or ())))
+    except (MissingEngineError, UnknownEngineError, ValueError) as error:
         raise CampaignError(_sentence(error)) from None
     except TypeError as error:
         raise CampaignError(f"{name} cannot be built from its arguments: {error}.") from None

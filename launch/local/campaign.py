@@ -14,7 +14,6 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,10 +30,6 @@ CAMPAIGN_VERSION = 1
 LOCK_FILE = ".lock"
 MEGABYTE = 1_000_000
 REQUIRED_SPACE = 200 * MEGABYTE
-RECORDED_PACKAGES = (
-    *("devitrify", "ase", "atomate2", "chgnet", "fireworks", "gpaw", "gpaw-data", "jobflow"),
-    *("numba", "numpy", "pymatgen", "pyxtal", "secantusdb", "torch"),
-)
 
 
 class CampaignDocument(BaseModel):
@@ -252,13 +247,9 @@ def digest(settings: Mapping[str, Any]) -> str:
 
 def installed_versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that shape the results."""
-    versions = {"python": platform.python_version()}
-    for package in RECORDED_PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+    from workflows.engines.registry import installed_versions as of_packages
+
+    return {"python": platform.python_version(), **of_packages()}
 
 
 def require_space(folder: Path, required: int = REQUIRED_SPACE) -> None:

@@ -32,7 +32,7 @@ from search.relax.relaxer import Relaxer
 from search.run.driver import run_generations
 from tests.search.pair_energy import PairEnergy, rock_salt
 from workflows.composition import parse_target
-from workflows.jobs.outputs import remove_checkpoints
+from workflows.jobs.checkpoints import remove_checkpoints
 from workflows.stages.search import SearchMaker
 
 DATABASE = "overhead"

@@ -34,7 +34,8 @@ def relax_known(
     paths: list[Path], engine: str, max_steps: int
 ) -> dict[str, tuple[Structure, float]]:
     """Known phases, relaxed to the thresholds of the quick protocol: structure and eV/atom."""
-    stage = replace(find_protocol("quick").candidates, max_steps=max_steps)
+    stage = find_protocol("quick").candidates
+    stage = replace(stage, limits=replace(stage.limits, max_steps=max_steps))
     known = {}
     for path in paths:
         atoms = read(path)

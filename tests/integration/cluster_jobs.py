@@ -9,8 +9,8 @@ from jobflow import Flow, Response, job
 
 from launch.database.server import write_atomically
 from tests.launch.sample_jobs import leaf, note
+from workflows.jobs.checkpoints import checkpoint
 from workflows.jobs.idempotency import once, spawn
-from workflows.jobs.outputs import checkpoint
 from workflows.jobs.tags import fireworks_spec, tag
 from workflows.stages.table import STAGES
 

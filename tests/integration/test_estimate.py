@@ -20,7 +20,7 @@ from workflows.chains.prediction import StructurePredictionMaker
 from workflows.chains.protocols import find_protocol
 from workflows.composition import Target
 from workflows.documents.schemas import LabelDocument, RelaxDocument, SegmentDocument
-from workflows.engines.registry import pair_engine
+from workflows.engines.registry import find_engine
 from workflows.settings import override_all
 
 TARGET = Target("Cu", (1, 2))
@@ -93,8 +93,7 @@ def chain(name: str) -> StructurePredictionMaker:
     protocol, changes = CHAINS[name]
     maker = override_all(find_protocol(protocol), yaml.safe_load(SMALL.read_text()))
     maker = override_all(override_all(maker, SMALLER), changes)
-    dynamics = replace(maker.dynamics, engine=emt())
-    return replace(maker, dynamics=dynamics, sampler=pair_engine() if maker.active.rounds else None)
+    return replace(maker, reference=emt(), sampler=find_engine("pair"))
 
 
 @pytest.mark.slow

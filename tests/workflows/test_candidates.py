@@ -34,10 +34,12 @@ def search_result(structures: list[Structure]) -> SearchDocument:
     )  # fmt: skip
 
 
-def run(engine: AseEngine, structures: list[Structure]) -> PredictionDocument:
+def run(
+    engine: AseEngine, structures: list[Structure], store: JobStore | None = None
+) -> PredictionDocument:
     """Run the stage and return its result."""
     job = CandidateMaker().make(search_result(structures), Target("Cu", (4,)), engine)
-    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    store = store or JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     run_locally(job, store=store, create_folders=False, log=False, allow_external_references=True)
     store.connect()
     found = store.query_one({"output.@class": "PredictionDocument"}, load=True)
@@ -51,6 +53,18 @@ def test_fcc_copper_lies_below_bcc() -> None:
     assert [candidate.space_group for candidate in ranked] == ["Fm-3m", "Im-3m"]
     assert ranked[0].energy_above_best == 0.0
     assert 10 < ranked[1].energy_above_best < 60  # meV/atom in effective medium theory
+
+
+def test_the_trajectory_of_a_candidate_is_found_by_its_job() -> None:
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    # the second becomes the first one's structure, and is counted once
+    ranked = run(emt(), [copper(1, 3.7), copper(1, 3.4), copper(2, 3.9)], store).candidates
+    (best,) = ranked
+    output = MontyDecoder().process_decoded(store.get_output(best.job, load=True))
+    assert set(output.frames.stages) == {"candidates"}
+    assert len(output.frames) > 1
+    assert output.frames.energies[-1] / output.frames.counts[-1] == pytest.approx(best.energy)
+    assert output.frames.energies[0] > output.frames.energies[-1]
 
 
 def test_a_relaxation_that_dies_leaves_a_gap() -> None:

@@ -7,7 +7,7 @@ import pytest
 from jobflow import run_locally
 
 from nnp.frames import Frames
-from workflows.conversion import KBAR
+from nnp.units import KBAR
 from workflows.stages.check import CheckMaker, InaccurateError
 
 N_FRAMES, N_ATOMS = 12, 5

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnp.frames import Frames
-from workflows.conversion import KBAR
+from nnp.units import KBAR
 from workflows.documents.plane_waves import PlaneWaves
 from workflows.stages.convergence import Change, ConvergenceMaker, change, first_converged
 

@@ -100,7 +100,7 @@ from workflows.stages.table import STAGES
 target = Target("Cu", (1,))
 maker = override(find_protocol("quick"), "sieve.most", "1")
 assert "sieve.most" in {setting.path for setting in list_settings(maker)}
-maker = replace(maker, dynamics=replace(maker.dynamics, engine=emt()))
+maker = replace(maker, reference=emt())
 works = {work.name: work for work in flow_to_workflow(maker.make(target, "mine")).fws}
 priorities = [works[name].spec["_priority"] for name in ("search", "sieve", "candidates")]
 assert priorities == sorted(set(priorities))

@@ -12,8 +12,8 @@ from pymatgen.core import Structure
 from workflows.chains.labelling_rounds import ActiveLearning, LearningOutcome, MeltQuenchRuns
 from workflows.composition import Target
 from workflows.engines.base import Engine
-from workflows.engines.gpaw.options import GpawOptions
-from workflows.engines.registry import default_sampler
+from workflows.engines.gpaw.settings import GpawSettings
+from workflows.engines.registry import default_engine, default_sampler, settings_branch
 from workflows.engines.vasp.settings import VaspSettings
 from workflows.jobs.stage import POTENTIAL_QUEUE, Stage
 from workflows.jobs.tags import fireworks_spec, tag
@@ -80,11 +80,13 @@ class StructurePredictionMaker(Maker):
         on the reference engine, as the paper does for comparison.
     reference_search : ReferenceSearchMaker
         That search.
-    vasp, gpaw : VaspSettings, GpawOptions
+    vasp, gpaw : VaspSettings, GpawSettings
         Settings of the VASP engine and of the GPAW engine, if it is that one.
+    reference : Engine
+        Reference engine, see :meth:`with_reference`.
     sampler : Engine or None
         Engine of the dynamics where ``active.rounds`` is not zero; none: the one that suits the
-        reference engine, which is that of ``dynamics``.
+        reference engine.
 
     References
     ----------
@@ -121,7 +123,8 @@ class StructurePredictionMaker(Maker):
     )
     reference_search: ReferenceSearchMaker = field(default_factory=ReferenceSearchMaker)
     vasp: VaspSettings = field(default_factory=VaspSettings)
-    gpaw: GpawOptions = field(default_factory=GpawOptions)
+    gpaw: GpawSettings = field(default_factory=GpawSettings)
+    reference: Engine = field(default_factory=default_engine, metadata={"hidden": True})
     sampler: Engine | None = field(default=None, metadata={"hidden": True})
 
     def __post_init__(self) -> None:
@@ -129,6 +132,20 @@ class StructurePredictionMaker(Maker):
             raise ValueError(
                 "a search by the reference engine has no training: until is search or candidates"
             )
+
+    def with_reference(self, engine: Engine) -> StructurePredictionMaker:
+        """
+        Take an engine as the reference, with its numbers of this protocol.
+
+        Parameters
+        ----------
+        engine : Engine
+            As the registry makes it.
+        """
+        branch = settings_branch(engine)
+        if branch is not None:
+            engine = engine.with_settings(getattr(self, branch))
+        return replace(self, reference=engine)
 
     def make(self, target: Target, campaign: str) -> Flow:
         """
@@ -181,7 +198,7 @@ class StructurePredictionMaker(Maker):
         """
         context = CostContext(
             target,
-            self.dynamics.engine,
+            self.reference,
             n_atoms=self.pack.count_atoms(target.formula),
             cores=cores,
             seconds_per_step=seconds_per_step or {},
@@ -204,11 +221,10 @@ class StructurePredictionMaker(Maker):
         return [stage for stage in stages_after(before) if stage.position <= last]
 
     def _search_by_reference(self, target: Target) -> tuple[list[Flow | Job], ChainContext]:
-        reference = self.dynamics.engine
         search = self.reference_search.make(
-            target, reference, self.seed, estimate_volume(target.composition)
+            target, self.reference, self.seed, estimate_volume(target.composition)
         )
-        context = ChainContext(target, reference, self.seed)
+        context = ChainContext(target, self.reference, self.seed)
         return [search], context.after("search", search.output)
 
     def _learn(self, target: Target) -> tuple[list[Flow | Job], ChainContext]:
@@ -216,13 +232,12 @@ class StructurePredictionMaker(Maker):
         dynamics = replace(self.dynamics, seed=self.seed).for_elements(set(target.elements))
         pack = tag(replace(self.pack, seed=self.seed).make(target.formula), STAGES["pack"])
         parts: list[Flow | Job] = [pack]
-        if not dynamics.engine.settled:
-            convergence = self.convergence.make(pack.output, dynamics)
-            engine = dynamics.engine.adopt(convergence.output.plane_waves)
-            dynamics = replace(dynamics, engine=engine)
+        reference = self.reference
+        if reference.needs_convergence:
+            convergence = self.convergence.make(pack.output, dynamics, reference)
+            reference = reference.with_plane_waves(convergence.output.plane_waves)
             parts.append(convergence)
-        reference = dynamics.engine
-        dynamics = self._sampling(dynamics)
+        dynamics = self._sampling(dynamics, reference)
         melt = self.melt.make(pack.output, dynamics)
         sampled = self._melt_quench(melt.output, dynamics)
         parts += [melt, *sampled.jobs]
@@ -251,9 +266,9 @@ class StructurePredictionMaker(Maker):
         """Expected cost of what :meth:`_learn` makes."""
         dynamics = self.dynamics.for_elements(set(context.target.elements))
         costs = [decisions("pack", 1)]
-        if not dynamics.engine.settled:
+        if self.reference.needs_convergence:
             costs += self.convergence.cost(context, dynamics)
-        dynamics = self._sampling(dynamics)
+        dynamics = self._sampling(dynamics, self.reference)
         costs += self.melt.cost(context, dynamics)
         costs += self._melt_quench_cost(context, dynamics)
         ends_with_sample = self.until == "sample"
@@ -268,11 +283,11 @@ class StructurePredictionMaker(Maker):
             costs += [] if ends_with_sample else self.train.cost(context)
         return costs + (self.check.cost(context) if self._is_checked(context.reference) else [])
 
-    def _sampling(self, dynamics: DynamicsMaker) -> DynamicsMaker:
+    def _sampling(self, dynamics: DynamicsMaker, reference: Engine) -> DynamicsMaker:
         """Dynamics of the trajectories: by the sampler where the reference engine only labels."""
         if not self.active.rounds:
-            return dynamics
-        sampler = self.sampler or default_sampler(dynamics.engine)
+            return replace(dynamics, engine=reference)
+        sampler = self.sampler or default_sampler(reference)
         return replace(dynamics, engine=sampler, queue=POTENTIAL_QUEUE)
 
     def _campaign(self, parts: list[Flow | Job], target: Target, campaign: str) -> Flow:

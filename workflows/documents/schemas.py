@@ -309,6 +309,7 @@ class CandidateDocument(Document):
     found_at: int = Field(0, description="its number among the structures of its island")
     failure: str | None = Field(None, description="why it has no energy")
     engine: str
+    job: str = Field("", description="id of the job that relaxed it; its output has the frames")
     structure: Structure
 
 

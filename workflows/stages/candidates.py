@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from jobflow import Flow, Job, JobConfig, Maker, OnMissing, Response, job
+from jobflow import CURRENT_JOB, Flow, Job, JobConfig, Maker, OnMissing, Response, job
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
+from search.relax.limits import RelaxationLimits
 from workflows.composition import Target
 from workflows.documents.schemas import (
     CandidateDocument,
@@ -18,6 +19,7 @@ from workflows.documents.schemas import (
     SearchDocument,
 )
 from workflows.engines.base import Engine
+from workflows.engines.registry import installed_versions
 from workflows.jobs.idempotency import spawn
 from workflows.jobs.progress import report_progress
 from workflows.jobs.stage import REFERENCE_QUEUE
@@ -30,18 +32,6 @@ if TYPE_CHECKING:
     from jobflow import OutputReference
     from pymatgen.core import Structure
 
-#: Packages whose versions are kept with the candidates.
-RECORDED_PACKAGES = (
-    "ase",
-    "chgnet",
-    "devitrify",
-    "gpaw",
-    "gpaw-data",
-    "numpy",
-    "pymatgen",
-    "torch",
-)
-
 
 @dataclass
 class CandidateMaker(Maker):
@@ -52,10 +42,8 @@ class CandidateMaker(Maker):
     ----------
     n_candidates
         How many of the search's best are relaxed.
-    max_force, max_stress
-        eV/Å and kbar, where a relaxation stops.
-    max_steps
-        Steps after which it ends unconverged.
+    limits : RelaxationLimits
+        Where a relaxation stops.
     symmetry_tolerance
         Å, for the space group.
     """
@@ -64,9 +52,10 @@ class CandidateMaker(Maker):
     n_candidates: int = field(
         default=20, metadata={"positive": True, "help": "relaxed by the reference engine"}
     )
-    max_force: float = field(default=0.02, metadata={"positive": True, "unit": "eV/Å"})
-    max_stress: float = field(default=4.0, metadata={"positive": True, "unit": "kbar"})
-    max_steps: int = field(default=500, metadata={"positive": True, "help": "of one relaxation"})
+    limits: RelaxationLimits = field(
+        default_factory=lambda: RelaxationLimits(max_force=0.02, max_stress=4.0, max_steps=500),
+        metadata={"inline": True},
+    )
     symmetry_tolerance: float = field(default=0.1, metadata={"positive": True, "unit": "Å"})
 
     def make(self, search: SearchDocument | OutputReference, target: Target, engine: Engine) -> Job:
@@ -99,7 +88,7 @@ class CandidateMaker(Maker):
         """Expected cost: a job for each candidate, and the ranking."""
         number = min(self.n_candidates, context.n_crystals)
         return [
-            context.relaxations("candidates", REFERENCE_QUEUE, number, self.max_steps),
+            context.relaxations("candidates", REFERENCE_QUEUE, number, self.limits.max_steps),
             repeated_decisions("candidates", 1),
         ]
 
@@ -113,15 +102,16 @@ class CandidateMaker(Maker):
             )
         relaxations = []
         for number, candidate in enumerate(candidates, start=1):
-            work = engine.relax(self.max_force, self.max_stress, self.max_steps).make(
-                candidate.structure
-            )
+            work = engine.relax(self.limits).make(candidate.structure, "candidates")
             work.name = f"relax candidate {number}"
             relaxations.append(tag(work, STAGES["candidates"], REFERENCE_QUEUE))
         ranking = tag(
-            self.rank([work.output for work in relaxations], candidates, target, engine.name),
+            self.rank(
+                [work.output for work in relaxations], candidates, target, engine.name,
+                [work.uuid for work in relaxations],
+            ),
             STAGES["candidates"],
-        )
+        )  # fmt: skip
         ranking.name = "rank"
         # a relaxation that failed for good leaves a gap, not a dead campaign
         ranking.config.on_missing_references = OnMissing.NONE
@@ -134,6 +124,7 @@ class CandidateMaker(Maker):
         candidates: list[SearchCandidate],
         target: Target,
         engine: str,
+        jobs: list[str],
     ) -> PredictionDocument:
         """
         Rank by the reference energy; structures that became the same count once.
@@ -148,10 +139,12 @@ class CandidateMaker(Maker):
             What was looked for.
         engine
             Name of the reference engine.
+        jobs
+            That relaxed them, by their ids.
         """
         documents = [
-            self._describe(result or _failed(candidate, engine), candidate, target)
-            for result, candidate in zip(relaxed, candidates, strict=True)
+            self._describe(result or _failed(candidate, engine), candidate, target, job)
+            for result, candidate, job in zip(relaxed, candidates, jobs, strict=True)
         ]
         ranked = distinct([d for d in documents if d.energy is not None])
         for rank, document in enumerate(ranked, start=1):
@@ -173,7 +166,7 @@ class CandidateMaker(Maker):
         )
 
     def _describe(
-        self, result: RelaxDocument, candidate: SearchCandidate, target: Target
+        self, result: RelaxDocument, candidate: SearchCandidate, target: Target, job: str
     ) -> CandidateDocument:
         structure = result.structure
         symbol, number = space_group(structure, self.symmetry_tolerance)
@@ -195,6 +188,7 @@ class CandidateMaker(Maker):
             found_at=candidate.found_at,
             failure=result.failure,
             engine=result.engine,
+            job=job,
             structure=structure,
         )
 
@@ -225,17 +219,9 @@ def space_group(structure: Structure, tolerance: float) -> tuple[str, int]:
 
 def provenance() -> dict[str, str]:
     """Campaign of the current job, and versions of what computes energies and structures."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    from jobflow import CURRENT_JOB
-
-    found = {"campaign": CURRENT_JOB.job.metadata.get("campaign", "")} if CURRENT_JOB.job else {}
-    for package in RECORDED_PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    current = CURRENT_JOB.job
+    campaign = {} if current is None else {"campaign": current.metadata.get("campaign", "")}
+    return {**campaign, **installed_versions()}
 
 
 def energy_of(document: CandidateDocument) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from jobflow import Job, JobConfig, Maker, OnMissing, Response, job
 
 from nnp.frames import Frames
-from workflows.conversion import KBAR
+from nnp.units import KBAR
 from workflows.documents.plane_waves import PlaneWaves
 from workflows.documents.schemas import CheckDocument
 from workflows.engines.base import Engine
@@ -105,7 +105,7 @@ class CheckMaker(Maker):
         number = min(self.n_frames, len(frames))
         drawn = np.random.default_rng(seed).choice(len(frames), size=number, replace=False)
         chosen = frames[np.sort(drawn)]
-        better = engine.adopt(self.plane_waves())
+        better = engine.with_plane_waves(self.plane_waves())
         runs = []
         for first in range(0, number, self.batch):
             part = chosen[first : first + self.batch]

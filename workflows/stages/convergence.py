@@ -10,7 +10,7 @@ import numpy as np
 from jobflow import Flow, JobConfig, Maker, Response, job
 
 from nnp.frames import Frames
-from workflows.conversion import KBAR
+from nnp.units import KBAR
 from workflows.documents.plane_waves import PlaneWaves
 from workflows.documents.schemas import ConvergenceDocument, ConvergencePoint, SegmentDocument
 from workflows.engines.base import Engine
@@ -100,7 +100,9 @@ class ConvergenceMaker(Maker):
     max_pressure: float = field(default=10.0, metadata={"positive": True, "unit": "kbar"})
     max_force: float = field(default=0.3, metadata={"positive": True, "unit": "eV/Å"})
 
-    def make(self, structure: Structure | OutputReference, dynamics: DynamicsMaker) -> Flow:
+    def make(
+        self, structure: Structure | OutputReference, dynamics: DynamicsMaker, engine: Engine
+    ) -> Flow:
         """
         Find cutoff and k-points.
 
@@ -109,17 +111,18 @@ class ConvergenceMaker(Maker):
         structure
             Packed atoms.
         dynamics
-            Makes the run; its engine has plane waves.
+            Makes the run.
+        engine
+            Reference engine; it has plane waves.
 
         Returns
         -------
         Flow
             Its output is a :class:`ConvergenceDocument`.
         """
-        engine = dynamics.engine
-        preset = engine if self.preset_cutoff is None else engine.adopt(
-            PlaneWaves(self.preset_cutoff)
-        )  # fmt: skip
+        preset = engine
+        if self.preset_cutoff is not None:
+            preset = engine.with_plane_waves(PlaneWaves(self.preset_cutoff))
         run = replace(dynamics, engine=preset).make(
             structure, self.temperature, self.duration, stage="convergence", key="snapshots"
         )
@@ -141,7 +144,9 @@ class ConvergenceMaker(Maker):
         evaluations = (cutoffs + meshes) * self.n_snapshots
         hours = evaluations * context.step_hours(context.reference, context.n_atoms)
         return [
-            dynamics.cost(context, "convergence", 1, self.duration),
+            replace(dynamics, engine=context.reference).cost(
+                context, "convergence", 1, self.duration
+            ),
             Cost("convergence", REFERENCE_QUEUE, cutoffs + meshes, evaluations, hours),
             repeated_decisions("convergence", rounds),
         ]
@@ -198,7 +203,7 @@ class ConvergenceMaker(Maker):
         asked = self.next_points(known)
         new = []
         for plane_waves in asked:
-            run = engine.adopt(plane_waves).static().make(snapshots, "convergence")
+            run = engine.with_plane_waves(plane_waves).static().make(snapshots, "convergence")
             run.name = f"convergence {plane_waves.cutoff:g} eV {_spell(plane_waves.mesh)}"
             new.append(tag(run, STAGES["convergence"], REFERENCE_QUEUE))
         uuids = [*runs, *(run.uuid for run in new)]

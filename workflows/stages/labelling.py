@@ -14,8 +14,8 @@ from nnp.frames import Frames
 from nnp.storage.checkpoint import read_checkpoint, write_checkpoint
 from workflows.documents.schemas import LabelDocument, SampleDocument, SelectionDocument
 from workflows.engines.base import Engine
+from workflows.jobs.checkpoints import checkpoint
 from workflows.jobs.idempotency import once
-from workflows.jobs.outputs import checkpoint
 from workflows.jobs.progress import report_progress
 from workflows.jobs.stage import REFERENCE_QUEUE
 from workflows.jobs.tags import tag

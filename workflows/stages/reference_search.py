@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from jobflow import CURRENT_JOB, Flow, Job, JobConfig, Maker, OnMissing, Response, job
 
 from search.candidate import Candidate
+from search.relax.limits import RelaxationLimits
 from search.relax.relaxer import CONVERGED, OUT_OF_STEPS, Relaxed
 from search.state.evolution import Evolution, EvolutionOptions
 from workflows.composition import Target
@@ -43,19 +44,15 @@ class ReferenceSearchMaker(Maker):
     ----------
     evolution
         How the search varies, selects and ends.
-    max_force, max_stress
-        eV/Å and kbar, where a relaxation stops.
-    max_steps
-        Steps after which it ends unconverged.
+    limits : RelaxationLimits
+        Where a relaxation stops.
     n_best
         Distinct structures that are reported.
     """
 
     name: str = "reference search"
     evolution: EvolutionOptions = field(default_factory=lambda: EvolutionOptions(generations=20))
-    max_force: float = field(default=0.1, metadata={"positive": True, "unit": "eV/Å"})
-    max_stress: float = field(default=20.0, metadata={"positive": True, "unit": "kbar"})
-    max_steps: int = field(default=400, metadata={"positive": True, "help": "of one relaxation"})
+    limits: RelaxationLimits = field(default_factory=RelaxationLimits, metadata={"inline": True})
     n_best: int = field(
         default=40, metadata={"positive": True, "help": "distinct structures reported"}
     )
@@ -95,7 +92,7 @@ class ReferenceSearchMaker(Maker):
         generations, population = expected_extent(self.evolution, context.target)
         return [
             context.relaxations(
-                "search", REFERENCE_QUEUE, generations * population, self.max_steps
+                "search", REFERENCE_QUEUE, generations * population, self.limits.max_steps
             ),
             repeated_decisions("search", generations),
         ]
@@ -164,9 +161,7 @@ class ReferenceSearchMaker(Maker):
         candidates = state.ask()
         runs = []
         for candidate in candidates:
-            run = engine.relax(self.max_force, self.max_stress, self.max_steps).make(
-                to_structure(candidate.atoms)
-            )
+            run = engine.relax(self.limits).make(to_structure(candidate.atoms), "search")
             run.name = f"generation {state.generation + 1} structure {candidate.id + 1}"
             runs.append(tag(run, STAGES["search"], REFERENCE_QUEUE))
         current = CURRENT_JOB.job

@@ -18,9 +18,10 @@ from search.state.evolution import Evolution, EvolutionOptions
 from workflows.composition import Target
 from workflows.conversion import to_structure
 from workflows.documents.schemas import IslandDocument, SearchCandidate, SearchDocument
+from workflows.jobs.checkpoints import checkpoint
 from workflows.jobs.cores import share_of_cores
 from workflows.jobs.idempotency import once, spawn
-from workflows.jobs.outputs import checkpoint, output_of
+from workflows.jobs.outputs import output_of
 from workflows.jobs.progress import report_progress
 from workflows.jobs.stage import POTENTIAL_QUEUE
 from workflows.jobs.tags import derive_seed, tag
@@ -75,7 +76,8 @@ class SearchMaker(Maker):
         default=3, metadata={"help": "best structures each island gets from each other one"}
     )
     threads: int | None = field(
-        default=None, metadata={"help": "of one block; none: the cores divided by the islands"}
+        default=None,
+        metadata={"positive": True, "help": "of one block; none: the cores divided by the islands"},
     )
     distance_factor: float = field(
         default=0.9, metadata={"help": "bonds against the shortest ones of the trajectory"}

@@ -12,9 +12,9 @@ from nnp.frames import Frames
 from nnp.potential import Potential
 from nnp.training.trainer import TrainingOptions, TrainingResult, TrainingStep, train
 from workflows.documents.schemas import TrainingDocument
+from workflows.jobs.checkpoints import checkpoint
 from workflows.jobs.cores import usable_cores
 from workflows.jobs.idempotency import once
-from workflows.jobs.outputs import checkpoint
 from workflows.jobs.progress import report_progress
 from workflows.jobs.stage import POTENTIAL_QUEUE
 from workflows.jobs.tags import derive_seed, tag

@@ -9,7 +9,7 @@ from ase import units
 from pymatgen.core import Structure
 
 from nnp.frames import Frames
-from workflows.conversion import KBAR
+from nnp.units import KBAR
 from workflows.documents.schemas import SegmentDocument
 from workflows.engines.vasp.errors import UnconvergedError
 from workflows.engines.vasp.static import label_frames
@@ -54,7 +54,7 @@ def describe(segment: Segment, explosions: int) -> SegmentDocument:
         structure=segment.structure(),
         engine="vasp",
         temperature=plan.target(1),
-        end_temperature=plan.targets[1],
+        end_temperature=plan.task.targets[1],
         time_step=settings.time_step,
         duration=settings.n_steps * settings.time_step,
         sample_interval=stride * settings.time_step,

@@ -39,10 +39,6 @@ _ADVICE = {
 _WRITING_FAILED = re.compile(r"severe \(38\)|No space left|Disk quota exceeded")
 
 
-class ExplodedError(RuntimeError):
-    """The atoms are far too hot, or so close that VASP gives up."""
-
-
 class VaspError(RuntimeError):
     """VASP failed, and no remedy helped."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
@@ -82,22 +81,6 @@ def read_potentials(elements: Sequence[str], settings: VaspSettings) -> Potcar:
 def largest_enmax(potentials: Potcar) -> float:
     """Largest recommended cutoff of the potentials in eV."""
     return max(float(potential.keywords["ENMAX"]) for potential in potentials)
-
-
-def crystal_mesh(lattice: NDArray[np.float64], spacing: float) -> tuple[int, int, int]:
-    """
-    Divisions of the reciprocal cell for a spacing of k-points.
-
-    Parameters
-    ----------
-    lattice : ndarray, shape (3, 3)
-        Lattice vectors as rows in Å.
-    spacing
-        1/Å, 2π included.
-    """
-    lengths = 2 * math.pi * np.linalg.norm(np.linalg.inv(lattice), axis=0)
-    a, b, c = (max(1, math.ceil(length / spacing - 1e-9)) for length in lengths)
-    return a, b, c
 
 
 def write_inputs(

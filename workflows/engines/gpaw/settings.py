@@ -1,4 +1,4 @@
-"""Options of the GPAW engine that a protocol can override."""
+"""Settings of the GPAW engine that a protocol can override."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from monty.json import MSONable
 
 
 @dataclass(frozen=True)
-class CrystalOptions(MSONable):
+class CrystalSettings(MSONable):
     """
     Basis for crystals, whose cells are relaxed.
 
@@ -35,9 +35,9 @@ class CrystalOptions(MSONable):
 
 
 @dataclass(frozen=True)
-class GpawOptions(MSONable):
+class GpawSettings(MSONable):
     """
-    All options of the GPAW engine.
+    All settings of the GPAW engine.
 
     Parameters
     ----------
@@ -81,4 +81,4 @@ class GpawOptions(MSONable):
         default=100, metadata={"positive": True, "help": "of one attempt"}
     )
     log: bool = field(default=True, metadata={"help": "gpaw.txt in the folder of the job"})
-    crystal: CrystalOptions = field(default_factory=CrystalOptions)
+    crystal: CrystalSettings = field(default_factory=CrystalSettings)
