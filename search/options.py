@@ -8,6 +8,7 @@ from monty.json import MSONable
 
 from search.create.registry import OPERATORS, RANDOM, default_shares
 
+
 @dataclass
 class NicheOptions(MSONable):
     """How the population is kept diverse."""

@@ -103,13 +103,14 @@ def ranking_table(prediction: PredictionDocument, most: int | None = None) -> Ta
 
 def _row(candidate: CandidateDocument) -> list[str]:
     energy, above = candidate.energy, candidate.energy_above_best
+    potential = candidate.potential_energy
     return [
         f"{candidate.rank}{'' if candidate.converged else ' *'}",
         candidate.formula,
         str(candidate.formula_units),
         f"{candidate.space_group} ({candidate.space_group_number})",
         "" if energy is None else f"{energy:.4f}",
-        f"{candidate.potential_energy:.4f}",
+        "" if potential is None else f"{potential:.4f}",
         "" if above is None else f"{above:.1f}",
         f"{candidate.density:.2f}",
         f"{candidate.volume:.2f}",

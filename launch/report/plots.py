@@ -54,7 +54,7 @@ def write_plots(results: CampaignResults, folder: Path) -> list[Path]:
         "training": (plot_training, results.training),
         "parity": (plot_parity, results.training),
         "search": (plot_search, results.search),
-        "ranking": (plot_ranking, _with_candidates(results.prediction)),
+        "ranking": (plot_ranking, _with_both_energies(results.prediction)),
         "coverage": (plot_candidate_coverage, _covered(results)),
     }
     paths = []
@@ -78,6 +78,14 @@ def _with_runs(document: MeltingTemperatureDocument | None) -> MeltingTemperatur
 def _with_candidates(document: PredictionDocument | None) -> PredictionDocument | None:
     """None for a ranking of nothing, where every relaxation failed."""
     return document if document is not None and document.candidates else None
+
+
+def _with_both_energies(document: PredictionDocument | None) -> PredictionDocument | None:
+    """None for a ranking without energies of a potential, where the reference engine searched."""
+    found = _with_candidates(document)
+    if found is None or any(c.potential_energy is None for c in found.candidates):
+        return None
+    return found
 
 
 def _covered(
@@ -225,7 +233,8 @@ def plot_search(document: SearchDocument) -> Figure:
         energies = np.array(history["best_energy"]) * 1000 - document.best_energy * 1000
         axes[0].step(history["structures"], energies, where="post", label=f"island {number}")
     axes[0].set(
-        xlabel="structures relaxed", ylabel="best NNP energy above the final best (meV/atom)"
+        xlabel="structures relaxed",
+        ylabel=f"best {document.energies_of} energy above the final best (meV/atom)",
     )
     axes[0].legend()
     operators = sorted({name for shares in document.shares for name in shares})
@@ -249,8 +258,9 @@ def plot_landscape(evolution: Evolution) -> Figure:
     lowest = evolution.best_energy
     numbers, above = [i.id + 1 for i in found], [1000 * (i.energy - lowest) for i in found]
     axes[0].scatter(numbers, above, s=3, alpha=0.4)
-    best = np.array(evolution.best_history, dtype=float).reshape(-1, 2)
-    axes[0].step(best[:, 0], 1000 * (best[:, 1] - lowest), where="post", color="tab:red")
+    best = [1000 * (new.energy - lowest) for new in evolution.best_history]
+    relaxed = [new.structures for new in evolution.best_history]
+    axes[0].step(relaxed, best, where="post", color="tab:red")
     axes[0].set(xlabel="structure", ylabel="energy above the best (meV/atom)")
     archive = evolution.archive
     if len(archive):
@@ -266,7 +276,9 @@ def plot_ranking(document: PredictionDocument) -> Figure:
     """Energies of the candidates: potential against reference, each above its own lowest."""
     figure, axis = plt.subplots(figsize=(4.5, 4), layout="constrained")
     reference = np.array([candidate.energy for candidate in document.candidates], dtype=float)
-    potential = np.array([candidate.potential_energy for candidate in document.candidates])
+    potential = np.array(
+        [candidate.potential_energy for candidate in document.candidates], dtype=float
+    )
     x, y = (reference - reference.min()) * 1000, (potential - potential.min()) * 1000
     axis.plot([0, x.max()], [0, x.max()], color="grey", linewidth=0.8)
     axis.scatter(x, y, s=16)

@@ -311,7 +311,9 @@ class CandidateRecord(BaseModel):
     space_group_number: int
     energy: float = Field(description="reference engine (eV/atom)")
     energy_above_best: float = Field(0.0, description="meV/atom, among what was looked at")
-    potential_energy: float = Field(description="neural network potential (eV/atom)")
+    potential_energy: float | None = Field(
+        None, description="neural network potential (eV/atom), if it searched"
+    )
     density: float = Field(description="g/cm³")
     volume: float = Field(description="Å³/atom")
     rank: int | None = Field(description="in its campaign")

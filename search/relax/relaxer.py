@@ -75,9 +75,7 @@ class Relaxer(MSONable):
     >>> [r.energy for r in relaxed if r.converged]
     """
 
-    limits: RelaxationLimits = field(
-        default_factory=RelaxationLimits, metadata={"inline": True}
-    )
+    limits: RelaxationLimits = field(default_factory=RelaxationLimits, metadata={"inline": True})
     energy_window: float | None = field(
         default=1.0,
         metadata={

@@ -50,7 +50,9 @@ class SearchFigures:
 
 def save(evolution: Evolution, path: Path) -> None:
     """Write the state of a search to a file, all or nothing."""
-    write_atomically(path, json.dumps(evolution.as_dict()))  # one string: much faster than json.dump
+    write_atomically(
+        path, json.dumps(evolution.as_dict())
+    )  # one string: much faster than json.dump
 
 
 def load(path: Path) -> Evolution:

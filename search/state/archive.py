@@ -177,14 +177,19 @@ class Archive:
         return {
             "ids": encode_array(np.array([member.id for member in self.members], dtype=np.int64)),
             "counts": encode_array(counts),
-            "numbers": encode_array(np.concatenate(numbers).astype(np.int16) if not empty else counts),
+            "numbers": encode_array(
+                np.concatenate(numbers).astype(np.int16) if not empty else counts
+            ),
             "cells": encode_array(cells),
             "positions": encode_array(np.concatenate(positions) if not empty else np.empty((0, 3))),
             "atomic_energies": encode_array(np.concatenate(atomic) if not empty else np.empty(0)),
         }
 
     def restore(
-        self, packed: dict[str, Any], individuals: IndividualTable, others: Sequence[Individual] = ()
+        self,
+        packed: dict[str, Any],
+        individuals: IndividualTable,
+        others: Sequence[Individual] = (),
     ) -> None:
         """Fill the archive from `pack` and the records of the whole search, by id.
 

@@ -133,7 +133,8 @@ class Variation:
             others = [
                 member
                 for member in parents
-                if member.formula_units == first.formula_units and all(member.id != parent.id for parent in chosen)
+                if member.formula_units == first.formula_units
+                and all(member.id != parent.id for parent in chosen)
             ]
             chosen.append(drawn_parent(others, rng))
         structures = [parent.structure for parent in chosen]

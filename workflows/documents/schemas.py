@@ -221,11 +221,16 @@ class TrainingDocument(Document):
     potential: Annotated[Potential, Blob]
 
 
+#: In the place of an engine's name: the energies are those of the trained potential.
+POTENTIAL = "potential"
+
+
 class SearchCandidate(Document):
-    """A low-energy crystal structure of the search, relaxed by the potential."""
+    """A low-energy crystal structure of the search, relaxed in it."""
 
     structure: Structure
-    energy: float = Field(description="neural network potential (eV/atom)")
+    energy: float = Field(description="eV/atom")
+    energy_of: str = Field(POTENTIAL, description='whose: "potential", or an engine')
     formula_units: int = Field(description="Z")
     found_by: str = Field(description="operator that made it")
     found_at: int = Field(description="its number among the structures of its island")
@@ -238,7 +243,8 @@ class SearchDocument(Document):
     formula_units: list[int]
     generations: int
     n_structures: int
-    best_energy: float = Field(description="neural network potential (eV/atom)")
+    energies_of: str = Field(POTENTIAL, description='whose: "potential", or an engine')
+    best_energy: float = Field(description="eV/atom")
     candidates: list[SearchCandidate]
     histories: list[dict[str, list[float]]] = Field(
         description="by island: structures relaxed, and the best energy (eV/atom) by then"
@@ -271,7 +277,9 @@ class CandidateDocument(Document):
     space_group_number: int
     energy: float | None = Field(description="reference engine (eV/atom)")
     energy_above_best: float | None = Field(None, description="meV/atom")
-    potential_energy: float = Field(description="neural network potential, relaxed by it (eV/atom)")
+    potential_energy: float | None = Field(
+        description="neural network potential, relaxed by it (eV/atom); none if it did not search"
+    )
     density: float = Field(description="g/cm³")
     volume: float = Field(description="Å³/atom")
     rank: int | None = None

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 from jobflow import CURRENT_JOB, Flow, Job, JobConfig, Maker, OnMissing, Response, job
 
 from search.candidate import Candidate
+from search.options import EvolutionOptions
+from search.relax.limits import RelaxationLimits
 from search.relax.relaxer import CONVERGED, OUT_OF_STEPS, Relaxed
-from search.state.evolution import Evolution, EvolutionOptions
+from search.run.islands import set_up_islands
+from search.state.evolution import Evolution
 from workflows.composition import Target
 from workflows.conversion import to_atoms, to_structure
 from workflows.documents.schemas import IslandDocument, RelaxDocument
@@ -19,7 +22,7 @@ from workflows.jobs.idempotency import spawn
 from workflows.jobs.outputs import output_of
 from workflows.jobs.progress import report
 from workflows.jobs.tags import REFERENCE_QUEUE, derive_seed, label
-from workflows.stages.search import SearchMaker
+from workflows.stages.search_documents import island_document, search_document
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -40,19 +43,15 @@ class ReferenceSearchMaker(Maker):
     ----------
     evolution
         How the search varies, selects and ends.
-    max_force, max_stress
-        eV/Å and kbar, where a relaxation stops.
-    max_steps
-        Steps after which it ends unconverged.
+    limits
+        Where a relaxation ends.
     n_best
         Distinct structures that are reported.
     """
 
     name: str = "reference search"
     evolution: EvolutionOptions = field(default_factory=lambda: EvolutionOptions(generations=20))
-    max_force: float = field(default=0.1, metadata={"positive": True, "unit": "eV/Å"})
-    max_stress: float = field(default=20.0, metadata={"positive": True, "unit": "kbar"})
-    max_steps: int = field(default=400, metadata={"positive": True, "help": "of one relaxation"})
+    limits: RelaxationLimits = field(default_factory=RelaxationLimits, metadata={"inline": True})
     n_best: int = field(
         default=40, metadata={"positive": True, "help": "distinct structures reported"}
     )
@@ -97,7 +96,8 @@ class ReferenceSearchMaker(Maker):
             formula_units=target.formula_units,
             volume_per_atom=self.evolution.volume_per_atom or volume_per_atom,
         )
-        return self._next_generation(target, engine, Evolution(target.counts, options, seed), 0.0)
+        (state,) = set_up_islands(target.counts, options, [seed])
+        return self._next_generation(target, engine, state, 0.0)
 
     @job(
         data=[Evolution],
@@ -139,8 +139,8 @@ class ReferenceSearchMaker(Maker):
             best_eV_atom=state.best_energy, structures=state.structures,
         )  # fmt: skip
         if state.finished:
-            summary = SearchMaker(n_best=self.n_best)
-            return Response(output=summary.conclude(target, [_island(state, seconds)]))
+            islands = [island_document(state, seconds)]
+            return Response(output=search_document(target, islands, self.n_best, engine.name))
         return self._next_generation(target, engine, state, seconds)
 
     def _next_generation(
@@ -151,7 +151,8 @@ class ReferenceSearchMaker(Maker):
         candidates = state.ask()
         runs = []
         for candidate in candidates:
-            run = engine.relax(self.max_force, self.max_stress, self.max_steps).make(
+            limits = self.limits
+            run = engine.relax(limits.max_force, limits.max_stress, limits.max_steps).make(
                 to_structure(candidate.atoms)
             )
             run.name = f"generation {state.generation + 1} structure {candidate.id + 1}"
@@ -164,7 +165,7 @@ class ReferenceSearchMaker(Maker):
         following.config.on_missing_references = OnMissing.NONE
         flow = Flow([*runs, label(following, "search")], output=following.output)
         seconds += time.process_time() - started
-        return Response(output=_island(state, seconds), replace=spawn(flow))
+        return Response(output=island_document(state, seconds), replace=spawn(flow))
 
 
 def to_relaxed(candidate: Candidate, result: RelaxDocument | None) -> Relaxed:
@@ -190,15 +191,4 @@ def to_relaxed(candidate: Candidate, result: RelaxDocument | None) -> Relaxed:
         steps=result.steps,
         max_force=float("nan") if result.max_force is None else result.max_force,
         max_stress=float("nan") if result.max_stress is None else result.max_stress,
-    )
-
-
-def _island(state: Evolution, seconds: float) -> IslandDocument:
-    return IslandDocument(
-        generation=state.generation,
-        n_structures=state.structures,
-        best_energy=state.best_energy,
-        finished=state.finished,
-        cpu_seconds=seconds,
-        evolution=state,
     )
