@@ -290,9 +290,18 @@ class DistanceLimits:
 
     def shortest(self, atoms: Atoms) -> NDArray[np.float64]:
         """Shortest distances (n_elements, n_elements) in Å, inf beyond the largest limit."""
-        distances: NDArray[np.float64] = _closest(
-            np.array(atoms.cell), atoms.positions, self.kinds(atoms.numbers), self.matrix, False
+        return self.shortest_arrays(
+            np.array(atoms.cell), atoms.positions, self.kinds(atoms.numbers)
         )
+
+    def shortest_arrays(
+        self,
+        cell: NDArray[np.float64],
+        positions: NDArray[np.float64],
+        kinds: NDArray[np.int64],
+    ) -> NDArray[np.float64]:
+        """As `shortest`, from the cell (3, 3), positions (n, 3) in Å and kinds (n,)."""
+        distances: NDArray[np.float64] = _closest(cell, positions, kinds, self.matrix, False)
         return np.where(distances <= self.matrix.max(), distances, np.inf)
 
     def violated(self, atoms: Atoms) -> bool:
@@ -332,6 +341,44 @@ class DistanceLimits:
         if ratio[i, j] >= 1.0:
             return ""
         return f"{self.elements[i]}-{self.elements[j]} at {shortest[i, j]:.2f} Å"
+
+
+def shortest_by_pair(
+    cell: NDArray[np.float64],
+    positions: NDArray[np.float64],
+    numbers: NDArray[np.integer],
+    cutoff: float,
+) -> dict[str, float]:
+    """
+    Shortest distance of each pair of elements in a crystal, images included.
+
+    Parameters
+    ----------
+    cell : (3, 3) array
+        Lattice vectors as rows, Å.
+    positions : (n, 3) array
+        Å.
+    numbers : (n,) array
+        Atomic numbers.
+    cutoff : float
+        Å; pairs that do not come as near are left out.
+
+    Returns
+    -------
+    dict of str to float
+        Å by pair, e.g. "Al-Cl"; symbols in alphabetical order.
+    """
+    from ase.data import chemical_symbols
+
+    elements = sorted({chemical_symbols[number] for number in numbers})
+    pairs = combinations_with_replacement(elements, 2)
+    limits = DistanceLimits({f"{a}-{b}": cutoff for a, b in pairs})
+    matrix = limits.shortest_arrays(cell, positions, limits.kinds(numbers))
+    return {
+        f"{elements[i]}-{elements[j]}": float(matrix[i, j])
+        for i, j in combinations_with_replacement(range(len(elements)), 2)
+        if np.isfinite(matrix[i, j])
+    }
 
 
 def may_be_supercell(atoms: Atoms, tolerance: float) -> bool:

@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from workflows.documents.schemas import (
+    POTENTIAL,
     MeltingTemperatureDocument,
     PredictionDocument,
     SampleDocument,
@@ -211,9 +212,10 @@ def plot_search(document: SearchDocument) -> Figure:
     for number, history in enumerate(document.histories, start=1):
         energies = np.array(history["best_energy"]) * 1000 - document.best_energy * 1000
         axes[0].step(history["structures"], energies, where="post", label=f"island {number}")
+    source = "NNP" if document.energies_of == POTENTIAL else document.energies_of
     axes[0].set(
         xlabel="structures relaxed",
-        ylabel=f"best {document.energies_by} energy above the final best (meV/atom)",
+        ylabel=f"best {source} energy above the final best (meV/atom)",
     )
     axes[0].legend()
     operators = sorted({name for shares in document.shares for name in shares})
@@ -237,8 +239,9 @@ def plot_landscape(evolution: Evolution) -> Figure:
     lowest = evolution.best_energy
     numbers, above = [i.id + 1 for i in found], [1000 * (i.energy - lowest) for i in found]
     axes[0].scatter(numbers, above, s=3, alpha=0.4)
-    best = np.array(evolution.best_history, dtype=float).reshape(-1, 2)
-    axes[0].step(best[:, 0], 1000 * (best[:, 1] - lowest), where="post", color="tab:red")
+    best = [1000 * (new.energy - lowest) for new in evolution.best_history]
+    relaxed = [new.structures for new in evolution.best_history]
+    axes[0].step(relaxed, best, where="post", color="tab:red")
     axes[0].set(xlabel="structure", ylabel="energy above the best (meV/atom)")
     archive = evolution.archive
     if len(archive):

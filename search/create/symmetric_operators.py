@@ -15,13 +15,12 @@ import numpy as np
 
 from search.create.operators import TRIES, NoChildError, plain_sorted
 from search.geometry import DistanceLimits, fits, image_shifts
+from search.symmetry import SYMMETRY_TOLERANCE, spglib_cell
 
 if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
 
-PRECISION = 0.1
-"""Å by which positions may miss a symmetry that still counts."""
 LIFTED = 0.75
 """Largest part of the free orbits that moves; where few move, most children fall back."""
 
@@ -125,13 +124,12 @@ class Symmetry:
     images: NDArray[np.int64]
 
     @classmethod
-    def of(cls, atoms: Atoms, precision: float = PRECISION) -> Symmetry:
+    def of(cls, atoms: Atoms, precision: float = SYMMETRY_TOLERANCE) -> Symmetry:
         """Find the symmetry of `atoms` within `precision` (Å)."""
         import spglib
 
         fractions = atoms.get_scaled_positions()
-        cell: Any = (np.array(atoms.cell), fractions, atoms.numbers)
-        found = spglib.get_symmetry(cell, symprec=precision)
+        found = spglib.get_symmetry(spglib_cell(atoms), symprec=precision)
         identity = np.eye(3)[None], np.zeros((1, 3))
         if found is None:
             rotations, translations = identity

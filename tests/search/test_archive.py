@@ -1,12 +1,14 @@
 import numpy as np
 from ase.build import bulk
 
-from search.state.archive import Archive, Individual, space_group_number
+from search.state.archive import Archive
 from search.state.fingerprint import distances
+from search.state.individual import Individual
+from search.symmetry import find_space_group
 
 
 def _individual(id_, energy, atoms):
-    return Individual(id_, 0, "random", (), 1, energy, 10.0, "converged", atoms)
+    return Individual(id_, 0, "random", (), 1, energy, energy, 10.0, "converged", atoms)
 
 
 def _structures():
@@ -30,7 +32,7 @@ def test_duplicate_leaves_the_lower_one():
     fcc, bcc, _ = _structures()
     archive.add(_individual(0, -1.0, fcc))
     archive.add(_individual(1, -2.0, bcc))
-    assert archive.add(_individual(2, -0.995, fcc * (2, 1, 1))).lower.id == 0
+    assert archive.add(_individual(2, -0.995, fcc * (2, 1, 1))).better.id == 0
     replaced = archive.add(_individual(3, -1.005, fcc * (1, 1, 2))).replaced
     assert [member.id for member in replaced] == [0]
     assert [m.id for m in archive.members] == [1, 3]
@@ -86,8 +88,8 @@ def test_round_trip():
 
 
 def test_space_groups():
-    assert [space_group_number(atoms) for atoms in _structures()] == [225, 229, 221]
+    assert [find_space_group(atoms).number for atoms in _structures()] == [225, 229, 221]
     shaken = bulk("Cu", cubic=True)
     shaken.rattle(0.01, seed=0)
-    assert space_group_number(shaken) == 225
-    assert space_group_number(shaken, precision=1e-4) == 1
+    assert find_space_group(shaken).number == 225
+    assert find_space_group(shaken, 1e-4).number == 1

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from search.options import EvolutionOptions
 from search.relax.relaxer import Relaxer
 from search.run.driver import load, run_generations, save
-from search.state.evolution import Evolution, EvolutionOptions
+from search.state.evolution import Evolution
 
 SALT = {"Na": 1, "Cl": 1}
 
@@ -79,7 +80,8 @@ def test_kill_and_resume(tmp_path):
             from ase.calculators.emt import EMT
             from search.run.driver import run_generations
             from search.relax.energy import AseEnergy
-            from search.state.evolution import Evolution, EvolutionOptions
+            from search.options import EvolutionOptions
+from search.state.evolution import Evolution
             from search.relax.relaxer import Relaxer
             options = EvolutionOptions(formula_units=(2,), population=4, volume_per_atom=14.0)
             run_generations(

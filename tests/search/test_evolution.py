@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
+from search.options import EvolutionOptions
 from search.relax.relaxer import Relaxed, Relaxer
-from search.state.archive import Individual
-from search.state.evolution import Evolution, EvolutionOptions
+from search.state.evolution import Evolution
 from search.state.fingerprint import distances
+from search.state.individual import Individual
 
 
 def _options(**changes):
@@ -20,7 +21,9 @@ def _options(**changes):
 def _run(evolution, energy, generations):
     for _ in range(generations):
         candidates = evolution.ask()
-        relaxed = Relaxer().relax([c.atoms for c in candidates], energy, limits=evolution.limits)
+        relaxed = Relaxer().relax(
+            [c.atoms for c in candidates], energy, distances=evolution.distance_limits
+        )
         evolution.tell(relaxed)
     return evolution
 
@@ -52,8 +55,8 @@ def test_wrong_volume_corrects_itself(rock_salt):
     evolution = Evolution({"Na": 1, "Cl": 1}, _options(volume_per_atom=30.0), seed=1)
     _run(evolution, rock_salt, 5)
     best = evolution.best(1)[0]
-    assert evolution.learned.volume_per_atom == pytest.approx(best.volume, rel=0.35)
-    assert evolution.learned.volume_per_atom < 20.0
+    assert evolution.adaptation.volume_per_atom == pytest.approx(best.volume, rel=0.35)
+    assert evolution.adaptation.volume_per_atom < 20.0
 
 
 def test_operators_take_over_after_the_first_generation(rock_salt):
@@ -76,7 +79,7 @@ def test_books_balance(rock_salt):
         n for reason, n in evolution.discards.items() if ": " in reason
     )
     assert fate["converged"] + fate["not"] == len(evolution.archive)
-    structures, energies = zip(*evolution.best_history, strict=True)
+    structures, _, energies, _ = zip(*evolution.best_history, strict=True)
     assert list(structures) == sorted(structures)
     assert list(energies) == sorted(energies, reverse=True)
     assert energies[-1] == evolution.best_energy == min(evolution.archive.energies)
@@ -171,16 +174,16 @@ def test_distances_of_other_elements_are_refused():
 def test_spacing_is_learned_from_the_best_and_kept_by_new_structures(rock_salt):
     """Sodium ions end up far apart; new structures start that way, random ones and children."""
     evolution = _run(Evolution({"Na": 1, "Cl": 1}, _options(), seed=4), rock_salt, 3)
-    learned, first = evolution.learned.spacing.as_dict(), evolution.limits.as_dict()
+    learned, first = evolution.adaptation.spacing.as_dict(), evolution.distance_limits.as_dict()
     assert all(learned[pair] >= first[pair] for pair in first)
     assert learned["Na-Na"] > 1.2 * first["Na-Na"]
     assert 0.7 < learned["Cl-Na"] / (0.85 * 2.8) < 1.2
-    crowded = [c for c in evolution.ask() if evolution.learned.spacing.violated(c.atoms)]
+    crowded = [c for c in evolution.ask() if evolution.adaptation.spacing.violated(c.atoms)]
     assert len(crowded) <= 1
     fixed = _run(
         Evolution({"Na": 1, "Cl": 1}, _options(learned_spacing=None), seed=4), rock_salt, 3
     )
-    assert fixed.learned.spacing.as_dict() == first
+    assert fixed.adaptation.spacing.as_dict() == first
 
 
 def test_seeds_come_first_and_may_win(rock_salt):
@@ -209,7 +212,7 @@ def test_seed_of_another_composition_is_refused():
 def test_islands_exchange_their_best(rock_salt):
     one, other = (_run(Evolution({"Na": 1, "Cl": 1}, _options(), s), rock_salt, 2) for s in (1, 2))
     before = one.structures
-    new = one.immigrate(other.best(4))
+    new = one.add_migrants(other.best(4))
     assert 1 <= new <= 4
     assert one.structures == before == 24
     assert one.best_energy <= other.best_energy
@@ -221,13 +224,13 @@ def test_islands_exchange_their_best(rock_salt):
     np.testing.assert_array_equal(_energies(one), _energies(again))
     one.ask()
     with pytest.raises(RuntimeError, match="between"):
-        one.immigrate(other.best(1))
+        one.add_migrants(other.best(1))
 
 
 def test_symmetry_classes_are_learned(rock_salt):
     """Orders of groups whose structures end low are drawn more often; chances stay chances."""
     evolution = _run(Evolution({"Na": 1, "Cl": 1}, _options(), seed=2), rock_salt, 3)
-    weights = np.array(evolution.learned.group_weights())
+    weights = np.array(evolution.adaptation.group_weights())
     assert weights.sum() == pytest.approx(1.0)
     assert weights.min() > 0.2 / 230
     assert weights.max() > 1.1 / 230
@@ -244,7 +247,7 @@ def test_shares_and_successes_are_recorded(rock_salt):
     evolution = _run(Evolution({"Na": 1, "Cl": 1}, _options(), seed=2), rock_salt, 3)
     again = Evolution.from_dict(json.loads(json.dumps(evolution.as_dict())))
     for state in (evolution, again):
-        shares, children, successes = np.moveaxis(state.share_records.table(), 1, 0)
+        shares, children, successes = np.moveaxis(state.share_history.table(), 1, 0)
         assert shares.sum(axis=1) == pytest.approx(np.ones(3))
         assert children.sum(axis=1).tolist() == [12, 12, 12]
         assert (successes <= children).all()
@@ -260,7 +263,7 @@ def test_structures_that_leave_the_archive_leave_the_antiseeds(rock_salt):
 
 def test_state_of_an_earlier_version_is_refused():
     state = Evolution({"Na": 1, "Cl": 1}, _options()).as_dict()
-    del state["learned"]
+    del state["fitness"]
     with pytest.raises(ValueError, match="earlier version"):
         Evolution.from_dict(state)
 
@@ -305,7 +308,7 @@ def test_lineages_survive_storage(rock_salt):
     assert evolution.lineage is not evolution.archive
     again = Evolution.from_dict(json.loads(json.dumps(evolution.as_dict())))
     assert again.restarts == evolution.restarts
-    assert again.lineage_record == evolution.lineage_record
+    assert again.lineage_best == evolution.lineage_best
     assert [m.id for m in again.lineage.members] == [m.id for m in evolution.lineage.members]
     np.testing.assert_array_equal(
         _energies(_run(again, rock_salt, 3)), _energies(_run(evolution, rock_salt, 3))
@@ -327,14 +330,14 @@ def test_no_lineage_keeps_a_member_that_lost_its_structure():
 
     def enter(id_, energy, a):
         atoms = bulk("Cu", "fcc", a=a)
-        individual = Individual(id_, 0, "random", (), 1, energy, 10.0, "converged", atoms)
+        individual = Individual(id_, 0, "random", (), 1, energy, energy, 10.0, "converged", atoms)
         evolution.individuals.append(individual)
         evolution._enter(individual)
         return individual
 
     vector = evolution.archive.fingerprint_of
     steps = [3.60, 3.62, 3.64, 3.66]
-    probes = [Individual(0, 0, "", (), 1, 0.0, 1.0, "", bulk("Cu", "fcc", a=a)) for a in steps]
+    probes = [Individual(0, 0, "", (), 1, 0.0, 0.0, 1.0, "", bulk("Cu", "fcc", a=a)) for a in steps]
     near = max(
         float(distances(vector(one), vector(other)[None])[0])
         for one, other in itertools.pairwise(probes)

@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 from ase.calculators.emt import EMT
 
+from search.options import EvolutionOptions
 from search.relax.energy import AseEnergy
+from search.relax.limits import RelaxationLimits
 from search.relax.relaxer import Relaxer
-from search.run.islands import IslandOptions, _Pool, island_path, merge_archives, run_islands
-from search.state.evolution import Evolution, EvolutionOptions
+from search.run.islands import island_paths, merge_archives
+from search.run.processes import IslandOptions, _Pool, run_islands
+from search.state.evolution import Evolution
 
 
 def emt() -> AseEnergy:
@@ -34,7 +37,7 @@ def _islands(structures=16):
     return [Evolution({"Cu": 1, "Au": 1}, options, seed) for seed in (1, 2)]
 
 
-RELAXER = Relaxer(max_steps=60)
+RELAXER = Relaxer(RelaxationLimits(max_steps=60))
 
 
 def _energies(islands):
@@ -50,10 +53,10 @@ def test_islands_exchange_their_best_after_each_block(tmp_path):
     told = []
     islands = _run(tmp_path, progress=lambda island, f: told.append((island, f.generation)))
     assert [island.structures for island in islands] == [16, 16]
-    assert all(0 < island.immigrants <= 4 for island in islands)
+    assert all(0 < island.migrants <= 4 for island in islands)
     assert told == [(0, 1), (0, 2), (1, 1), (1, 2), (0, 3), (0, 4), (1, 3), (1, 4)]
-    guests = [i for island in islands for i in island.individuals if i.operator == "island"]
-    assert all(guest.generation == 2 for guest in guests)
+    migrants = [i for island in islands for i in island.individuals if i.operator == "island"]
+    assert all(migrant.generation == 2 for migrant in migrants)
     best = merge_archives(islands)
     assert best[0].energy == min(island.best_energy for island in islands)
     assert all(member.operator != "island" for member in best)
@@ -94,7 +97,7 @@ def test_processes_end_with_the_one_that_started_them(tmp_path):
             import os, sys
             from pathlib import Path
             sys.path.insert(0, sys.argv[2])
-            from search.run.islands import IslandOptions, run_islands
+            from search.run.processes import IslandOptions, run_islands
             from tests.search import test_islands as t
 
             def energy():
@@ -167,5 +170,5 @@ def test_an_error_in_telling_ends_the_search_and_blocks_nobody(torn):
 
 def test_states_are_files_of_their_own(tmp_path):
     _run(tmp_path, structures=4)
-    assert island_path(tmp_path, 1).exists()
+    assert island_paths(tmp_path, 2)[1].exists()
     assert json.loads((tmp_path / "exchange.json").read_text())["generation"] == 2

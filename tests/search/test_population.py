@@ -1,8 +1,10 @@
 import pytest
 from ase.build import bulk
 
-from search.state.archive import Archive, Individual
-from search.state.population import NicheOptions, select
+from search.options import NicheOptions
+from search.state.archive import Archive
+from search.state.individual import Individual
+from search.state.population import select
 
 
 def _archive():
@@ -12,7 +14,7 @@ def _archive():
     structures += [bulk("Cu", "bcc", a=2.87), bulk("Cu", "sc", a=2.4), bulk("Cu", "diamond", a=5.4)]
     for i, atoms in enumerate(structures):
         energy = -1.0 + 0.01 * i
-        archive.add(Individual(i, 0, "random", (), 1, energy, 10.0, "converged", atoms))
+        archive.add(Individual(i, 0, "random", (), 1, energy, energy, 10.0, "converged", atoms))
     assert len(archive) == 8
     return archive
 
@@ -50,8 +52,8 @@ def test_antiseeds_can_be_turned_off():
 def test_height_follows_the_spread_of_energies():
     """The same antiseed that reorders close energies leaves a clear winner in front."""
     archive = _archive()
-    archive.energies[5:] += 5.0
-    archive.energies[:5] -= 5.0
+    archive.fitness[5:] += 5.0
+    archive.fitness[:5] -= 5.0
     lowest = select(archive, {0: 0.5}, 3, 100.0, NicheOptions(per_niche=1))
     assert lowest[0].id < 5
 

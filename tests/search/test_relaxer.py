@@ -5,8 +5,10 @@ from ase.calculators.emt import EMT
 from ase.filters import FrechetCellFilter
 from ase.optimize import FIRE
 
+from nnp.units import KBAR
 from search.geometry import DistanceLimits
-from search.relax.energy import KBAR, AseEnergy
+from search.relax.energy import AseEnergy
+from search.relax.limits import RelaxationLimits
 from search.relax.relaxer import OUT_OF_STEPS, Relaxer
 
 
@@ -22,7 +24,7 @@ def _distorted(symbols: str, seed: int, repeat=(1, 1, 2)):
 def test_reaches_the_minima_of_ase():
     """Same minimum as ASE's cell filter and FIRE, for a batch of different sizes."""
     structures = [_distorted("Cu", 1, (1, 1, 1)), _distorted("CuAu", 2)]
-    results = Relaxer(max_force=0.005, max_stress=0.5).relax(structures, AseEnergy(EMT()))
+    results = Relaxer(RelaxationLimits(0.005, 0.5)).relax(structures, AseEnergy(EMT()))
     for atoms, result in zip(structures, results, strict=True):
         expected = atoms.copy()
         expected.calc = EMT()
@@ -57,7 +59,9 @@ def test_batches_do_not_mix():
 
 
 def test_out_of_steps_is_not_convergence():
-    result = Relaxer(max_steps=5, max_force=1e-4).relax([_distorted("Cu", 1)], AseEnergy(EMT()))[0]
+    result = Relaxer(RelaxationLimits(1e-4, max_steps=5)).relax(
+        [_distorted("Cu", 1)], AseEnergy(EMT())
+    )[0]
     assert result.status == OUT_OF_STEPS
     assert result.steps == 5
     assert result.usable
@@ -104,13 +108,13 @@ def test_explosion_is_given_up(lennard_jones):
 def test_short_bonds_and_window_are_given_up(lennard_jones):
     good = bulk("Ar", "fcc", a=5.2)
     limits = DistanceLimits({"Ar-Ar": 4.0})
-    bonded = Relaxer().relax([good], lennard_jones, limits=limits)[0]
+    bonded = Relaxer().relax([good], lennard_jones, distances=limits)[0]
     assert bonded.status.startswith("aborted: short bond Ar-Ar at 3.")
     shaken = good * (2, 2, 1)
     shaken.rattle(0.6, seed=1)
-    hopeless = Relaxer(max_steps=60, check_interval=2, max_force=1e-6, energy_window=0.5).relax(
-        [shaken], lennard_jones, reference=-50.0
-    )[0]
+    hopeless = Relaxer(
+        RelaxationLimits(1e-6, max_steps=60), check_interval=2, energy_window=0.5
+    ).relax([shaken], lennard_jones, best=-50.0)[0]
     assert hopeless.status == "aborted: outside the energy window"
 
 
@@ -119,8 +123,8 @@ def test_structures_near_the_best_are_relaxed_tightly():
     atoms, energy = _distorted("CuAu", 4), AseEnergy(EMT())
     loose = Relaxer().relax([atoms], energy)[0]
     per_atom = loose.energy / len(atoms)
-    far = Relaxer().relax([atoms], energy, reference=per_atom - 0.1)[0]
-    near = Relaxer().relax([atoms], energy, reference=per_atom)[0]
+    far = Relaxer().relax([atoms], energy, best=per_atom - 0.1)[0]
+    near = Relaxer().relax([atoms], energy, best=per_atom)[0]
     assert far.steps == loose.steps
     assert near.steps > loose.steps
     assert near.max_force < 0.01 < loose.max_force

@@ -9,7 +9,7 @@ from search.create.random_crystals import RandomSymmetric
 from search.create.symmetric_operators import Symmetry, orbit_mutation, orbit_permutation
 from search.create.wyckoff import ORDERS, space_group
 from search.geometry import DistanceLimits
-from search.state.archive import space_group_number
+from search.symmetry import find_space_group
 
 COUNTS = {"Mg": 4, "Si": 2, "O": 8}
 LIMITS = DistanceLimits.from_radii(list(COUNTS), 0.7)
@@ -101,7 +101,7 @@ def test_special_positions_stay_special():
     limits = DistanceLimits.from_radii(("Na", "Cl"))
     assert np.abs(Symmetry.of(salt).freedom(0)).max() < 1e-12
     swapped = orbit_permutation(salt, limits, np.random.default_rng(0))
-    assert space_group_number(swapped) == 225
+    assert find_space_group(swapped).number == 225
 
 
 def test_reasons_are_given():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from search.create.nets import _random_hermite, net_structure
 from search.create.random_crystals import GenerationError
 from search.geometry import DistanceLimits
-from search.state.archive import space_group_number
+from search.symmetry import find_space_group
 
 LIMITS = DistanceLimits.from_radii(("Na", "Cl"), 0.6)
 
@@ -26,7 +26,8 @@ def test_simple_nets_come_out_often():
     rng = np.random.default_rng(1)
     limits = DistanceLimits({"Cu-Cu": 1.5})
     groups = [
-        space_group_number(net_structure({"Cu": 4}, 48.0, limits, rng), 1e-3) for _ in range(40)
+        find_space_group(net_structure({"Cu": 4}, 48.0, limits, rng), 1e-3).number
+        for _ in range(40)
     ]
     assert {225, 229, 221, 191, 194, 227, 139} & set(groups)
     assert np.mean(np.array(groups) > 15) > 0.7
@@ -35,7 +36,8 @@ def test_simple_nets_come_out_often():
 def test_decorations_are_symmetric():
     rng = np.random.default_rng(2)
     groups = [
-        space_group_number(net_structure({"Na": 4, "Cl": 4}, 180.0, LIMITS, rng)) for _ in range(20)
+        find_space_group(net_structure({"Na": 4, "Cl": 4}, 180.0, LIMITS, rng)).number
+        for _ in range(20)
     ]
     assert np.mean(np.array(groups) > 2) > 0.6
 

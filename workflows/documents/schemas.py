@@ -235,11 +235,16 @@ class TrainingDocument(StageDocument):
         }
 
 
+#: In the place of an engine's name: the energies are those of the trained potential.
+POTENTIAL = "potential"
+
+
 class SearchCandidate(Document):
-    """A low-energy crystal structure of the search, relaxed by what drove it."""
+    """A low-energy crystal structure of the search, relaxed in it."""
 
     structure: Structure
-    energy: float = Field(description="by what drove the search (eV/atom)")
+    energy: float = Field(description="eV/atom")
+    energy_of: str = Field(POTENTIAL, description='whose: "potential", or an engine')
     formula_units: int = Field(description="Z")
     found_by: str = Field(description="operator that made it")
     found_at: int = Field(description="its number among the structures of its island")
@@ -252,7 +257,7 @@ class SearchDocument(StageDocument):
     formula_units: list[int]
     generations: int
     n_structures: int
-    energies_by: str = Field("NNP", description="whose energies: the potential's or an engine's")
+    energies_of: str = Field(POTENTIAL, description='whose: "potential", or an engine')
     best_energy: float = Field(description="eV/atom")
     candidates: list[SearchCandidate]
     histories: list[dict[str, list[float]]] = Field(
@@ -296,7 +301,7 @@ class CandidateDocument(Document):
     energy_above_best: float | None = Field(None, description="meV/atom")
     potential_energy: float | None = Field(
         None,
-        description="neural network potential, relaxed by it (eV/atom); none if an engine searched",
+        description="neural network potential, relaxed by it (eV/atom); none if it did not search",
     )
     density: float = Field(description="g/cm³")
     volume: float = Field(description="Å³/atom")

@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jobflow import CURRENT_JOB, Flow, Job, JobConfig, Maker, OnMissing, Response, job
-from pymatgen.analysis.structure_matcher import StructureMatcher
-from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from search.relax.limits import RelaxationLimits
+from search.state.fitness import better_first
+from search.state.similarity import REFERENCE_ENERGY_TOLERANCE, TIGHTLY_RELAXED, match
+from search.symmetry import find_space_group
 from workflows.composition import Target
+from workflows.conversion import to_atoms
 from workflows.documents.schemas import (
+    POTENTIAL,
     CandidateDocument,
     PredictionDocument,
     RelaxDocument,
@@ -30,7 +33,6 @@ from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
-    from pymatgen.core import Structure
 
 
 @dataclass
@@ -147,12 +149,11 @@ class CandidateMaker(Maker):
             for result, candidate, job in zip(relaxed, candidates, jobs, strict=True)
         ]
         ranked = distinct([d for d in documents if d.energy is not None])
+        best = fitness_of(ranked[0]) if ranked else float("nan")
         for rank, document in enumerate(ranked, start=1):
             document.rank = rank
-            document.energy_above_best = (energy_of(document) - energy_of(ranked[0])) * 1000
-        report_progress(
-            "candidates", 1, 1, best_eV_atom=energy_of(ranked[0]) if ranked else float("nan")
-        )
+            document.energy_above_best = (fitness_of(document) - best) * 1000
+        report_progress("candidates", 1, 1, best_eV_atom=best)
         return PredictionDocument(
             formula=target.formula,
             engine=engine,
@@ -169,7 +170,7 @@ class CandidateMaker(Maker):
         self, result: RelaxDocument, candidate: SearchCandidate, target: Target, job: str
     ) -> CandidateDocument:
         structure = result.structure
-        symbol, number = space_group(structure, self.symmetry_tolerance)
+        symbol, number = find_space_group(to_atoms(structure), self.symmetry_tolerance)
         return CandidateDocument(
             formula=target.formula,
             chemical_system="-".join(sorted(target.elements)),
@@ -177,7 +178,7 @@ class CandidateMaker(Maker):
             space_group=symbol,
             space_group_number=number,
             energy=result.energy,
-            potential_energy=candidate.energy,
+            potential_energy=candidate.energy if candidate.energy_of == POTENTIAL else None,
             density=float(structure.density),
             volume=structure.volume / len(structure),
             converged=result.converged,
@@ -199,24 +200,6 @@ def _failed(candidate: SearchCandidate, engine: str) -> RelaxDocument:
     )
 
 
-def space_group(structure: Structure, tolerance: float) -> tuple[str, int]:
-    """
-    Symbol and number of the space group; P1 where none can be found.
-
-    Parameters
-    ----------
-    structure
-        Any.
-    tolerance
-        Å
-    """
-    try:
-        analyzer = SpacegroupAnalyzer(structure, symprec=tolerance)
-        return analyzer.get_space_group_symbol(), analyzer.get_space_group_number()
-    except (TypeError, ValueError):  # spglib gives nothing for odd cells
-        return "P1", 1
-
-
 def provenance() -> dict[str, str]:
     """Campaign of the current job, and versions of what computes energies and structures."""
     current = CURRENT_JOB.job
@@ -224,29 +207,35 @@ def provenance() -> dict[str, str]:
     return {**campaign, **installed_versions()}
 
 
-def energy_of(document: CandidateDocument) -> float:
-    """Reference energy in eV/atom; infinite where there is none, so that it sorts last."""
-    return float("inf") if document.energy is None else document.energy
+def fitness_of(document: CandidateDocument) -> float:
+    """
+    What candidates are ranked by: the reference energy, eV/atom.
+
+    Raises
+    ------
+    ValueError
+        If the candidate has none.
+    """
+    if document.energy is None:
+        raise ValueError(f"a candidate of {document.formula} has no energy to be ranked by")
+    return document.energy
 
 
 def distinct(documents: list[CandidateDocument]) -> list[CandidateDocument]:
     """
-    Sort by energy and keep the first of each structure.
-
-    Two are the same if their energies agree within 5 meV/atom and pymatgen's matcher, which
-    reduces cells, maps one onto the other.
+    Sort from best to worst and keep the first of each structure, in its smallest cell if it ties.
 
     Parameters
     ----------
-    documents
+    documents : list of CandidateDocument
         All with an energy.
     """
-    matcher = StructureMatcher(ltol=0.15, stol=0.2, angle_tol=4)
     kept: list[CandidateDocument] = []
-    for document in sorted(documents, key=lambda d: (energy_of(d), d.formula_units)):
+    by_size = sorted(documents, key=lambda document: document.formula_units)
+    for document in better_first(by_size, fitness_of):
         same = any(
-            abs(energy_of(document) - energy_of(other)) < 0.005
-            and matcher.fit(document.structure, other.structure)
+            abs(fitness_of(document) - fitness_of(other)) < REFERENCE_ENERGY_TOLERANCE
+            and match(document.structure, other.structure, TIGHTLY_RELAXED)
             for other in kept
         )
         if not same:

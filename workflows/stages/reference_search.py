@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from jobflow import CURRENT_JOB, Flow, Job, JobConfig, Maker, OnMissing, Response, job
 
 from search.candidate import Candidate
+from search.options import EvolutionOptions
 from search.relax.limits import RelaxationLimits
 from search.relax.relaxer import CONVERGED, OUT_OF_STEPS, Relaxed
-from search.state.evolution import Evolution, EvolutionOptions
+from search.run.islands import set_up_islands
+from search.state.evolution import Evolution
 from workflows.composition import Target
 from workflows.conversion import to_atoms, to_structure
 from workflows.documents.schemas import IslandDocument, RelaxDocument
@@ -22,7 +24,8 @@ from workflows.jobs.progress import report_progress
 from workflows.jobs.stage import REFERENCE_QUEUE
 from workflows.jobs.tags import derive_seed, tag
 from workflows.stages.cost import Cost, CostContext, repeated_decisions
-from workflows.stages.search import SearchMaker, expected_extent
+from workflows.stages.search import expected_extent
+from workflows.stages.search_documents import island_document, search_document
 from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
@@ -107,7 +110,8 @@ class ReferenceSearchMaker(Maker):
             formula_units=target.formula_units,
             volume_per_atom=self.evolution.volume_per_atom or volume_per_atom,
         )
-        return self._next_generation(target, engine, Evolution(target.counts, options, seed), 0.0)
+        (state,) = set_up_islands(target.counts, options, [seed])
+        return self._next_generation(target, engine, state, 0.0)
 
     @job(
         data=[Evolution],
@@ -149,8 +153,8 @@ class ReferenceSearchMaker(Maker):
             best_eV_atom=state.best_energy, structures=state.structures,
         )  # fmt: skip
         if state.finished:
-            summary = SearchMaker(n_best=self.n_best)
-            return Response(output=summary.conclude(target, [_island(state, seconds)]))
+            islands = [island_document(state, seconds)]
+            return Response(output=search_document(target, islands, self.n_best, engine.name))
         return self._next_generation(target, engine, state, seconds)
 
     def _next_generation(
@@ -172,7 +176,7 @@ class ReferenceSearchMaker(Maker):
         following.config.on_missing_references = OnMissing.NONE
         flow = Flow([*runs, tag(following, STAGES["search"])], output=following.output)
         seconds += time.process_time() - started
-        return Response(output=_island(state, seconds), replace=spawn(flow))
+        return Response(output=island_document(state, seconds), replace=spawn(flow))
 
 
 def to_relaxed(candidate: Candidate, result: RelaxDocument | None) -> Relaxed:
@@ -198,15 +202,4 @@ def to_relaxed(candidate: Candidate, result: RelaxDocument | None) -> Relaxed:
         steps=result.steps,
         max_force=float("nan") if result.max_force is None else result.max_force,
         max_stress=float("nan") if result.max_stress is None else result.max_stress,
-    )
-
-
-def _island(state: Evolution, seconds: float) -> IslandDocument:
-    return IslandDocument(
-        generation=state.generation,
-        n_structures=state.structures,
-        best_energy=state.best_energy,
-        finished=state.finished,
-        cpu_seconds=seconds,
-        evolution=state,
     )

@@ -143,18 +143,9 @@ def shortest_distances(frame: Frames) -> dict[str, float]:
     dict
         Å by pair, e.g. ``"Al-Cl"``; symbols in alphabetical order.
     """
-    from ase.data import chemical_symbols
-    from ase.neighborlist import primitive_neighbor_list
+    from search.geometry import shortest_by_pair
 
-    symbols = np.array([chemical_symbols[number] for number in frame.numbers])
-    i, j, distances = primitive_neighbor_list(
-        "ijd", (True, True, True), frame.cells[0], frame.positions, 4.0
-    )
-    shortest: dict[str, float] = {}
-    pairs = ["-".join(sorted(pair)) for pair in zip(symbols[i], symbols[j], strict=True)]
-    for pair, distance in zip(pairs, distances, strict=True):
-        shortest[pair] = min(float(distance), shortest.get(pair, np.inf))
-    return shortest
+    return shortest_by_pair(frame.cells[0], frame.positions, frame.numbers, 4.0)
 
 
 def _series(segments: list[SegmentDocument]) -> dict[str, list[float]]:

@@ -6,18 +6,17 @@ import math
 import time
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 from jobflow import Flow, Job, JobConfig, Maker, OutputReference, Response, job
 
 from nnp.potential import Potential
 from search.geometry import DistanceLimits
+from search.options import EvolutionOptions
 from search.relax.relaxer import Relaxer
 from search.run.driver import SearchFigures, run_generations
-from search.run.islands import merge_archives
-from search.state.evolution import Evolution, EvolutionOptions
+from search.run.islands import exchange, set_up_islands
+from search.state.evolution import Evolution
 from workflows.composition import Target
-from workflows.conversion import to_structure
-from workflows.documents.schemas import IslandDocument, SearchCandidate, SearchDocument
+from workflows.documents.schemas import POTENTIAL, IslandDocument
 from workflows.jobs.checkpoints import checkpoint
 from workflows.jobs.cores import share_of_cores
 from workflows.jobs.idempotency import once, spawn
@@ -27,6 +26,7 @@ from workflows.jobs.stage import POTENTIAL_QUEUE
 from workflows.jobs.tags import derive_seed, tag
 from workflows.stages.chain import ChainContext
 from workflows.stages.cost import Cost, CostContext, repeated_decisions
+from workflows.stages.search_documents import island_document, search_document
 from workflows.stages.table import STAGES
 
 #: For estimates: core seconds of a relaxation on the potential.
@@ -159,15 +159,13 @@ class SearchMaker(Maker):
             self.evolution,
             formula_units=target.formula_units,
             volume_per_atom=self.evolution.volume_per_atom or volume_per_atom,
-            shortest_distances=self.limits(target, shortest_distances),
+            shortest_distances=self.distance_limits(target, shortest_distances),
         )
-        states: list[Evolution | None] = [
-            Evolution(target.counts, options, derive_seed(seed, "search", island))
-            for island in range(self.islands)
-        ]
-        return self._next_round(potential, target, states, [None] * self.islands)
+        seeds = [derive_seed(seed, "search", island) for island in range(self.islands)]
+        states = set_up_islands(target.counts, options, seeds)
+        return self._next_round(potential, target, list(states), [None] * self.islands)
 
-    def limits(self, target: Target, shortest: dict[str, float]) -> dict[str, float]:
+    def distance_limits(self, target: Target, shortest: dict[str, float]) -> dict[str, float]:
         """Shortest distances allowed (Å): of the trajectory, or of radii where no pair met."""
         elements = sorted(target.elements)
         radii = DistanceLimits.from_radii(elements, 1.0).as_dict()
@@ -224,8 +222,7 @@ class SearchMaker(Maker):
         state = document.evolution if document is not None else evolution
         if state is None:
             raise ValueError("a block of the search needs a state to start from")
-        for uuid in others:
-            state.immigrate(output_of(uuid).evolution.best(self.migrants))
+        exchange(state, [output_of(uuid).evolution.best(self.migrants) for uuid in others])
         started = time.process_time()
         with checkpoint() as path:
             state = run_generations(
@@ -238,14 +235,7 @@ class SearchMaker(Maker):
                 checkpoint=path,
             )
         seconds = time.process_time() - started
-        return IslandDocument(
-            generation=state.generation,
-            n_structures=state.structures,
-            best_energy=state.best_energy,
-            finished=state.finished,
-            cpu_seconds=seconds + (document.cpu_seconds if document is not None else 0.0),
-            evolution=state,
-        )
+        return island_document(state, seconds + (document.cpu_seconds if document else 0.0))
 
     @job
     def advance(
@@ -258,41 +248,7 @@ class SearchMaker(Maker):
         """Start the next round, or sum up if every island is finished."""
         if not all(island.finished for island in islands):
             return self._next_round(potential, target, [None] * len(islands), list(blocks))
-        return Response(output=self.conclude(target, islands))
-
-    def conclude(self, target: Target, islands: list[IslandDocument]) -> SearchDocument:
-        """Collect the best distinct structures of all islands."""
-        states = [island.evolution for island in islands]
-        leader = min(states, key=lambda state: np.nan_to_num(state.best_energy, nan=np.inf))
-        merged = merge_archives(states)
-        best = [member for member in merged if member.atoms is not None][: self.n_best]
-        return SearchDocument(
-            formula=target.formula,
-            formula_units=list(target.formula_units),
-            generations=max(state.generation for state in states),
-            n_structures=sum(state.structures for state in states),
-            best_energy=leader.best_energy,
-            candidates=[
-                SearchCandidate(
-                    structure=to_structure(member.atoms),  # type: ignore[arg-type]
-                    energy=member.energy,
-                    formula_units=member.formula_units,
-                    found_by=member.operator,
-                    found_at=member.id + 1,
-                )
-                for member in best
-            ],
-            histories=[
-                {
-                    "structures": [float(n) for n, _ in state.best_history],
-                    "best_energy": [float(energy) for _, energy in state.best_history],
-                }
-                for state in states
-            ],
-            shares=leader.share_history,
-            discarded=_sum_discards(states),
-            cpu_seconds=sum(island.cpu_seconds for island in islands),
-        )
+        return Response(output=search_document(target, islands, self.n_best, POTENTIAL))
 
 
 def expected_extent(options: EvolutionOptions, target: Target) -> tuple[int, int]:
@@ -311,12 +267,6 @@ def expected_extent(options: EvolutionOptions, target: Target) -> tuple[int, int
     limit = whole.max_structures
     allowed = whole.generations if limit is None else math.ceil(limit / population)
     return min(whole.generations, allowed), population
-
-
-def _sum_discards(states: list[Evolution]) -> list[tuple[str, int]]:
-    """Structures left out, by reason; pairs, since reasons may hold dots."""
-    reasons = sorted({reason for state in states for reason in state.discards})
-    return [(reason, sum(state.discards[reason] for state in states)) for reason in reasons]
 
 
 def _report(figures: SearchFigures, generations: int) -> None:

@@ -1,4 +1,4 @@
-"""What comes back from the relaxation of a candidate."""
+"""Which relaxed candidates count, and why others do not."""
 
 from __future__ import annotations
 
@@ -8,36 +8,44 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from search.create.operators import ATOMIC_ENERGIES
-from search.state.archive import Individual
+from search.state.individual import Individual
 
 if TYPE_CHECKING:
     from search.candidate import Candidate
     from search.geometry import DistanceLimits
     from search.relax.relaxer import Relaxed
+    from search.state.fitness import Fitness
 
 SHORT_BOND = "short bond"
 
 
-def individual_of(
-    candidate: Candidate, outcome: Relaxed, generation: int, limits: DistanceLimits
+def accept(
+    candidate: Candidate,
+    relaxed: Relaxed,
+    generation: int,
+    limits: DistanceLimits,
+    fitness: Fitness,
 ) -> tuple[Individual, str | None]:
-    """Record an outcome; only usable ones keep their structure.
+    """
+    Judge a relaxed candidate; only a usable one keeps its structure and has a fitness.
 
     Parameters
     ----------
     candidate : Candidate
         What was to be relaxed.
-    outcome : Relaxed
+    relaxed : Relaxed
         What became of it.
     generation : int
         Generation of both.
     limits : DistanceLimits
         Shortest distances a structure may have.
+    fitness : Fitness
+        What makes one structure better than another.
 
     Returns
     -------
     individual : Individual
-        The record.
+        What there is to know of it.
     reason : str or None
         Why it is of no use, if it is not.
 
@@ -46,7 +54,7 @@ def individual_of(
     ValueError
         If the composition has changed.
     """
-    atoms = outcome.atoms
+    atoms = relaxed.atoms
     if Counter(atoms.numbers.tolist()) != Counter(candidate.atoms.numbers.tolist()):
         raise ValueError(f"structure {candidate.id} came back with another composition")
     individual = Individual(
@@ -55,27 +63,29 @@ def individual_of(
         operator=candidate.operator,
         parents=candidate.parents,
         formula_units=candidate.formula_units,
-        energy=outcome.energy / len(atoms),
+        energy=relaxed.energy / len(atoms),
+        fitness=float("nan"),
         volume=float(atoms.get_volume()) / len(atoms),
-        status=outcome.status,
+        status=relaxed.status,
     )
-    reason = _failure(outcome, limits)
+    reason = _failure(relaxed, limits)
     if reason is not None:
-        individual.status = f"aborted: {reason}" if outcome.usable else _category(outcome.status)
+        individual.status = f"aborted: {reason}" if relaxed.usable else _category(relaxed.status)
         return individual, individual.status.removeprefix("aborted: ")
+    individual.fitness = fitness.of(relaxed)
     individual.atoms = atoms.copy()
-    if outcome.atomic_energies is not None:
-        individual.atoms.set_array(ATOMIC_ENERGIES, outcome.atomic_energies)
+    if relaxed.atomic_energies is not None:
+        individual.atoms.set_array(ATOMIC_ENERGIES, relaxed.atomic_energies)
     return individual, None
 
 
-def _failure(outcome: Relaxed, limits: DistanceLimits) -> str | None:
-    """Why an outcome is of no use, or none."""
-    if not outcome.usable:
-        return outcome.status
-    if not np.isfinite(outcome.energy):
+def _failure(relaxed: Relaxed, limits: DistanceLimits) -> str | None:
+    """Why a relaxed structure is of no use, or none."""
+    if not relaxed.usable:
+        return relaxed.status
+    if not np.isfinite(relaxed.energy):
         return "energy is not finite"
-    return SHORT_BOND if limits.violated(outcome.atoms) else None
+    return SHORT_BOND if limits.violated(relaxed.atoms) else None
 
 
 def _category(status: str) -> str:
