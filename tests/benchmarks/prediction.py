@@ -40,7 +40,7 @@ def relax_known(
     for path in paths:
         atoms = read(path)
         atoms.calc = find_engine(engine).build()
-        steps, converged = relax_atoms(atoms, stage.max_force, stage.max_stress, stage.max_steps)
+        steps, converged = relax_atoms(atoms, stage.limits)
         energy = atoms.get_potential_energy() / len(atoms)
         known[path.stem] = (to_structure(atoms), energy)
         print(f"{path.stem}: {energy:.4f} eV/atom, {atoms.get_volume() / len(atoms):.2f} Å³/atom"

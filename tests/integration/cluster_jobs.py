@@ -11,6 +11,7 @@ from launch.database.server import write_atomically
 from tests.launch.sample_jobs import leaf, note
 from workflows.jobs.checkpoints import checkpoint
 from workflows.jobs.idempotency import once, spawn
+from workflows.jobs.interruption import external_program, storing
 from workflows.jobs.tags import fireworks_spec, tag
 from workflows.stages.table import STAGES
 
@@ -31,27 +32,37 @@ def climb(path: str, name: str, steps: int, seconds: float, after: object = None
 
 @job
 def keep_watch(path: str) -> None:
-    """Be busy as custodian is while VASP runs."""
-    namespace = {"__name__": "custodian.custodian", "sleep": time.sleep}
-    exec("def run():\n    while True:\n        sleep(0.1)\n", namespace)
-    note(path, "watching")
-    namespace["run"]()  # type: ignore[operator]
+    """Be busy as a job of VASP is while VASP runs."""
+    with external_program():
+        note(path, "watching")
+        while True:
+            time.sleep(0.1)
 
 
 @job
 def stop_by_itself(path: str) -> None:
-    """End as a job of VASP does whose time is over: custodian returns, then the steps are read."""
-    custodian = {"__name__": "custodian.custodian", "sleep": time.sleep}
-    exec("def run():\n    sleep(2.0)\n", custodian)
-    segment = {
-        "__name__": "workflows.engines.vasp.segment",
-        "sleep": time.sleep,
-        "watch": custodian["run"],
-    }
-    exec("def take():\n    watch()\n    sleep(2.0)\n", segment)
-    note(path, "watching")
-    segment["take"]()  # type: ignore[operator]
-    note(path, "read")
+    """End as a job of VASP does whose time is over: VASP stops, then its steps are read."""
+    with external_program():
+        note(path, "watching")
+        time.sleep(4.0)
+        note(path, "read")
+
+
+@job
+def write_for_long(path: str, seconds: float) -> None:
+    """Write to a database, in the middle of a job that may be ended at any other moment."""
+    with storing():
+        note(path, "writing")
+        time.sleep(seconds)
+        note(path, "written")
+    time.sleep(1000)
+
+
+@job
+def keep_busy(path: str) -> None:
+    """Compute without knowing that anybody may want it to end, as any job of jobflow does."""
+    note(path, "busy")
+    time.sleep(1000)
 
 
 def expedition(path: Path, name: str, steps: int = 30, seconds: float = 15.0) -> Flow:

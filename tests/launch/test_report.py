@@ -62,7 +62,8 @@ def prediction() -> PredictionDocument:
         for s in crystals
     ]
     rank = CandidateMaker.rank.original
-    return rank(CandidateMaker(), relaxed, candidates, Target("Cu", (4,)), "emt")
+    jobs = [f"job {number}" for number in range(len(relaxed))]
+    return rank(CandidateMaker(), relaxed, candidates, Target("Cu", (4,)), "emt", jobs)
 
 
 def documents() -> list[Document]:

@@ -10,18 +10,27 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fireworks import LaunchPad
-from jobflow import Flow
+from jobflow import Flow, Job, JobStore
 from jobflow.managers.fireworks import flow_to_workflow
+from maggma.stores import MemoryStore
 
 from launch.cluster.files import Site
-from launch.cluster.rocket import TOLD_TO_END
+from launch.cluster.rocket import TOLD_TO_END, guard
 from launch.commands.init import write_files
 from launch.database.embedded import EmbeddedDatabase, create_indexes, launchpad
-from tests.integration.cluster_jobs import climb, keep_watch, stop_by_itself
+from tests.integration.cluster_jobs import (
+    climb,
+    keep_busy,
+    keep_watch,
+    stop_by_itself,
+    write_for_long,
+)
 from tests.launch.sample_jobs import leaf
+from workflows.jobs.interruption import computing, may_end
 from workflows.jobs.tags import tag
 from workflows.stages.table import STAGES
 
@@ -117,16 +126,23 @@ def test_a_rocket_that_is_told_to_end_leaves_a_checkpoint(rockets: Rockets, tmp_
     assert rockets.pad.fireworks.find_one({})["state"] == "RUNNING"
 
 
-def test_custodian_ends_vasp_by_itself_when_the_time_is_over(
-    rockets: Rockets, tmp_path: Path
-) -> None:
-    notes = tmp_path / "notes"
-    rockets.pad.add_wf(flow_to_workflow(tag(keep_watch(str(notes)), STAGES["liquid"], "dft")))
+def begin(rockets: Rockets, work: Job, notes: Path) -> subprocess.Popen[bytes]:
+    """Start a rocket and wait until its job has written its first note."""
+    rockets.pad.add_wf(flow_to_workflow(tag(work, STAGES["liquid"], "dft")))
     process = rockets.start("6")
     deadline = time.monotonic() + 120
     while not notes.exists():
         assert time.monotonic() < deadline
+        assert process.poll() is None
         time.sleep(0.1)
+    return process
+
+
+def test_a_program_that_is_watched_is_left_alone_until_all_must_end(
+    rockets: Rockets, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes"
+    process = begin(rockets, keep_watch(str(notes)), notes)
     process.send_signal(signal.SIGUSR1)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(3)
@@ -136,13 +152,49 @@ def test_custodian_ends_vasp_by_itself_when_the_time_is_over(
 
 def test_what_vasp_has_done_is_read_after_the_signal(rockets: Rockets, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
-    rockets.pad.add_wf(flow_to_workflow(tag(stop_by_itself(str(notes)), STAGES["liquid"], "dft")))
-    process = rockets.start("7")
-    deadline = time.monotonic() + 120
-    while not notes.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    process = begin(rockets, stop_by_itself(str(notes)), notes)
     process.send_signal(signal.SIGUSR1)
     assert process.wait(60) == 0
     assert notes.read_text().split() == ["watching", "read"]
     assert rockets.pad.fireworks.find_one({})["state"] == "COMPLETED"
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+def test_what_is_being_written_is_written_and_then_it_ends(
+    rockets: Rockets, tmp_path: Path, number: int
+) -> None:
+    notes = tmp_path / "notes"
+    process = begin(rockets, write_for_long(str(notes), 2.0), notes)
+    process.send_signal(number)
+    assert process.wait(30) == TOLD_TO_END
+    assert notes.read_text().split() == ["writing", "written"]
+
+
+def test_a_job_that_knows_nothing_of_it_ends_at_once(rockets: Rockets, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    process = begin(rockets, keep_busy(str(notes)), notes)
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(10) == TOLD_TO_END
+
+
+def test_the_output_of_a_job_is_stored_whatever_the_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job store's own writing cannot be cut short, though the job around it may be."""
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    store.connect()
+    seen = []
+    update = store.docs_store.update
+
+    def watched(*arguments: Any, **options: Any) -> None:
+        seen.append(may_end(now=True))
+        update(*arguments, **options)
+
+    monkeypatch.setattr(store.docs_store, "update", watched)
+    guard(store)
+    with computing():
+        assert may_end(now=False)
+        leaf(str(tmp_path / "notes"), "one").run(store)
+        assert may_end(now=False)
+    assert seen == [False]
+    assert not may_end(now=True)

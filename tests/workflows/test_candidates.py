@@ -8,8 +8,10 @@ from maggma.stores import MemoryStore
 from monty.json import MontyDecoder
 from pymatgen.core import Lattice, Structure
 
+from search.symmetry import find_space_group
 from tests.workflows.samples import copper, emt, engine
 from workflows.composition import Target
+from workflows.conversion import to_atoms
 from workflows.documents.schemas import (
     CandidateDocument,
     PredictionDocument,
@@ -17,7 +19,7 @@ from workflows.documents.schemas import (
     SearchDocument,
 )
 from workflows.engines.ase.engine import AseEngine
-from workflows.stages.candidates import CandidateMaker, distinct, space_group
+from workflows.stages.candidates import CandidateMaker, distinct
 
 
 def search_result(structures: list[Structure]) -> SearchDocument:
@@ -97,5 +99,5 @@ def test_supercells_and_settings_count_as_one_structure() -> None:
 
 def test_space_group_of_a_degenerate_cell_is_p1() -> None:
     crowded = Structure(Lattice.cubic(1e-3), ["Cu", "Cu"], [[0, 0, 0], [0, 0, 0]])
-    assert space_group(copper(1), 0.01) == ("Fm-3m", 225)
-    assert space_group(crowded, 0.1) == ("P1", 1)
+    assert find_space_group(to_atoms(copper(1)), 0.01) == ("Fm-3m", 225)
+    assert find_space_group(to_atoms(crowded), 0.1) == ("P1", 1)

@@ -177,9 +177,9 @@ def test_an_inline_branch_is_set_by_yaml(tmp_path: Path) -> None:
 def test_a_negative_number_is_taken_where_it_makes_sense() -> None:
     assert override(Stage(), "cell.pressure", "-5").cell.pressure == -5.0
     assert override(Stage(), "cell.charge", "-2").cell.charge == -2
-    with pytest.raises(SettingError, match="'cell.charge' must be at least -2, not -3"):
+    with pytest.raises(SettingError, match=r"'cell\.charge' must be at least -2, not -3"):
         override(Stage(), "cell.charge", "-3")
-    with pytest.raises(SettingError, match="'cell.size' must not be negative"):
+    with pytest.raises(SettingError, match=r"'cell\.size' must not be negative"):
         override(Stage(), "cell.size", "-1")
     with pytest.raises(SettingError, match="finite"):
         override(Stage(), "cell.pressure", "-inf")

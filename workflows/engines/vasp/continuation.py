@@ -64,15 +64,15 @@ def compute_in_parts(compute: Callable[[], Any], rest: Callable[[], Job]) -> Any
     Any
         The document of the whole, or the response that leaves the part.
     """
-    found, result = stored_output()
-    if found:
-        discard_checkpoint()
-    else:
-        with external_program():
+    with external_program():
+        found, result = stored_output()
+        if found:
+            discard_checkpoint()
+        else:
             result = compute()
-    if not isinstance(result, PartialDocument):
-        return result
-    return Response(output=result, replace=like_current(rest()))
+        if not isinstance(result, PartialDocument):
+            return result
+        return Response(output=result, replace=like_current(rest()))
 
 
 def like_current(rest: Job) -> Job:
