@@ -313,8 +313,24 @@ def _difference(old: Any, new: Any, path: str = "") -> str:
 
 
 def _require_version(content: Any, folder: Path) -> None:
-    """Refuse a campaign of another version; those without a number are older than the numbers."""
-    found = content.get("version") if isinstance(content, dict) else CAMPAIGN_VERSION
+    """
+    Refuse a campaign of another version; those without a number are older than the numbers.
+
+    Parameters
+    ----------
+    content : Any
+        Of ``campaign.json``.
+    folder : Path
+        The campaign's folder.
+
+    Raises
+    ------
+    CampaignError
+        If it is of another version. What is no campaign at all is left to the validation.
+    """
+    if not isinstance(content, dict) or "settings_digest" not in content:
+        return
+    found = content.get("version")
     if found != CAMPAIGN_VERSION:
         other = "an earlier version" if found is None else f"version {found} of campaigns"
         raise CampaignError(
