@@ -26,7 +26,8 @@ from workflows.documents.plane_waves import PlaneWaves
 from workflows.documents.schemas import ConvergenceDocument, RelaxDocument, SegmentDocument
 from workflows.engines.base import DynamicsTask, MissingEngineError, SegmentSettings
 from workflows.engines.gpaw.datasets import CUTOFFS, ELEMENTS, recommended_cutoffs
-from workflows.engines.gpaw.engine import INSTALL, GpawEngine, GpawLevel, missing
+from workflows.engines.gpaw.engine import GpawEngine
+from workflows.engines.gpaw.level import INSTALL, GpawLevel, missing
 from workflows.engines.gpaw.settings import CrystalSettings, GpawSettings
 from workflows.engines.registry import find_engine
 from workflows.settings import override
