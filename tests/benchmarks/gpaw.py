@@ -25,7 +25,7 @@ from pymatgen.core import Composition
 
 from nnp.units import KBAR
 from workflows.engines.gpaw.datasets import CUTOFFS, ELEMENTS
-from workflows.engines.gpaw.engine import GpawLevel
+from workflows.engines.gpaw.level import GpawLevel
 from workflows.engines.gpaw.settings import GpawSettings
 from workflows.stages.packing import estimate_volume
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,8 @@ from workflows.documents.plane_waves import PlaneWaves
 from workflows.documents.schemas import ConvergenceDocument, RelaxDocument, SegmentDocument
 from workflows.engines.base import DynamicsTask, MissingEngineError, SegmentSettings
 from workflows.engines.gpaw.datasets import CUTOFFS, ELEMENTS, recommended_cutoffs
-from workflows.engines.gpaw.engine import INSTALL, GpawEngine, GpawLevel, missing
+from workflows.engines.gpaw.engine import GpawEngine
+from workflows.engines.gpaw.level import INSTALL, GpawLevel, missing
 from workflows.engines.gpaw.settings import CrystalSettings, GpawSettings
 from workflows.engines.registry import find_engine
 from workflows.settings import override
@@ -366,3 +368,25 @@ def test_results_do_not_depend_on_what_was_computed_before() -> None:
         assert energy == pytest.approx(fresh.get_potential_energy(), abs=1e-4)
         assert np.allclose(forces, fresh.get_forces(), atol=5e-3)
         assert np.allclose(stress, fresh.get_stress(), atol=1e-4)
+
+
+@pytest.mark.slow
+@needs_gpaw
+def test_a_search_runs_on_it(tmp_path: Path) -> None:
+    """Lithium, one atom in a cell: of two structures one is body-centred cubic, or near it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "launch.cli", "search", "gpaw", "Li", "--z", "1", "--seed", "1",
+         "--population", "2", "-n", "2", "-w", "1", "-o", str(tmp_path),
+         "-s", "relaxer.max_steps=1", "-s", "relaxer.tight_window=none"],
+        env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["structures"] == 2
+    assert summary["new_bests"][-1]["energy"] == pytest.approx(-1.90, abs=0.05)  # PBE, bcc
+
+
+def test_a_search_without_gpaw_says_what_to_install(tmp_path: Path) -> None:
+    done = without_gpaw(tmp_path, "search", "gpaw", "Li", "-n", "2")
+    assert done.returncode == 1
+    assert "make install-gpaw" in done.stderr

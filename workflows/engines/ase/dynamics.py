@@ -21,7 +21,7 @@ from nnp.storage.checkpoint import read_checkpoint, write_checkpoint
 from nnp.units import KBAR
 from workflows.conversion import to_atoms, to_structure
 from workflows.documents.schemas import SegmentDocument
-from workflows.engines.ase.engine import AseEngine
+from workflows.engines.ase.calculation import CalculatorEngine
 from workflows.engines.ase.static import labelled_copy
 from workflows.engines.base import (
     ATTEMPTS,
@@ -47,7 +47,7 @@ class AseDynamicsMaker(Maker):
 
     Parameters
     ----------
-    engine : AseEngine
+    engine : CalculatorEngine
         Gives the calculator.
     settings : SegmentSettings
         Length, time step and sampling.
@@ -57,8 +57,8 @@ class AseDynamicsMaker(Maker):
     G. Bussi, D. Donadio and M. Parrinello, J. Chem. Phys. 126, 014101 (2007).
     """
 
+    engine: CalculatorEngine
     name: str = "molecular dynamics"
-    engine: AseEngine = field(default_factory=AseEngine)
     settings: SegmentSettings = field(default_factory=SegmentSettings)
 
     @job(data=[Frames], config=JobConfig(expose_store=True))

@@ -9,17 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from workflows.engines.ase.calculation import CalculatorEngine
 from workflows.engines.base import (
-    Engine,
     MissingEngineError,
     Purpose,
     SegmentSettings,
     UnknownEngineError,
 )
-from workflows.jobs.cores import use_all_cores
 
 if TYPE_CHECKING:
-    from ase import Atoms
     from ase.calculators.calculator import Calculator
 
     from nnp.frames import Frames
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class AseEngine(Engine):
+class AseEngine(CalculatorEngine):
     """
     Any ASE calculator, by import path.
 
@@ -89,12 +87,6 @@ class AseEngine(Engine):
             raise MissingEngineError(reason)
         return _build(self.calculator, json.dumps(self.arguments, sort_keys=True))
 
-    def build_for_job(self) -> Calculator:
-        """Build the calculator, for a job that has all cores of its SLURM job to itself."""
-        calculator = self.build()
-        use_all_cores()  # of the libraries that are loaded by now
-        return calculator
-
     def crystal_calculator(self) -> Calculator:
         """ASE calculator for relaxing crystals within this process."""
         return self.build()
@@ -122,33 +114,6 @@ class AseEngine(Engine):
         from workflows.engines.ase.static import label_frames
 
         return label_frames(self.build_for_job(), frames)
-
-    def stop_reason(self, atoms: Atoms) -> str | None:  # noqa: ARG002 (others look at the atoms)
-        """
-        Say why molecular dynamics must not go on from here; a reference engine trusts itself.
-
-        Parameters
-        ----------
-        atoms : Atoms
-            With this engine's calculator, evaluated.
-        """
-        return None
-
-    def refit_basis(self, atoms: Atoms) -> bool:  # noqa: ARG002 (others look at the atoms)
-        """
-        Fit the basis to the cell that a relaxation has led to; whether it had to be.
-
-        Parameters
-        ----------
-        atoms : Atoms
-            With this engine's calculator, evaluated.
-        """
-        return False
-
-    @property
-    def keeps_partial_runs(self) -> bool:
-        """Whether a run that explodes ends there, with its good frames, instead of failing."""
-        return False
 
 
 @functools.cache

@@ -91,7 +91,7 @@ def pair_parameters(formula: str, charge_scale: float = 0.6) -> PairParameters:
 
     Parameters
     ----------
-    formula
+    formula : str
         Any formula; only ratios matter.
     charge_scale : float
         Charges in units of the oxidation states.
@@ -121,7 +121,7 @@ def oxidation_states(composition: Composition) -> dict[str, float]:
 
     Parameters
     ----------
-    composition
+    composition : Composition
         Reduced.
     """
     guesses = composition.oxi_state_guesses() if len(composition) > 1 else ()

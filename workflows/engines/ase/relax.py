@@ -14,7 +14,7 @@ from nnp.units import KBAR
 from search.relax.limits import RelaxationLimits
 from workflows.conversion import to_atoms, to_structure
 from workflows.documents.schemas import RelaxDocument
-from workflows.engines.ase.engine import AseEngine
+from workflows.engines.ase.calculation import CalculatorEngine
 from workflows.engines.ase.static import labelled_copy
 from workflows.engines.base import KEPT_INTERVAL, VOLUME_RANGE, ExplodedError
 from workflows.jobs.idempotency import once
@@ -33,14 +33,14 @@ class AseRelaxMaker(Maker):
 
     Parameters
     ----------
-    engine : AseEngine
+    engine : CalculatorEngine
         Gives the calculator.
     limits : RelaxationLimits
         Where it ends.
     """
 
+    engine: CalculatorEngine
     name: str = "relax"
-    engine: AseEngine = field(default_factory=AseEngine)
     limits: RelaxationLimits = field(default_factory=RelaxationLimits)
 
     @job(data=[Frames])

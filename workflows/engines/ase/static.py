@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,7 @@ from pymatgen.core import Structure
 
 from nnp.frames import Frames
 from workflows.conversion import to_atoms
-from workflows.engines.ase.engine import AseEngine
+from workflows.engines.ase.calculation import CalculatorEngine
 from workflows.jobs.idempotency import once
 
 if TYPE_CHECKING:
@@ -44,12 +44,12 @@ class AseStaticMaker(Maker):
 
     Parameters
     ----------
-    engine : AseEngine
+    engine : CalculatorEngine
         Gives the calculator.
     """
 
+    engine: CalculatorEngine
     name: str = "static"
-    engine: AseEngine = field(default_factory=AseEngine)
 
     @job(data=[Frames])
     @once

@@ -13,7 +13,7 @@ from workflows.documents.plane_waves import PlaneWaves
 from workflows.documents.schemas import SegmentDocument
 from workflows.engines.ase.dynamics import AseDynamicsMaker
 from workflows.engines.base import DynamicsTask, SegmentSettings
-from workflows.engines.gpaw.engine import GpawEngine
+from workflows.engines.gpaw.level import GpawLevel
 from workflows.jobs.idempotency import once
 
 if TYPE_CHECKING:
@@ -29,21 +29,23 @@ class GpawDynamicsMaker(Maker):
 
     Parameters
     ----------
-    engine : GpawEngine
-        Its cutoff and k-points may be the reference to what will find them: jobflow waits for
-        references in the arguments of a job, not in its maker, so ``make`` moves it there.
+    level : GpawLevel
+        How well.
+    plane_waves : PlaneWaves, OutputReference or None
+        Cutoff and k-points, or the reference to what will find them: jobflow waits for references
+        in the arguments of a job, not in its maker, so ``make`` moves it there.
     settings : SegmentSettings
         Length, time step and sampling.
     """
 
     name: str = "molecular dynamics"
-    engine: GpawEngine = field(default_factory=GpawEngine)
+    level: GpawLevel = field(default_factory=GpawLevel)
+    plane_waves: PlaneWaves | OutputReference | None = None
     settings: SegmentSettings = field(default_factory=SegmentSettings)
 
     def make(self, structure: Structure | OutputReference, task: DynamicsTask) -> Job:
         """Run the segment; see :class:`workflows.engines.base.SegmentMaker`."""
-        bare = replace(self, engine=self.engine.with_plane_waves(None))
-        return bare.run(structure, task, self.engine.plane_waves)
+        return replace(self, plane_waves=None).run(structure, task, self.plane_waves)
 
     @job(data=[Frames], config=JobConfig(expose_store=True))
     @once
@@ -51,5 +53,5 @@ class GpawDynamicsMaker(Maker):
         self, structure: Structure, task: DynamicsTask, plane_waves: PlaneWaves | None
     ) -> SegmentDocument:
         """Run the segment with the cutoff and k-points that were found."""
-        level = self.engine.with_plane_waves(plane_waves).level("melt")
+        level = replace(self.level, plane_waves=plane_waves)
         return AseDynamicsMaker(engine=level, settings=self.settings).integrate(structure, task)

@@ -15,12 +15,12 @@ class CrystalSettings(MSONable):
 
     Parameters
     ----------
-    k_spacing
+    k_spacing : float
         1/Å between k-points, 2π included.
-    cutoff
+    cutoff : float or None
         eV, of relaxations; none: what keeps the stress of a basis that does not follow the cell
         (Pulay's) harmless for the elements at hand, or the cutoff of the melt if that is higher.
-    symmetry
+    symmetry : bool
         Leave out k-points that the point group makes equal.
     """
 
@@ -41,25 +41,25 @@ class GpawSettings(MSONable):
 
     Parameters
     ----------
-    cutoff
+    cutoff : float or None
         eV, of all but relaxations of crystals; none: what the convergence test finds, or without
         one a preset by the elements.
-    xc
+    xc : str
         Exchange and correlation. The data sets are those of PBE in either case.
-    magnetic
+    magnetic : bool
         Spin-polarised; the paper's compounds are not magnetic.
-    smearing
+    smearing : float
         eV, width of the Gaussian smearing.
-    density_tolerance
+    density_tolerance : float
         Electrons per valence electron by which the density may still change.
-    energy_tolerance
+    energy_tolerance : float
         eV per valence electron by which the energy may still change.
-    max_electronic_steps
+    max_electronic_steps : int
         After which a calculation is taken up with more careful mixing, and in the end given up.
-    log
+    log : bool
         Write GPAW's own log, ``gpaw.txt``, into the folder of the job.
-    crystal
-        See there.
+    crystal : CrystalSettings
+        Basis for crystals.
     """
 
     cutoff: float | None = field(

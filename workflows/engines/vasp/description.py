@@ -28,9 +28,9 @@ def describe(segment: Segment, explosions: int) -> SegmentDocument:
 
     Parameters
     ----------
-    segment
+    segment : Segment
         All its steps are taken.
-    explosions
+    explosions : int
         Attempts that were given up before.
 
     Raises
@@ -140,7 +140,7 @@ def interval_means(
     ----------
     values, usable : ndarray, shape (n_steps,)
         One for each step.
-    stride
+    stride : int
         Steps of an interval.
     """
     weights = usable[: len(usable) // stride * stride].reshape(-1, stride).astype(float)

@@ -87,9 +87,9 @@ def relax_tags(max_force: float, max_steps: int) -> dict[str, Any]:
 
     Parameters
     ----------
-    max_force
+    max_force : float
         eV/Å
-    max_steps
+    max_steps : int
         Ionic steps.
     """
     return {"IBRION": 2, "NSW": max_steps, "ISIF": 3, "POTIM": 0.3, "EDIFFG": -abs(max_force)}
@@ -106,13 +106,13 @@ def dynamics_tags(
 
     Parameters
     ----------
-    n_steps
+    n_steps : int
         Steps.
-    time_step
+    time_step : float
         fs
-    start, end
+    start, end : float
         Target temperature in K, linear in between.
-    mass
+    mass : float or None
         Of the Nosé-Hoover thermostat, in VASP's unit, for runs at one temperature; none:
         velocities are scaled to the target at each step.
 
@@ -147,13 +147,13 @@ def thermostat_mass(period: float, temperature: float, n_atoms: int, edge: float
 
     Parameters
     ----------
-    period
+    period : float
         fs
-    temperature
+    temperature : float
         K
-    n_atoms
+    n_atoms : int
         Number of atoms; their centre of mass rests.
-    edge
+    edge : float
         Length of the first lattice vector in Å, VASP's unit of length here.
 
     References
@@ -171,9 +171,9 @@ def compose(settings: VaspSettings, *parts: Mapping[str, Any]) -> dict[str, Any]
 
     Parameters
     ----------
-    settings
+    settings : VaspSettings
         Of the engine; its ``incar`` entries come last.
-    parts
+    parts : mapping
         Tags.
     """
     tags: dict[str, Any] = {}

@@ -34,7 +34,7 @@ def grouped_order(structure: Structure) -> NDArray[np.int64]:
 
     Parameters
     ----------
-    structure
+    structure : Structure
         Any order of atoms.
 
     Returns
@@ -53,9 +53,9 @@ def read_potentials(elements: Sequence[str], settings: VaspSettings) -> Potcar:
 
     Parameters
     ----------
-    elements
+    elements : sequence of str
         Symbols, in the order of the POSCAR.
-    settings
+    settings : VaspSettings
         Say which ones.
 
     Raises
@@ -95,15 +95,15 @@ def write_inputs(
 
     Parameters
     ----------
-    folder
+    folder : Path
         Exists.
-    structure
+    structure : Structure
         Atoms grouped by element; velocities in Å/fs are written if it has any.
-    incar
+    incar : mapping
         Tags.
-    mesh
+    mesh : tuple of int
         Divisions, centred on Gamma.
-    potentials
+    potentials : Potcar
         In the order of the elements.
     """
     from pymatgen.io.vasp import Incar, Kpoints, Poscar
@@ -125,9 +125,9 @@ def fetch_wavefunctions(structure: Structure, folder: Path) -> bool:
 
     Parameters
     ----------
-    structure
+    structure : Structure
         May say where they are.
-    folder
+    folder : Path
         Of the calculation.
 
     Returns
@@ -148,7 +148,7 @@ def copy_wavefunctions(source: Path, folder: Path) -> bool:
 
     Parameters
     ----------
-    source, folder
+    source, folder : Path
         May be the same.
 
     Returns

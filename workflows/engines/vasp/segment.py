@@ -89,15 +89,15 @@ class Segment:
 
     Parameters
     ----------
-    folder
+    folder : Path
         Where VASP runs.
-    start
+    start : Structure
         Configuration, with velocities if it has any.
-    plan
+    plan : Plan
         What is to be done.
-    end
+    end : float or None
         When the job must be over, in seconds since the epoch; none: no limit.
-    earlier
+    earlier : PartialSegment or None
         What an earlier part took; the start is where that part ended.
     """
 
@@ -141,9 +141,9 @@ class Segment:
 
         Parameters
         ----------
-        journal
+        journal : Journal
             Has what an earlier launch did, and gets what is done here.
-        attempt
+        attempt : int
             Times that the time step was halved before.
 
         Returns

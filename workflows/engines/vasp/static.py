@@ -63,15 +63,15 @@ def evaluate(
 
     Parameters
     ----------
-    folder
+    folder : Path
         Where VASP runs.
-    structure
+    structure : Structure
         Configuration.
-    level
+    level : Level
         How well.
-    warm
+    warm : bool
         Start from the wave functions in the folder.
-    end
+    end : float or None
         When the job must be over, in seconds since the epoch.
 
     Returns
@@ -114,11 +114,11 @@ def to_frames(
 
     Parameters
     ----------
-    structures
+    structures : sequence of Structure
         Configurations; their positions are kept as they are, unwrapped.
-    results
+    results : sequence of Steps or str
         One for each; energies, forces and stresses are NaN where there are none.
-    stage
+    stage : str
         Label of the frames.
     """
     counts = [len(structure) for structure in structures]
@@ -243,9 +243,9 @@ def label_one_by_one(frames: Frames, level: Level) -> Iterator[Frames | str]:
 
     Parameters
     ----------
-    frames
+    frames : Frames
         Configurations; what they have of energies, forces and stresses is ignored.
-    level
+    level : Level
         How well.
 
     Yields

@@ -1,4 +1,4 @@
-"""What survives a job: outputs by id, checkpoints by launch."""
+"""Outputs by id, and checkpoints that the next launch finds."""
 
 from __future__ import annotations
 
