@@ -52,9 +52,9 @@ def overview(pad: LaunchPad, campaign: str | None = None) -> Overview:
 
     Parameters
     ----------
-    pad
+    pad : LaunchPad
         Launchpad that they share.
-    campaign
+    campaign : str or None
         Only this one.
     """
     wanted: dict[str, Any] = {"spec.campaign": campaign or {"$exists": True}}

@@ -198,7 +198,8 @@ def _campaign_state(pad: LaunchPad, fireworks: list[dict[str, Any]], running: bo
 
 
 def format_figures(figures: dict[str, float | str]) -> str:
-    """Return the figures of a stage as one short text.
+    """
+    Return the figures of a stage as one short text.
 
     Examples
     --------

@@ -40,18 +40,18 @@ class CheckMaker(Maker):
 
     Parameters
     ----------
-    n_frames
+    n_frames : int
         How many, drawn at random.
-    cutoff
+    cutoff : float
         eV
-    mesh
+    mesh : int
         Divisions of the reciprocal cell in each direction.
-    max_energy, max_force
+    max_energy, max_force : float
         Mean absolute errors in meV/atom, after the shift, and eV/Å beyond which there is a
         warning: those of the paper.
-    batch
+    batch : int
         Frames computed by one job.
-    strict
+    strict : bool
         Stop before the training in place of the warning.
     """
 
@@ -70,11 +70,11 @@ class CheckMaker(Maker):
 
         Parameters
         ----------
-        frames
+        frames : Frames or OutputReference
             Training set.
-        engine
+        engine : Engine
             Reference engine; it has plane waves.
-        seed
+        seed : int
             Seed of the campaign.
 
         Returns
@@ -130,9 +130,9 @@ class CheckMaker(Maker):
 
         Parameters
         ----------
-        chosen
+        chosen : Frames
             As they are in the training set.
-        batches
+        batches : list of Frames or None
             The same computed better; none where the job failed.
 
         Raises

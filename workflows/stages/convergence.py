@@ -66,17 +66,17 @@ class ConvergenceMaker(Maker):
 
     Parameters
     ----------
-    temperature, duration
+    temperature, duration : float
         Of the short run, in K and ps.
-    n_snapshots
+    n_snapshots : int
         Snapshots from its second half.
-    preset_cutoff
+    preset_cutoff : float or None
         eV, of the short run; none: the largest cutoff that the engine's potentials recommend.
-    lowest_cutoff, cutoff_step, highest_cutoff
+    lowest_cutoff, cutoff_step, highest_cutoff : float
         eV
-    largest_mesh
+    largest_mesh : int
         Divisions of the reciprocal cell in each direction; from 1, Gamma, on.
-    max_energy, max_pressure, max_force
+    max_energy, max_pressure, max_force : float
         Limits in meV/atom, kbar and eV/Å.
     """
 
@@ -108,11 +108,11 @@ class ConvergenceMaker(Maker):
 
         Parameters
         ----------
-        structure
+        structure : Structure or OutputReference
             Packed atoms.
-        dynamics
+        dynamics : DynamicsMaker
             Makes the run.
-        engine
+        engine : Engine
             Reference engine; it has plane waves.
 
         Returns
@@ -181,13 +181,13 @@ class ConvergenceMaker(Maker):
 
         Parameters
         ----------
-        engine
+        engine : Engine
             Reference engine.
-        snapshots
+        snapshots : Frames
             Configurations.
-        asked, runs
+        asked, runs : list of PlaneWaves, list of str
             Cutoffs and meshes, and the jobs that computed them.
-        after
+        after : list of Frames
             What has just been computed.
         """
         known = {point: output_of(run) for point, run in zip(asked, runs, strict=True)}
@@ -219,7 +219,7 @@ class ConvergenceMaker(Maker):
 
         Parameters
         ----------
-        known
+        known : mapping
             Snapshots as computed so far.
         """
         ladder = self._cutoffs()
@@ -285,11 +285,11 @@ def first_converged(
 
     Parameters
     ----------
-    n_points
+    n_points : int
         Length of the row.
-    known
+    known : callable
         Whether a point has been computed.
-    agree
+    agree : callable
         Whether two computed points agree.
 
     Returns
@@ -316,9 +316,9 @@ def make_point(plane_waves: PlaneWaves, frames: Frames) -> ConvergencePoint:
 
     Parameters
     ----------
-    plane_waves
+    plane_waves : PlaneWaves
         Cutoff and mesh.
-    frames
+    frames : Frames
         Snapshots, all of the same atoms; NaN where the calculation failed.
     """
     forces = np.linalg.norm(frames.forces.reshape(len(frames), -1, 3), axis=2)
@@ -336,7 +336,7 @@ def change(point: Frames, other: Frames) -> Change:
 
     Parameters
     ----------
-    point, other
+    point, other : Frames
         The same snapshots at two cutoffs or meshes; one that failed in either counts as
         infinitely different.
     """

@@ -41,9 +41,9 @@ class LabellingMaker(Maker):
 
     Parameters
     ----------
-    batch
+    batch : int
         Frames of one job.
-    min_labelled
+    min_labelled : float
         Share of the frames that must have labels for the campaign to go on: below it something
         is wrong with the engine, not with a frame.
     """
@@ -66,13 +66,13 @@ class LabellingMaker(Maker):
 
         Parameters
         ----------
-        chosen
+        chosen : OutputReference
             Of a :class:`SelectionDocument`.
-        number
+        number : int
             Frames it has at the most.
-        engine
+        engine : Engine
             Reference engine.
-        earlier
+        earlier : SampleDocument, OutputReference or None
             Result of the round before, whose frames come first in this one's.
 
         Returns
@@ -110,11 +110,11 @@ class LabellingMaker(Maker):
 
         Parameters
         ----------
-        chosen
+        chosen : Frames
             All frames.
-        start
+        start : int
             First frame of the batch.
-        engine
+        engine : Engine
             Reference engine.
         """
         frames = chosen[start : start + self.batch]
@@ -149,11 +149,11 @@ class LabellingMaker(Maker):
 
         Parameters
         ----------
-        chosen
+        chosen : SelectionDocument
             What was to be labelled.
-        batches
+        batches : list of LabelDocument or None
             In order; none where the job failed.
-        earlier
+        earlier : SampleDocument or None
             Result of the round before.
 
         Raises

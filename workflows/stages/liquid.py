@@ -25,7 +25,7 @@ class LiquidMaker(Maker):
 
     Parameters
     ----------
-    duration
+    duration : float
         ps
     """
 
@@ -44,13 +44,13 @@ class LiquidMaker(Maker):
 
         Parameters
         ----------
-        structure
+        structure : Structure or OutputReference
             Liquid at its equilibrium volume.
-        temperature
+        temperature : float or OutputReference
             Melting temperature in K.
-        dynamics
+        dynamics : DynamicsMaker
             Makes the runs.
-        replica
+        replica : int
             Number of this trajectory; all but the first draw new velocities.
 
         Returns
@@ -75,9 +75,9 @@ class QuenchMaker(Maker):
 
     Parameters
     ----------
-    rate
+    rate : float
         K/ps
-    end_temperature
+    end_temperature : float
         K
     """
 
@@ -100,13 +100,13 @@ class QuenchMaker(Maker):
 
         Parameters
         ----------
-        structure
+        structure : Structure or OutputReference
             Liquid.
-        temperature
+        temperature : float or OutputReference
             Where the ramp starts, in K.
-        dynamics
+        dynamics : DynamicsMaker
             Makes the runs.
-        replica
+        replica : int
             Number of this trajectory.
 
         Returns
@@ -148,9 +148,9 @@ class AnnealMaker(Maker):
 
     Parameters
     ----------
-    temperature
+    temperature : float
         K
-    duration
+    duration : float
         ps
     """
 
@@ -166,11 +166,11 @@ class AnnealMaker(Maker):
 
         Parameters
         ----------
-        structure
+        structure : Structure or OutputReference
             Quenched glass.
-        dynamics
+        dynamics : DynamicsMaker
             Makes the runs.
-        replica
+        replica : int
             Number of this trajectory.
 
         Returns

@@ -25,9 +25,9 @@ def scale_volume(structure: Structure, volume: float) -> Structure:
 
     Parameters
     ----------
-    structure
+    structure : Structure
         Any, with unwrapped positions.
-    volume
+    volume : float
         Å³ of the whole cell.
     """
     factor = (volume / structure.volume) ** (1 / 3)
@@ -52,15 +52,15 @@ def relieve(
 
     Parameters
     ----------
-    structure
+    structure : Structure
         Configuration to scale.
-    pressure
+    pressure : float
         kbar
-    max_pressure
+    max_pressure : float
         kbar that is let pass.
-    bulk_modulus
+    bulk_modulus : float
         kbar, assumed.
-    max_change
+    max_change : float
         Largest relative change of the volume.
     """
     excess = np.sign(pressure) * max(0.0, abs(pressure) - max_pressure)
@@ -78,17 +78,17 @@ class MeltMaker(Maker):
 
     Parameters
     ----------
-    temperature
+    temperature : float
         K
-    duration
+    duration : float
         ps in all.
-    corrections
+    corrections : int
         Number of times the volume is corrected; the run is cut into one part more.
-    max_pressure
+    max_pressure : float
         kbar that is let pass.
-    max_change
+    max_change : float
         Largest relative change of the volume in one correction.
-    bulk_modulus
+    bulk_modulus : float
         kbar, assumed for turning a pressure into a change of volume.
     """
 
@@ -113,9 +113,9 @@ class MeltMaker(Maker):
 
         Parameters
         ----------
-        structure
+        structure : Structure or OutputReference
             Packed atoms.
-        dynamics
+        dynamics : DynamicsMaker
             Makes the runs.
 
         Returns
@@ -158,9 +158,9 @@ class MeltMaker(Maker):
 
         Parameters
         ----------
-        structure
+        structure : Structure
             Configuration to scale.
-        segments
+        segments : list of SegmentDocument
             The run before it; its second half gives the pressure.
         """
         pressure, _ = mean_pressure(segments, discard=0.5)

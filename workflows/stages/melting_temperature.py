@@ -44,21 +44,21 @@ class MeltingTemperatureMaker(Maker):
 
     Parameters
     ----------
-    highest, lowest, step
+    highest, lowest, step : float
         Temperatures in K: tried from the highest to the lowest.
-    duration
+    duration : float
         ps at each temperature.
-    side_by_side
+    side_by_side : int
         Temperatures run at the same time, from the same start; 1 follows the paper, more use
         more workers.
-    equilibration
+    equilibration : float
         Fraction of each run left out at its start.
-    max_pressure, max_change, bulk_modulus
+    max_pressure, max_change, bulk_modulus : float
         Coarse correction of the volume between two temperatures: at the volume of the superheated
         melt a cold liquid would be torn apart, and would flow where it should freeze.
-    refine
+    refine : int
         Times the step is halved between the last liquid and the first solid.
-    min_r_squared, min_displacement
+    min_r_squared, min_displacement : float
         Of the criterion; the displacement in Å².
     """
 
@@ -99,9 +99,9 @@ class MeltingTemperatureMaker(Maker):
 
         Parameters
         ----------
-        structure
+        structure : Structure or OutputReference
             The melt.
-        dynamics
+        dynamics : DynamicsMaker
             Makes the runs.
 
         Returns
@@ -154,16 +154,16 @@ class MeltingTemperatureMaker(Maker):
 
         Parameters
         ----------
-        structure
+        structure : Structure
             Last configuration of the lowest liquid so far.
-        dynamics
+        dynamics : DynamicsMaker
             Makes the runs.
-        points
+        points : list of MobilityPoint
             What was learnt before.
-        runs
+        runs : list of dict
             ``{"temperature", "structure", "segments"}`` of the runs that have just finished, in
             falling order of temperature.
-        segments
+        segments : list of str
             Jobs of all segments so far.
         """
         points = [*points, *(self.judge(run["temperature"], run["segments"]) for run in runs)]
@@ -216,9 +216,9 @@ class MeltingTemperatureMaker(Maker):
 
         Parameters
         ----------
-        temperature
+        temperature : float
             K
-        segments
+        segments : list of SegmentDocument
             The whole run.
         """
         pressure, error = mean_pressure(segments, discard=self.equilibration)

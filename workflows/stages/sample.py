@@ -31,10 +31,10 @@ class SampleMaker(Maker):
 
     Parameters
     ----------
-    include_search_runs
+    include_search_runs : bool
         Add the frames of the runs that found melting temperature and volume: they are paid for,
         hotter and of other densities. The paper leaves them out.
-    min_distance
+    min_distance : float
         Å; frames with atoms closer than this are left out: no melt has them, an exploding run
         does.
     """
@@ -58,9 +58,9 @@ class SampleMaker(Maker):
 
         Parameters
         ----------
-        segments
+        segments : sequence of lists of SegmentDocument or OutputReference
             Lists of segments, in the order of time within each trajectory.
-        search_runs
+        search_runs : sequence of lists of str or OutputReference
             Lists of jobs that ran segments for melting temperature and volume.
 
         Returns
@@ -135,7 +135,7 @@ def shortest_distances(frame: Frames) -> dict[str, float]:
 
     Parameters
     ----------
-    frame
+    frame : Frames
         A single frame.
 
     Returns

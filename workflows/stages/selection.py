@@ -42,13 +42,13 @@ class SelectionMaker(Maker):
 
     Parameters
     ----------
-    pool
+    pool : int
         Frames to choose from at the most; more are thinned out evenly.
-    scaled
+    scaled : float
         Share of the labels spent on frames at other volumes.
-    max_strain
+    max_strain : float
         Their volumes differ from the trajectory's by this fraction at the most.
-    uncertain
+    uncertain : float
         Share of each stage's frames, the least certain, to choose from once there is a potential.
     """
 
@@ -88,19 +88,19 @@ class SelectionMaker(Maker):
 
         Parameters
         ----------
-        segments
+        segments : sequence of lists of SegmentDocument or OutputReference
             Lists of segments of the trajectories, in the order of time within each.
-        search_runs
+        search_runs : sequence of lists of str or OutputReference
             Lists of jobs that ran segments for melting temperature and volume.
-        sample
+        sample : SampleMaker
             Collects the frames of both.
-        number
+        number : int
             Labels to spend.
-        seed
+        seed : int
             Of the volumes.
-        labelled
+        labelled : Frames, OutputReference or None
             Frames that have their labels already.
-        potential
+        potential : Potential, OutputReference or None
             Trained on them.
 
         Returns
@@ -165,9 +165,9 @@ class SelectionMaker(Maker):
 
         Parameters
         ----------
-        frames
+        frames : Frames
             The pool.
-        number, seed, labelled, potential
+        number, seed, labelled, potential : int, Frames or None, Potential or None
             As in :meth:`make`.
 
         Returns
@@ -223,13 +223,13 @@ def spread_over_groups(
 
     Parameters
     ----------
-    features
+    features : ndarray
         Of all points, shape (n_points, n_features).
-    groups
+    groups : list of ndarray
         Rows to choose from.
-    number
+    number : int
         How many in all; what a group has too few of goes to the groups after it.
-    done
+    done : ndarray
         Rows chosen before.
 
     Returns
@@ -276,11 +276,11 @@ def scale_volumes(frames: Frames, max_strain: float, seed: int) -> Frames:
 
     Parameters
     ----------
-    frames
+    frames : Frames
         Without labels.
-    max_strain
+    max_strain : float
         Largest relative change of the volume.
-    seed
+    seed : int
         Of the draws.
     """
     generator = np.random.default_rng(seed)

@@ -38,7 +38,7 @@ class TrainingMaker(Maker):
 
     Parameters
     ----------
-    options
+    options : TrainingOptions
         Descriptors, network, loss, optimiser and when to stop; its threads are set to the cores
         of the machine, since nothing else of a campaign runs meanwhile.
     """
@@ -57,11 +57,11 @@ class TrainingMaker(Maker):
 
         Parameters
         ----------
-        frames
+        frames : Frames or OutputReference
             Training and validation frames together.
-        seed
+        seed : int
             Seed of the campaign.
-        after
+        after : list of OutputReference or None
             Outputs that must be there before the training begins.
 
         Returns

@@ -41,21 +41,21 @@ class EquilibriumVolumeMaker(Maker):
 
     Parameters
     ----------
-    duration
+    duration : float
         ps of each run.
-    max_pressure, max_error
+    max_pressure, max_error : float
         kbar
-    max_rounds
+    max_rounds : int
         Rounds of runs before the best volume so far is taken with a warning.
-    side_by_side
+    side_by_side : int
         Volumes run at the same time.
-    max_change
+    max_change : float
         Largest relative change of the volume in one round.
-    max_expansion
+    max_expansion : float
         Volume, relative to the smallest one tried, beyond which a liquid is taken to boil.
-    bulk_modulus
+    bulk_modulus : float
         kbar, assumed until two volumes tell.
-    equilibration
+    equilibration : float
         Fraction of each run left out at its start.
     """
 
@@ -98,13 +98,13 @@ class EquilibriumVolumeMaker(Maker):
 
         Parameters
         ----------
-        structure
+        structure : Structure or OutputReference
             Liquid.
-        temperature
+        temperature : float or OutputReference
             K
-        pressure
+        pressure : float or OutputReference
             First guess of the pressure of the structure in kbar, to take the first step by.
-        dynamics
+        dynamics : DynamicsMaker
             Makes the runs.
 
         Returns
@@ -151,21 +151,21 @@ class EquilibriumVolumeMaker(Maker):
 
         Parameters
         ----------
-        structure
+        structure : Structure
             Last configuration of the best volume so far.
-        temperature
+        temperature : float
             K
-        pressure
+        pressure : float
             First guess in kbar.
-        dynamics
+        dynamics : DynamicsMaker
             Makes the runs.
-        points
+        points : list of PressurePoint
             What was learnt before.
-        runs
+        runs : list of dict
             ``{"structure", "segments"}`` of the runs that have just finished.
-        rounds
+        rounds : int
             Rounds made so far.
-        segments
+        segments : list of str
             Jobs of all segments so far.
         """
         first_volume = structure.volume / len(structure) if not points and not runs else None
