@@ -110,7 +110,7 @@ def test_the_cutoff_for_relaxing_is_never_below_that_of_the_melt() -> None:
     level = GpawLevel(settings=GpawSettings(cutoff=800.0), kind="crystal")
     assert level.sampling(cell).plane_waves.cutoff == 800.0
     given = GpawSettings(cutoff=300.0, crystal=CrystalSettings(cutoff=450.0))
-    assert GpawLevel(options=given, kind="crystal").sampling(cell).plane_waves.cutoff == 450.0
+    assert GpawLevel(settings=given, kind="crystal").sampling(cell).plane_waves.cutoff == 450.0
 
 
 def test_a_better_calculation_is_as_good_as_it_is_asked_to_be() -> None:
@@ -387,6 +387,6 @@ def test_a_search_runs_on_it(tmp_path: Path) -> None:
 
 
 def test_a_search_without_gpaw_says_what_to_install(tmp_path: Path) -> None:
-    done = without_gpaw(tmp_path, "search", "gpaw", "Li", "-n", "2")
+    done = without_gpaw(tmp_path, "search", "gpaw", "Li", "-n", "2", "-o", "out")
     assert done.returncode == 1
     assert "make install-gpaw" in done.stderr

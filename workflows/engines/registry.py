@@ -88,6 +88,7 @@ ENGINES: dict[str, EngineRow] = {
         calculator="workflows.engines.ase.pair:PairCalculator",
         elements=94,
         packages=("numba",),
+        seconds_per_step=0.002,
         sampler=True,
     ),
     # density functional theory by VASP, which the user brings along; the seconds are those of the

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,9 +20,9 @@ from tests.workflows.vasp.running import engine, indices, memory_store, output, 
 from tests.workflows.vasp.stages import rock_salt
 from workflows.documents.plane_waves import PlaneWaves
 from workflows.documents.schemas import RelaxDocument, SegmentDocument
-from workflows.engines.base import DynamicsTask, SegmentSettings
-from workflows.engines.vasp.dynamics import ATTEMPTS
-from workflows.engines.vasp.errors import ExplodedError, UnconvergedError, VaspError
+from workflows.engines.base import ATTEMPTS, DynamicsTask, ExplodedError, SegmentSettings
+from workflows.engines.vasp.engine import VaspEngine
+from workflows.engines.vasp.errors import UnconvergedError, VaspError
 from workflows.engines.vasp.execution import run_vasp
 from workflows.engines.vasp.handlers import Deadline, ionic_steps
 from workflows.engines.vasp.inputs import VaspSetupError
@@ -54,16 +55,18 @@ def rattled(structure: Structure, seed: int) -> Structure:
     )  # fmt: skip
 
 
-def segment(vasp: object, folder: Path, **arguments: object) -> tuple[SegmentDocument, list[int]]:
+def segment(
+    vasp: VaspEngine,
+    folder: Path,
+    settings: SegmentSettings = MD,
+    structure: Structure | None = None,
+    **task: Any,
+) -> tuple[SegmentDocument, list[int]]:
     """Run a segment; its document, and the indices under which parts of it are stored."""
-    settings = arguments.pop("settings", MD)
+    temperatures = {"temperature": 1000.0, "end_temperature": 1000.0}
     work = vasp.molecular_dynamics(settings).make(
-        arguments.pop("structure", mixed_salt()),
-        temperature=arguments.pop("temperature", 1000.0),
-        end_temperature=arguments.pop("end_temperature", 1000.0),
-        stage="liquid",
-        seed=1,
-        **arguments,
+        structure or mixed_salt(),
+        DynamicsTask(**{"stage": "liquid", "seed": 1, **temperatures, **task}),
     )
     store = run(work, folder)
     return output(store, work.uuid), indices(store, work.uuid)

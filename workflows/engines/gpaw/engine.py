@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from workflows.engines.base import Purpose, SegmentSettings
 from workflows.engines.gpaw.datasets import ELEMENTS
-from workflows.engines.gpaw.dynamics import GpawDynamicsMaker
 from workflows.engines.gpaw.level import GpawLevel, missing
 from workflows.engines.gpaw.settings import GpawSettings
 from workflows.engines.plane_waves import Kind, PlaneWaveEngine
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from workflows.engines.ase.relax import AseRelaxMaker
     from workflows.engines.ase.static import AseStaticMaker
     from workflows.engines.gpaw.calculator import GpawCalculator
+    from workflows.engines.gpaw.dynamics import GpawDynamicsMaker
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,8 @@ class GpawEngine(PlaneWaveEngine):
 
     def molecular_dynamics(self, settings: SegmentSettings) -> GpawDynamicsMaker:
         """Maker of one segment of molecular dynamics."""
+        from workflows.engines.gpaw.dynamics import GpawDynamicsMaker
+
         return GpawDynamicsMaker(
             level=replace(self, plane_waves=None).level("melt"),
             plane_waves=self.plane_waves,
