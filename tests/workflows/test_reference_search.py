@@ -13,14 +13,17 @@ from maggma.stores import MemoryStore
 from monty.json import MontyDecoder
 
 from search.candidate import Candidate
-from search.state.evolution import EvolutionOptions
+from search.options import EvolutionOptions
+from search.relax.limits import RelaxationLimits
 from tests.workflows.samples import emt, engine
 from workflows.composition import Target
 from workflows.conversion import to_structure
 from workflows.documents.schemas import RelaxDocument, SearchDocument
 from workflows.stages.reference_search import ReferenceSearchMaker, to_relaxed
 
-MAKER = ReferenceSearchMaker(evolution=EvolutionOptions(generations=2, population=4), max_steps=40)
+MAKER = ReferenceSearchMaker(
+    evolution=EvolutionOptions(generations=2, population=4), limits=RelaxationLimits(max_steps=40)
+)
 
 
 def run(maker: ReferenceSearchMaker, seed: int, calculator: object) -> SearchDocument:
@@ -44,6 +47,8 @@ def test_copper_is_found_and_the_search_can_be_repeated(
     assert energies == sorted(energies)
     assert energies[0] < 0.5  # relaxed copper is at -0.007 eV/atom, random cells far above
     assert document.best_energy == energies[0]
+    assert document.energies_of == emt().name
+    assert {candidate.energy_of for candidate in document.candidates} == {emt().name}
     again = run(MAKER, 3, emt())
     assert [c.energy for c in again.candidates] == pytest.approx(energies)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from jobflow.managers.fireworks import flow_to_workflow
 
-from search.state.evolution import EvolutionOptions
+from search.options import EvolutionOptions
+from search.relax.limits import RelaxationLimits
 from tests.fake_vasp.fixtures import FakeVasp
 from tests.workflows.vasp.running import engine, output, run
 from tests.workflows.vasp.stages import rock_salt
@@ -55,7 +56,8 @@ def test_a_search_on_the_engine_makes_a_job_of_each_relaxation(
     fake_vasp: FakeVasp, tmp_path: Path
 ) -> None:
     maker = ReferenceSearchMaker(
-        evolution=EvolutionOptions(generations=1, population=3), max_steps=8
+        evolution=EvolutionOptions(generations=1, population=3),
+        limits=RelaxationLimits(max_steps=8),
     )
     work = maker.make(Target("NaCl", (1,)), engine(), seed=1, volume_per_atom=22.0)
     store = run(work, tmp_path)
