@@ -8,7 +8,8 @@ from ase.geometry import minkowski_reduce
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.geometry import DistanceLimits, may_be_supercell, reduced, reduced_cell, volume
+from search.cells import may_be_supercell, reduced, reduced_cell
+from search.geometry import DistanceLimits, volume
 
 
 def _skewed(rng: np.random.Generator) -> np.ndarray:
