@@ -130,3 +130,11 @@ class EvolutionOptions(MSONable):
             raise ValueError(f"unknown operators {sorted(unknown)}; there are: {names}")
         if RANDOM not in self.shares or self.shares[RANDOM] <= 0:
             raise ValueError("the random generator needs a share above zero")
+
+    def usable_shares(self) -> dict[str, float]:
+        """Shares of the operators that have all they need."""
+        return {
+            name: share
+            for name, share in self.shares.items()
+            if not (needs := OPERATORS[name].needs) or getattr(self, needs) is not None
+        }

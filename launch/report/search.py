@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from search.run.driver import SearchFigures
     from search.run.islands import SearchSummary
-    from search.state.evolution import Evolution, NewBest
+    from search.state.evolution import Evolution
+    from search.state.individual import NewBest
 
 
 class ProgressLog:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from search.candidate import MIGRANT
 from search.run.driver import load, save
 from search.state.archive import Archive
-from search.state.evolution import Evolution, NewBest
+from search.state.evolution import Evolution
 from search.state.fitness import better_first
 from search.symmetry import find_space_group
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from search.options import EvolutionOptions
     from search.state.fitness import Fitness
-    from search.state.individual import Individual
+    from search.state.individual import Individual, NewBest
 
 
 @dataclass(frozen=True)

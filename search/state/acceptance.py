@@ -1,22 +1,48 @@
-"""Which relaxed candidates count, and why others do not."""
+"""Which structures count, relaxed or to begin with, and why others do not."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from search.create.operators import ATOMIC_ENERGIES
+from search.create.operators import ATOMIC_ENERGIES, plain_sorted
 from search.state.individual import Individual
 
 if TYPE_CHECKING:
+    from ase import Atoms
+
     from search.candidate import Candidate
     from search.geometry import DistanceLimits
     from search.relax.relaxer import Relaxed
     from search.state.fitness import Fitness
 
 SHORT_BOND = "short bond"
+
+
+def checked_seed(atoms: Atoms, composition: Mapping[str, int]) -> Atoms:
+    """
+    Return a plain copy of a structure to begin with.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Of any number of formula units.
+    composition : mapping of str to int
+        Atoms of each element in one formula unit.
+
+    Raises
+    ------
+    ValueError
+        If it is of another composition.
+    """
+    units = len(atoms) // sum(composition.values())
+    wanted = {symbol: n * units for symbol, n in composition.items()}
+    if not len(atoms) or dict(Counter(atoms.symbols)) != wanted:
+        raise ValueError(f"the seed {atoms.get_chemical_formula()} is of another composition")
+    return plain_sorted(atoms)
 
 
 def accept(

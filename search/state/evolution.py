@@ -11,20 +11,20 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from monty.json import MontyDecoder, MSONable
 
 from search.candidate import MIGRANT, SEED, Candidate, pack_atoms, unpack_atoms
-from search.create.operators import plain_sorted
 from search.create.registry import OPERATORS
 from search.options import EvolutionOptions
-from search.state.acceptance import accept
+from search.state.acceptance import accept, checked_seed
 from search.state.adaptation import Adaptation
+from search.state.antiseeds import Antiseeds
 from search.state.archive import Archive
 from search.state.fitness import Fitness
-from search.state.individual import DUPLICATE, Individual
+from search.state.individual import DUPLICATE, Individual, NewBest
 from search.state.individual_table import IndividualTable
 from search.state.population import select
 from search.state.shares import OperatorShares, ShareHistory
@@ -40,26 +40,6 @@ if TYPE_CHECKING:
 
 FUTILE_CHILD = 0.1
 """Strength of the antiseed that a parent becomes for a child that was no success."""
-
-
-class NewBest(NamedTuple):
-    """
-    A structure that was better than all before it.
-
-    Attributes
-    ----------
-    structures : int
-        Structures evaluated by then.
-    id : int
-        Of the individual.
-    energy, fitness : float
-        eV/atom.
-    """
-
-    structures: int
-    id: int
-    energy: float
-    fitness: float
 
 
 class Evolution(MSONable):
@@ -101,7 +81,7 @@ class Evolution(MSONable):
         self.composition = {symbol: int(n) for symbol, n in composition.items()}
         self.options = options or EvolutionOptions()
         self.seed = seed
-        self.seeds = [self._checked_seed(atoms) for atoms in seeds]
+        self.seeds = [checked_seed(atoms, self.composition) for atoms in seeds]
         self.fitness = fitness or Fitness()
         self.migrants = 0
         self.rng = np.random.default_rng(seed)
@@ -115,9 +95,9 @@ class Evolution(MSONable):
         self.lineage = self.archive
         self.lineage_best = (0, float("inf"))
         self.restarts = 0
-        self.shares = self._first_shares()
+        self.shares = OperatorShares(self.options.usable_shares(), self.options.adjust_shares)
         self.share_history = ShareHistory(list(self.shares.prior))
-        self.antiseeds: dict[int, float] = {}
+        self.antiseeds = Antiseeds()
         self._pending: list[Candidate] = []
         self._population: list[Individual] | None = None
 
@@ -231,7 +211,7 @@ class Evolution(MSONable):
         if len(relaxed) != len(self._pending):
             raise ValueError(f"asked for {len(self._pending)} structures, told {len(relaxed)}")
         if len(self.lineage):
-            self._repel(self._parents()[0].id, 1.0)
+            self.antiseeds.strengthen(self._parents()[0].id, 1.0)
         born: list[Individual] = []
         newcomers: set[int] = set()
         for candidate, result in zip(self._pending, relaxed, strict=True):
@@ -242,8 +222,7 @@ class Evolution(MSONable):
                 newcomers.add(individual.id)
         self._credit_operators(born, newcomers)
         self.adaptation.adapt(self._pending, born, self.lineage)
-        kept = {member.id for member in self.lineage.members}
-        self.antiseeds = {id_: s for id_, s in self.antiseeds.items() if id_ in kept}
+        self.antiseeds.keep({member.id for member in self.lineage.members})
         self._pending, self._population = [], None
         self.generation += 1
         self._restart_if_stuck()
@@ -257,14 +236,6 @@ class Evolution(MSONable):
             self.options.distance_tolerance,
             self.options.archive_size,
         )
-
-    def _first_shares(self) -> OperatorShares:
-        used = {
-            name: share
-            for name, share in self.options.shares.items()
-            if not (needs := OPERATORS[name].needs) or getattr(self.options, needs) is not None
-        }
-        return OperatorShares(used, self.options.adjust_shares)
 
     def _restart_if_stuck(self) -> None:
         """Begin a new lineage where the present one has not become better for long.
@@ -283,9 +254,9 @@ class Evolution(MSONable):
             self.restarts += 1
             self.lineage = self._empty_archive()
             self.lineage_best = (self.generation, float("inf"))
-            self.shares = self._first_shares()
+            self.shares = OperatorShares(self.options.usable_shares(), self.options.adjust_shares)
             self.adaptation.forget()
-            self.antiseeds = {}
+            self.antiseeds = Antiseeds()
 
     # making structures
 
@@ -306,14 +277,6 @@ class Evolution(MSONable):
         chances = np.array(list(shares.values()))
         operator = str(self.rng.choice(list(shares), p=chances / chances.sum()))
         return self.variation.create(id_, operator, parents, self.rng)
-
-    def _checked_seed(self, atoms: Atoms) -> Atoms:
-        """Return a plain copy of a seed, or complain if it is of another composition."""
-        units = len(atoms) // sum(self.composition.values())
-        wanted = {symbol: n * units for symbol, n in self.composition.items()}
-        if not len(atoms) or dict(Counter(atoms.symbols)) != wanted:
-            raise ValueError(f"the seed {atoms.get_chemical_formula()} is of another composition")
-        return plain_sorted(atoms)
 
     def _parents_count(self) -> int:
         return max(2, round(self.options.parents_kept * self.population))
@@ -373,7 +336,7 @@ class Evolution(MSONable):
             duplicate.status = f"{DUPLICATE} of {kept.id}"
             duplicate.forget_structure()
             self.individuals.update(duplicate)
-            self._repel(kept.id, self.antiseeds.pop(duplicate.id, 0.0))
+            self.antiseeds.move(duplicate.id, kept.id)
 
     def _credit_operators(self, born: Sequence[Individual], newcomers: set[int]) -> None:
         """Credit operators for children that are new and fit, and hold failures against parents."""
@@ -385,14 +348,9 @@ class Evolution(MSONable):
             successes[individual.operator] += success
             if not success:
                 for parent in individual.parents:
-                    self._repel(parent, FUTILE_CHILD)
+                    self.antiseeds.strengthen(parent, FUTILE_CHILD)
         self.share_history.append(self.shares.current(), made, successes)
         self.shares.learn(made, successes)
-
-    def _repel(self, id_: int, strength: float) -> None:
-        """Make a member of the archive repel parents near it more strongly."""
-        if strength > 0.0:
-            self.antiseeds[id_] = self.antiseeds.get(id_, 0.0) + strength
 
     # storage
 
@@ -413,7 +371,7 @@ class Evolution(MSONable):
             "best_history": [list(entry) for entry in self.best_history],
             "shares": self.shares.state(),
             "share_history": self.share_history.pack(),
-            "antiseeds": sorted([id_, strength] for id_, strength in self.antiseeds.items()),
+            "antiseeds": self.antiseeds.pack(),
             # as pairs: reasons may hold dots, which no document database takes in keys
             "discards": sorted([reason, n] for reason, n in self.discards.items()),
             "individuals": self.individuals.pack(),
@@ -444,7 +402,7 @@ class Evolution(MSONable):
         evolution.best_history = [NewBest(*entry) for entry in d["best_history"]]
         evolution.shares.restore(d["shares"])
         evolution.share_history.restore(d["share_history"])
-        evolution.antiseeds = {int(id_): float(strength) for id_, strength in d["antiseeds"]}
+        evolution.antiseeds = Antiseeds.unpack(d["antiseeds"])
         evolution.discards.update(dict(d["discards"]))
         evolution.individuals = IndividualTable.unpack(d["individuals"])
         evolution.archive.restore(d["archive"], evolution.individuals)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from search.state.similarity import reduced_structure
 
@@ -13,6 +13,26 @@ if TYPE_CHECKING:
 
 DUPLICATE = "duplicate"
 """Status of a structure that was found before or later with a better fitness."""
+
+
+class NewBest(NamedTuple):
+    """
+    A structure that was better than all before it.
+
+    Attributes
+    ----------
+    structures : int
+        Structures evaluated by then.
+    id : int
+        Of the individual.
+    energy, fitness : float
+        eV/atom.
+    """
+
+    structures: int
+    id: int
+    energy: float
+    fitness: float
 
 
 @dataclass

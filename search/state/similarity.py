@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from search.cells import may_be_supercell
 from search.create.operators import plain_sorted
-from search.geometry import may_be_supercell
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -1,5 +1,7 @@
 """Duplicates by fingerprint and energy against pymatgen's StructureMatcher."""
 
+from __future__ import annotations
+
 import itertools
 
 import numpy as np
@@ -12,10 +14,11 @@ from search.relax.limits import RelaxationLimits
 from search.relax.relaxer import Relaxer
 from search.state.archive import Archive
 from search.state.individual import Individual
+from tests.search.pair_energy import PairEnergy
 
 
 @pytest.mark.slow
-def test_precision_and_recall_on_relaxed_structures(rock_salt):
+def test_precision_and_recall_on_relaxed_structures(rock_salt: PairEnergy) -> None:
     """Pairs called duplicates are so for the matcher, and the other way round."""
     from pymatgen.analysis.structure_matcher import StructureMatcher
     from pymatgen.io.ase import AseAtomsAdaptor

@@ -13,8 +13,8 @@ from maggma.stores import MemoryStore
 from monty.json import MontyDecoder
 
 from search.candidate import Candidate
+from search.options import EvolutionOptions
 from search.relax.limits import RelaxationLimits
-from search.state.evolution import EvolutionOptions
 from tests.workflows.samples import emt, engine
 from workflows.composition import Target
 from workflows.conversion import to_structure
@@ -56,6 +56,8 @@ def test_copper_is_found_and_the_search_can_be_repeated(
     frames = [MontyDecoder().process_decoded(entry["output"]).frames for entry in found]
     assert len(frames) == 8
     assert {stage for each in frames for stage in each.stages} == {"search"}
+    assert document.energies_of == emt().name
+    assert {candidate.energy_of for candidate in document.candidates} == {emt().name}
     again = run(MAKER, 3, emt())
     assert [c.energy for c in again.candidates] == pytest.approx(energies)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from jobflow.managers.fireworks import flow_to_workflow
 
+from search.options import EvolutionOptions
 from search.relax.limits import RelaxationLimits
-from search.state.evolution import EvolutionOptions
 from tests.fake_vasp.fixtures import FakeVasp
 from tests.workflows.vasp.running import engine, output, run
 from tests.workflows.vasp.stages import rock_salt
