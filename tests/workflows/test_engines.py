@@ -97,6 +97,17 @@ def test_every_row_makes_its_engine_without_importing_what_it_runs() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_help_and_doctor_name_what_the_registry_has() -> None:
+    from launch import cli
+    from launch.cluster import doctor
+
+    (engine,), (sampler,) = cli.EngineName.__metadata__, cli.SamplerName.__metadata__
+    assert all(name in engine.help for name in ENGINES)
+    assert {name for name in ENGINES if name in sampler.help} == {"chgnet", "pair"}
+    extras = {check.name for check in doctor._extras(None)}
+    assert extras == {name.upper() for name, row in ENGINES.items() if row.extra}
+
+
 def test_an_engine_gets_its_own_branch_of_a_protocol_only() -> None:
     protocol = find_protocol("quick")
     for name, row in ENGINES.items():
