@@ -11,6 +11,7 @@ import typer
 
 from launch.commands import doctor, init, potential, reconcile, results, search, status
 from launch.errors import CampaignError
+from workflows.engines.registry import DEFAULT_ENGINE, ENGINES
 from workflows.jobs.site import SiteError, without_site
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ EngineName = Annotated[
     typer.Option(
         "--engine",
         "-e",
-        help="Reference engine: chgnet, emt, gpaw, pair, vasp, or an ASE calculator "
+        help=f"Reference engine: {', '.join(sorted(ENGINES))}, or an ASE calculator "
         "module:callable.",
     ),
 ]
@@ -55,8 +56,9 @@ SamplerName = Annotated[
     str | None,
     typer.Option(
         "--sampler",
-        help="Fast engine of the dynamics, where the reference engine only labels: chgnet, pair, "
-        "or an ASE calculator module:callable.",
+        help="Fast engine of the dynamics, where the reference engine only labels: "
+        f"{', '.join(name for name, row in sorted(ENGINES.items()) if row.sampler)}, or an ASE "
+        "calculator module:callable.",
     ),
 ]
 SamplerArguments = Annotated[
@@ -88,7 +90,7 @@ Database = Annotated[
 def run(
     formula: Formula,
     protocol: Protocol = "quick",
-    engine: EngineName = "chgnet",
+    engine: EngineName = DEFAULT_ENGINE,
     engine_arguments: EngineArguments = None,
     sampler: SamplerName = None,
     sampler_arguments: SamplerArguments = None,
@@ -110,7 +112,7 @@ def run(
         sampler, sampler_arguments,
     )  # fmt: skip
     request = read_request(formula, choices)
-    require_installed(request.maker.dynamics.engine)
+    require_installed(request.maker.reference)
     campaign = Campaign.create_or_open(
         folder or Path(request.target.formula),
         formula=request.target.formula,
@@ -124,15 +126,6 @@ def run(
         _run_and_report(campaign, request, workers, db)
 
 
-#: What shows that a chain of this last stage has come to its end.
-_RESULT_OF = {
-    "sample": "sample",
-    "train": "training",
-    "search": "search",
-    "candidates": "prediction",
-}
-
-
 def _run_and_report(campaign: Campaign, request: Request, workers: int, db: str | None) -> None:
     """Run to the end, write the report, and print the ranking or the reason why there is none."""
     from launch.commands.results import open_results
@@ -140,6 +133,8 @@ def _run_and_report(campaign: Campaign, request: Request, workers: int, db: str 
     from launch.local.runner import run_campaign
     from launch.report.files import ranking_table, wide_console, write_report
     from launch.report.status import format_duration
+    from workflows.documents.schemas import PredictionDocument
+    from workflows.stages.table import STAGES
 
     console = wide_console()
     target = request.target
@@ -164,16 +159,17 @@ def _run_and_report(campaign: Campaign, request: Request, workers: int, db: str 
             console.print(f"Warning: {warning}.", style="yellow", markup=False)
         for failure in outcome.failures:
             console.print(f"Failed: {failure.name}: {failure.reason}", style="yellow", markup=False)
-        if getattr(results, _RESULT_OF[request.maker.until]) is None:
+        if results.of_stage(STAGES[request.maker.until]) is None:
             raise CampaignError(
                 "The campaign ended before its last stage, because of the failure above; the logs "
                 f"are in {campaign.logs}. The same command tries the failed jobs again."
             )
-        if results.prediction is not None and not results.prediction.candidates:
-            reasons = "; ".join(results.prediction.failures)
+        prediction = results.newest(PredictionDocument)
+        if prediction is not None and not prediction.candidates:
+            reasons = "; ".join(prediction.failures)
             raise CampaignError(f"No candidate could be relaxed by {request.engine}: {reasons}.")
-        if results.prediction is not None:
-            console.print(ranking_table(results.prediction))
+        if prediction is not None:
+            console.print(ranking_table(prediction))
     console.print(
         f"{format_duration(outcome.status.elapsed)} of wall time. Results are in {campaign.folder}",
         markup=False,
@@ -185,7 +181,7 @@ def workflow(
     formula: Formula,
     output: Annotated[Path, typer.Option("--output", "-o", help="File for lpad add.")],
     protocol: Protocol = "quick",
-    engine: EngineName = "chgnet",
+    engine: EngineName = DEFAULT_ENGINE,
     engine_arguments: EngineArguments = None,
     sampler: SamplerName = None,
     sampler_arguments: SamplerArguments = None,

@@ -1,4 +1,4 @@
-"""Candidates, and structures as records for storage."""
+"""Structures to be relaxed, and how they are stored."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from search.arrays import pack, unpack
+from nnp.storage.arrays import decode_array, encode_array
 
 if TYPE_CHECKING:
     from ase import Atoms
 
+SEED = "seed"
+"""In place of an operator: the user gave this structure."""
+MIGRANT = "island"
+"""In place of an operator: this structure came from another island."""
+
 
 @dataclass
 class Candidate:
-    """A structure to be relaxed.
+    """
+    A structure to be relaxed.
 
     Attributes
     ----------
@@ -61,9 +67,9 @@ class Candidate:
 def pack_atoms(atoms: Atoms) -> dict[str, Any]:
     """Turn a structure into a dictionary of compressed arrays."""
     return {
-        "numbers": pack(atoms.numbers.astype(np.int16)),
-        "cell": pack(np.array(atoms.cell)),
-        "positions": pack(atoms.positions),
+        "numbers": encode_array(atoms.numbers.astype(np.int16)),
+        "cell": encode_array(np.array(atoms.cell)),
+        "positions": encode_array(atoms.positions),
     }
 
 
@@ -72,8 +78,8 @@ def unpack_atoms(packed: dict[str, Any]) -> Atoms:
     from ase import Atoms
 
     return Atoms(
-        unpack(packed["numbers"]),
-        unpack(packed["positions"]),
-        cell=unpack(packed["cell"]),
+        decode_array(packed["numbers"]),
+        decode_array(packed["positions"]),
+        cell=decode_array(packed["cell"]),
         pbc=True,
     )

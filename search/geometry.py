@@ -1,8 +1,7 @@
-"""Compiled geometry of periodic cells: reduced cells, and distances between atoms."""
+"""Compiled geometry of periodic cells: distances between atoms and their images."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Any
@@ -23,40 +22,6 @@ def volume(cell: NDArray[np.float64]) -> float:
         - cell[0, 1] * (cell[1, 0] * cell[2, 2] - cell[1, 2] * cell[2, 0])
         + cell[0, 2] * (cell[1, 0] * cell[2, 1] - cell[1, 1] * cell[2, 0])
     )
-
-
-@numba.njit(cache=True)
-def reduced_cell(cell: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a cell (3, 3) of the same lattice with short, nearly orthogonal vectors.
-
-    Pairwise Gauss reduction followed by the shortest of the sums with the third vector; this is
-    the Minkowski-reduced cell but for rare ties, and always a basis of the same lattice.
-    """
-    reduced = cell.copy()
-    for _ in range(100):
-        changed = False
-        for i in range(3):
-            for j in range(3):
-                if i == j:
-                    continue
-                length = np.dot(reduced[j], reduced[j])
-                times = np.round(np.dot(reduced[i], reduced[j]) / length)
-                if times != 0.0:
-                    trial = reduced[i] - times * reduced[j]
-                    if np.dot(trial, trial) < np.dot(reduced[i], reduced[i]) * (1.0 - 1e-9):
-                        reduced[i] = trial
-                        changed = True
-        for i in range(3):
-            j, k = (i + 1) % 3, (i + 2) % 3
-            for s in (-1.0, 1.0):
-                for t in (-1.0, 1.0):
-                    trial = reduced[i] + s * reduced[j] + t * reduced[k]
-                    if np.dot(trial, trial) < np.dot(reduced[i], reduced[i]) * (1.0 - 1e-9):
-                        reduced[i] = trial
-                        changed = True
-        if not changed:
-            break
-    return reduced
 
 
 @numba.njit(cache=True)
@@ -290,9 +255,18 @@ class DistanceLimits:
 
     def shortest(self, atoms: Atoms) -> NDArray[np.float64]:
         """Shortest distances (n_elements, n_elements) in Å, inf beyond the largest limit."""
-        distances: NDArray[np.float64] = _closest(
-            np.array(atoms.cell), atoms.positions, self.kinds(atoms.numbers), self.matrix, False
+        return self.shortest_arrays(
+            np.array(atoms.cell), atoms.positions, self.kinds(atoms.numbers)
         )
+
+    def shortest_arrays(
+        self,
+        cell: NDArray[np.float64],
+        positions: NDArray[np.float64],
+        kinds: NDArray[np.int64],
+    ) -> NDArray[np.float64]:
+        """As `shortest`, from the cell (3, 3), positions (n, 3) in Å and kinds (n,)."""
+        distances: NDArray[np.float64] = _closest(cell, positions, kinds, self.matrix, False)
         return np.where(distances <= self.matrix.max(), distances, np.inf)
 
     def violated(self, atoms: Atoms) -> bool:
@@ -334,30 +308,39 @@ class DistanceLimits:
         return f"{self.elements[i]}-{self.elements[j]} at {shortest[i, j]:.2f} Å"
 
 
-def may_be_supercell(atoms: Atoms, tolerance: float) -> bool:
-    """Whether a translation may map a crystal onto itself, each atom within `tolerance` (Å).
-
-    It would map atoms of the rarest element onto each other.
+def shortest_by_pair(
+    cell: NDArray[np.float64],
+    positions: NDArray[np.float64],
+    numbers: NDArray[np.integer],
+    cutoff: float,
+) -> dict[str, float]:
     """
-    rarest = min(Counter(atoms.numbers.tolist()).items(), key=lambda item: item[1])[0]
-    cell = np.array(atoms.cell)
-    fractions = atoms.positions @ np.linalg.inv(cell)
-    alike = atoms.numbers[:, None] == atoms.numbers
-    first, *others = fractions[atoms.numbers == rarest]
-    for other in others:
-        apart = fractions[:, None] + (other - first) - fractions
-        squares = (((apart - np.round(apart)) @ cell) ** 2).sum(axis=-1)
-        if np.where(alike, squares, np.inf).min(axis=1).max() < tolerance**2:
-            return True
-    return False
+    Shortest distance of each pair of elements in a crystal, images included.
 
+    Parameters
+    ----------
+    cell : (3, 3) array
+        Lattice vectors as rows, Å.
+    positions : (n, 3) array
+        Å.
+    numbers : (n,) array
+        Atomic numbers.
+    cutoff : float
+        Å; pairs that do not come as near are left out.
 
-def reduced(atoms: Atoms) -> Atoms:
-    """Return the same crystal in its reduced, right-handed cell, with atoms wrapped into it."""
-    from ase import Atoms
+    Returns
+    -------
+    dict of str to float
+        Å by pair, e.g. "Al-Cl"; symbols in alphabetical order.
+    """
+    from ase.data import chemical_symbols
 
-    cell = reduced_cell(np.array(atoms.cell))
-    if np.linalg.det(cell) < 0:
-        cell = -cell
-    fractions = atoms.positions @ np.linalg.inv(cell)
-    return Atoms(atoms.numbers, (fractions % 1.0) @ cell, cell=cell, pbc=True)
+    elements = sorted({chemical_symbols[number] for number in numbers})
+    pairs = combinations_with_replacement(elements, 2)
+    limits = DistanceLimits({f"{a}-{b}": cutoff for a, b in pairs})
+    matrix = limits.shortest_arrays(cell, positions, limits.kinds(numbers))
+    return {
+        f"{elements[i]}-{elements[j]}": float(matrix[i, j])
+        for i, j in combinations_with_replacement(range(len(elements)), 2)
+        if np.isfinite(matrix[i, j])
+    }

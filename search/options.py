@@ -6,26 +6,31 @@ from dataclasses import dataclass, field
 
 from monty.json import MSONable
 
-from search.state.population import NicheOptions
+from search.create.registry import OPERATORS, RANDOM, default_shares
 
-RANDOM = "random"
-TOPOLOGICAL = "topological"
-PROTOTYPE = "prototype"
-HEREDITY = "heredity"
-SEED = "seed"
-IMMIGRANT = "island"
-DEFAULT_SHARES = {
-    RANDOM: 0.4,
-    TOPOLOGICAL: 0.02,
-    PROTOTYPE: 0.1,
-    HEREDITY: 0.15,
-    "orbit mutation": 0.2,
-    "orbit permutation": 0.05,
-    "permutation": 0.05,
-    "lattice mutation": 0.05,
-    "soft mutation": 0.05,
-    "rattle": 0.05,
-}
+
+@dataclass
+class NicheOptions(MSONable):
+    """How the population is kept diverse."""
+
+    antiseeds: bool = field(
+        default=True, metadata={"unit": "", "help": "repel the search from what it has exploited"}
+    )
+    height: float = field(
+        default=0.3,
+        metadata={"unit": "", "help": "of an antiseed, against the spread of the energies"},
+    )
+    width: float = field(
+        default=0.5,
+        metadata={"unit": "", "help": "of an antiseed, against the typical fingerprint distance"},
+    )
+    radius: float = field(
+        default=0.04,
+        metadata={"unit": "", "help": "fingerprint distance within which structures share a niche"},
+    )
+    per_niche: int = field(
+        default=2, metadata={"unit": "", "help": "members of the population from one niche"}
+    )
 
 
 @dataclass
@@ -33,7 +38,8 @@ class EvolutionOptions(MSONable):
     """How a search varies, selects and ends."""
 
     formula_units: tuple[int, ...] = field(
-        default=(4,), metadata={"unit": "", "help": "formula units per cell, searched together"}
+        default=(4,),
+        metadata={"unit": "", "help": "formula units per cell, searched together", "hidden": True},
     )
     population: int | None = field(
         default=None,
@@ -60,7 +66,7 @@ class EvolutionOptions(MSONable):
         },
     )
     shares: dict[str, float] = field(
-        default_factory=lambda: dict(DEFAULT_SHARES),
+        default_factory=default_shares,
         metadata={"unit": "", "help": "share of each operator at the start"},
     )
     adjust_shares: bool = field(
@@ -84,7 +90,11 @@ class EvolutionOptions(MSONable):
     )
     shortest_distances: dict[str, float] | None = field(
         default=None,
-        metadata={"unit": "Å", "help": "by pair, e.g. Mg-O: 1.7; none: 0.7 covalent radii"},
+        metadata={
+            "unit": "Å",
+            "help": "by pair, e.g. Mg-O: 1.7; none: 0.7 covalent radii",
+            "hidden": True,
+        },
     )
     learned_spacing: float | None = field(
         default=0.85,
@@ -114,9 +124,17 @@ class EvolutionOptions(MSONable):
         self.volume_range = (float(self.volume_range[0]), float(self.volume_range[1]))
         if not self.formula_units or min(self.formula_units) < 1:
             raise ValueError("formula_units needs numbers of at least 1")
-        unknown = set(self.shares) - set(DEFAULT_SHARES)
+        unknown = set(self.shares) - set(OPERATORS)
         if unknown:
-            names = ", ".join(DEFAULT_SHARES)
+            names = ", ".join(OPERATORS)
             raise ValueError(f"unknown operators {sorted(unknown)}; there are: {names}")
         if RANDOM not in self.shares or self.shares[RANDOM] <= 0:
             raise ValueError("the random generator needs a share above zero")
+
+    def usable_shares(self) -> dict[str, float]:
+        """Shares of the operators that have all they need."""
+        return {
+            name: share
+            for name, share in self.shares.items()
+            if not (needs := OPERATORS[name].needs) or getattr(self, needs) is not None
+        }

@@ -20,8 +20,16 @@ LAYERS = (
     ("nnp.training",),
     ("nnp.analysis",),
     # the search: knows how things are stored, and nothing else of the potential
-    ("search.geometry", "search.options", "search.candidate", "search.relax.limits"),
+    (
+        "search.geometry",
+        "search.cells",
+        "search.symmetry",
+        "search.candidate",
+        "search.relax.limits",
+    ),
     ("search.create",),
+    # what can be chosen, the operators among it
+    ("search.options",),
     ("search.relax",),
     ("search.state",),
     ("search.run",),

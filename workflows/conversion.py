@@ -8,9 +8,6 @@ from pymatgen.core import Structure
 
 from nnp.frames import Frames
 
-#: kbar in one eV/Å³.
-KBAR = 1 / (units.GPa / 10)
-
 
 def to_atoms(structure: Structure) -> Atoms:
     """ASE atoms with unwrapped positions and, if there are any, velocities."""

@@ -1,4 +1,11 @@
-"""Read, print and override the numbers of a tree of dataclasses by their paths."""
+"""
+Read, print and override the numbers of a tree of dataclasses by their paths.
+
+What a field is, its metadata say: ``unit`` and ``help`` are shown, ``hidden`` fields are set
+elsewhere, the fields of an ``inline`` branch stand in the path without the name of the branch.
+A number is finite and not below ``minimum``, which is zero unless the field says otherwise (None:
+any number); where it is ``positive`` it is not zero either.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +14,11 @@ import difflib
 import math
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 Tree = TypeVar("Tree")
-
-#: Fields that are set elsewhere: names of makers, the engine, and what the target says. Fields
-#: of our own say so themselves, by ``metadata={"hidden": True}``.
-HIDDEN = frozenset({"name", "engine", "formula_units", "shortest_distances", "threads"})
 
 
 class SettingError(ValueError):
@@ -35,9 +39,11 @@ class Setting:
     path : str
         E.g. ``"quench.rate"``.
     value : Any
+        As it is now.
     unit : str
         Empty if it has none.
     help : str
+        What it is, in a few words.
     """
 
     path: str
@@ -52,17 +58,22 @@ def list_settings(tree: Any, prefix: str = "") -> list[Setting]:
 
     Parameters
     ----------
-    tree
-        A dataclass instance; fields that are dataclasses are branches.
-    prefix
-        Path of the tree itself.
+    tree : dataclass
+        Fields that are dataclasses are branches.
+    prefix : str
+        Path of the tree itself, with a full stop at its end.
+
+    Returns
+    -------
+    list of Setting
+        Those that are not hidden.
     """
-    settings = []
+    settings: list[Setting] = []
     for field in _fields(tree):
         value = getattr(tree, field.name)
         path = f"{prefix}{field.name}"
         if dataclasses.is_dataclass(value):
-            settings += list_settings(value, f"{path}.")
+            settings += list_settings(value, prefix if _is_inline(field) else f"{path}.")
         elif isinstance(value, dict):
             unit, text = field.metadata.get("unit", ""), field.metadata.get("help", "")
             settings += [
@@ -80,11 +91,11 @@ def override(tree: Tree, path: str, value: Any) -> Tree:
 
     Parameters
     ----------
-    tree
-        A dataclass instance.
-    path
+    tree : dataclass
+        Stays as it is.
+    path : str
         E.g. ``"quench.rate"``.
-    value
+    value : Any
         Text as typed, or a value as read from YAML.
 
     Raises
@@ -93,10 +104,12 @@ def override(tree: Tree, path: str, value: Any) -> Tree:
         If there is no such field (the message names the nearest one), or the value does not fit.
     """
     head, _, rest = path.partition(".")
-    branch = {field.name: field for field in _fields(tree)}.get(head)
+    branch = _branch_of(tree, head)
     if branch is None:
         raise UnknownSettingError(_unknown(tree, path))
-    current = getattr(tree, head)
+    current = getattr(tree, branch.name)
+    if _is_inline(branch):
+        return _replace(tree, branch.name, override(current, path, value), path, value)
     changed: Any
     if rest and isinstance(current, dict):
         changed = _override_entry(current, rest, value, path)
@@ -121,9 +134,14 @@ def override(tree: Tree, path: str, value: Any) -> Tree:
     else:
         changed = _convert(value, _type_of(tree, head), path)
         _require_range(changed, branch.metadata, path)
+    return _replace(tree, head, changed, path, value)
+
+
+def _replace(tree: Tree, name: str, changed: Any, path: str, value: Any) -> Tree:
+    """Return a copy with another value of a field, unless the dataclass refuses it."""
     try:
-        return dataclasses.replace(tree, **{head: changed})  # type: ignore[type-var]
-    except (TypeError, ValueError) as error:  # the dataclass refuses the value
+        return dataclasses.replace(tree, **{name: changed})  # type: ignore[type-var]
+    except (TypeError, ValueError) as error:
         raise SettingError(f"{path!r} cannot be {value!r}: {error}") from None
 
 
@@ -140,12 +158,12 @@ def override_all(tree: Tree, values: dict[str, Any], prefix: str = "") -> Tree:
 
     Parameters
     ----------
-    tree
-        A dataclass instance.
-    values
+    tree : dataclass
+        Stays as it is.
+    values : dict
         Nested by field, or with dotted paths as keys, or both.
-    prefix
-        Path of the dictionary.
+    prefix : str
+        Path of the dictionary, with a full stop at its end.
 
     Raises
     ------
@@ -161,13 +179,17 @@ def override_all(tree: Tree, values: dict[str, Any], prefix: str = "") -> Tree:
     return tree
 
 
-def _require_range(value: Any, metadata: Any, path: str) -> None:
-    """Refuse numbers that no setting can have, and zero where the field says so."""
+def _require_range(value: Any, metadata: Mapping[str, Any], path: str) -> None:
+    """Refuse numbers that are not finite, or outside of what the field allows."""
     numbers = [n for n in (value if isinstance(value, tuple) else (value,)) if _is_number(n)]
-    if any(not math.isfinite(n) or n < 0 for n in numbers):
-        raise SettingError(f"{path!r} must be a finite number that is not negative, not {value!r}")
-    if metadata.get("positive") and any(n == 0 for n in numbers):
-        raise SettingError(f"{path!r} must be above zero")
+    if any(not math.isfinite(n) for n in numbers):
+        raise SettingError(f"{path!r} must be a finite number, not {value!r}")
+    if metadata.get("positive") and any(n <= 0 for n in numbers):
+        raise SettingError(f"{path!r} must be above zero, not {value!r}")
+    minimum = metadata.get("minimum", 0)
+    if minimum is not None and any(n < minimum for n in numbers):
+        wanted = "must not be negative" if minimum == 0 else f"must be at least {minimum:g}"
+        raise SettingError(f"{path!r} {wanted}, not {value!r}")
 
 
 def _is_number(value: Any) -> bool:
@@ -175,11 +197,29 @@ def _is_number(value: Any) -> bool:
 
 
 def _fields(tree: Any) -> list[dataclasses.Field[Any]]:
+    """Fields that are settings: not hidden, and not the name that jobflow wants of a Maker."""
+    maker = any(base.__module__.startswith("jobflow.") for base in type(tree).__mro__)
     return [
         field
         for field in dataclasses.fields(tree)
-        if field.name not in HIDDEN and not field.metadata.get("hidden")
+        if not field.metadata.get("hidden") and not (maker and field.name == "name")
     ]
+
+
+def _is_inline(field: dataclasses.Field[Any]) -> bool:
+    """Whether a branch has no name of its own in a path."""
+    return bool(field.metadata.get("inline"))
+
+
+def _branch_of(tree: Any, name: str) -> dataclasses.Field[Any] | None:
+    """Field of that name, or the inline branch that has one; none if there is neither."""
+    for field in _fields(tree):
+        if not _is_inline(field):
+            if field.name == name:
+                return field
+        elif _branch_of(getattr(tree, field.name), name) is not None:
+            return field
+    return None
 
 
 def _unknown(tree: Any, path: str) -> str:

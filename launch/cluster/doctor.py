@@ -62,7 +62,7 @@ def examine(configuration: Configuration, formula: str | None = None) -> list[Ch
     checks = [_imports(), *_variables(configuration), *_database(configuration)]
     adapters = [q for q in configuration.queues() if _adapter_path(configuration, q).exists()]
     checks += [check for queue in adapters for check in _queue(configuration, queue)]
-    checks += [*_vasp(configuration, formula), _gpaw(formula), *_disk(configuration)]
+    checks += [*_programs(configuration, formula), *_extras(formula), *_disk(configuration)]
     return checks
 
 
@@ -218,13 +218,14 @@ def _refusal(configuration: Configuration, queue: str) -> str | None:
     from fireworks.user_objects.queue_adapters.common_adapter import CommonAdapter
 
     from workflows.jobs.site import SiteError, SiteSettings, walltime_seconds
+    from workflows.stages.table import default_resources
 
     try:
         settings = SiteSettings.from_dict(configuration.read("devitrify.yaml"))
     except (SiteError, CampaignError) as error:
         return str(error)
     wanted = max(
-        settings.resources.get(queue, {}).values(),
+        {**default_resources()[queue], **settings.resources.get(queue, {})}.values(),
         key=lambda resources: walltime_seconds(resources.walltime),
     )
     adapter = CommonAdapter.from_dict(configuration.read(f"{queue}/my_qadapter.yaml"))
@@ -240,24 +241,32 @@ def _refusal(configuration: Configuration, queue: str) -> str | None:
     return (done.stderr.strip().splitlines() or ["sbatch refuses it"])[-1]
 
 
-def _vasp(configuration: Configuration, formula: str | None) -> Iterator[Check]:
-    """The VASP command's program, and pseudopotentials. Modules may provide them in jobs only."""
-    try:
-        command = str(configuration.read("atomate2.yaml").get("VASP_CMD", ""))
-    except CampaignError as error:
-        yield Check("VASP", "warning", str(error), "write it as devitrify init does")
-        return
-    programs = [word for word in command.split() if not word.startswith("-")]
-    missing = [word for word in (programs[:1] + programs[-1:]) if shutil.which(word) is None]
-    if missing:
-        yield Check(
-            "VASP", "warning", f"{' and '.join(dict.fromkeys(missing))} is not on the PATH here",
-            "only --engine vasp needs it: load its module, or correct VASP_CMD in atomate2.yaml",
-        )  # fmt: skip
-    else:
-        yield Check("VASP", "ok", command)
+def _programs(configuration: Configuration, formula: str | None) -> Iterator[Check]:
+    """Programs of engines, and pseudopotentials. Modules may provide them in jobs only."""
+    from workflows.engines.registry import ENGINES
+
+    for name, row in ENGINES.items():
+        if row.commands:
+            yield _program(configuration, name, row.commands[0])
     if formula is not None:
         yield _potcars(formula)
+
+
+def _program(configuration: Configuration, engine: str, setting: str) -> Check:
+    """The program that a setting of atomate2 names, and what starts it."""
+    title = engine.upper()
+    try:
+        command = str(configuration.read("atomate2.yaml").get(setting, ""))
+    except CampaignError as error:
+        return Check(title, "warning", str(error), "write it as devitrify init does")
+    programs = [word for word in command.split() if not word.startswith("-")]
+    missing = [word for word in (programs[:1] + programs[-1:]) if shutil.which(word) is None]
+    if not missing:
+        return Check(title, "ok", command)
+    return Check(
+        title, "warning", f"{' and '.join(dict.fromkeys(missing))} is not on the PATH here",
+        f"only --engine {engine} needs it: load its module, or correct {setting} in atomate2.yaml",
+    )  # fmt: skip
 
 
 def _potcars(formula: str) -> Check:
@@ -280,25 +289,29 @@ def _potcars(formula: str) -> Check:
     return Check("POTCARs", "ok", f"{', '.join(elements)} in {folder}")
 
 
-def _gpaw(formula: str | None) -> Check:
-    """GPAW, which is an optional extra, and its data sets."""
+def _extras(formula: str | None) -> Iterator[Check]:
+    """Engines that are optional extras."""
     from importlib.metadata import version
 
     from pymatgen.core import Composition
 
-    from workflows.engines.gpaw.engine import GpawEngine
+    from workflows.engines.registry import ENGINES, find_engine
 
-    engine = GpawEngine()
-    if engine.missing() is not None:
-        return Check("GPAW", "ok", "not installed; only --engine gpaw needs it")
     elements = {} if formula is None else Composition(formula).get_el_amt_dict()
-    unknown = sorted(set(elements) - (engine.elements() or set()))
-    if unknown:
-        return Check(
-            "GPAW", "warning", f"it has no data set of {', '.join(unknown)}",
-            "take another --engine for this formula",
-        )  # fmt: skip
-    return Check("GPAW", "ok", version("gpaw"))
+    for name, row in ENGINES.items():
+        if row.extra is None:
+            continue
+        engine, title = find_engine(name), name.upper()
+        unknown = sorted(set(elements) - (engine.elements() or set(elements)))
+        if engine.missing() is not None:
+            yield Check(title, "ok", f"not installed; only --engine {name} needs it")
+        elif unknown:
+            yield Check(
+                title, "warning", f"it does not know {', '.join(unknown)}",
+                "take another --engine for this formula",
+            )  # fmt: skip
+        else:
+            yield Check(title, "ok", version(row.packages[0]))
 
 
 def _has_potcar(folder: Path, element: str) -> bool:

@@ -209,10 +209,10 @@ class Site:
         }
 
     def _settings(self, folder: Path) -> dict[str, Any]:
-        from workflows.jobs.site import DEFAULT_RESOURCES
+        from workflows.stages.table import default_resources
 
         table: dict[str, Any] = {}
-        for queue, stages in DEFAULT_RESOURCES.items():
+        for queue, stages in default_resources().items():
             for stage, wanted in stages.items():
                 table.setdefault(queue, {})[stage] = {
                     "walltime": self.walltimes.get(queue, wanted.walltime),

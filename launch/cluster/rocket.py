@@ -1,8 +1,9 @@
 """Run the Fireworks of one SLURM job; started by :mod:`launch.cluster.supervisor`.
 
 ``python -m launch.cluster.rocket FOLDER [--fw_id N]``, where the folder is that of a queue. Told to
-end, it ends at once if a job of ours is computing, for that keeps checkpoints; while FireWorks or
-the job store are being written it first lets them finish.
+end, it ends at once if a job is computing, which goes on from its checkpoint or begins anew; while
+FireWorks or the job store are being written it first lets them finish. Which of the two it is, is
+said by the contexts of :mod:`workflows.jobs.interruption`.
 """
 
 from __future__ import annotations
@@ -25,15 +26,16 @@ from launch.database.launchpad import CampaignLaunchPad
 from launch.database.release import JOB_VARIABLE
 from launch.errors import CampaignError
 from launch.parent_process import die_with_parent
+from workflows.jobs.interruption import computing, may_end, storing
 
 if TYPE_CHECKING:
     from fireworks import Firework
+    from jobflow import JobStore
 
 #: Exit code of a rocket that was told to end.
 TOLD_TO_END = 75
 RETRY_SECONDS = 0.5
 OTHERS_SECONDS = 10.0  # between two looks at a launch of the same Firework that still runs
-VASP_MODULES = ("custodian.custodian", "workflows.engines.vasp.")
 
 _told = False  # to end: no further Firework begins
 _at_once = False  # not only because the time will be over
@@ -86,6 +88,8 @@ class ClusterLaunchPad(CampaignLaunchPad):
             fworker = JobWorker(fworker, job)
         firework, launch_id = super().checkout_fw(fworker, launch_dir, fw_id=fw_id, **kwargs)
         self.taken = firework
+        for task in firework.tasks if firework is not None else []:
+            task.run_task = computing()(task.run_task)
         if firework is not None and job:
             record_job(self, launch_id, job)
         if firework is not None:
@@ -158,34 +162,21 @@ def record_job(pad: CampaignLaunchPad, launch_id: int, job: str) -> None:
     pad.launches.update_one({"launch_id": launch_id}, {"$set": {field: job}})
 
 
-def end_at_a_good_moment(number: int, frame: FrameType | None) -> None:
+def end_at_a_good_moment(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
     """End this process unless it is writing to the database; then try again soon."""
     global _told, _at_once
     _told = True
     _at_once = _at_once or number == signal.SIGTERM
-    # custodian watches the time by itself and stops VASP; then its steps are read, and kept
-    vasp = any(module.startswith(VASP_MODULES) for module, _ in callers(frame))
-    left_alone = vasp and not _at_once
-    if computes(frame) and not left_alone:
+    # a program that is watched ends by itself before the time is over: then its steps are kept
+    if may_end(now=_at_once):
         print("the job is told to end; it goes on in another", flush=True)
         os._exit(TOLD_TO_END)
     signal.setitimer(signal.ITIMER_REAL, RETRY_SECONDS)
 
 
-def computes(frame: FrameType | None) -> bool:
-    """Whether a frame belongs to a job's own function, below FireWorks and jobflow's storing."""
-    stack = callers(frame)
-    storing = any(module.startswith("maggma.") for module, _ in stack)
-    return ("jobflow.core.job", "run") in stack and not storing
-
-
-def callers(frame: FrameType | None) -> list[tuple[str, str]]:
-    """Modules and functions of a frame and of those that called it."""
-    found = []
-    while frame is not None:
-        found.append((str(frame.f_globals.get("__name__", "")), frame.f_code.co_name))
-        frame = frame.f_back
-    return found
+def guard(store: JobStore) -> None:
+    """Let what is being written to a job store always come to its end."""
+    store.update = storing()(store.update)  # type: ignore[method-assign]
 
 
 def run(folder: Path, fw_id: int | None, finish: float | None) -> None:
@@ -202,8 +193,9 @@ def run(folder: Path, fw_id: int | None, finish: float | None) -> None:
         When nothing may run any more (seconds since the epoch); none: run one Firework only.
     """
     from fireworks.core.rocket_launcher import launch_rocket
+    from jobflow import SETTINGS
 
-    from workflows.jobs.outputs import remove_checkpoints
+    from workflows.jobs.checkpoints import remove_checkpoints
 
     configuration = Configuration.find(folder.parent)
     pad = configuration.launchpad(ClusterLaunchPad)
@@ -212,6 +204,7 @@ def run(folder: Path, fw_id: int | None, finish: float | None) -> None:
     worker: FWorker | None = queue
     home = Path.cwd()
     count = 0
+    guard(SETTINGS.JOB_STORE)
     while worker is not None:
         started = time.time()
         launch_rocket(pad, worker, fw_id, strm_lvl="INFO")

@@ -38,16 +38,16 @@ class Request:
     @property
     def engine(self) -> str:
         """Name of the reference engine."""
-        return self.maker.dynamics.engine.name
+        return self.maker.reference.name
 
     def settings(self) -> dict[str, Any]:
         """Everything that changes the result, by path."""
         from workflows.settings import list_settings
 
         numbers = {setting.path: setting.value for setting in list_settings(self.maker)}
-        engines = {"engine": self.maker.dynamics.engine.as_dict()}
+        engines = {"engine": _without_cost(self.maker.reference)}
         if self.maker.sampler is not None:
-            engines["sampler"] = self.maker.sampler.as_dict()
+            engines["sampler"] = _without_cost(self.maker.sampler)
         return {**numbers, "formula_units": list(self.target.formula_units), **engines}
 
     def flow(self, campaign: str) -> Flow:
@@ -134,9 +134,13 @@ def read_request(formula: str, choices: Choices) -> Request:
     except (FormulaError, UnknownEngineError, UnknownProtocolError, SettingError) as error:
         raise CampaignError(_sentence(str(error))) from error
     seed = maker.seed if choices.seed is None else choices.seed
-    dynamics = replace(maker.dynamics, engine=engine.configure(maker))
-    maker = replace(maker, seed=seed, dynamics=dynamics)
+    maker = replace(maker, seed=seed).with_reference(engine)
     return Request(target=target, maker=maker, protocol=choices.protocol)
+
+
+def _without_cost(engine: Engine) -> dict[str, Any]:
+    """Spell an engine out, but for what only estimates look at."""
+    return {key: value for key, value in engine.as_dict().items() if key != "cost"}
 
 
 def require_installed(engine: Engine) -> None:

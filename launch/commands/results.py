@@ -56,8 +56,8 @@ def results(
 def open_results(campaign: Campaign, uri: str | None) -> Iterator[CampaignResults]:
     """Open the results of a campaign in a folder; starts its database if nobody has."""
     from launch.database.embedded import job_store
+    from launch.local.status import open_database
     from launch.report.results import CampaignResults
-    from launch.report.status import open_database
 
     with open_database(campaign, uri) as (address, _):
         store = job_store(address, campaign.document.database)
@@ -71,15 +71,17 @@ def _of_folder(folder: Path, db: str | None) -> None:
     """Print the ranking of one campaign and write its report anew."""
     from launch.local.campaign import Campaign
     from launch.report.files import ranking_table, wide_console, write_report
+    from workflows.documents.schemas import PredictionDocument
 
     campaign = Campaign.open(folder)
     with open_results(campaign, db) as found:
         paths = write_report(found, campaign.folder)
-        if found.prediction is None:
+        prediction = found.newest(PredictionDocument)
+        if prediction is None:
             raise CampaignError(
                 f"The campaign in {folder} has no ranking yet; see devitrify status {folder}."
             )
-        wide_console().print(ranking_table(found.prediction))
+        wide_console().print(ranking_table(prediction))
     typer.echo(f"{len(paths)} files written in {campaign.folder}")
 
 
@@ -94,10 +96,12 @@ def _of_database(
 ) -> None:
     from pymongo.errors import PyMongoError
 
-    from launch.report.results import STAGE_DOCUMENTS, Results
+    from launch.report.results import Results
+    from workflows.stages.table import STAGES
 
-    if stage not in STAGE_DOCUMENTS:
-        raise CampaignError(f"--stage takes {', '.join(STAGE_DOCUMENTS)}, not {stage!r}.")
+    documented = [row.name for row in STAGES.values() if row.document is not None]
+    if stage not in documented:
+        raise CampaignError(f"--stage takes {', '.join(documented)}, not {stage!r}.")
     if form == "cif" and stage != "candidates":
         raise CampaignError("--format cif is for structures: leave --stage out.")
     try:

@@ -17,22 +17,19 @@ from launch.errors import CampaignError
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from launch.report.search import Watcher
+    from launch.report.search import ProgressLog
     from search.options import EvolutionOptions
     from search.relax.energy import BatchEnergy
     from search.relax.relaxer import Relaxer
     from search.state.evolution import Evolution
     from workflows.composition import Target
 
-#: Checkpoint of a search without islands in its folder.
-STATE_FILE = "search.json"
-
 #: Generations that nobody reaches: the budget of structures ends the search.
 ENDLESS = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchChoices:
+class SearchCommand:
     """What ``devitrify search`` is told."""
 
     potential: Annotated[
@@ -106,23 +103,23 @@ class SearchChoices:
         }
 
 
-@command_of(SearchChoices)
-def search(choices: SearchChoices) -> None:
+@command_of(SearchCommand)
+def search(command: SearchCommand) -> None:
     """Search crystals of FORMULA on POTENTIAL; the same command resumes."""
     from launch.report.files import wide_console
-    from launch.report.search import Found, Watcher
+    from launch.report.search import ProgressLog, SearchReport
 
-    folder = choices.folder
-    target = choices.target()
-    options, relaxer = _options(target, choices)
-    evolutions = _islands(target, options, choices)
+    folder = command.folder
+    target = command.target()
+    options, relaxer = _options(target, command)
+    islands = _islands(target, options, command)
     _make_folder(folder)
-    _require_same_search(folder, choices.settings(target, options, relaxer), evolutions)
-    watcher = Watcher(choices.structures, choices.islands, folder / "progress.json")
-    found = _run(evolutions, relaxer, choices, watcher)
-    results = Found(target.formula, found, watcher.entries, choices.best)
-    wide_console().print(results.table())
-    results.write(folder)
+    _require_same_search(folder, command.settings(target, options, relaxer), islands)
+    log = ProgressLog(command.structures, command.islands, folder / "progress.json")
+    ended = _run(islands, relaxer, command, log)
+    report = SearchReport(target.formula, ended, log.entries, command.best)
+    wide_console().print(report.table())
+    report.write(folder)
     typer.echo(f"Structures, summary and plots are in {folder}")
 
 
@@ -131,7 +128,7 @@ def _sentence(error: Exception) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def _islands(target: Target, options: EvolutionOptions, choices: SearchChoices) -> list[Evolution]:
+def _islands(target: Target, options: EvolutionOptions, command: SearchCommand) -> list[Evolution]:
     """
     Set up the islands, which share the budget and the seeds.
 
@@ -140,81 +137,41 @@ def _islands(target: Target, options: EvolutionOptions, choices: SearchChoices) 
     CampaignError
         If the budget or the seeds do not fit.
     """
-    seeds = [atoms for path in choices.seed_structures or [] for atoms in _read_structures(path)]
+    from search.run.islands import set_up_islands
+    from workflows.jobs.tags import derive_seed
+
+    structures = [
+        atoms for path in command.seed_structures or [] for atoms in _read_structures(path)
+    ]
+    # one population is the search that the seed itself stands for
+    seeds = [command.seed]
+    if command.islands > 1:
+        seeds = [derive_seed(command.seed, "search", island) for island in range(command.islands)]
     try:
-        return _divide(target, options, choices.seed, seeds, choices.islands)
+        return set_up_islands(target.counts, options, seeds, structures)
     except ValueError as error:
         raise CampaignError(_sentence(error)) from None
 
 
-def _divide(
-    target: Target, options: EvolutionOptions, seed: int, seeds: list[Atoms], islands: int
-) -> list[Evolution]:
-    from search.state.evolution import Evolution
-    from workflows.jobs.tags import derive_seed
-
-    if islands == 1:
-        return [Evolution(target.counts, options, seed, seeds)]
-    budget = options.max_structures or 0
-    if budget < islands:
-        raise ValueError(f"{budget} structures are too few for {islands} islands")
-    return [
-        Evolution(
-            target.counts,
-            replace(options, max_structures=budget // islands + (island < budget % islands)),
-            derive_seed(seed, "search", island),
-            seeds[island::islands],
-        )
-        for island in range(islands)
-    ]
-
-
 def _run(
-    evolutions: list[Evolution], relaxer: Relaxer, choices: SearchChoices, watcher: Watcher
+    islands: list[Evolution], relaxer: Relaxer, command: SearchCommand, log: ProgressLog
 ) -> list[Evolution]:
     """Search to the end; say how to go on if that is not reached."""
+    from search.run.processes import IslandOptions, run_islands
+    from workflows.jobs.cores import usable_cores
+
+    workers = command.workers or usable_cores()
+    processes = min(workers, len(islands))
+    options = IslandOptions(processes=processes, threads=max(1, workers // processes))
+    energy = functools.partial(find_energy, command.potential, command.calculator_arguments)
     try:
-        if len(evolutions) == 1:
-            return [_run_alone(evolutions[0], relaxer, choices, watcher)]
-        return _run_side_by_side(evolutions, relaxer, choices, watcher)
+        return run_islands(islands, relaxer, energy, command.folder, options, log)
     except (ValueError, RuntimeError) as error:  # no room for the atoms; a process that was killed
         reason = str(error).rstrip(".")
         raise CampaignError(f"{reason}. The same command goes on from the last save.") from None
     except KeyboardInterrupt:
         typer.echo("Interrupted. The same command goes on after the last generation.")
         raise typer.Exit(130) from None
-
-
-def _run_alone(
-    evolution: Evolution, relaxer: Relaxer, choices: SearchChoices, watcher: Watcher
-) -> Evolution:
-    """One search, in threads."""
-    from search.run.driver import run_generations
-    from workflows.jobs.cores import usable_cores
-
-    return run_generations(
-        evolution,
-        relaxer,
-        choices.energy(),
-        ENDLESS,
-        threads=choices.workers or usable_cores(),
-        progress=functools.partial(watcher, 0),
-        checkpoint=choices.folder / STATE_FILE,
-    )
-
-
-def _run_side_by_side(
-    evolutions: list[Evolution], relaxer: Relaxer, choices: SearchChoices, watcher: Watcher
-) -> list[Evolution]:
-    """Islands, in processes."""
-    from search.run.islands import IslandOptions, run_islands
-    from workflows.jobs.cores import usable_cores
-
-    workers = choices.workers or usable_cores()
-    processes = min(workers, len(evolutions))
-    options = IslandOptions(processes=processes, threads=max(1, workers // processes))
-    energy = functools.partial(find_energy, choices.potential, choices.calculator_arguments)
-    return run_islands(evolutions, relaxer, energy, choices.folder, options, watcher)
 
 
 def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
@@ -235,8 +192,7 @@ def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
     """
     from launch.commands.potential import load_potential
     from search.relax.energy import AseEnergy
-    from workflows.engines.ase.engine import AseEngine
-    from workflows.engines.base import UnknownEngineError
+    from workflows.engines.base import MissingEngineError, UnknownEngineError
     from workflows.engines.registry import ENGINES, find_engine
 
     if ":" not in name and name not in ENGINES:
@@ -251,13 +207,14 @@ def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
         ) from None
     try:
         engine = find_engine(name, keywords)
-        if not isinstance(engine, AseEngine):
+        calculator = engine.crystal_calculator()
+        if calculator is None:
             raise CampaignError(
                 f"The engine {name} needs a job for each structure; search with a potential, or "
                 "with an engine that computes here, such as chgnet."
             )
-        return AseEnergy(engine.build(), tuple(sorted(engine.elements() or ())))
-    except (UnknownEngineError, ValueError) as error:
+        return AseEnergy(calculator, tuple(sorted(engine.elements() or ())))
+    except (MissingEngineError, UnknownEngineError, ValueError) as error:
         raise CampaignError(_sentence(error)) from None
     except TypeError as error:
         raise CampaignError(f"{name} cannot be built from its arguments: {error}.") from None
@@ -287,7 +244,7 @@ def _whole_numbers(text: str | None) -> tuple[int, ...] | None:
         raise CampaignError(f"--z takes whole numbers such as 1,2,4, not {text!r}.") from None
 
 
-def _options(target: Target, choices: SearchChoices) -> tuple[EvolutionOptions, Relaxer]:
+def _options(target: Target, command: SearchCommand) -> tuple[EvolutionOptions, Relaxer]:
     """Options of the search and the relaxer, with what was set on the command line."""
     from search.options import EvolutionOptions
     from search.relax.relaxer import Relaxer
@@ -295,13 +252,13 @@ def _options(target: Target, choices: SearchChoices) -> tuple[EvolutionOptions, 
 
     options = EvolutionOptions(
         formula_units=target.formula_units,
-        population=choices.population,
+        population=command.population,
         generations=ENDLESS,
-        max_structures=choices.structures,
+        max_structures=command.structures,
     )
     relaxer = Relaxer()
     try:
-        for text in choices.overrides or []:
+        for text in command.overrides or []:
             path, _, value = text.partition("=")
             branch, _, rest = path.strip().partition(".")
             if branch == "relaxer":
@@ -332,35 +289,19 @@ def _digest(file: Path) -> str:
     return sha256(file.read_bytes()).hexdigest()
 
 
-def _require_same_search(
-    folder: Path, settings: dict[str, Any], evolutions: list[Evolution]
-) -> None:
+def _require_same_search(folder: Path, settings: dict[str, Any], islands: list[Evolution]) -> None:
     """Refuse to go on with another potential or other settings; allow a larger budget."""
-    from launch.database.server import write_atomically
     from launch.local.campaign import digest
-    from search.run.driver import load, save
-    from search.run.islands import island_path
+    from nnp.storage.files import write_atomically
+    from search.run.islands import change_budget
 
     record = folder / "settings.json"
-    if len(evolutions) == 1:
-        states = [folder / STATE_FILE]
-    else:
-        states = [island_path(folder, island) for island in range(len(evolutions))]
-    if not record.exists() and not any(state.exists() for state in states):
+    if not list(folder.glob("island_*.json")):  # nothing was done yet
         write_atomically(record, json.dumps(settings, indent=1) + "\n")
         return
     if not record.exists() or digest(json.loads(record.read_text())) != digest(settings):
-        if not (folder / STATE_FILE).exists() and not list(folder.glob("island_*.json")):
-            write_atomically(record, json.dumps(settings, indent=1) + "\n")  # nothing was done yet
-            return
         raise CampaignError(
             f"{folder} holds a search with another formula, seed, potential or settings; "
             "use another --output."
         )
-    for state, evolution in zip(states, evolutions, strict=True):
-        if not state.exists():
-            continue
-        saved = load(state)
-        if saved.options.max_structures != evolution.options.max_structures:
-            saved.options.max_structures = evolution.options.max_structures
-            save(saved, state)
+    change_budget(folder, islands)

@@ -51,8 +51,9 @@ def status(
 
 
 def _show_folder(folder: Path, db: str | None, as_json: bool) -> None:
+    from launch.local.status import campaign_status
     from launch.report.files import wide_console
-    from launch.report.status import campaign_status, print_status
+    from launch.report.status import print_status
 
     document = campaign_status(folder, db)
     if as_json:

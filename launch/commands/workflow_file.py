@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fireworks import Workflow
     from rich.table import Table
 
-    from launch.report.estimate import StageCost
+    from workflows.stages.cost import Cost
 
 FORMATS = (".json", ".yaml", ".yml")
 
@@ -53,12 +53,13 @@ def write_workflow(workflow: Workflow, path: Path) -> None:
         raise CampaignError(f"{path} cannot be written: {error.strerror}.") from None
 
 
-def cost_table(workflow: Workflow, costs: Sequence[StageCost]) -> Table:
-    """Return Fireworks and node-hours by queue: now, and over the whole campaign."""
+def cost_table(workflow: Workflow, costs: Sequence[Cost]) -> Table:
+    """Return Fireworks, evaluations and node-hours by queue: now, and over the whole campaign."""
     from rich.table import Table
 
     table = Table(title="Fireworks by queue", title_justify="left")
-    for heading in ("queue", "now", "in all, about", "node-hours, about"):
+    headings = ("now", "in all, about", "reference evaluations", "node-hours, about")
+    for heading in ("queue", *headings):
         table.add_column(heading, justify="left" if heading == "queue" else "right")
     categories = [firework.spec["_category"] for firework in workflow.fws]
     for queue in sorted({cost.queue for cost in costs}):
@@ -67,6 +68,7 @@ def cost_table(workflow: Workflow, costs: Sequence[StageCost]) -> Table:
             queue,
             str(categories.count(queue)),
             str(sum(cost.fireworks for cost in own)),
+            str(sum(cost.reference_evaluations for cost in own)),
             f"{sum(cost.node_hours for cost in own):.2g}",
         )
     return table

@@ -14,7 +14,6 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,15 +22,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from launch.database.embedded import EmbeddedDatabase
 from launch.database.server import write_atomically
 from launch.errors import CampaignError
+from launch.report.status import CampaignHeading
 
 CAMPAIGN_FILE = "campaign.json"
+#: Raised where jobs or documents of running campaigns can no longer be understood.
+CAMPAIGN_VERSION = 1
 LOCK_FILE = ".lock"
 MEGABYTE = 1_000_000
 REQUIRED_SPACE = 200 * MEGABYTE
-RECORDED_PACKAGES = (
-    *("devitrify", "ase", "atomate2", "chgnet", "fireworks", "gpaw", "gpaw-data", "jobflow"),
-    *("numba", "numpy", "pymatgen", "pyxtal", "secantusdb", "torch"),
-)
 
 
 class CampaignDocument(BaseModel):
@@ -39,6 +37,7 @@ class CampaignDocument(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    version: int = Field(CAMPAIGN_VERSION, description="of campaigns, see CAMPAIGN_VERSION")
     id: str = Field(description="unique name, in the metadata of every job")
     formula: str = Field(description="reduced formula")
     engine: str = Field(description="reference engine")
@@ -133,7 +132,9 @@ class Campaign:
         folder = Path(folder).expanduser().absolute()
         path = folder / CAMPAIGN_FILE
         try:
-            document = CampaignDocument.model_validate_json(path.read_text())
+            content = json.loads(path.read_text())
+            _require_version(content, folder)
+            document = CampaignDocument.model_validate(content)
         except FileNotFoundError:
             raise CampaignError(
                 f"There is no campaign in {folder}: start one with 'devitrify run FORMULA "
@@ -145,6 +146,17 @@ class Campaign:
                 "another --folder."
             ) from error
         return cls(folder, document)
+
+    @property
+    def heading(self) -> CampaignHeading:
+        """Which campaign it is, for reports."""
+        return CampaignHeading(
+            campaign=self.document.id,
+            formula=self.document.formula,
+            engine=self.document.engine,
+            protocol=self.document.protocol,
+            folder=str(self.folder),
+        )
 
     @property
     def id(self) -> str:
@@ -235,13 +247,9 @@ def digest(settings: Mapping[str, Any]) -> str:
 
 def installed_versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that shape the results."""
-    versions = {"python": platform.python_version()}
-    for package in RECORDED_PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+    from workflows.engines.registry import installed_versions as of_packages
+
+    return {"python": platform.python_version(), **of_packages()}
 
 
 def require_space(folder: Path, required: int = REQUIRED_SPACE) -> None:
@@ -302,6 +310,34 @@ def _difference(old: Any, new: Any, path: str = "") -> str:
             if old.get(key) != new.get(key):
                 return _difference(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))
     return f"{path or 'settings'} {json.dumps(old)}, not {json.dumps(new)}"
+
+
+def _require_version(content: Any, folder: Path) -> None:
+    """
+    Refuse a campaign of another version; those without a number are older than the numbers.
+
+    Parameters
+    ----------
+    content : Any
+        Of ``campaign.json``.
+    folder : Path
+        The campaign's folder.
+
+    Raises
+    ------
+    CampaignError
+        If it is of another version. What is no campaign at all is left to the validation.
+    """
+    if not isinstance(content, dict) or "settings_digest" not in content:
+        return
+    found = content.get("version")
+    if found != CAMPAIGN_VERSION:
+        other = "an earlier version" if found is None else f"version {found} of campaigns"
+        raise CampaignError(
+            f"The campaign in {folder} is of {other}, and this devitrify runs version "
+            f"{CAMPAIGN_VERSION}: go on with the devitrify that began it, or give another --folder "
+            "to begin anew."
+        )
 
 
 def _first_line(error: Exception) -> str:

@@ -224,7 +224,7 @@ class _Run:
     def show(self, pad: LaunchPad) -> None:
         """Feed the display."""
         if self.display is not None:
-            self.display.update(collect(self.campaign, pad, running=True))
+            self.display.update(collect(self.campaign.heading, pad, running=True))
 
     def start_worker(self, number: int) -> WorkerProcess:
         """Start a worker process."""
@@ -285,7 +285,7 @@ class _Run:
         from launch.database.recovery import recover
 
         recover(pad, "the campaign was interrupted")
-        status = collect(self.campaign, pad, running=False)
+        status = collect(self.campaign.heading, pad, running=False)
         if state == "ended":
             state = "completed" if status.state == "completed" else "failed"
         if self.display is not None:

@@ -98,7 +98,7 @@ class Worker:
         """Run one Firework in a folder of its own; the folder is removed if it stays empty."""
         from fireworks.core.rocket_launcher import launch_rocket
 
-        from workflows.jobs.outputs import remove_checkpoints
+        from workflows.jobs.checkpoints import remove_checkpoints
 
         launches = Path(self.settings.launches)
         folder = launches / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{os.getpid()}"

@@ -22,9 +22,9 @@ def write_report(results: CampaignResults, folder: Path) -> list[Path]:
 
     Parameters
     ----------
-    results
+    results : CampaignResults
         Of a finished or unfinished campaign.
-    folder
+    folder : Path
         The campaign's folder.
 
     Returns
@@ -33,17 +33,18 @@ def write_report(results: CampaignResults, folder: Path) -> list[Path]:
         What was written.
     """
     from launch.report.plots import write_plots
+    from workflows.documents.schemas import PredictionDocument, SampleDocument, TrainingDocument
 
     written = []
-    if results.sample is not None:
-        results.sample.frames.write(folder / "frames.extxyz")
+    if (sample := results.newest(SampleDocument)) is not None:
+        sample.frames.write(folder / "frames.extxyz")
         written.append(folder / "frames.extxyz")
-    if results.training is not None:
-        results.training.potential.save(folder / "potential.nnp")
+    if (training := results.newest(TrainingDocument)) is not None:
+        training.potential.save(folder / "potential.nnp")
         written.append(folder / "potential.nnp")
-    if results.prediction is not None:
-        written += write_structures(results.prediction, folder / "structures")
-        written.append(_write_table(results.prediction, folder / "ranking.txt"))
+    if (prediction := results.newest(PredictionDocument)) is not None:
+        written += write_structures(prediction, folder / "structures")
+        written.append(_write_table(prediction, folder / "ranking.txt"))
     written += write_plots(results, folder / "plots")
     write_atomically(folder / "summary.json", json.dumps(summarise(results), indent=1) + "\n")
     return [*written, folder / "summary.json"]
@@ -81,39 +82,46 @@ def ranking_table(prediction: PredictionDocument, most: int | None = None) -> Ta
 
     Parameters
     ----------
-    prediction
-        Ranked structures.
-    most
-        Rows at the most.
+    prediction : PredictionDocument
+        Ranked structures. Without a potential, as when the reference engine itself has searched,
+        there is no column of its energies.
+    most : int or None
+        Rows at the most; none: all.
     """
     from rich.table import Table
 
+    has_potential = any(c.potential_energy is not None for c in prediction.candidates)
     table = Table(title=f"{prediction.formula}: crystal structures by {prediction.engine} energy")
     for heading, justify in (
         ("rank", "right"), ("formula", "left"), ("Z", "right"), ("space group", "left"),
-        (f"{prediction.engine}\neV/atom", "right"), ("NNP\neV/atom", "right"),
+        (f"{prediction.engine}\neV/atom", "right"),
+        *([("NNP\neV/atom", "right")] if has_potential else []),
         ("above best\nmeV/atom", "right"), ("density\ng/cm³", "right"),
         ("volume\nÅ³/atom", "right"),
     ):  # fmt: skip
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     for candidate in prediction.candidates[:most]:
-        table.add_row(*_row(candidate))
+        table.add_row(*_row(candidate, has_potential))
     return table
 
 
-def _row(candidate: CandidateDocument) -> list[str]:
-    energy, above = candidate.energy, candidate.energy_above_best
+def _row(candidate: CandidateDocument, has_potential: bool) -> list[str]:
+    potential = [_or_empty(candidate.potential_energy, ".4f")] if has_potential else []
     return [
         f"{candidate.rank}{'' if candidate.converged else ' *'}",
         candidate.formula,
         str(candidate.formula_units),
         f"{candidate.space_group} ({candidate.space_group_number})",
-        "" if energy is None else f"{energy:.4f}",
-        f"{candidate.potential_energy:.4f}",
-        "" if above is None else f"{above:.1f}",
+        _or_empty(candidate.energy, ".4f"),
+        *potential,
+        _or_empty(candidate.energy_above_best, ".1f"),
         f"{candidate.density:.2f}",
         f"{candidate.volume:.2f}",
     ]
+
+
+def _or_empty(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
 
 
 def _write_table(prediction: PredictionDocument, path: Path) -> Path:
@@ -132,30 +140,6 @@ def _write_table(prediction: PredictionDocument, path: Path) -> Path:
 def summarise(results: CampaignResults) -> dict[str, object]:
     """Sum up the campaign in a few numbers, as JSON types."""
     summary: dict[str, object] = {"campaign": results.campaign, "warnings": results.warnings()}
-    if (melting := results.melting_temperature) is not None:
-        summary["melting_temperature_K"] = melting.melting_temperature
-        summary["melting_temperature_uncertainty_K"] = melting.uncertainty
-    if (volume := results.volume) is not None:
-        summary["liquid_volume_A3_atom"] = volume.volume
-        summary["liquid_pressure_kbar"] = [volume.pressure, volume.pressure_error]
-    if (sample := results.sample) is not None:
-        summary["frames"] = sample.frames_by_stage
-        if sample.evaluations is not None:
-            summary["reference_evaluations"] = sample.evaluations
-            summary["failed_labels"] = sample.failures
-    if (training := results.training) is not None:
-        summary["validation_rmse"] = {
-            "energy_meV_atom": training.energy_rmse,
-            "force_eV_A": training.force_rmse,
-            "stress_kbar": training.stress_rmse,
-        }
-    if (search := results.search) is not None:
-        summary["structures_relaxed"] = search.n_structures
-        summary["structures_per_cpu_second"] = search.n_structures / search.cpu_seconds
-        summary["discarded"] = dict(search.discarded)
-    if (prediction := results.prediction) is not None:
-        summary["candidates"] = [
-            candidate.model_dump(exclude={"structure"}) for candidate in prediction.candidates
-        ]
-        summary["failures"] = prediction.failures
+    for _, document in results.documents():
+        summary |= document.summary()
     return summary

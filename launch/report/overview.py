@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from launch.database.failures import Failure, failures
 from launch.report.status import ENDED
-from workflows.jobs.progress import STAGES
+from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -52,9 +52,9 @@ def overview(pad: LaunchPad, campaign: str | None = None) -> Overview:
 
     Parameters
     ----------
-    pad
+    pad : LaunchPad
         Launchpad that they share.
-    campaign
+    campaign : str or None
         Only this one.
     """
     wanted: dict[str, Any] = {"spec.campaign": campaign or {"$exists": True}}
@@ -158,13 +158,13 @@ def _stage(unfinished: list[dict[str, Any]], fireworks: list[dict[str, Any]]) ->
     """Earliest stage of what is under way, else of what waits, else the last one."""
     active = [f for f in unfinished if f["state"] in ACTIVE]
     positions = [
-        STAGES.index(f["spec"]["stage"])
+        STAGES[f["spec"]["stage"]].position
         for f in (active or unfinished or fireworks)
         if f["spec"].get("stage") in STAGES
     ]
     if not positions:
         return ""
-    return STAGES[min(positions) if unfinished else max(positions)]
+    return list(STAGES)[min(positions) if unfinished else max(positions)]
 
 
 def _kind(firework: dict[str, Any]) -> tuple[str, str]:

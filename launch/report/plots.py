@@ -12,8 +12,17 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from workflows.documents.schemas import (
+    POTENTIAL,
+    MeltingTemperatureDocument,
+    PredictionDocument,
+    SampleDocument,
+    SearchDocument,
+    TrainingDocument,
+)
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -22,13 +31,32 @@ if TYPE_CHECKING:
     from nnp.frames import Frames
     from nnp.training.trainer import TrainingResult
     from search.state.evolution import Evolution
-    from workflows.documents.schemas import (
-        MeltingTemperatureDocument,
-        PredictionDocument,
-        SampleDocument,
-        SearchDocument,
-        TrainingDocument,
-    )
+    from workflows.documents.base import StageDocument
+
+    Draw = Callable[..., Figure | None]
+
+#: Figures of a report by name: the documents that they show, and what draws them.
+FIGURES: dict[str, tuple[tuple[type[StageDocument], ...], Draw]] = {}
+
+
+def figure_of(name: str, *kinds: type[StageDocument]) -> Callable[[Draw], Draw]:
+    """
+    Make a function draw one of the figures of a report.
+
+    Parameters
+    ----------
+    name : str
+        Of the file, without its suffix.
+    *kinds : type
+        Classes of the documents that the function takes, in its order. It is called once there
+        are all of them, and returns none if there is nothing in them to show.
+    """
+
+    def register(draw: Draw) -> Draw:
+        FIGURES[name] = kinds, draw
+        return draw
+
+    return register
 
 
 def write_plots(results: CampaignResults, folder: Path) -> list[Path]:
@@ -37,9 +65,9 @@ def write_plots(results: CampaignResults, folder: Path) -> list[Path]:
 
     Parameters
     ----------
-    results
+    results : CampaignResults
         Of a finished or unfinished campaign.
-    folder
+    folder : Path
         Where the PNG files go.
 
     Returns
@@ -48,20 +76,12 @@ def write_plots(results: CampaignResults, folder: Path) -> list[Path]:
         The files.
     """
     folder.mkdir(exist_ok=True)
-    drawn = {
-        "melting_temperature": (plot_melting_temperature, _with_runs(results.melting_temperature)),
-        "trajectory": (plot_trajectory, results.sample),
-        "training": (plot_training, results.training),
-        "parity": (plot_parity, results.training),
-        "search": (plot_search, results.search),
-        "ranking": (plot_ranking, _with_candidates(results.prediction)),
-        "coverage": (plot_candidate_coverage, _covered(results)),
-    }
     paths = []
-    for name, (plot, document) in drawn.items():
-        if document is None:
+    for name, (kinds, draw) in FIGURES.items():
+        documents = [results.newest(kind) for kind in kinds]
+        figure = None if None in documents else draw(*documents)
+        if figure is None:
             continue
-        figure = plot(document)  # type: ignore[operator]
         path = folder / f"{name}.png"
         figure.savefig(path, dpi=150, bbox_inches="tight")
         plt.close(figure)
@@ -69,48 +89,12 @@ def write_plots(results: CampaignResults, folder: Path) -> list[Path]:
     return paths
 
 
-def _with_runs(document: MeltingTemperatureDocument | None) -> MeltingTemperatureDocument | None:
-    """None for a search none of whose runs came to its end, so that nothing was measured."""
-    measured = document is not None and any(point.species for point in document.points)
-    return document if measured else None
-
-
-def _with_candidates(document: PredictionDocument | None) -> PredictionDocument | None:
-    """None for a ranking of nothing, where every relaxation failed."""
-    return document if document is not None and document.candidates else None
-
-
-def _covered(
-    results: CampaignResults,
-) -> tuple[SampleDocument, TrainingDocument, PredictionDocument] | None:
-    """The three documents of a coverage plot, once there are all of them."""
-    prediction = _with_candidates(results.prediction)
-    if results.sample is None or results.training is None or prediction is None:
-        return None
-    return results.sample, results.training, prediction
-
-
-def plot_candidate_coverage(
-    documents: tuple[SampleDocument, TrainingDocument, PredictionDocument],
-) -> Figure:
-    """Environments of the candidates among those of the training set (paper, Fig. 3)."""
-    from pymatgen.io.ase import AseAtomsAdaptor
-
-    from nnp.analysis.coverage import Coverage
-    from nnp.frames import Frames
-
-    sample, training, prediction = documents
-    candidates = [
-        AseAtomsAdaptor.get_atoms(candidate.structure) for candidate in prediction.candidates
-    ]
-    coverage = Coverage.fit(training.potential.functions, sample.frames)
-    sets = {"other candidates": candidates[1:], "lowest energy": candidates[:1]}
-    return coverage.plot({name: Frames.from_atoms(atoms) for name, atoms in sets.items() if atoms})
-
-
-def plot_melting_temperature(document: MeltingTemperatureDocument) -> Figure:
+@figure_of("melting_temperature", MeltingTemperatureDocument)
+def plot_melting_temperature(document: MeltingTemperatureDocument) -> Figure | None:
     """Mean-square displacement by element at every temperature, and the diffusion coefficients."""
     points = [point for point in document.points if point.species]  # others were stopped
+    if not points:
+        return None
     elements = list(points[0].displacements)
     figure, axes = plt.subplots(
         1, len(elements) + 1, figsize=(3.4 * (len(elements) + 1), 3.2), layout="constrained",
@@ -146,6 +130,7 @@ def plot_melting_temperature(document: MeltingTemperatureDocument) -> Figure:
     return figure
 
 
+@figure_of("trajectory", SampleDocument)
 def plot_trajectory(document: SampleDocument) -> Figure:
     """Temperature, energy and pressure along liquid, quench and anneal."""
     figure, axes = plt.subplots(3, 1, figsize=(7, 6), sharex=True, layout="constrained")
@@ -163,6 +148,7 @@ def plot_trajectory(document: SampleDocument) -> Figure:
     return figure
 
 
+@figure_of("training", TrainingDocument)
 def plot_training(document: TrainingDocument) -> Figure:
     """Errors of training and validation set against epochs."""
     figure, axes = plt.subplots(1, 3, figsize=(10, 3), layout="constrained")
@@ -170,6 +156,7 @@ def plot_training(document: TrainingDocument) -> Figure:
     return figure
 
 
+@figure_of("parity", TrainingDocument)
 def plot_parity(document: TrainingDocument) -> Figure:
     """Potential against reference on the validation set."""
     figure, axes = plt.subplots(1, 2, figsize=(7.5, 3.6), layout="constrained")
@@ -218,14 +205,17 @@ def _draw_parity(
         )
 
 
+@figure_of("search", SearchDocument)
 def plot_search(document: SearchDocument) -> Figure:
     """Best energy against structures relaxed, and the shares of the operators."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for number, history in enumerate(document.histories, start=1):
         energies = np.array(history["best_energy"]) * 1000 - document.best_energy * 1000
         axes[0].step(history["structures"], energies, where="post", label=f"island {number}")
+    source = "NNP" if document.energies_of == POTENTIAL else document.energies_of
     axes[0].set(
-        xlabel="structures relaxed", ylabel="best NNP energy above the final best (meV/atom)"
+        xlabel="structures relaxed",
+        ylabel=f"best {source} energy above the final best (meV/atom)",
     )
     axes[0].legend()
     operators = sorted({name for shares in document.shares for name in shares})
@@ -249,8 +239,9 @@ def plot_landscape(evolution: Evolution) -> Figure:
     lowest = evolution.best_energy
     numbers, above = [i.id + 1 for i in found], [1000 * (i.energy - lowest) for i in found]
     axes[0].scatter(numbers, above, s=3, alpha=0.4)
-    best = np.array(evolution.best_history, dtype=float).reshape(-1, 2)
-    axes[0].step(best[:, 0], 1000 * (best[:, 1] - lowest), where="post", color="tab:red")
+    best = [1000 * (new.energy - lowest) for new in evolution.best_history]
+    relaxed = [new.structures for new in evolution.best_history]
+    axes[0].step(relaxed, best, where="post", color="tab:red")
     axes[0].set(xlabel="structure", ylabel="energy above the best (meV/atom)")
     archive = evolution.archive
     if len(archive):
@@ -262,12 +253,19 @@ def plot_landscape(evolution: Evolution) -> Figure:
     return figure
 
 
-def plot_ranking(document: PredictionDocument) -> Figure:
-    """Energies of the candidates: potential against reference, each above its own lowest."""
+@figure_of("ranking", PredictionDocument)
+def plot_ranking(document: PredictionDocument) -> Figure | None:
+    """
+    Energies of the candidates: potential against reference, each above its own lowest.
+
+    None where nothing was ranked, and where no potential has relaxed the candidates.
+    """
+    potential = np.array([c.potential_energy for c in document.candidates], dtype=float)
+    if not np.isfinite(potential).any():
+        return None
     figure, axis = plt.subplots(figsize=(4.5, 4), layout="constrained")
     reference = np.array([candidate.energy for candidate in document.candidates], dtype=float)
-    potential = np.array([candidate.potential_energy for candidate in document.candidates])
-    x, y = (reference - reference.min()) * 1000, (potential - potential.min()) * 1000
+    x, y = (reference - reference.min()) * 1000, (potential - np.nanmin(potential)) * 1000
     axis.plot([0, x.max()], [0, x.max()], color="grey", linewidth=0.8)
     axis.scatter(x, y, s=16)
     for candidate, i, j in zip(document.candidates, x, y, strict=True):
@@ -279,3 +277,23 @@ def plot_ranking(document: PredictionDocument) -> Figure:
         title=f"{document.formula}: candidates",
     )
     return figure
+
+
+@figure_of("coverage", SampleDocument, TrainingDocument, PredictionDocument)
+def plot_candidate_coverage(
+    sample: SampleDocument, training: TrainingDocument, prediction: PredictionDocument
+) -> Figure | None:
+    """Environments of the candidates among those of the training set (paper, Fig. 3)."""
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    from nnp.analysis.coverage import Coverage
+    from nnp.frames import Frames
+
+    candidates = [
+        AseAtomsAdaptor.get_atoms(candidate.structure) for candidate in prediction.candidates
+    ]
+    if not candidates:
+        return None
+    coverage = Coverage.fit(training.potential.functions, sample.frames)
+    sets = {"other candidates": candidates[1:], "lowest energy": candidates[:1]}
+    return coverage.plot({name: Frames.from_atoms(atoms) for name, atoms in sets.items() if atoms})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pydantic import BaseModel, Field
+
+from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from jobflow import JobStore
@@ -17,123 +18,108 @@ if TYPE_CHECKING:
 
     from nnp.frames import Frames
     from nnp.potential import Potential
-    from workflows.documents.schemas import (
-        CheckDocument,
-        ConvergenceDocument,
-        Document,
-        MeltingTemperatureDocument,
-        PredictionDocument,
-        SampleDocument,
-        SearchDocument,
-        TrainingDocument,
-        VolumeDocument,
-    )
+    from workflows.documents.base import Document, StageDocument
+    from workflows.jobs.stage import Stage
 
 AnyDocument = TypeVar("AnyDocument", bound="Document")
+
+#: Fields of documents that are no figures.
+NO_FIGURES = ("version",)
 
 
 class CampaignResults:
     """
     What a campaign has found so far.
 
-    Every property is the newest document of its kind, or None as long as there is none.
-
     Parameters
     ----------
-    store
+    store : JobStore
         Job store of the campaign.
-    campaign
+    campaign : str
         Name of the campaign.
+
+    Examples
+    --------
+    >>> results = CampaignResults(store, "LiAlCl4-1a2b3c4d")
+    >>> if (training := results.newest(TrainingDocument)) is not None:
+    ...     training.potential.save("LiAlCl4.nnp")
     """
 
     def __init__(self, store: JobStore, campaign: str) -> None:
         self.store = store
         self.campaign = campaign
+        self._found: dict[str, Any] = {}
         store.connect()
 
-    def newest(self, kind: str) -> Any:
+    def newest(self, kind: type[AnyDocument]) -> AnyDocument | None:
         """
         Return the newest output document of a class, blobs included.
 
         Parameters
         ----------
-        kind
-            Name of a class in :mod:`workflows.documents.schemas`.
+        kind : type
+            Class of the document.
+
+        Returns
+        -------
+        Document or None
+            None as long as there is none; read once.
+
+        Raises
+        ------
+        DocumentVersionError
+            If another version of the program has written it.
         """
         from monty.json import MontyDecoder
 
-        criteria = {"metadata.campaign": self.campaign, "output.@class": kind}
-        properties = ["output", "completed_at"]
-        documents = list(
-            self.store.query(criteria, properties, sort={"completed_at": -1}, limit=1, load=True)
-        )
-        return MontyDecoder().process_decoded(documents[0]["output"]) if documents else None
+        name = kind.__name__
+        if self._found.get(name) is None:
+            criteria = {"metadata.campaign": self.campaign, "output.@class": name}
+            documents = list(
+                self.store.query(
+                    criteria,
+                    ["output", "completed_at"],
+                    sort={"completed_at": -1},
+                    limit=1,
+                    load=True,
+                )
+            )
+            if documents:
+                self._found[name] = MontyDecoder().process_decoded(documents[0]["output"])
+        found: AnyDocument | None = self._found.get(name)
+        return found
 
-    @cached_property
-    def convergence(self) -> ConvergenceDocument | None:
-        """Cutoff and k-points, if the engine has such."""
-        return self.newest("ConvergenceDocument")
+    def of_stage(self, stage: Stage) -> StageDocument | None:
+        """
+        Return the newest document that sums a stage up.
 
-    @cached_property
-    def check(self) -> CheckDocument | None:
-        """Training set against better calculations, if the engine can do such."""
-        return self.newest("CheckDocument")
+        Parameters
+        ----------
+        stage : Stage
+            A row of the table.
 
-    @cached_property
-    def melting_temperature(self) -> MeltingTemperatureDocument | None:
-        """Melting temperature and the displacement curves behind it."""
-        return self.newest("MeltingTemperatureDocument")
+        Returns
+        -------
+        StageDocument or None
+            None if there is none yet, or if the stage has none at all.
+        """
+        kind = stage.document_class()
+        return None if kind is None else self.newest(kind)
 
-    @cached_property
-    def volume(self) -> VolumeDocument | None:
-        """Equilibrium volume and pressure."""
-        return self.newest("VolumeDocument")
-
-    @cached_property
-    def sample(self) -> SampleDocument | None:
-        """Training set."""
-        return self.newest("SampleDocument")
-
-    @cached_property
-    def training(self) -> TrainingDocument | None:
-        """Potential and its errors."""
-        return self.newest("TrainingDocument")
-
-    @cached_property
-    def search(self) -> SearchDocument | None:
-        """What the search found."""
-        return self.newest("SearchDocument")
-
-    @cached_property
-    def prediction(self) -> PredictionDocument | None:
-        """Ranked structures."""
-        return self.newest("PredictionDocument")
+    def documents(self) -> Iterator[tuple[Stage, StageDocument]]:
+        """Yield the stages that have a document so far, in the order of the table, with it."""
+        for stage in STAGES.values():
+            document = self.of_stage(stage)
+            if document is not None:
+                yield stage, document
 
     def warnings(self) -> list[str]:
-        """What the stages warned of."""
-        found = (
-            ("convergence", self.convergence),
-            ("melting temperature", self.melting_temperature),
-            ("volume", self.volume),
-            ("check of the training set", self.check),
-            ("training", self.training),
-        )
+        """Return what the stages warned of."""
         return [
-            f"{stage}: {document.warning}"
-            for stage, document in found
-            if document is not None and document.warning
+            f"{stage.title}: {document.warning}"
+            for stage, document in self.documents()
+            if document.warning
         ]
-
-
-#: Kind of the output document that sums a stage up.
-STAGE_DOCUMENTS = {
-    "melting_temperature": "MeltingTemperatureDocument",
-    "volume": "VolumeDocument",
-    "sample": "SampleDocument",
-    "train": "TrainingDocument",
-    "search": "SearchDocument",
-    "candidates": "PredictionDocument",
-}
 
 
 class Results:
@@ -142,8 +128,8 @@ class Results:
 
     Parameters
     ----------
-    store
-        Job store on a MongoDB.
+    store : JobStore
+        On a MongoDB.
 
     Examples
     --------
@@ -164,7 +150,7 @@ class Results:
 
         Parameters
         ----------
-        folder
+        folder : Path or None
             Configuration; default: that of the user.
         """
         from launch.cluster.configuration import Configuration
@@ -200,14 +186,14 @@ class Results:
 
         Parameters
         ----------
-        formula
+        formula : str or None
             Reduced formula; none: all.
-        campaign
+        campaign : str or None
             Its name; none: all.
-        above_best
+        above_best : float or None
             meV/atom above the best structure of the same formula and engine among the campaigns
             looked at; none: all.
-        structures
+        structures : bool
             Whether to fetch the structures too.
 
         Returns
@@ -249,19 +235,21 @@ class Results:
 
         Parameters
         ----------
-        stage
-            One of :data:`STAGE_DOCUMENTS`.
-        formula, campaign
+        stage : str
+            Name of one that has a document.
+        formula, campaign : str or None
             None: all.
         """
-        wanted = self._wanted(STAGE_DOCUMENTS[stage], formula, campaign)
+        wanted = self._wanted(STAGES[stage].document_name, formula, campaign)
         shown = {"output": 1, "metadata.campaign": 1, "metadata.formula": 1, "_id": 0}
         rows = []
         for document in self.outputs.find(wanted, shown).sort("completed_at", -1):
             figures = {
                 name: value
                 for name, value in document["output"].items()
-                if not name.startswith("@") and isinstance(value, int | float | str | None)
+                if not name.startswith("@")
+                and name not in NO_FIGURES
+                and isinstance(value, int | float | str | None)
             }
             metadata = document["metadata"]
             rows.append(
@@ -275,12 +263,14 @@ class Results:
 
         Parameters
         ----------
-        campaign
+        campaign : str
             Its name.
-        stage
+        stage : str or None
             Only frames of that stage, e.g. ``"quench"``.
         """
-        sample = CampaignResults(self.store, campaign).sample
+        from workflows.documents.schemas import SampleDocument
+
+        sample = CampaignResults(self.store, campaign).newest(SampleDocument)
         if sample is None or stage is None:
             return sample.frames if sample else None
         numbers = [n for n, name in enumerate(sample.frames.stages) if name == stage]
@@ -288,11 +278,13 @@ class Results:
 
     def potential(self, campaign: str) -> Potential | None:
         """Newest potential of a campaign; none if it has none yet."""
-        training = CampaignResults(self.store, campaign).training
+        from workflows.documents.schemas import TrainingDocument
+
+        training = CampaignResults(self.store, campaign).newest(TrainingDocument)
         return training.potential if training else None
 
     @staticmethod
-    def _wanted(kind: str, formula: str | None, campaign: str | None) -> dict[str, Any]:
+    def _wanted(kind: str | None, formula: str | None, campaign: str | None) -> dict[str, Any]:
         wanted: dict[str, Any] = {"output.@class": kind}
         if formula is not None:
             wanted["metadata.formula"] = formula
@@ -311,7 +303,9 @@ class CandidateRecord(BaseModel):
     space_group_number: int
     energy: float = Field(description="reference engine (eV/atom)")
     energy_above_best: float = Field(0.0, description="meV/atom, among what was looked at")
-    potential_energy: float = Field(description="neural network potential (eV/atom)")
+    potential_energy: float | None = Field(
+        None, description="neural network potential (eV/atom); none if none was searched on"
+    )
     density: float = Field(description="g/cm³")
     volume: float = Field(description="Å³/atom")
     rank: int | None = Field(description="in its campaign")

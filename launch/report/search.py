@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import typer
 
+from nnp.storage.files import write_atomically
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.table import Table
 
     from search.run.driver import SearchFigures
-    from search.state.archive import Individual
+    from search.run.islands import SearchSummary
     from search.state.evolution import Evolution
+    from search.state.individual import NewBest
 
 
-class Watcher:
-    """Prints each generation, and remembers what every one took.
+class ProgressLog:
+    """
+    Prints each generation, and remembers what every one took.
 
     Parameters
     ----------
-    structures
+    structures : int
         Budget of all islands.
-    islands
+    islands : int
         How many there are.
-    path
+    path : Path
         Where the entries are kept for a later run.
     """
 
@@ -39,8 +41,6 @@ class Watcher:
 
     def __call__(self, island: int, figures: SearchFigures) -> None:
         """Take in one generation of one island."""
-        from launch.database.embedded import write_atomically
-
         # a generation that was lost when the search was killed is done again
         self.entries = [
             entry
@@ -72,77 +72,65 @@ def latest(entries: list[dict[str, float]], what: str) -> dict[int, float]:
     return {int(entry["island"]): entry[what] for entry in entries}
 
 
-@dataclass
-class Found:
+class SearchReport:
     """
     Results of all islands together.
 
     Parameters
     ----------
-    formula
+    formula : str
         Of the compound.
-    islands
+    islands : list of Evolution
         The searches as they ended.
-    entries
-        A line for each generation of each island, as `Watcher` kept them.
-    best
+    entries : list of dict
+        A line for each generation of each island, as `ProgressLog` kept them.
+    n_best : int
         Distinct structures reported.
     """
 
-    formula: str
-    islands: list[Evolution]
-    entries: list[dict[str, float]]
-    best: int
-    members: list[Individual] = field(init=False)
+    def __init__(
+        self,
+        formula: str,
+        islands: list[Evolution],
+        entries: list[dict[str, float]],
+        n_best: int,
+    ) -> None:
+        from search.run.islands import summarise
 
-    def __post_init__(self) -> None:
-        """Collect the best and find their space groups."""
-        from search.run.islands import merge_archives
-        from search.state.archive import space_group_number
-
-        self.members = merge_archives(self.islands)[: self.best]
-        for member in self.members:
-            if member.space_group is None:
-                member.space_group = space_group_number(member.structure)
-
-    @property
-    def structures(self) -> int:
-        """Structures relaxed on all islands."""
-        return sum(island.structures for island in self.islands)
+        self.formula, self.islands, self.entries = formula, islands, entries
+        self.found: SearchSummary = summarise(islands, n_best)
 
     def table(self) -> Table:
         """Tabulate the best distinct structures."""
         from rich.table import Table
 
-        rows = self.members
-        found = Table(title=f"{self.formula}: the {len(rows)} best of {self.structures}")
+        rows = self.found.best
+        table = Table(title=f"{self.formula}: the {len(rows)} best of {self.found.structures}")
         for heading in ("rank", "Z", "space group", "eV/atom", "above best\nmeV/atom",
                         "volume\nÅ³/atom", "operator", "structure"):  # fmt: skip
-            found.add_column(heading, justify="right")
+            table.add_column(heading, justify="right")
         for rank, member in enumerate(rows, start=1):
-            found.add_row(
+            table.add_row(
                 str(rank), str(member.formula_units), str(member.space_group),
-                f"{member.energy:.5f}", f"{1000 * (member.energy - rows[0].energy):.1f}",
+                f"{member.energy:.5f}", f"{1000 * (member.fitness - rows[0].fitness):.1f}",
                 f"{member.volume:.2f}", member.operator, str(member.id + 1),
             )  # fmt: skip
-        return found
+        return table
 
     def write(self, folder: Path) -> None:
         """Write CIFs, the summary and the plots."""
         from ase.io import write
 
-        from launch.database.embedded import write_atomically
         from launch.report.plots import plot_landscape
 
         for old in folder.glob("*.cif"):
             old.unlink()
-        for rank, member in enumerate(self.members, start=1):
+        for rank, member in enumerate(self.found.best, start=1):
             name = f"{rank:02d}_{self.formula}_Z{member.formula_units}_{member.space_group}.cif"
             write(folder / name, member.structure)
         write_atomically(folder / "summary.json", json.dumps(self.summary(), indent=1) + "\n")
-        lowest = min(self.islands, key=lambda i: np.nan_to_num(i.best_energy, nan=np.inf))
         for name, figure in (
-            ("landscape.png", plot_landscape(lowest)),
+            ("landscape.png", plot_landscape(self.found.leader)),
             ("operators.png", plot_operators(self.islands)),
         ):
             figure.savefig(folder / name, dpi=150, bbox_inches="tight")
@@ -150,46 +138,44 @@ class Found:
     def summary(self) -> dict[str, Any]:
         """Every new best with what it took, throughput, operators, and discards by reason."""
         seconds = sum(latest(self.entries, "cpu_seconds").values())
-        discarded: Counter[str] = Counter()
-        for island in self.islands:
-            discarded.update(island.discards)
         return {
-            "structures": self.structures,
+            "structures": self.found.structures,
             "islands": len(self.islands),
-            "generations": max(island.generation for island in self.islands),
+            "generations": self.found.generations,
             "new_bests": self._new_bests(),
             "cpu_seconds": seconds,
-            "structures_per_cpu_second": self.structures / seconds if seconds else None,
+            "structures_per_cpu_second": self.found.structures / seconds if seconds else None,
             "operators": [_operator_history(island) for island in self.islands],
-            "discarded": dict(discarded),
+            "discarded": self.found.discards,
         }
 
     def _new_bests(self) -> list[dict[str, Any]]:
-        """Structures lower than all before them, on whatever island."""
-        records = []
-        for number, island in enumerate(self.islands):
-            energies = island.individuals.energies
-            for count, energy in island.best_history:
-                # structures are counted without guests from other islands, ids with them
-                individual = island.individuals[int(np.flatnonzero(energies == energy)[0])]
-                generation = individual.generation + 1
-                records.append(
-                    {
-                        "island": number + 1,
-                        "generation": generation,
-                        **self._spent(number, generation, int(count)),
-                        "energy": float(energy),
-                        "operator": individual.operator,
-                        "space_group": individual.space_group,
-                    }
-                )
-        records.sort(key=lambda record: (record["structures"], -record["energy"]))
-        lower, best = [], float("inf")
-        for record in records:
-            if record["energy"] < best:
-                best = record["energy"]
-                lower.append(record)
-        return lower
+        """Structures better than all before them, on whatever island."""
+        found = [
+            (new, self._new_best(number, new))
+            for number, history in enumerate(self.found.new_bests)
+            for new in history
+        ]
+        found.sort(key=lambda pair: (pair[1]["structures"], -pair[0].fitness))
+        kept, best = [], float("inf")
+        for new, entry in found:
+            if new.fitness < best:
+                best = new.fitness
+                kept.append(entry)
+        return kept
+
+    def _new_best(self, number: int, new: NewBest) -> dict[str, Any]:
+        """What made a structure that was the best of its island, and what it took."""
+        individual = self.islands[number].individuals[new.id]
+        generation = individual.generation + 1
+        return {
+            "island": number + 1,
+            "generation": generation,
+            **self._spent(number, generation, new.structures),
+            "energy": new.energy,
+            "operator": individual.operator,
+            "space_group": individual.space_group,
+        }
 
     def _spent(self, island: int, generation: int, count: int) -> dict[str, Any]:
         """Structures and CPU seconds of all islands when one had relaxed `count` structures."""
@@ -208,14 +194,14 @@ class Found:
 
 def _operator_history(island: Evolution) -> dict[str, dict[str, list[float]]]:
     """Share, children and successes of each operator, generation after generation."""
-    table = island.share_records.table().astype(float)
+    table = island.share_history.table().astype(float)
     return {
         name: {
             "share": [round(share, 4) for share in table[:, 0, i].tolist()],
             "children": [int(n) for n in table[:, 1, i]],
             "successes": [int(n) for n in table[:, 2, i]],
         }
-        for i, name in enumerate(island.share_records.operators)
+        for i, name in enumerate(island.share_history.operators)
     }
 
 
@@ -224,9 +210,9 @@ def plot_operators(islands: list[Evolution]) -> Figure:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    names = islands[0].share_records.operators
-    length = min(len(island.share_records) for island in islands)
-    tables = np.array([island.share_records.table()[:length] for island in islands], dtype=float)
+    names = islands[0].share_history.operators
+    length = min(len(island.share_history) for island in islands)
+    tables = np.array([island.share_history.table()[:length] for island in islands], dtype=float)
     shares = tables[:, :, 0].mean(axis=0)
     axes[0].stackplot(range(1, length + 1), shares.T, labels=names)
     axes[0].legend(fontsize=7, loc="lower left")

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
-from launch.database.embedded import launchpad
 from launch.database.failures import Failure, failures, stage_of
-from launch.errors import CampaignError
-from launch.local.campaign import Campaign
-from workflows.jobs.progress import STAGES
+from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -25,7 +19,6 @@ if TYPE_CHECKING:
 
 ENDED = ("COMPLETED", "FIZZLED", "DEFUSED", "ARCHIVED")
 ACTIVE = ("RUNNING", "RESERVED")
-PATIENCE = 10.0  # s for the server of a campaign that is just starting
 UNITS = {
     "K": "{:.0f} K",
     "kbar": "{:.1f} kbar",
@@ -54,14 +47,19 @@ class StageStatus(BaseModel):
     figures: dict[str, float | str] = Field(default_factory=dict)
 
 
-class CampaignStatus(BaseModel):
-    """The state of a campaign at one moment."""
+class CampaignHeading(BaseModel):
+    """Which campaign it is."""
 
     campaign: str
     formula: str
     engine: str
     protocol: str
     folder: str
+
+
+class CampaignStatus(CampaignHeading):
+    """The state of a campaign at one moment."""
+
     state: str = Field(description="not started, running, stopped, completed or failed")
     stages: list[StageStatus]
     failures: list[Failure]
@@ -69,65 +67,17 @@ class CampaignStatus(BaseModel):
     elapsed: float = Field(description="time in which any job ran, s")
 
 
-def campaign_status(folder: Path | str, uri: str | None = None) -> CampaignStatus:
-    """Return where the campaign in a folder is, whether it runs now or not.
+def collect(heading: CampaignHeading, pad: LaunchPad, *, running: bool) -> CampaignStatus:
+    """
+    Read the state of a campaign.
 
     Parameters
     ----------
-    folder
-        The campaign's folder.
-    uri
-        The MongoDB it was run with, if not the embedded database.
-    """
-    campaign = Campaign.open(folder)
-    with open_database(campaign, uri) as (address, running):
-        pad = launchpad(address, campaign.document.database)
-        try:
-            return collect(campaign, pad, running=running)
-        finally:
-            pad.connection.close()
-
-
-@contextmanager
-def open_database(campaign: Campaign, uri: str | None) -> Iterator[tuple[str, bool]]:
-    """Yield the address of the campaign's database and whether the campaign runs.
-
-    The server is the one in use, or one that is started for the purpose.
-    """
-    running = campaign.locked()
-    if campaign.database(uri).external_uri is not None:
-        yield campaign.database(uri).start(), running
-    elif running:
-        yield _running_uri(campaign), True
-    else:
-        with campaign.lock(), campaign.database() as database:
-            yield database.uri, False
-
-
-def _running_uri(campaign: Campaign) -> str:
-    """Return the address of the server of a running campaign, which may just be starting."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        database = campaign.database()
-        if database.running() is not None:
-            return database.uri
-        time.sleep(0.2)
-    raise CampaignError(
-        f"The campaign in {campaign.folder} is in use but its database does not answer: try again "
-        "in a moment."
-    )
-
-
-def collect(campaign: Campaign, pad: LaunchPad, *, running: bool) -> CampaignStatus:
-    """Read the state of a campaign.
-
-    Parameters
-    ----------
-    campaign
-        The campaign.
-    pad
+    heading : CampaignHeading
+        Which one it is.
+    pad : LaunchPad
         Its launchpad.
-    running
+    running : bool
         Whether a process runs it now.
     """
     fireworks = list(
@@ -146,13 +96,8 @@ def collect(campaign: Campaign, pad: LaunchPad, *, running: bool) -> CampaignSta
         for name in sorted(by_stage, key=_position)
     ]
     every = [period for found in periods.values() for period in found]
-    document = campaign.document
     return CampaignStatus(
-        campaign=document.id,
-        formula=document.formula,
-        engine=document.engine,
-        protocol=document.protocol,
-        folder=str(campaign.folder),
+        **heading.model_dump(),
         state=_campaign_state(pad, fireworks, running),
         stages=stages,
         failures=failures(pad),
@@ -179,7 +124,7 @@ def union_seconds(periods: Iterable[tuple[datetime, datetime]]) -> float:
 
 
 def _position(stage: str) -> tuple[int, str]:
-    return (STAGES.index(stage) if stage in STAGES else len(STAGES), stage)
+    return (STAGES[stage].position if stage in STAGES else len(STAGES), stage)
 
 
 def _periods(
@@ -253,7 +198,8 @@ def _campaign_state(pad: LaunchPad, fireworks: list[dict[str, Any]], running: bo
 
 
 def format_figures(figures: dict[str, float | str]) -> str:
-    """Return the figures of a stage as one short text.
+    """
+    Return the figures of a stage as one short text.
 
     Examples
     --------

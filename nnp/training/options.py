@@ -17,9 +17,9 @@ ITERATIONS = 2000
 """Of L-BFGS, unless they are given."""
 
 
-def _option(default: Any, unit: str, text: str) -> Any:
-    """Field of an options class with its unit and help."""
-    return field(default=default, metadata={"unit": unit, "help": text})
+def _option(default: Any, unit: str, text: str, **more: bool) -> Any:
+    """Field of an options class with its unit and help, and what else is said of it."""
+    return field(default=default, metadata={"unit": unit, "help": text, **more})
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class TrainingOptions(MSONable):
     memory_limit: float = _option(4.0, "GB", "for derivatives of the symmetry functions")
     precision: Literal["float32", "float64"] = _option("float32", "", "of the network in training")
     repulsion: bool = _option(True, "", "add a repulsive core below the shortest distances")
-    threads: int = _option(1, "", "threads")
+    threads: int = _option(1, "", "threads", hidden=True)
     checkpoint_interval: float = _option(20.0, "s", "between checkpoints")
 
     def __post_init__(self) -> None:

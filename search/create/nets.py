@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from search.cells import reduced
 from search.create.random_crystals import GenerationError, RandomSymmetric
 from search.create.symmetric_operators import Symmetry
 from search.create.wyckoff import ORDERS
-from search.geometry import DistanceLimits, reduced
+from search.geometry import DistanceLimits
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from search.geometry import DistanceLimits, reduced
+from search.cells import reduced
+from search.geometry import DistanceLimits
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -24,6 +24,7 @@ import numpy as np
 from search.create.nets import repeated
 from search.create.operators import plain_sorted
 from search.create.random_crystals import GenerationError
+from search.symmetry import spglib_cell
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -166,7 +167,7 @@ def _primitive(atoms: Atoms) -> Atoms:
     import spglib
     from ase import Atoms
 
-    found = spglib.find_primitive((atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers))
+    found = spglib.find_primitive(spglib_cell(atoms))
     if found is None:
         return atoms
     cell, positions, numbers = found

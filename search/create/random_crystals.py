@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numba
 import numpy as np
 
+from search.cells import reduced
 from search.create.wyckoff import SYSTEMS, SiteTables, choose_sites, space_group
-from search.geometry import DistanceLimits, fits, image_shifts, reduced
+from search.geometry import DistanceLimits, fits, image_shifts
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -14,14 +14,13 @@ import numba
 import numpy as np
 
 from search.create.operators import TRIES, NoChildError, plain_sorted
-from search.geometry import DistanceLimits, fits, image_shifts
+from search.geometry import DistanceLimits, fits, image_shifts, nearest, shifted_square
+from search.symmetry import SYMMETRY_TOLERANCE, spglib_cell
 
 if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
 
-PRECISION = 0.1
-"""Å by which positions may miss a symmetry that still counts."""
 LIFTED = 0.75
 """Largest part of the free orbits that moves; where few move, most children fall back."""
 
@@ -37,21 +36,18 @@ def _images(
     """Atom nearest to where each operation takes each atom, (m, n), of the same element."""
     n = len(fractions)
     images = np.empty((len(rotations), n), np.int64)
-    apart = np.empty(3)
+    inverse: NDArray[Any] = np.linalg.inv(cell)
+    positions = fractions @ cell
+    delta, origin = np.empty(3), np.zeros(3)
     for operation in range(len(rotations)):
         for i in range(n):
-            moved = rotations[operation] @ fractions[i] + translations[operation]
+            moved = (rotations[operation] @ fractions[i] + translations[operation]) @ cell
             least = np.inf
             for j in range(n):
                 if numbers[i] != numbers[j]:
                     continue
-                for k in range(3):
-                    apart[k] = moved[k] - fractions[j, k]
-                    apart[k] -= np.round(apart[k])
-                square = 0.0
-                for m in range(3):
-                    x = apart[0] * cell[0, m] + apart[1] * cell[1, m] + apart[2] * cell[2, m]
-                    square += x * x
+                nearest(moved, positions[j], cell, inverse, delta)
+                square = shifted_square(delta, origin)
                 if square < least:
                     least = square
                     images[operation, i] = j
@@ -125,13 +121,12 @@ class Symmetry:
     images: NDArray[np.int64]
 
     @classmethod
-    def of(cls, atoms: Atoms, precision: float = PRECISION) -> Symmetry:
+    def of(cls, atoms: Atoms, precision: float = SYMMETRY_TOLERANCE) -> Symmetry:
         """Find the symmetry of `atoms` within `precision` (Å)."""
         import spglib
 
         fractions = atoms.get_scaled_positions()
-        cell: Any = (np.array(atoms.cell), fractions, atoms.numbers)
-        found = spglib.get_symmetry(cell, symprec=precision)
+        found = spglib.get_symmetry(spglib_cell(atoms), symprec=precision)
         identity = np.eye(3)[None], np.zeros((1, 3))
         if found is None:
             rotations, translations = identity

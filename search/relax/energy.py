@@ -2,7 +2,7 @@
 
 The relaxer moves a whole batch of structures at once, so it asks for the energies, forces and
 stresses of a batch, with atoms of all structures one after another in flat arrays. `nnp.Potential`
-has this interface already; everything else that speaks ASE comes in through `AseEnergy`.
+has this interface; any other calculator of ASE gets it by `AseEnergy`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
-
-KBAR = 1602.1766208
-"""Kilobar in one eV/Å³."""
 
 
 class BatchEvaluator(Protocol):

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from monty.json import MSONable
 
-from search.relax.energy import KBAR, BatchEnergy
+from nnp.units import KBAR
+from search.relax.energy import BatchEnergy
 from search.relax.fire import FireOptions, FireState, Geometry, advance
+from search.relax.limits import RelaxationLimits
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -69,19 +71,11 @@ class Relaxer(MSONable):
 
     Examples
     --------
-    >>> relaxed = Relaxer(max_force=0.05).relax(structures, energy)
+    >>> relaxed = Relaxer(RelaxationLimits(max_force=0.05)).relax(structures, energy)
     >>> [r.energy for r in relaxed if r.converged]
     """
 
-    max_force: float = field(
-        default=0.1, metadata={"unit": "eV/Å", "help": "largest force on an atom when converged"}
-    )
-    max_stress: float = field(
-        default=20.0, metadata={"unit": "kbar", "help": "largest stress component when converged"}
-    )
-    max_steps: int = field(
-        default=400, metadata={"unit": "", "help": "energy evaluations at most per structure"}
-    )
+    limits: RelaxationLimits = field(default_factory=RelaxationLimits, metadata={"inline": True})
     energy_window: float | None = field(
         default=1.0,
         metadata={
@@ -126,8 +120,8 @@ class Relaxer(MSONable):
         energy: BatchEnergy,
         *,
         threads: int = 1,
-        reference: float | None = None,
-        limits: DistanceLimits | None = None,
+        best: float | Sequence[float] | NDArray[np.float64] | None = None,
+        distances: DistanceLimits | None = None,
     ) -> list[Relaxed]:
         """Relax `structures` and report how each one ended, in the same order.
 
@@ -139,15 +133,18 @@ class Relaxer(MSONable):
             Gives energies, forces and stresses.
         threads : int
             Passed on to `energy`.
-        reference : float or None
-            Energy per atom (eV) of the best structure known, from which `energy_window` counts.
-        limits : DistanceLimits or None
+        best : float, (n,) array or None
+            Energy per atom (eV) of the best structure known, or for each structure the energy at
+            which it would equal that; the windows count from there. None: there are no windows.
+        distances : DistanceLimits or None
             Structures with shorter bonds are given up when next checked.
         """
+        levels = None if best is None else np.broadcast_to(np.asarray(best), len(structures))
         results: list[Relaxed] = []
         for start in range(0, len(structures), self.batch_size):
-            batch = structures[start : start + self.batch_size]
-            results += _Batch(self, batch, energy, threads, reference, limits).run()
+            part = slice(start, start + self.batch_size)
+            level = None if levels is None else levels[part]
+            results += _Batch(self, structures[part], energy, threads, level, distances).run()
         return results
 
 
@@ -160,12 +157,13 @@ class _Batch:
         structures: Sequence[Atoms],
         energy: BatchEnergy,
         threads: int,
-        reference: float | None,
-        limits: DistanceLimits | None,
+        best: NDArray[np.float64] | None,
+        distances: DistanceLimits | None,
     ) -> None:
         self.options = options
-        self.reference = reference
-        self.limits = limits
+        self.limits = options.limits
+        self.best = best
+        self.distances = distances
         self.index = np.arange(len(structures))
         self.counts = np.array([len(atoms) for atoms in structures])
         self.numbers = np.concatenate([atoms.numbers for atoms in structures])
@@ -179,7 +177,7 @@ class _Batch:
 
     def run(self) -> list[Relaxed]:
         """Step until all have finished."""
-        for step in range(1, self.options.max_steps + 1):
+        for step in range(1, self.limits.max_steps + 1):
             energies, forces, stresses, atomic = self.evaluator.compute(self.cells, self.positions)
             starts = np.cumsum(self.counts) - self.counts
             max_force = np.sqrt(np.maximum.reduceat((forces**2).sum(axis=1), starts))
@@ -217,18 +215,18 @@ class _Batch:
         max_stress: NDArray[np.float64],
     ) -> dict[int, str]:
         """Which structures end here, and how."""
-        options = self.options
+        options, limits = self.options, self.limits
         statuses: dict[int, str] = {}
         volumes = np.abs(np.linalg.det(self.cells)) / self.first_volumes
         finite = np.isfinite(energies) & np.isfinite(max_force) & np.isfinite(max_stress)
-        converged = (max_force < options.max_force) & (max_stress < options.max_stress)
+        converged = (max_force < limits.max_force) & (max_stress < limits.max_stress)
         done = converged.copy()
-        if options.tight_window is not None and self.reference is not None:
-            near = energies < (self.reference + options.tight_window) * self.counts
+        if options.tight_window is not None and self.best is not None:
+            near = energies < (self.best + options.tight_window) * self.counts
             tight = (max_force < options.tight_force) & (max_stress < options.tight_stress)
             done &= tight | ~near
         check = step % options.check_interval == 0
-        last = step == options.max_steps
+        last = step == limits.max_steps
         for i in range(len(energies)):
             if not finite[i]:
                 statuses[i] = "aborted: energy, force or stress is not finite"
@@ -255,23 +253,23 @@ class _Batch:
         left, is a generous forecast.
         """
         options = self.options
-        if options.energy_window is None or self.reference is None:
+        if options.energy_window is None or self.best is None:
             return False
-        intervals_left = (options.max_steps - step) / options.check_interval
+        intervals_left = (self.limits.max_steps - step) / options.check_interval
         forecast = energy - max(self.last_energies[i] - energy, 0.0) * intervals_left
-        ceiling = (self.reference + options.energy_window) * self.counts[i]
+        ceiling = (self.best[i] + options.energy_window) * self.counts[i]
         return bool(forecast > ceiling)
 
     def _short_bond(self, i: int) -> str:
         """Name the worst bond below the limits in words, or an empty string."""
-        if self.limits is None:
+        if self.distances is None:
             return ""
         start = int(self.counts[:i].sum())
         part = slice(start, start + int(self.counts[i]))
-        kinds = self.limits.kinds(self.numbers[part])
-        if not self.limits.violated_arrays(self.cells[i], self.positions[part], kinds):
+        kinds = self.distances.kinds(self.numbers[part])
+        if not self.distances.violated_arrays(self.cells[i], self.positions[part], kinds):
             return ""
-        return self.limits.describe(self._atoms(i, part))
+        return self.distances.describe(self._atoms(i, part))
 
     def _atoms(self, i: int, part: slice) -> Atoms:
         from ase import Atoms
@@ -289,3 +287,4 @@ class _Batch:
         self.numbers, self.positions = self.numbers[keep_atoms], self.positions[keep_atoms]
         self.cells, self.first_volumes = self.cells[keep], self.first_volumes[keep]
         self.last_energies = self.last_energies[keep]
+        self.best = None if self.best is None else self.best[keep]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from nnp.storage.files import write_atomically
 from search.relax.energy import BatchEnergy
 from search.relax.relaxer import Relaxer
 from search.state.evolution import Evolution
@@ -30,7 +28,7 @@ class SearchFigures:
     structures : int
         Structures relaxed.
     best_energy : float
-        eV/atom.
+        Of the best structure, eV/atom.
     structures_per_second : float
         Over the last generation, wall time.
     distinct : int
@@ -50,20 +48,11 @@ class SearchFigures:
     cpu_seconds: float
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file, all or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
 def save(evolution: Evolution, path: Path) -> None:
     """Write the state of a search to a file, all or nothing."""
-    write_whole(path, json.dumps(evolution.as_dict()))  # one string: much faster than json.dump
+    write_atomically(
+        path, json.dumps(evolution.as_dict())
+    )  # one string: much faster than json.dump
 
 
 def load(path: Path) -> Evolution:
@@ -130,14 +119,13 @@ def run_generations(
         evolution = resume(evolution, checkpoint)
     while evolution.generation < generations and not evolution.finished:
         started, cpu = time.perf_counter(), time.process_time()
-        best = evolution.best_energy
         candidates = evolution.ask()
         relaxed = relaxer.relax(
             [candidate.atoms for candidate in candidates],
             energy,
             threads=threads,
-            reference=best if np.isfinite(best) else None,
-            limits=evolution.limits,
+            best=evolution.best_energies(),
+            distances=evolution.distance_limits,
         )
         evolution.tell(relaxed)
         if checkpoint is not None:

@@ -1,287 +1,188 @@
-"""Several populations side by side, which exchange their best between blocks of generations.
+"""
+Several populations side by side, which exchange their best between blocks of generations.
 
-Each island is a search of its own with a file for its state. All run a block, in processes as many
-as are allowed; then what each has best is written down, and every island takes in the others' best
-before its next block. Processes do not change the outcome: the same seeds give the same search.
+Each island is a search of its own; a single one is a search without exchange. All run a block, and
+every island takes in the others' best before its next block; when all are finished, they are summed
+up. This is the same for whoever runs the blocks: `search.run.processes` in processes, a workflow in
+jobs.
 """
 
 from __future__ import annotations
 
-import json
-import logging
-import multiprocessing
-import os
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from search.candidate import pack_atoms, unpack_atoms
-from search.options import IMMIGRANT
-from search.run.driver import SearchFigures, load, run_generations, save, write_whole
-from search.state.archive import Archive, Individual
+from search.candidate import MIGRANT
+from search.run.driver import load, save
+from search.state.archive import Archive
+from search.state.evolution import Evolution
+from search.state.fitness import better_first
+from search.symmetry import find_space_group
 
 if TYPE_CHECKING:
-    from search.relax.energy import BatchEnergy
-    from search.relax.relaxer import Relaxer
-    from search.state.evolution import Evolution
+    from ase import Atoms
 
-logger = logging.getLogger(__name__)
-
-Progress = Callable[[int, SearchFigures], None]
-"""Is told the number of an island, from 0, and where it stands."""
+    from search.options import EvolutionOptions
+    from search.state.fitness import Fitness
+    from search.state.individual import Individual, NewBest
 
 
 @dataclass(frozen=True)
-class IslandOptions:
-    """How islands run and exchange.
+class SearchSummary:
+    """
+    What all islands found together.
 
     Attributes
     ----------
-    block : int
-        Generations between two exchanges.
-    migrants : int
-        Best structures each island gets from each other one.
-    processes : int
-        Islands that run at the same time.
-    threads : int
-        Threads of each.
+    best : list of Individual
+        Distinct structures with their space groups, best first.
+    leader : Evolution
+        The island with the best of them.
+    generations : int
+        Of the island that did most.
+    structures : int
+        Relaxed on all islands.
+    new_bests : list of list of NewBest
+        By island: every structure that was better than all before it there.
+    discards : dict of str to int
+        Structures left out, by reason, in alphabetical order.
     """
 
-    block: int = 10
-    migrants: int = 3
-    processes: int = 1
-    threads: int = 1
+    best: list[Individual]
+    leader: Evolution
+    generations: int
+    structures: int
+    new_bests: list[list[NewBest]]
+    discards: dict[str, int]
 
 
-@dataclass(frozen=True)
-class _Block:
-    """What a process needs to run a block of one island."""
-
-    island: int
-    path: Path
-    exchange: Path
-    until: int
-    relaxer: Relaxer
-    options: IslandOptions
-
-
-def island_path(folder: Path, island: int) -> Path:
-    """File of the state of an island, numbered from 0."""
-    return folder / f"island_{island + 1}.json"
-
-
-def run_islands(
-    evolutions: Sequence[Evolution],
-    relaxer: Relaxer,
-    energy: Callable[[], BatchEnergy],
-    folder: Path,
-    options: IslandOptions,
-    progress: Progress | None = None,
+def set_up_islands(
+    composition: Mapping[str, int],
+    options: EvolutionOptions,
+    seeds: Sequence[int],
+    structures: Sequence[Atoms] = (),
+    fitness: Fitness | None = None,
 ) -> list[Evolution]:
-    """Run islands until all are finished; go on where an earlier run stopped.
+    """
+    Make the islands at their start; they share the budget of structures and what to begin with.
 
     Parameters
     ----------
-    evolutions : sequence of Evolution
-        The islands at their start.
-    relaxer : Relaxer
-        How structures are relaxed.
-    energy : callable
-        Makes the energy; called once in each process, so it must be importable there.
-    folder : Path
-        Of the states.
-    options : IslandOptions
-        Blocks, exchange, processes.
-    progress : callable or None
-        Called after each generation of each island.
+    composition : mapping of str to int
+        Atoms of each element in one formula unit.
+    options : EvolutionOptions
+        Of all islands together: `max_structures` is divided among them.
+    seeds : sequence of int
+        Of random numbers, one for each island.
+    structures : sequence of ase.Atoms
+        To begin with, dealt out one after the other.
+    fitness : Fitness or None
+        What makes one structure better than another; none: energy per atom.
 
-    Returns
-    -------
-    list of Evolution
-        The islands as they ended.
+    Raises
+    ------
+    ValueError
+        If the budget is smaller than the number of islands.
     """
-    paths = [island_path(folder, island) for island in range(len(evolutions))]
-    for path, evolution in zip(paths, evolutions, strict=True):
-        if not path.exists():
-            save(evolution, path)
-    exchange = folder / "exchange.json"
-    done = json.loads(exchange.read_text())["generation"] if exchange.exists() else 0
-    with _Pool(energy, options, progress) as run:
-        finished = False
-        while not finished:
-            blocks = [
-                _Block(island, path, exchange, done + options.block, relaxer, options)
-                for island, path in enumerate(paths)
-            ]
-            outcomes = run(blocks)
-            finished = all(outcome[0] for outcome in outcomes)
-            done += options.block
-            best = [outcome[1] for outcome in outcomes]
-            write_whole(exchange, json.dumps({"generation": done, "best": best}))
-    return [load(path) for path in paths]
+    n, budget = len(seeds), options.max_structures
+    if budget is not None and budget < n:
+        raise ValueError(f"{budget} structures are too few for {n} islands")
+    return [
+        Evolution(
+            composition,
+            replace(options, max_structures=_part(budget, n, island)),
+            seed,
+            structures[island::n],
+            fitness,
+        )
+        for island, seed in enumerate(seeds)
+    ]
+
+
+def _part(budget: int | None, islands: int, island: int) -> int | None:
+    """Structures of one island; the first ones get what is left over."""
+    return None if budget is None else budget // islands + (island < budget % islands)
+
+
+def exchange(evolution: Evolution, others: Iterable[Sequence[Individual]]) -> None:
+    """
+    Let an island take in what others have best, between two of its blocks.
+
+    Parameters
+    ----------
+    evolution : Evolution
+        The island.
+    others : iterable of sequences of Individual
+        The best of each of the others, in the order of the islands.
+    """
+    for best in others:
+        evolution.add_migrants(best)
+
+
+def summarise(islands: Sequence[Evolution], n_best: int) -> SearchSummary:
+    """
+    Sum up a search.
+
+    Parameters
+    ----------
+    islands : sequence of Evolution
+        As they ended.
+    n_best : int
+        Distinct structures wanted.
+    """
+    best = merge_archives(islands)[:n_best]
+    for member in best:
+        if member.space_group is None:
+            member.space_group = find_space_group(member.structure).number
+    discards = Counter[str]()
+    for island in islands:
+        discards.update(island.discards)
+    return SearchSummary(
+        best=best,
+        leader=better_first(islands, lambda island: island.best_fitness)[0],
+        generations=max(island.generation for island in islands),
+        structures=sum(island.structures for island in islands),
+        new_bests=[island.best_history for island in islands],
+        discards=dict(sorted(discards.items())),
+    )
 
 
 def merge_archives(islands: Sequence[Evolution]) -> list[Individual]:
-    """Distinct members of all islands' archives, lowest energy first."""
+    """Distinct members of all islands' archives, best first."""
     first = islands[0].archive
     merged = Archive(
         first.elements, first.energy_tolerance, first.distance_tolerance, first.capacity
     )
     for island in islands:
         for member in island.archive.members:
-            if member.operator != IMMIGRANT:  # its own island has it too
+            if member.operator != MIGRANT:  # its own island has it too
                 merged.add(replace(member))
     return list(merged.members)
 
 
-def _run_block(
-    block: _Block, energy: BatchEnergy, progress: Progress | None
-) -> tuple[bool, list[dict[str, Any]]]:
-    """Take one island through a block; whether it is finished, and its best."""
-    evolution = load(block.path)
-    at_start = evolution.generation == block.until - block.options.block
-    if at_start and not evolution.finished and block.exchange.exists():
-        # nothing of this block is saved yet: guests come in, or came in to what was lost
-        for island, best in enumerate(json.loads(block.exchange.read_text())["best"]):
-            if island != block.island:
-                evolution.immigrate([_unpack(guest) for guest in best])
-    while evolution.generation < block.until and not evolution.finished:
-        evolution = run_generations(
-            evolution,
-            block.relaxer,
-            energy,
-            evolution.generation + 1,
-            threads=block.options.threads,
-            progress=None if progress is None else lambda f: progress(block.island, f),
-        )
-        save(evolution, block.path)
-    best = evolution.best(block.options.migrants)
-    return evolution.finished, [_pack(member) for member in best]
+def island_paths(folder: Path, islands: int) -> list[Path]:
+    """Files of the states of all islands."""
+    return [folder / f"island_{island + 1}.json" for island in range(islands)]
 
 
-def _pack(member: Individual) -> dict[str, Any]:
-    return {
-        "formula_units": member.formula_units,
-        "energy": member.energy,
-        "volume": member.volume,
-        "space_group": member.space_group,
-        "atoms": pack_atoms(member.structure),
-    }
+def change_budget(folder: Path, islands: Sequence[Evolution]) -> None:
+    """
+    Let the searches that are stored in a folder go on to another number of structures.
 
-
-def _unpack(packed: dict[str, Any]) -> Individual:
-    return Individual(
-        id=0,
-        generation=0,
-        operator=IMMIGRANT,
-        parents=(),
-        formula_units=packed["formula_units"],
-        energy=packed["energy"],
-        volume=packed["volume"],
-        status="converged",
-        atoms=unpack_atoms(packed["atoms"]),
-        space_group=packed["space_group"],
-    )
-
-
-class _Pool:
-    """Runs blocks, in this process or in several; `with` gives what runs them."""
-
-    def __init__(
-        self,
-        energy: Callable[[], BatchEnergy],
-        options: IslandOptions,
-        progress: Progress | None,
-    ) -> None:
-        self.energy, self.options, self.progress = energy, options, progress
-        self.executor: ProcessPoolExecutor | None = None
-        self.failure: BaseException | None = None
-
-    def __enter__(self) -> Callable[[list[_Block]], list[tuple[bool, list[dict[str, Any]]]]]:
-        if self.options.processes == 1:
-            energy = self.energy()
-            return lambda blocks: [_run_block(b, energy, self.progress) for b in blocks]
-        context = multiprocessing.get_context("spawn")
-        self.others = set(multiprocessing.active_children())
-        self.reader, self.writer = context.Pipe(duplex=False)
-        self.executor = ProcessPoolExecutor(
-            self.options.processes,
-            mp_context=context,
-            initializer=_start_process,
-            initargs=(self.energy, self.writer, context.Lock()),
-        )
-        self.listener = threading.Thread(target=self._listen, daemon=True)
-        self.listener.start()
-        return self._run
-
-    def _run(self, blocks: list[_Block]) -> list[tuple[bool, list[dict[str, Any]]]]:
-        assert self.executor is not None
-        outcomes = list(self.executor.map(_run_here, blocks))
-        if self.failure is not None:
-            raise self.failure
-        return outcomes
-
-    def __exit__(self, *exception: object) -> None:
-        if self.executor is None:
-            return
-        # after an error nobody waits for islands that are in the middle of a block
-        if exception[0] is not None:
-            for process in set(multiprocessing.active_children()) - self.others:
-                process.terminate()
-        self.executor.shutdown(cancel_futures=True)
-        # The last end that anybody writes to: the listener reads what is there and ends, also if
-        # a process was ended in the middle of a report or holds the lock for ever.
-        self.writer.close()
-        self.listener.join()
-        self.reader.close()
-        if self.failure is not None and exception[0] is None:
-            raise self.failure
-
-    def _listen(self) -> None:
-        """
-        Pass on what the processes report, until there is nothing more to come.
-
-        After an error in telling it goes on reading: processes would wait for it for ever.
-        """
-        while True:
-            try:
-                told = self.reader.recv()
-            except (EOFError, OSError):
-                return
-            if self.progress is None or self.failure is not None:
-                continue
-            try:
-                self.progress(*told)
-            except BaseException as error:
-                self.failure = error
-
-
-_here: dict[str, Any] = {}
-"""Energy of a process of the pool, and the pipe and its lock by which it reports."""
-
-
-def _start_process(energy: Callable[[], BatchEnergy], writer: Connection, lock: Any) -> None:
-    """Prepare a process of the pool, which ends with the one that started it."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-    _here.update(energy=energy(), writer=writer, lock=lock)
-
-
-def _end_with(sentinel: int) -> None:
-    wait([sentinel])
-    os._exit(1)
-
-
-def _run_here(block: _Block) -> tuple[bool, list[dict[str, Any]]]:
-    """Run a block in a process of the pool."""
-
-    def tell(island: int, figures: SearchFigures) -> None:
-        with _here["lock"]:
-            _here["writer"].send((island, figures))
-
-    return _run_block(block, _here["energy"], tell)
+    Parameters
+    ----------
+    folder : Path
+        Of the states; those that are missing have not begun.
+    islands : sequence of Evolution
+        As they would start with the new budget.
+    """
+    for path, island in zip(island_paths(folder, len(islands)), islands, strict=True):
+        if not path.exists():
+            continue
+        saved = load(path)
+        if saved.options.max_structures != island.options.max_structures:
+            saved.options.max_structures = island.options.max_structures
+            save(saved, path)

@@ -1,108 +1,23 @@
-"""The distinct structures found so far, lowest energy first."""
+"""The distinct structures found so far, best first."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from search.arrays import pack, unpack
-from search.create.operators import ATOMIC_ENERGIES, plain_sorted
-from search.geometry import may_be_supercell
+from nnp.storage.arrays import decode_array, encode_array
+from search.create.operators import ATOMIC_ENERGIES
 from search.state.fingerprint import FingerprintOptions, distances, fingerprint
+from search.state.individual import Individual
+from search.state.similarity import LOOSELY_RELAXED, SURE_DISTANCE, match
 
 if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
-    from pymatgen.core import Structure
 
-    from search.state.individuals import History
-
-
-PSEUDO_TRANSLATION = 0.1
-"""Å by which atoms may miss a translation that still makes a smaller cell. At pymatgen's 0.25 one
-of two crystals that are nearly the same may get a smaller cell than the other."""
-
-
-@dataclass
-class Individual:
-    """One structure of the search.
-
-    Attributes
-    ----------
-    id : int
-        Number in the order of creation.
-    generation : int
-        Generation it was made in, from 0.
-    operator : str
-        What made it.
-    parents : tuple of int
-        Ids of its parents.
-    formula_units : int
-        Z of its cell.
-    energy : float
-        eV/atom; NaN if it has none.
-    volume : float
-        Å³/atom.
-    status : str
-        How its relaxation ended, or "duplicate of" and the id of the one kept.
-    atoms : ase.Atoms or None
-        Relaxed structure; None where it is not kept.
-    space_group : int or None
-        Number of the space group, once asked for.
-    reduced : pymatgen.core.Structure or None
-        Reduced primitive cell, once asked for.
-    """
-
-    id: int
-    generation: int
-    operator: str
-    parents: tuple[int, ...]
-    formula_units: int
-    energy: float
-    volume: float
-    status: str
-    atoms: Atoms | None = None
-    space_group: int | None = None
-    reduced: Structure | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def structure(self) -> Atoms:
-        """The relaxed structure of an individual that has one."""
-        if self.atoms is None:
-            raise ValueError(f"individual {self.id} has no structure")
-        return self.atoms
-
-    def reduced_cell(self) -> Structure:
-        """Return the structure in its reduced primitive cell, as pymatgen compares structures.
-
-        Finding it takes several times as long as a comparison, so that it is kept.
-        """
-        if self.reduced is None:
-            from pymatgen.io.ase import AseAtomsAdaptor
-
-            plain = plain_sorted(self.structure)
-            structure = AseAtomsAdaptor.get_structure(plain)
-            # pymatgen's own search takes ten times as long as to see that there is nothing to find
-            if may_be_supercell(plain, 5 * PSEUDO_TRANSLATION):
-                structure = structure.get_primitive_structure(PSEUDO_TRANSLATION)
-            self.reduced = structure.get_reduced_structure()
-        return self.reduced
-
-    def forget_structure(self) -> None:
-        """Keep the record only."""
-        self.atoms = self.reduced = None
-
-
-def space_group_number(atoms: Atoms, precision: float = 0.1) -> int:
-    """Space group of a crystal with positions known to `precision` (Å); 1 if none is found."""
-    import spglib
-
-    cell: Any = (np.array(atoms.cell), atoms.get_scaled_positions(), atoms.numbers)
-    dataset = spglib.get_symmetry_dataset(cell, symprec=precision)
-    return 1 if dataset is None else int(dataset.number)
+    from search.state.individual_table import IndividualTable
 
 
 class Entry(NamedTuple):
@@ -110,28 +25,23 @@ class Entry(NamedTuple):
 
     Attributes
     ----------
-    lower : Individual or None
-        The member it duplicates, which is lower and stays; none if the newcomer is in.
+    better : Individual or None
+        The member it duplicates, which is better and stays; none if the newcomer is in.
     replaced : list of Individual
         Members it duplicates, which left for it.
     """
 
-    lower: Individual | None
+    better: Individual | None
     replaced: list[Individual]
 
     @property
     def is_new(self) -> bool:
         """Whether it duplicates nobody."""
-        return self.lower is None and not self.replaced
-
-
-CERTAIN = 0.003
-"""Cosine distance below which structures of alike energies need no comparison atom by atom."""
+        return self.better is None and not self.replaced
 
 
 def same_structure(one: Individual, other: Individual) -> bool:
-    """Whether pymatgen's StructureMatcher maps one crystal onto the other."""
-    from pymatgen.analysis.structure_matcher import StructureMatcher
+    """Whether two individuals of a search are the same crystal."""
     from pymatgen.io.ase import AseAtomsAdaptor
 
     try:
@@ -139,16 +49,17 @@ def same_structure(one: Individual, other: Individual) -> bool:
     except (ArithmeticError, ValueError):  # a lattice that pymatgen cannot reduce
         return False
     if len(cells[0]) == len(cells[1]):
-        return bool(StructureMatcher().fit(*cells, skip_structure_reduction=True))
+        return match(*cells, LOOSELY_RELAXED, reduced=True)
     # one of them missed a translation by a little more than the other
     whole, another = (AseAtomsAdaptor.get_structure(i.structure) for i in (one, other))
-    return bool(StructureMatcher(primitive_cell=False).fit(whole, another))
+    return match(whole, another, LOOSELY_RELAXED, primitive=False)
 
 
 class Archive:
-    """Distinct individuals in order of energy, with their fingerprints.
+    """
+    Distinct individuals in order of fitness, with their fingerprints.
 
-    Duplicates do not stay side by side: the lower one is kept. They differ by less than
+    Duplicates do not stay side by side: the better one is kept. They differ by less than
     `energy_tolerance` and `distance_tolerance`. These are wide, since relaxations end at finite
     forces and a soft mode moves atoms at no cost; but polytypes, and minima on either side of a
     small barrier, are as near. So, unless fingerprints are nearly equal, atoms are compared with
@@ -163,7 +74,7 @@ class Archive:
     distance_tolerance : float
         Cosine distance.
     capacity : int
-        Individuals kept; the highest leave.
+        Individuals kept; the worst leave.
     """
 
     def __init__(
@@ -180,11 +91,16 @@ class Archive:
         self.capacity = capacity
         self.options = options or FingerprintOptions()
         self.members: list[Individual] = []
-        self.energies: NDArray[np.float64] = np.empty(0)
+        self.fitness: NDArray[np.float64] = np.empty(0)
         self.fingerprints: NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
 
     def __len__(self) -> int:
         return len(self.members)
+
+    @property
+    def energies(self) -> NDArray[np.float64]:
+        """Energies (n,) of the members in eV/atom, best first."""
+        return np.array([member.energy for member in self.members], dtype=float)
 
     def fingerprint_of(self, individual: Individual) -> NDArray[np.float32]:
         """What `add` compares, to be handed to several archives."""
@@ -193,12 +109,12 @@ class Archive:
     def add(self, individual: Individual, vector: NDArray[np.float32] | None = None) -> Entry:
         """Take in an individual with a structure and, if it is known already, its fingerprint.
 
-        If it is lower than the lowest member it duplicates, it takes the place of all of them.
+        If it is better than the best member it duplicates, it takes the place of all of them.
         """
         vector = self.fingerprint_of(individual) if vector is None else vector
         same = self._alike(individual, vector)
         alike = [self.members[i] for i in same]
-        if alike and alike[0].energy <= individual.energy:
+        if alike and alike[0].fitness <= individual.fitness:
             return Entry(alike[0], [])
         self._remove(same)
         self._insert(individual, vector)
@@ -210,9 +126,10 @@ class Archive:
         self._remove(np.array([i for i, m in enumerate(self.members) if m.id in gone], dtype=int))
 
     def _alike(self, individual: Individual, vector: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Members (indices, lowest first) that count as the same structure.
+        """
+        Members (indices, best first) that count as the same structure.
 
-        The first alone if it is lower: then the individual is not taken in, whoever else is alike.
+        The first alone if it is better: then the individual is not taken in, whoever else is alike.
         """
         near = np.flatnonzero(np.abs(self.energies - individual.energy) < self.energy_tolerance)
         if not len(near):
@@ -221,10 +138,10 @@ class Archive:
         for i, apart in zip(near, distances(vector, self.fingerprints[near]), strict=True):
             if apart >= self.distance_tolerance:
                 continue
-            if apart > CERTAIN and not same_structure(individual, self.members[i]):
+            if apart > SURE_DISTANCE and not same_structure(individual, self.members[i]):
                 continue
             found.append(int(i))
-            if self.energies[i] <= individual.energy:
+            if self.fitness[i] <= individual.fitness:
                 break
         return np.array(found, dtype=np.int64)
 
@@ -233,17 +150,17 @@ class Archive:
             return
         gone = set(indices.tolist())
         self.members = [m for i, m in enumerate(self.members) if i not in gone]
-        self.energies = np.delete(self.energies, indices)
+        self.fitness = np.delete(self.fitness, indices)
         self.fingerprints = np.delete(self.fingerprints, indices, axis=0)
 
     def _insert(self, individual: Individual, vector: NDArray[np.float32]) -> None:
-        at = int(np.searchsorted(self.energies, individual.energy, side="right"))
+        at = int(np.searchsorted(self.fitness, individual.fitness, side="right"))
         if at >= self.capacity:
             return
         if not self.members:
             self.fingerprints = np.empty((0, len(vector)), dtype=np.float32)
         self.members.insert(at, individual)
-        self.energies = np.insert(self.energies, at, individual.energy)
+        self.fitness = np.insert(self.fitness, at, individual.fitness)
         self.fingerprints = np.insert(self.fingerprints, at, vector, axis=0)
         if len(self.members) > self.capacity:
             self._remove(np.array([self.capacity]))
@@ -258,23 +175,28 @@ class Archive:
         atomic = [_atomic_energies(atoms) for atoms in structures]
         empty = not structures
         return {
-            "ids": pack(np.array([member.id for member in self.members], dtype=np.int64)),
-            "counts": pack(counts),
-            "numbers": pack(np.concatenate(numbers).astype(np.int16) if not empty else counts),
-            "cells": pack(cells),
-            "positions": pack(np.concatenate(positions) if not empty else np.empty((0, 3))),
-            "atomic_energies": pack(np.concatenate(atomic) if not empty else np.empty(0)),
+            "ids": encode_array(np.array([member.id for member in self.members], dtype=np.int64)),
+            "counts": encode_array(counts),
+            "numbers": encode_array(
+                np.concatenate(numbers).astype(np.int16) if not empty else counts
+            ),
+            "cells": encode_array(cells),
+            "positions": encode_array(np.concatenate(positions) if not empty else np.empty((0, 3))),
+            "atomic_energies": encode_array(np.concatenate(atomic) if not empty else np.empty(0)),
         }
 
     def restore(
-        self, packed: dict[str, Any], individuals: History, others: Sequence[Individual] = ()
+        self,
+        packed: dict[str, Any],
+        individuals: IndividualTable,
+        others: Sequence[Individual] = (),
     ) -> None:
         """Fill the archive from `pack` and the records of the whole search, by id.
 
         Members that it shares with another archive are taken from `others`.
         """
         shared = {member.id: member for member in others}
-        for id_, atoms in zip(unpack(packed["ids"]), unpack_structures(packed), strict=True):
+        for id_, atoms in zip(decode_array(packed["ids"]), unpack_structures(packed), strict=True):
             member = shared.get(int(id_)) or individuals[int(id_)]
             member.atoms = atoms
             self._insert(member, self.fingerprint_of(member))
@@ -291,9 +213,9 @@ def unpack_structures(packed: dict[str, Any]) -> list[Atoms]:
     """Structures from packed `counts`, `numbers`, `cells`, `positions`, `atomic_energies`."""
     from ase import Atoms
 
-    counts, cells = unpack(packed["counts"]), unpack(packed["cells"])
-    numbers, positions = unpack(packed["numbers"]), unpack(packed["positions"])
-    atomic = unpack(packed["atomic_energies"])
+    counts, cells = decode_array(packed["counts"]), decode_array(packed["cells"])
+    numbers, positions = decode_array(packed["numbers"]), decode_array(packed["positions"])
+    atomic = decode_array(packed["atomic_energies"])
     structures = []
     for end, n, cell in zip(np.cumsum(counts), counts, cells, strict=True):
         part = slice(end - n, end)

@@ -14,21 +14,26 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from monty.json import MSONable
+from monty.json import MontyDecoder, MSONable
 
-from search.candidate import Candidate, pack_atoms, unpack_atoms
-from search.create.operators import plain_sorted
-from search.create.variation import WITHOUT_PARENTS, Variation
-from search.options import IMMIGRANT, PROTOTYPE, SEED, EvolutionOptions
-from search.state.archive import Archive, Individual, space_group_number
-from search.state.individuals import History
-from search.state.learned import Learned
-from search.state.outcome import individual_of
+from search.candidate import MIGRANT, SEED, Candidate, pack_atoms, unpack_atoms
+from search.create.registry import OPERATORS
+from search.options import EvolutionOptions
+from search.state.acceptance import accept, checked_seed
+from search.state.adaptation import Adaptation
+from search.state.antiseeds import Antiseeds
+from search.state.archive import Archive
+from search.state.fitness import Fitness
+from search.state.individual import DUPLICATE, Individual, NewBest
+from search.state.individual_table import IndividualTable
 from search.state.population import select
 from search.state.shares import OperatorShares, ShareHistory
+from search.state.variation import Variation
+from search.symmetry import find_space_group
 
 if TYPE_CHECKING:
     from ase import Atoms
+    from numpy.typing import NDArray
 
     from search.geometry import DistanceLimits
     from search.relax.relaxer import Relaxed
@@ -38,7 +43,8 @@ FUTILE_CHILD = 0.1
 
 
 class Evolution(MSONable):
-    """An evolutionary search for the crystal structures of a composition.
+    """
+    An evolutionary search for the crystal structures of a composition.
 
     Parameters
     ----------
@@ -50,6 +56,8 @@ class Evolution(MSONable):
         The same seed gives the same search.
     seeds : sequence of ase.Atoms
         Structures of any number of formula units to begin with, relaxed in the first generation.
+    fitness : Fitness or None
+        What makes one structure better than another; none: energy per atom.
 
     Examples
     --------
@@ -66,28 +74,30 @@ class Evolution(MSONable):
         options: EvolutionOptions | None = None,
         seed: int = 0,
         seeds: Sequence[Atoms] = (),
+        fitness: Fitness | None = None,
     ) -> None:
         if not composition or min(composition.values()) < 1:
             raise ValueError("the composition needs at least one atom of each of its elements")
         self.composition = {symbol: int(n) for symbol, n in composition.items()}
         self.options = options or EvolutionOptions()
         self.seed = seed
-        self.seeds = [self._checked_seed(atoms) for atoms in seeds]
-        self.immigrants = 0
+        self.seeds = [checked_seed(atoms, self.composition) for atoms in seeds]
+        self.fitness = fitness or Fitness()
+        self.migrants = 0
         self.rng = np.random.default_rng(seed)
         self.generation = 0
-        self.individuals = History()
-        self.best_history: list[tuple[int, float]] = []
+        self.individuals = IndividualTable()
+        self.best_history: list[NewBest] = []
         self.discards: Counter[str] = Counter()
-        self.learned = Learned(self.composition, self.options)
-        self.variation = Variation(self.composition, self.options, self.learned, self.discards)
+        self.adaptation = Adaptation(self.composition, self.options)
+        self.variation = Variation(self.composition, self.options, self.adaptation, self.discards)
         self.archive = self._empty_archive()
         self.lineage = self.archive
-        self.lineage_record = (0, float("inf"))
+        self.lineage_best = (0, float("inf"))
         self.restarts = 0
-        self.shares = self._first_shares()
-        self.share_records = ShareHistory(list(self.shares.prior))
-        self.antiseeds: dict[int, float] = {}
+        self.shares = OperatorShares(self.options.usable_shares(), self.options.adjust_shares)
+        self.share_history = ShareHistory(list(self.shares.prior))
+        self.antiseeds = Antiseeds()
         self._pending: list[Candidate] = []
         self._population: list[Individual] | None = None
 
@@ -104,22 +114,22 @@ class Evolution(MSONable):
     @property
     def structures(self) -> int:
         """Structures evaluated so far, those of other islands not counted."""
-        return len(self.individuals) - self.immigrants
+        return len(self.individuals) - self.migrants
+
+    @property
+    def best_fitness(self) -> float:
+        """Fitness of the best structure so far, eV/atom; NaN before the first."""
+        return float(self.archive.fitness[0]) if len(self.archive) else float("nan")
 
     @property
     def best_energy(self) -> float:
-        """Lowest energy so far, eV/atom; NaN before the first."""
-        return float(self.archive.energies[0]) if len(self.archive) else float("nan")
+        """Energy of the best structure so far, eV/atom; NaN before the first."""
+        return self.archive.members[0].energy if len(self.archive) else float("nan")
 
     @property
-    def limits(self) -> DistanceLimits:
+    def distance_limits(self) -> DistanceLimits:
         """Shortest distances a structure may have."""
-        return self.learned.limits
-
-    @property
-    def share_history(self) -> list[dict[str, float]]:
-        """Share of each operator in every generation so far."""
-        return self.share_records.shares()
+        return self.adaptation.limits
 
     @property
     def finished(self) -> bool:
@@ -130,11 +140,11 @@ class Evolution(MSONable):
         )
 
     def best(self, n: int = 10) -> list[Individual]:
-        """Return the `n` lowest distinct structures, with their space groups determined."""
+        """Return the `n` best distinct structures, with their space groups determined."""
         members = self.archive.members[:n]
         for member in members:
             if member.space_group is None and member.atoms is not None:
-                member.space_group = space_group_number(member.atoms)
+                member.space_group = find_space_group(member.atoms).number
                 self.individuals.update(member)
         return members
 
@@ -151,10 +161,32 @@ class Evolution(MSONable):
             self._pending = [self._candidate(first + i) for i in range(number)]
         return self._pending
 
-    def immigrate(self, individuals: Sequence[Individual]) -> int:
-        """Take in relaxed structures of other islands; returns how many were new here.
+    def best_energies(self) -> NDArray[np.float64] | None:
+        """
+        Energies (n,) in eV/atom at which the structures of the last `ask` would equal the best.
+
+        None while there is no best one.
+        """
+        if not len(self.archive):
+            return None
+        best = self.best_fitness
+        return np.array([self.fitness.energy_at(best, c.atoms) for c in self._pending])
+
+    def add_migrants(self, individuals: Sequence[Individual]) -> int:
+        """
+        Take in relaxed structures of other islands; returns how many were new here.
 
         To be called between `tell` and `ask`.
+
+        Parameters
+        ----------
+        individuals : sequence of Individual
+            With their structures.
+
+        Raises
+        ------
+        RuntimeError
+            If structures were asked for that have not been told of yet.
         """
         if self._pending:
             raise RuntimeError("structures can come in only between tell and ask")
@@ -164,12 +196,12 @@ class Evolution(MSONable):
                 foreign,
                 id=len(self.individuals),
                 generation=self.generation,
-                operator=IMMIGRANT,
+                operator=MIGRANT,
                 parents=(),
                 atoms=foreign.structure.copy(),
             )
             self.individuals.append(individual)
-            self.immigrants += 1
+            self.migrants += 1
             new += self._enter(individual)
         self._population = None
         return new
@@ -179,19 +211,18 @@ class Evolution(MSONable):
         if len(relaxed) != len(self._pending):
             raise ValueError(f"asked for {len(self._pending)} structures, told {len(relaxed)}")
         if len(self.lineage):
-            self._repel(self._parents()[0].id, 1.0)
+            self.antiseeds.strengthen(self._parents()[0].id, 1.0)
         born: list[Individual] = []
         newcomers: set[int] = set()
-        for candidate, outcome in zip(self._pending, relaxed, strict=True):
-            individual = self._individual(candidate, outcome)
+        for candidate, result in zip(self._pending, relaxed, strict=True):
+            individual = self._accepted(candidate, result)
             self.individuals.append(individual)
             born.append(individual)
             if individual.atoms is not None and self._enter(individual):
                 newcomers.add(individual.id)
-        self._judge_operators(born, newcomers)
-        self.learned.learn(self._pending, born, self.lineage)
-        kept = {member.id for member in self.lineage.members}
-        self.antiseeds = {id_: s for id_, s in self.antiseeds.items() if id_ in kept}
+        self._credit_operators(born, newcomers)
+        self.adaptation.adapt(self._pending, born, self.lineage)
+        self.antiseeds.keep({member.id for member in self.lineage.members})
         self._pending, self._population = [], None
         self.generation += 1
         self._restart_if_stuck()
@@ -206,14 +237,8 @@ class Evolution(MSONable):
             self.options.archive_size,
         )
 
-    def _first_shares(self) -> OperatorShares:
-        used = dict(self.options.shares)
-        if self.options.prototypes is None:
-            used.pop(PROTOTYPE, None)
-        return OperatorShares(used, self.options.adjust_shares)
-
     def _restart_if_stuck(self) -> None:
-        """Begin a new lineage where the present one has not come lower for long.
+        """Begin a new lineage where the present one has not become better for long.
 
         In time all parents come from a few early finds, and the distances they have taught the
         search keep it near them. A new lineage takes over the volume of the old, and knows that
@@ -222,16 +247,16 @@ class Evolution(MSONable):
         patience = self.options.restart_after
         if patience is None or not len(self.lineage):
             return
-        since, lowest = self.lineage_record
-        if self.lineage.energies[0] < lowest - self.options.energy_tolerance / 2:
-            self.lineage_record = (self.generation, float(self.lineage.energies[0]))
+        since, best = self.lineage_best
+        if self.lineage.fitness[0] < best - self.options.energy_tolerance / 2:
+            self.lineage_best = (self.generation, float(self.lineage.fitness[0]))
         elif self.generation - since >= patience:
             self.restarts += 1
             self.lineage = self._empty_archive()
-            self.lineage_record = (self.generation, float("inf"))
-            self.shares = self._first_shares()
-            self.learned.forget()
-            self.antiseeds = {}
+            self.lineage_best = (self.generation, float("inf"))
+            self.shares = OperatorShares(self.options.usable_shares(), self.options.adjust_shares)
+            self.adaptation.forget()
+            self.antiseeds = Antiseeds()
 
     # making structures
 
@@ -244,18 +269,14 @@ class Evolution(MSONable):
         shares = self.shares.current()
         parents = self._parents() if len(self.lineage) else []
         if not parents:
-            shares = {name: shares[name] for name in WITHOUT_PARENTS if name in shares}
+            shares = {
+                name: shares[name]
+                for name, operator in OPERATORS.items()
+                if name in shares and not operator.parents
+            }
         chances = np.array(list(shares.values()))
         operator = str(self.rng.choice(list(shares), p=chances / chances.sum()))
         return self.variation.create(id_, operator, parents, self.rng)
-
-    def _checked_seed(self, atoms: Atoms) -> Atoms:
-        """Return a plain copy of a seed, or complain if it is of another composition."""
-        units = len(atoms) // sum(self.composition.values())
-        wanted = {symbol: n * units for symbol, n in self.composition.items()}
-        if not len(atoms) or dict(Counter(atoms.symbols)) != wanted:
-            raise ValueError(f"the seed {atoms.get_chemical_formula()} is of another composition")
-        return plain_sorted(atoms)
 
     def _parents_count(self) -> int:
         return max(2, round(self.options.parents_kept * self.population))
@@ -274,47 +295,51 @@ class Evolution(MSONable):
 
     # taking in results
 
-    def _individual(self, candidate: Candidate, outcome: Relaxed) -> Individual:
-        """Record an outcome, and why it is of no use if it is not."""
-        individual, reason = individual_of(candidate, outcome, self.generation, self.limits)
+    def _accepted(self, candidate: Candidate, relaxed: Relaxed) -> Individual:
+        """Judge a relaxed candidate, and count why it is of no use if it is not."""
+        individual, reason = accept(
+            candidate, relaxed, self.generation, self.distance_limits, self.fitness
+        )
         if reason is not None:
             self.discards[reason] += 1
         return individual
 
     def _enter(self, individual: Individual) -> bool:
         """Offer an individual to the archive; whether it is new there."""
-        before = self.best_energy
+        before = self.best_fitness
         vector = self.archive.fingerprint_of(individual)
         entry = self.archive.add(individual, vector)
-        if self.archive.members[0] is individual and not before <= individual.energy:
-            self.best_history.append((self.structures, individual.energy))
-            individual.space_group = space_group_number(individual.structure)
+        if self.archive.members[0] is individual and not before <= individual.fitness:
+            self.best_history.append(
+                NewBest(self.structures, individual.id, individual.energy, individual.fitness)
+            )
+            individual.space_group = find_space_group(individual.structure).number
             self.individuals.update(individual)
-        alike = entry.replaced if entry.lower is None else [entry.lower]
-        # a lower twin of what an earlier lineage found would lead this one to the same place
+        alike = entry.replaced if entry.better is None else [entry.better]
+        # a better duplicate of what an earlier lineage found would lead this one to the same place
         here = {member.id for member in self.lineage.members}
         own = self.lineage is self.archive or all(member.id in here for member in alike)
-        if entry.lower is None:
-            self._forget_twins(entry.replaced, individual)
+        if entry.better is None:
+            self._merge_duplicates(entry.replaced, individual)
         else:
-            self._forget_twins([individual], entry.lower)
+            self._merge_duplicates([individual], entry.better)
         if self.lineage is not self.archive:
             self.lineage.discard(entry.replaced)
             if own and individual.atoms is not None:
                 self.lineage.add(individual, vector)
         return entry.is_new
 
-    def _forget_twins(self, twins: Sequence[Individual], kept: Individual) -> None:
+    def _merge_duplicates(self, duplicates: Sequence[Individual], kept: Individual) -> None:
         """Drop the structures of duplicates; what repelled from them repels from the one kept."""
-        for twin in twins:
-            self.discards["duplicate"] += 1
-            twin.status = f"duplicate of {kept.id}"
-            twin.forget_structure()
-            self.individuals.update(twin)
-            self._repel(kept.id, self.antiseeds.pop(twin.id, 0.0))
+        for duplicate in duplicates:
+            self.discards[DUPLICATE] += 1
+            duplicate.status = f"{DUPLICATE} of {kept.id}"
+            duplicate.forget_structure()
+            self.individuals.update(duplicate)
+            self.antiseeds.move(duplicate.id, kept.id)
 
-    def _judge_operators(self, born: Sequence[Individual], newcomers: set[int]) -> None:
-        """Credit operators for children that are new and low, and hold failures against parents."""
+    def _credit_operators(self, born: Sequence[Individual], newcomers: set[int]) -> None:
+        """Credit operators for children that are new and fit, and hold failures against parents."""
         made, successes = Counter[str](), Counter[str]()
         top = {member.id for member in self.lineage.members[: self._parents_count()]}
         for individual in born:
@@ -323,14 +348,9 @@ class Evolution(MSONable):
             successes[individual.operator] += success
             if not success:
                 for parent in individual.parents:
-                    self._repel(parent, FUTILE_CHILD)
-        self.share_records.append(self.shares.current(), made, successes)
+                    self.antiseeds.strengthen(parent, FUTILE_CHILD)
+        self.share_history.append(self.shares.current(), made, successes)
         self.shares.learn(made, successes)
-
-    def _repel(self, id_: int, strength: float) -> None:
-        """Make a member of the archive repel parents near it more strongly."""
-        if strength > 0.0:
-            self.antiseeds[id_] = self.antiseeds.get(id_, 0.0) + strength
 
     # storage
 
@@ -343,21 +363,22 @@ class Evolution(MSONable):
             "options": asdict(self.options),
             "seed": self.seed,
             "seeds": [pack_atoms(atoms) for atoms in self.seeds],
-            "immigrants": self.immigrants,
+            "fitness": self.fitness.as_dict(),
+            "migrants": self.migrants,
             "rng": json.dumps(self.rng.bit_generator.state),
             "generation": self.generation,
-            "learned": self.learned.state(),
+            "adaptation": self.adaptation.state(),
             "best_history": [list(entry) for entry in self.best_history],
             "shares": self.shares.state(),
-            "share_records": self.share_records.pack(),
-            "antiseeds": sorted([id_, strength] for id_, strength in self.antiseeds.items()),
+            "share_history": self.share_history.pack(),
+            "antiseeds": self.antiseeds.pack(),
             # as pairs: reasons may hold dots, which no document database takes in keys
             "discards": sorted([reason, n] for reason, n in self.discards.items()),
             "individuals": self.individuals.pack(),
             "archive": self.archive.pack(),
             "lineage": None if self.lineage is self.archive else self.lineage.pack(),
             # as text, since JSON has no infinity
-            "lineage_record": [self.lineage_record[0], repr(self.lineage_record[1])],
+            "lineage_best": [self.lineage_best[0], repr(self.lineage_best[1])],
             "restarts": self.restarts,
             "pending": [candidate.pack() for candidate in self._pending],
         }
@@ -365,27 +386,32 @@ class Evolution(MSONable):
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> Evolution:
         """Inverse of `as_dict`."""
-        if "learned" not in d:
+        if "fitness" not in d:
             raise ValueError("this search was saved by an earlier version; start it anew")
-        evolution = cls(d["composition"], EvolutionOptions(**d["options"]), d["seed"])
+        evolution = cls(
+            d["composition"],
+            EvolutionOptions(**d["options"]),
+            d["seed"],
+            fitness=MontyDecoder().process_decoded(d["fitness"]),
+        )
         evolution.seeds = [unpack_atoms(atoms) for atoms in d["seeds"]]
-        evolution.immigrants = d["immigrants"]
+        evolution.migrants = d["migrants"]
         evolution.rng.bit_generator.state = json.loads(d["rng"])
         evolution.generation = d["generation"]
-        evolution.learned.restore(d["learned"])
-        evolution.best_history = [(int(n), float(e)) for n, e in d["best_history"]]
+        evolution.adaptation.restore(d["adaptation"])
+        evolution.best_history = [NewBest(*entry) for entry in d["best_history"]]
         evolution.shares.restore(d["shares"])
-        evolution.share_records.restore(d["share_records"])
-        evolution.antiseeds = {int(id_): float(strength) for id_, strength in d["antiseeds"]}
+        evolution.share_history.restore(d["share_history"])
+        evolution.antiseeds = Antiseeds.unpack(d["antiseeds"])
         evolution.discards.update(dict(d["discards"]))
-        evolution.individuals = History.unpack(d["individuals"])
+        evolution.individuals = IndividualTable.unpack(d["individuals"])
         evolution.archive.restore(d["archive"], evolution.individuals)
         if d["lineage"] is not None:
             evolution.lineage = evolution._empty_archive()
             members = evolution.archive.members
             evolution.lineage.restore(d["lineage"], evolution.individuals, members)
-        since, lowest = d["lineage_record"]
-        evolution.lineage_record = (int(since), float(lowest))
+        since, best = d["lineage_best"]
+        evolution.lineage_best = (int(since), float(best))
         evolution.restarts = d["restarts"]
         evolution._pending = [Candidate.unpack(packed) for packed in d["pending"]]
         return evolution

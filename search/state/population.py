@@ -1,42 +1,18 @@
-"""Who may become a parent: low in energy, unlike the others, and not tried too often already."""
+"""Who may become a parent: fit, unlike the others, and not tried too often already."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from monty.json import MSONable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from search.state.archive import Archive, Individual
-
-
-@dataclass
-class NicheOptions(MSONable):
-    """How the population is kept diverse."""
-
-    antiseeds: bool = field(
-        default=True, metadata={"unit": "", "help": "repel the search from what it has exploited"}
-    )
-    height: float = field(
-        default=0.3,
-        metadata={"unit": "", "help": "of an antiseed, against the spread of the energies"},
-    )
-    width: float = field(
-        default=0.5,
-        metadata={"unit": "", "help": "of an antiseed, against the typical fingerprint distance"},
-    )
-    radius: float = field(
-        default=0.04,
-        metadata={"unit": "", "help": "fingerprint distance within which structures share a niche"},
-    )
-    per_niche: int = field(
-        default=2, metadata={"unit": "", "help": "members of the population from one niche"}
-    )
+    from search.options import NicheOptions
+    from search.state.archive import Archive
+    from search.state.individual import Individual
 
 
 def select(
@@ -48,9 +24,9 @@ def select(
 ) -> list[Individual]:
     """Choose the population from all distinct structures found.
 
-    Fitness is energy plus a Gaussian of the fingerprint distance for each antiseed, as in Lyakhov
-    et al., Comput. Phys. Commun. 184, 1172 (2013). Height and width follow the spread of the
-    energies and of the fingerprints, so that they need no knowledge of the system.
+    Each antiseed counts against a structure by a Gaussian of their fingerprint distance, as in
+    Lyakhov et al., Comput. Phys. Commun. 184, 1172 (2013). Height and width follow the spread of
+    the fitness and of the fingerprints, so that they need no knowledge of the system.
 
     Parameters
     ----------
@@ -70,15 +46,15 @@ def select(
     list of Individual
         Fittest first.
     """
-    count = int(np.searchsorted(archive.energies, archive.energies[0] + window, side="right"))
+    count = int(np.searchsorted(archive.fitness, archive.fitness[0] + window, side="right"))
     count = max(min(count, 6 * size), min(len(archive), 2))
-    energies = archive.energies[:count]
     vectors = archive.fingerprints[:count]
-    fitness = energies.copy()
+    penalised = archive.fitness[:count].copy()
     if options.antiseeds:
-        fitness += _repulsion(archive, antiseeds, vectors, energies[: 2 * size], options)
+        leading = archive.fitness[: min(count, 2 * size)]
+        penalised += _repulsion(archive, antiseeds, vectors, leading, options)
     chosen: list[int] = []
-    for i in np.argsort(fitness, kind="stable"):
+    for i in np.argsort(penalised, kind="stable"):
         if chosen:
             apart = 0.5 * (1.0 - vectors[chosen] @ vectors[i])
             if int((apart < options.radius).sum()) >= options.per_niche:
@@ -93,7 +69,7 @@ def _repulsion(
     archive: Archive,
     antiseeds: Mapping[int, float],
     vectors: NDArray[np.float32],
-    energies: NDArray[np.float64],
+    fitness: NDArray[np.float64],
     options: NicheOptions,
 ) -> NDArray[np.float64]:
     """Sum of the antiseeds' Gaussians at each fingerprint, eV/atom."""
@@ -105,10 +81,10 @@ def _repulsion(
     centres = np.flatnonzero(times)
     if not len(centres):
         return np.zeros(len(vectors))
-    leading = archive.fingerprints[: len(energies)]
+    leading = archive.fingerprints[: len(fitness)]
     typical = float(np.mean(0.5 * (1.0 - leading @ leading.T)))
     width = max(options.width * typical, 1e-3)
     apart = 0.5 * (1.0 - vectors @ archive.fingerprints[centres].T)
     gaussians = np.exp(-0.5 * (apart / width) ** 2)
-    height = options.height * float(np.std(energies))
+    height = options.height * float(np.std(fitness))
     return np.asarray(height * (gaussians @ times[centres]), dtype=float)

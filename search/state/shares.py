@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from search.arrays import pack, unpack
+from nnp.storage.arrays import decode_array, encode_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -121,9 +121,9 @@ class ShareHistory:
 
     def pack(self) -> dict[str, Any]:
         """Return the record for storage."""
-        return {"operators": self.operators, "table": pack(self.table())}
+        return {"operators": self.operators, "table": encode_array(self.table())}
 
     def restore(self, packed: Mapping[str, Any]) -> None:
         """Take the record back from `packed`."""
         self.operators = list(packed["operators"])
-        self._rows = list(unpack(packed["table"]))
+        self._rows = list(decode_array(packed["table"]))

@@ -28,11 +28,12 @@ from pymongo.monitoring import (
 import workflows.stages.search
 from launch.database.embedded import EmbeddedDatabase, create_indexes, job_store, launchpad
 from search.options import EvolutionOptions
+from search.relax.limits import RelaxationLimits
 from search.relax.relaxer import Relaxer
 from search.run.driver import run_generations
 from tests.search.pair_energy import PairEnergy, rock_salt
 from workflows.composition import parse_target
-from workflows.jobs.outputs import remove_checkpoints
+from workflows.jobs.checkpoints import remove_checkpoints
 from workflows.stages.search import SearchMaker
 
 DATABASE = "overhead"
@@ -123,7 +124,9 @@ def timed_generations() -> Iterator[Useful]:
 def search_flow(generations: int, block: int, population: int) -> Flow:
     """Return a search of rock salt in small cells."""
     options = EvolutionOptions(population=population, generations=generations, restart_after=None)
-    maker = SearchMaker(evolution=options, relaxer=Relaxer(max_steps=20), block=block, threads=1)
+    maker = SearchMaker(
+        evolution=options, relaxer=Relaxer(RelaxationLimits(max_steps=20)), block=block, threads=1
+    )
     target = parse_target("NaCl", frozenset({"Na", "Cl"}), "pair", (1, 2), None)
     distances = {"Cl-Cl": 2.8, "Cl-Na": 2.2, "Na-Na": 2.8}
     return Flow([maker.make(RockSalt(), target, 22.0, distances, seed=1)])

@@ -23,10 +23,10 @@ from ase import Atoms, units
 from ase.io import read
 from pymatgen.core import Composition
 
-from workflows.conversion import KBAR
+from nnp.units import KBAR
 from workflows.engines.gpaw.datasets import CUTOFFS, ELEMENTS
-from workflows.engines.gpaw.engine import GpawLevel
-from workflows.engines.gpaw.options import GpawOptions
+from workflows.engines.gpaw.level import GpawLevel
+from workflows.engines.gpaw.settings import GpawSettings
 from workflows.stages.packing import estimate_volume
 
 LADDER = (300, 350, 400, 450, 500, 550, 600, 700, 800, 900)  # eV
@@ -81,7 +81,7 @@ def cutoffs(path: Path, elements: list[str]) -> None:
 def costs(path: Path, cutoff: float | None, kind: str, n_steps: int) -> None:
     """Time one calculation, and steps of dynamics at 1500 K after it."""
     atoms = read(path)
-    level = GpawLevel(options=GpawOptions(cutoff=cutoff, log=False), kind=kind)
+    level = GpawLevel(settings=GpawSettings(cutoff=cutoff, log=False), kind=kind)
     print(path.name, len(atoms), "atoms,", level.sampling(atoms))
     generator = np.random.default_rng(0)
     velocities = generator.normal(size=(len(atoms), 3))

@@ -34,12 +34,13 @@ def relax_known(
     paths: list[Path], engine: str, max_steps: int
 ) -> dict[str, tuple[Structure, float]]:
     """Known phases, relaxed to the thresholds of the quick protocol: structure and eV/atom."""
-    stage = replace(find_protocol("quick").candidates, max_steps=max_steps)
+    stage = find_protocol("quick").candidates
+    stage = replace(stage, limits=replace(stage.limits, max_steps=max_steps))
     known = {}
     for path in paths:
         atoms = read(path)
         atoms.calc = find_engine(engine).build()
-        steps, converged = relax_atoms(atoms, stage.max_force, stage.max_stress, stage.max_steps)
+        steps, converged = relax_atoms(atoms, stage.limits)
         energy = atoms.get_potential_energy() / len(atoms)
         known[path.stem] = (to_structure(atoms), energy)
         print(f"{path.stem}: {energy:.4f} eV/atom, {atoms.get_volume() / len(atoms):.2f} Å³/atom"

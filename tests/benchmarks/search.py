@@ -28,12 +28,12 @@ from pathlib import Path
 from typing import Any
 
 from nnp.formats.simple_nn import read_simple_nn
+from search.create.registry import default_shares
 from search.create.wyckoff import space_group
-from search.options import DEFAULT_SHARES
+from search.options import EvolutionOptions, NicheOptions
 from search.relax.relaxer import Relaxer
 from search.run.driver import resume, run_generations
-from search.state.evolution import Evolution, EvolutionOptions
-from search.state.population import NicheOptions
+from search.state.evolution import Evolution
 from tests.benchmarks.search_measures import (
     duplicates,
     flat,
@@ -53,7 +53,7 @@ TOLERANCE = 0.001
 
 def without(*operators: str) -> dict[str, Any]:
     """Options of a search without some operators, the others taking their shares."""
-    return {"shares": {n: s for n, s in DEFAULT_SHARES.items() if n not in operators}}
+    return {"shares": {n: s for n, s in default_shares().items() if n not in operators}}
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -135,7 +135,7 @@ def find(variant: str, seed: int, structures: int, folder: Path, units: int = 4)
         "best_energy": best.energy,
         "best_space_group": best.space_group,
         "best_operator": best.operator,
-        "best_history": evolution.best_history,
+        "best_history": [(new.structures, new.energy) for new in evolution.best_history],
         "discards": dict(evolution.discards),
         "shares": evolution.shares.current(),
     }

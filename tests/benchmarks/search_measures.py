@@ -21,12 +21,14 @@ from ase.build import bulk
 from nnp.potential import Potential
 from search.create.random_crystals import RandomSymmetric
 from search.geometry import DistanceLimits
+from search.options import EvolutionOptions
+from search.relax.limits import RelaxationLimits
 from search.relax.relaxer import Relaxer
 from search.run.driver import SearchFigures, run_generations
-from search.run.islands import IslandOptions, run_islands
-from search.state.archive import Individual
-from search.state.evolution import Evolution, EvolutionOptions
+from search.run.processes import IslandOptions, run_islands
+from search.state.evolution import Evolution
 from search.state.fingerprint import distances, fingerprint
+from search.state.individual import Individual
 from tests.search.pair_energy import PairEnergy, lennard_jones, periclase, rock_salt
 
 if TYPE_CHECKING:
@@ -79,9 +81,7 @@ SYSTEMS = {
         },
     ),
 }
-TIGHT = Relaxer(
-    max_force=0.002, max_stress=0.2, max_steps=2000, energy_window=None, tight_window=None
-)
+TIGHT = Relaxer(RelaxationLimits(0.002, 0.2, 2000), energy_window=None, tight_window=None)
 
 
 def ground_state(system: SimpleSystem) -> tuple[str, float]:
@@ -137,7 +137,7 @@ def flat(generations: int) -> None:
     options = EvolutionOptions(formula_units=(4,), population=20, generations=generations)
     evolution, model = Evolution(system.composition, options, 0), system.energy()
     # hardly relaxed structures are all distinct: the archive is full, which is the hardest case
-    relaxer = Relaxer(max_steps=3, tight_window=None)
+    relaxer = Relaxer(RelaxationLimits(max_steps=3), tight_window=None)
     inside = timed(relaxer)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "state.json"
@@ -235,9 +235,7 @@ def same_minimum(file: Path, number: int, width: float | None) -> None:
     potential = Potential.load(file)
     structures = starts(number)
     # as tight as 0.02 eV/Å is for ASE's filter, which takes the virial (eV) for a force
-    relaxer = Relaxer(
-        max_force=0.02, max_stress=0.1, max_steps=3000, energy_window=None, tight_window=None
-    )
+    relaxer = Relaxer(RelaxationLimits(0.02, 0.1, 3000), energy_window=None, tight_window=None)
     if width is not None:
         # what random crystals relax to has kept their symmetry, and is often a saddle point
         broken = disturbed([r.atoms for r in relaxer.relax(structures, potential)], 0.3)
@@ -298,10 +296,11 @@ def duplicates(state: Path, file: Path, number: int) -> None:
         ("as the search relaxes its best", Relaxer()),
         ("all within the tight limits (0.01 eV/Å, 1 kbar)", TIGHT_SEARCH),
     ):
-        relaxed = relaxer.relax(disguised, potential, reference=evolution.best_energy)
+        relaxed = relaxer.relax(disguised, potential, best=evolution.best_energy)
         individuals = [
-            Individual(i, 0, "", (), 4, r.energy / len(r.atoms), 1.0, r.status, r.atoms)
+            Individual(i, 0, "", (), 4, energy, energy, 1.0, r.status, r.atoms)
             for i, r in enumerate(r for r in relaxed if r.converged)
+            for energy in [r.energy / len(r.atoms)]
         ]
         judged = Counter[tuple[bool, bool]]()
         for one, other in itertools.combinations(individuals, 2):
@@ -341,6 +340,4 @@ def _same_for_pymatgen(one: Atoms, other: Atoms) -> bool:
     return any(StructureMatcher(primitive_cell=p).fit(*pair) for p in (True, False))
 
 
-TIGHT_SEARCH = Relaxer(
-    max_force=0.01, max_stress=1.0, max_steps=2000, energy_window=None, tight_window=None
-)
+TIGHT_SEARCH = Relaxer(RelaxationLimits(0.01, 1.0, 2000), energy_window=None, tight_window=None)

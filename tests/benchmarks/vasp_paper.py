@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.benchmarks.vasp_paper_check import Campaign, findings
 from tests.fake_vasp.install import install
 from tests.integration.launchpad import LaunchpadFolder
+from workflows.documents.schemas import PredictionDocument, SearchDocument
 
 NAME = "paper"
 
@@ -86,7 +87,8 @@ def report(launchpad: LaunchpadFolder) -> None:
         print(f"| {stage} | {number} | {length:.1f} | {campaign.wall_seconds(stage):.0f} |")
     times = json.loads((launchpad.folder / "times.json").read_text())
     print(f"\n{times['wall']:.0f} s of wall time and {times['cpu']:.0f} s of CPU time in all")
-    search, ranking = campaign.results.search, campaign.results.prediction
+    search = campaign.results.newest(SearchDocument)
+    ranking = campaign.results.newest(PredictionDocument)
     assert search is not None
     assert ranking is not None
     print(

@@ -14,7 +14,17 @@ from monty.json import MontyDecoder
 
 from launch.report.results import CampaignResults
 from tests.integration.launchpad import LaunchpadFolder
-from workflows.documents.schemas import SegmentDocument
+from workflows.documents.schemas import (
+    CheckDocument,
+    ConvergenceDocument,
+    MeltingTemperatureDocument,
+    PredictionDocument,
+    SampleDocument,
+    SearchDocument,
+    SegmentDocument,
+    TrainingDocument,
+    VolumeDocument,
+)
 
 #: Stages whose runs are the training set, in their order.
 TRAJECTORY = ("liquid", "quench", "anneal")
@@ -133,12 +143,15 @@ def _duration(campaign: Campaign, stage: str) -> float:
 def _search_of_conditions(campaign: Campaign) -> Iterator[Finding]:
     """Convergence, melt, melting temperature and volume."""
     found = campaign.results
-    assert found.convergence is not None
-    assert found.melting_temperature is not None
-    assert found.volume is not None
-    chosen = found.convergence.plane_waves
+    convergence = found.newest(ConvergenceDocument)
+    assert convergence is not None
+    molten = found.newest(MeltingTemperatureDocument)
+    assert molten is not None
+    volume = found.newest(VolumeDocument)
+    assert volume is not None
+    chosen = convergence.plane_waves
     here = (chosen.cutoff, float(chosen.mesh[0]))
-    steps = [c for c in found.convergence.changes if (c["cutoff"], c["mesh"]) == here]
+    steps = [c for c in convergence.changes if (c["cutoff"], c["mesh"]) == here]
     yield _number("converge", "points that agree with it", 4, len(steps))
     for what, limit in (("energy", 20), ("pressure", 10), ("force", 0.3)):
         yield _most("converge", f"largest change of {what}", limit, max(c[what] for c in steps))
@@ -153,7 +166,7 @@ def _search_of_conditions(campaign: Campaign) -> Iterator[Finding]:
     yield _number("melt", "duration (ps)", 5, _duration(campaign, "melt"))
     melt = {f"{segment.temperature:g}" for segment in campaign.segments["melt"]}
     yield _same("melt", "temperature (K)", "4000", melt)
-    points = found.melting_temperature.points
+    points = molten.points
     ladder = [point.temperature for point in sorted(points, key=lambda p: -p.temperature)]
     expected = [3500.0 - 500.0 * rung for rung in range(len(ladder))]
     yield Finding("T_m", "ladder (K)", _join(expected), _join(ladder), ladder == expected)
@@ -161,21 +174,23 @@ def _search_of_conditions(campaign: Campaign) -> Iterator[Finding]:
                   / len(ladder))  # fmt: skip
     liquid = [point.temperature for point in points if point.liquid]
     yield _number("T_m", "lowest liquid (K)", min(liquid),
-                  found.melting_temperature.melting_temperature)  # fmt: skip
-    yield _most("volume", "pressure (kbar)", 2, abs(found.volume.pressure))
-    yield _most("volume", "its error (kbar)", 2, found.volume.pressure_error)
+                  molten.melting_temperature)  # fmt: skip
+    yield _most("volume", "pressure (kbar)", 2, abs(volume.pressure))
+    yield _most("volume", "its error (kbar)", 2, volume.pressure_error)
 
 
 def _trajectory(campaign: Campaign) -> Iterator[Finding]:
     """Liquid, quench, anneal, and the frames taken from them."""
     found = campaign.results
-    assert found.melting_temperature is not None
-    assert found.sample is not None
-    melting = found.melting_temperature.melting_temperature
+    molten = found.newest(MeltingTemperatureDocument)
+    assert molten is not None
+    sample = found.newest(SampleDocument)
+    assert sample is not None
+    melting = molten.melting_temperature
     quench = (melting - 300) / 100
     for stage, duration in zip(TRAJECTORY, (20, quench, 15), strict=True):
         yield _number(stage, "duration (ps)", duration, _duration(campaign, stage))
-        frames = found.sample.frames_by_stage[stage]
+        frames = sample.frames_by_stage[stage]
         yield _number(stage, "frames, one in 20 fs", 50 * duration, frames)
     for stage, temperature in (("liquid", melting), ("anneal", 500.0)):
         kelvin = [t for segment in campaign.segments[stage] for t in segment.temperatures]
@@ -187,31 +202,35 @@ def _trajectory(campaign: Campaign) -> Iterator[Finding]:
     yield _most("quench", "distance from the ramp (K)", 0.1 * melting, off)
     yield _number("quench", "end (K)", 300, campaign.segments["quench"][-1].end_temperature)
     total = 50 * (35 + quench)
-    yield _number("sample", "frames", total, found.sample.n_frames + found.sample.frames_left_out)
+    yield _number("sample", "frames", total, sample.n_frames + sample.frames_left_out)
 
 
 def _learning(campaign: Campaign) -> Iterator[Finding]:
     """Check, training, search and candidates."""
     found = campaign.results
-    assert found.check is not None
-    assert found.training is not None
-    assert found.search is not None
-    assert found.prediction is not None
-    yield _number("check", "frames", 30, found.check.n_frames)
+    check = found.newest(CheckDocument)
+    assert check is not None
+    training = found.newest(TrainingDocument)
+    assert training is not None
+    search = found.newest(SearchDocument)
+    assert search is not None
+    ranking = found.newest(PredictionDocument)
+    assert ranking is not None
+    yield _number("check", "frames", 30, check.n_frames)
     checks = campaign.inputs("check", "check frames")
     yield _same("check", "cutoff (eV)", "700.0", {tags["ENCUT"] for tags in checks})
     yield _same("check", "k-points", "3x3x3", {tags["MESH"] for tags in checks})
-    potential = found.training.potential
+    potential = training.potential
     yield _number("train", "symmetry functions", 132, potential.projection.shape[1])
     yield _number("train", "radial cutoff (Å)", 6, potential.functions.radial_cutoff)
     yield _number("train", "angular cutoff (Å)", 6, potential.functions.angular_cutoff)
-    yield _most("train", "energy RMSE (meV/atom)", 10, found.training.energy_rmse)
-    yield _most("train", "force RMSE (eV/Å)", 0.2, found.training.force_rmse)
-    yield _most("train", "stress RMSE (kbar)", 10, found.training.stress_rmse)
-    share = found.training.n_validation / (found.training.n_validation + found.training.n_training)
+    yield _most("train", "energy RMSE (meV/atom)", 10, training.energy_rmse)
+    yield _most("train", "force RMSE (eV/Å)", 0.2, training.force_rmse)
+    yield _most("train", "stress RMSE (kbar)", 10, training.stress_rmse)
+    share = training.n_validation / (training.n_validation + training.n_training)
     yield _number("train", "validation share", 0.1, share, 0.005)
-    yield _number("search", "generations", 120, found.search.generations)
-    relaxed = [c for c in found.prediction.candidates if c.converged]
+    yield _number("search", "generations", 120, search.generations)
+    relaxed = [c for c in ranking.candidates if c.converged]
     yield Finding("candidates", "relaxed", "10 to 20", str(len(relaxed)), 10 <= len(relaxed) <= 20)
     yield _most("candidates", "force (eV/Å)", 0.02, max(c.max_force or 0.0 for c in relaxed))
     yield _most("candidates", "stress (kbar)", 4, max(c.max_stress or 0.0 for c in relaxed))

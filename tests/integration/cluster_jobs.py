@@ -9,9 +9,11 @@ from jobflow import Flow, Response, job
 
 from launch.database.server import write_atomically
 from tests.launch.sample_jobs import leaf, note
+from workflows.jobs.checkpoints import checkpoint
 from workflows.jobs.idempotency import once, spawn
-from workflows.jobs.outputs import checkpoint
-from workflows.jobs.tags import fireworks_spec, label
+from workflows.jobs.interruption import external_program, storing
+from workflows.jobs.tags import fireworks_spec, tag
+from workflows.stages.table import STAGES
 
 
 @job
@@ -30,33 +32,43 @@ def climb(path: str, name: str, steps: int, seconds: float, after: object = None
 
 @job
 def keep_watch(path: str) -> None:
-    """Be busy as custodian is while VASP runs."""
-    namespace = {"__name__": "custodian.custodian", "sleep": time.sleep}
-    exec("def run():\n    while True:\n        sleep(0.1)\n", namespace)
-    note(path, "watching")
-    namespace["run"]()  # type: ignore[operator]
+    """Be busy as a job of VASP is while VASP runs."""
+    with external_program():
+        note(path, "watching")
+        while True:
+            time.sleep(0.1)
 
 
 @job
 def stop_by_itself(path: str) -> None:
-    """End as a job of VASP does whose time is over: custodian returns, then the steps are read."""
-    custodian = {"__name__": "custodian.custodian", "sleep": time.sleep}
-    exec("def run():\n    sleep(2.0)\n", custodian)
-    segment = {
-        "__name__": "workflows.engines.vasp.segment",
-        "sleep": time.sleep,
-        "watch": custodian["run"],
-    }
-    exec("def take():\n    watch()\n    sleep(2.0)\n", segment)
-    note(path, "watching")
-    segment["take"]()  # type: ignore[operator]
-    note(path, "read")
+    """End as a job of VASP does whose time is over: VASP stops, then its steps are read."""
+    with external_program():
+        note(path, "watching")
+        time.sleep(4.0)
+        note(path, "read")
+
+
+@job
+def write_for_long(path: str, seconds: float) -> None:
+    """Write to a database, in the middle of a job that may be ended at any other moment."""
+    with storing():
+        note(path, "writing")
+        time.sleep(seconds)
+        note(path, "written")
+    time.sleep(1000)
+
+
+@job
+def keep_busy(path: str) -> None:
+    """Compute without knowing that anybody may want it to end, as any job of jobflow does."""
+    note(path, "busy")
+    time.sleep(1000)
 
 
 def expedition(path: Path, name: str, steps: int = 30, seconds: float = 15.0) -> Flow:
     """Return one climb on the engine's queue, and one after it on the other."""
-    first = label(climb(str(path), name, steps, seconds), "liquid", "dft")
-    last = label(climb(str(path), f"{name}-last", 2, 0.2, first.output), "sample")
+    first = tag(climb(str(path), name, steps, seconds), STAGES["liquid"], "dft")
+    last = tag(climb(str(path), f"{name}-last", 2, 0.2, first.output), STAGES["sample"])
     flow = Flow([first, last], name=name)
     flow.update_metadata({"campaign": name})
     return flow
@@ -64,7 +76,9 @@ def expedition(path: Path, name: str, steps: int = 30, seconds: float = 15.0) ->
 
 def crowd(path: Path, name: str, number: int) -> Flow:
     """Return many jobs that do nothing, on the engine's queue."""
-    flow = Flow([label(leaf(str(path), str(i)), "liquid", "dft") for i in range(number)], name=name)
+    flow = Flow(
+        [tag(leaf(str(path), str(i)), STAGES["liquid"], "dft") for i in range(number)], name=name
+    )
     flow.update_metadata({"campaign": name})
     return flow
 
@@ -86,22 +100,22 @@ def sow(path: str, failures: int) -> Response:
     if Path(path).read_text().split().count("sow") <= failures:
         raise ValueError("the ground is frozen")
     seeds = [
-        label(grow(path, str(i), 8.0), "liquid", queue)
+        tag(grow(path, str(i), 8.0), STAGES["liquid"], queue)
         for i, queue in enumerate(("dft", "dft", "nnp"))
     ]
-    last = label(grow(path, "last", 0.0, after=[seed.output for seed in seeds]), "sample")
+    last = tag(grow(path, "last", 0.0, after=[seed.output for seed in seeds]), STAGES["sample"])
     return Response(replace=spawn(Flow([*seeds, last], output=last.output)))
 
 
 def sowing(path: Path, name: str, failures: int) -> Flow:
     """Return a job that spawns others, and one after it."""
-    first = label(sow(str(path), failures), "liquid")
-    after = label(leaf(str(path), "after", first.output), "train")
+    first = tag(sow(str(path), failures), STAGES["liquid"])
+    after = tag(leaf(str(path), "after", first.output), STAGES["train"])
     flow = Flow([first, after], name=name)
     flow.update_metadata({"campaign": name})
     # as the prediction does it for jobs that jobflow makes
     flow.update_config(
-        {"manager_config": fireworks_spec("liquid")}, name_filter="store_inputs",
+        {"manager_config": fireworks_spec(STAGES["liquid"])}, name_filter="store_inputs",
         attributes=["manager_config"],
     )  # fmt: skip
     return flow

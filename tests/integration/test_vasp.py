@@ -19,6 +19,7 @@ from launch.local.campaign import Campaign
 from launch.report.results import CampaignResults
 from tests.fake_vasp.fixtures import FakeVasp
 from tests.integration.kills import fireworks
+from workflows.documents.schemas import CheckDocument, ConvergenceDocument, SampleDocument
 
 SETTINGS = Path(__file__).with_name("vasp.yaml")
 RUN = ["--engine", "vasp", "--config", str(SETTINGS), "--z", "1", "--seed", "1"]
@@ -75,7 +76,8 @@ def test_salt_from_its_formula(
     with campaign.database() as database:
         store = job_store(database.uri, campaign.document.database)
         results = CampaignResults(store, campaign.id)
-        convergence, check, sample = results.convergence, results.check, results.sample
+        convergence = results.newest(ConvergenceDocument)
+        check, sample = results.newest(CheckDocument), results.newest(SampleDocument)
         store.close()
     # the stand-in's error falls with the mesh as exp(-L / 2.2 Å): Gamma is too little for 8 Å
     assert convergence is not None

@@ -14,16 +14,19 @@ from jobflow.managers.fireworks import flow_to_workflow
 
 from launch.commands.workflow_file import write_workflow
 from nnp.frames import Frames
+from search.relax.limits import RelaxationLimits
 from tests.fake_vasp.faults import FAULTS
 from tests.fake_vasp.fixtures import FakeVasp
 from tests.integration.launchpad import LaunchpadFolder
 from tests.integration.vasp_faults import SOUND, STEPS, STRUCK, SUPERVISION, Case, FaultRuns
 from tests.workflows.vasp.stages import rock_salt
 from workflows.documents.schemas import SegmentDocument
+from workflows.engines.base import DynamicsTask, SegmentSettings
 from workflows.engines.vasp.engine import VaspEngine
 from workflows.engines.vasp.settings import VaspSettings
-from workflows.jobs.tags import REFERENCE_QUEUE, label
-from workflows.stages.dynamics import SegmentSettings
+from workflows.jobs.stage import REFERENCE_QUEUE
+from workflows.jobs.tags import tag
+from workflows.stages.table import STAGES
 
 #: Faults that cost nothing, however long they last, and what is said of the others.
 HARMLESS = {"brmix", "empty_contcar", "slow"}
@@ -95,14 +98,16 @@ def job(kind: str) -> Job:
     salt.perturb(0.1, seed=1)
     if kind == "md":
         settings = SegmentSettings(STEPS, time_step=2.0, sample_stride=5, thermostat_time=100.0)
-        work = engine.molecular_dynamics(settings).make(salt, 900.0, 900.0, "liquid", seed=1)
+        work = engine.molecular_dynamics(settings).make(
+            salt, DynamicsTask("liquid", 900.0, 900.0, seed=1)
+        )
     elif kind == "relax":
         salt.apply_strain(0.06)
-        work = engine.relax(0.02, 4.0, 200).make(salt)
+        work = engine.relax(RelaxationLimits(0.02, 4.0, 200)).make(salt, "candidates")
     else:
         work = engine.static().make([salt.copy().apply_strain(0.01 * k) for k in range(8)], "check")
     work.name = kind
-    return label(work, "liquid", REFERENCE_QUEUE)
+    return tag(work, STAGES["liquid"], REFERENCE_QUEUE)
 
 
 @pytest.mark.slow

@@ -14,10 +14,12 @@ from launch.commands.workflow_file import write_workflow
 from tests.integration.launchpad import LaunchpadFolder
 from tests.workflows.vasp.stages import rock_salt
 from workflows.documents.schemas import SegmentDocument
+from workflows.engines.base import DynamicsTask, SegmentSettings
 from workflows.engines.vasp.engine import VaspEngine
 from workflows.engines.vasp.settings import Supervision, VaspSettings
-from workflows.jobs.tags import REFERENCE_QUEUE, label
-from workflows.stages.dynamics import SegmentSettings
+from workflows.jobs.stage import REFERENCE_QUEUE
+from workflows.jobs.tags import tag
+from workflows.stages.table import STAGES
 
 #: Steps of a segment, and of the step at which the fault strikes.
 STEPS, STRUCK = 30, 9
@@ -80,9 +82,9 @@ def _segment(name: str, start: Any, supervision: Supervision, incar: tuple[str, 
     dynamics = VaspEngine(settings=settings).molecular_dynamics(
         SegmentSettings(STEPS, time_step=2.0, sample_stride=5, thermostat_time=100.0)
     )
-    work = dynamics.make(start, 900.0, 900.0, "liquid", seed=1)
+    work = dynamics.make(start, DynamicsTask("liquid", 900.0, 900.0, seed=1))
     work.name = name
-    return label(work, "liquid", REFERENCE_QUEUE)
+    return tag(work, STAGES["liquid"], REFERENCE_QUEUE)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from jobflow import Flow, OnMissing, Response, job
 
 from workflows.jobs import idempotency
 from workflows.jobs.idempotency import once
-from workflows.jobs.progress import report
+from workflows.jobs.progress import report_progress
 
 
 def note(path: str, line: str) -> None:
@@ -25,7 +25,7 @@ def sleep(path: str, name: str, seconds: float, after: object = None) -> str:
     steps = 5
     for step in range(steps):
         time.sleep(seconds / steps)
-        report("liquid", step + 1, steps, temperature_K=1480.0, pressure_kbar=-3.0)
+        report_progress("liquid", step + 1, steps, temperature_K=1480.0, pressure_kbar=-3.0)
     note(path, f"end {name}")
     return name
 

@@ -1,5 +1,6 @@
 """The campaign folder: whose it is, who holds it, and what is said when it cannot be used."""
 
+import json
 import os
 import subprocess
 import sys
@@ -33,6 +34,23 @@ def test_document_round_trip(new_campaign: Callable[..., Campaign]) -> None:
 def test_resuming_keeps_the_identity(new_campaign: Callable[..., Campaign]) -> None:
     first = new_campaign(settings={"b": 1, "a": (1, 2)})
     assert new_campaign(settings={"a": [1, 2], "b": 1}).id == first.id
+
+
+@pytest.mark.parametrize(
+    ("version", "sentence"), [(None, "an earlier version"), (99, "version 99 of campaigns")]
+)
+def test_a_campaign_of_another_version_is_refused(
+    new_campaign: Callable[..., Campaign], version: int | None, sentence: str
+) -> None:
+    campaign = new_campaign()
+    path = campaign.folder / "campaign.json"
+    content = json.loads(path.read_text())
+    assert content.pop("version") == module.CAMPAIGN_VERSION
+    path.write_text(json.dumps(content if version is None else {**content, "version": version}))
+    for use in (Campaign.open, lambda _: new_campaign()):
+        with pytest.raises(CampaignError, match=sentence) as error:
+            use(campaign.folder)
+        assert "another --folder" in str(error.value)
 
 
 @pytest.mark.parametrize(

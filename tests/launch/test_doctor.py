@@ -95,7 +95,7 @@ def test_pseudopotentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_vasp_command_that_is_not_there_is_a_warning(tmp_path: Path) -> None:
     config = configuration(tmp_path, "mongodb://127.0.0.1:1", vasp_command="srun -n 4 no_vasp")
-    assert found(list(doctor._vasp(config, None)))["VASP"].state == "warning"
+    assert found(list(doctor._programs(config, None)))["VASP"].state == "warning"
 
 
 def test_without_a_configuration(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from launch.cluster.rocket import JobWorker
 from launch.commands.init import write_files
 from launch.database.embedded import EmbeddedDatabase, create_indexes, launchpad
 from tests.launch.sample_jobs import leaf
-from workflows.jobs.tags import label
+from workflows.jobs.tags import tag
+from workflows.stages.table import STAGES
 
 numbers = itertools.count()
 DFT = FWorker(name="here-dft", category="dft")
@@ -33,12 +34,12 @@ def pad(server: EmbeddedDatabase) -> Iterator[LaunchPad]:
     asked = {"short": ("00:10:00", 1), "long": ("12:00:00", 1), "wide": ("00:10:00", 4)}
     jobs = []
     for title, (walltime, nodes) in asked.items():
-        work = label(leaf("unused", title), "liquid", "dft")
+        work = tag(leaf("unused", title), STAGES["liquid"], "dft")
         work.name = title
         wanted = {"walltime": walltime, "nodes": nodes}
         work.config.manager_config["_queueadapter"] = wanted
         jobs.append(work)
-    pad.add_wf(flow_to_workflow(Flow([*jobs, label(leaf("unused", "other"), "train")])))
+    pad.add_wf(flow_to_workflow(Flow([*jobs, tag(leaf("unused", "other"), STAGES["train"])])))
     yield pad
     pad.connection.close()
 

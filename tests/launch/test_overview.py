@@ -16,13 +16,14 @@ from launch.database.embedded import EmbeddedDatabase, create_indexes, launchpad
 from launch.report.overview import CampaignOverview, Overview, _state, overview, overview_table
 from tests.launch.sample_jobs import leaf
 from tests.launch.test_cli import call
-from workflows.jobs.tags import label
+from workflows.jobs.tags import tag
+from workflows.stages.table import STAGES
 
 
 def campaign(name: str) -> Flow:
     """Return two jobs in a row, on both queues."""
-    first = label(leaf("unused", "first"), "liquid", "dft")
-    last = label(leaf("unused", "last", after=first.output), "train")
+    first = tag(leaf("unused", "first"), STAGES["liquid"], "dft")
+    last = tag(leaf("unused", "last", after=first.output), STAGES["train"])
     flow = Flow([first, last])
     flow.update_metadata({"campaign": name, "formula": "MgO"})
     return flow

@@ -13,7 +13,7 @@ from maggma.stores import MemoryStore
 from launch.database.embedded import EmbeddedDatabase, client, job_store
 from tests.launch import sample_jobs
 from workflows.jobs import idempotency, progress
-from workflows.jobs.progress import report
+from workflows.jobs.progress import report_progress
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def test_newest_report_of_a_job_is_kept(
         stored = connection["progress"].progress
 
         def after(done: int, **figures: Any) -> dict[str, Any]:
-            report("liquid", done, 100, **figures)
+            report_progress("liquid", done, 100, **figures)
             document = stored.find_one({"campaign": "campaign-1"})
             assert document is not None
             return document
@@ -65,11 +65,11 @@ def test_newest_report_of_a_job_is_kept(
 
 
 def test_memory_store_and_no_job(use_store: Callable[[Any], None]) -> None:
-    report("liquid", 1, 2)
+    report_progress("liquid", 1, 2)
     memory = JobStore(MemoryStore())
     use_store(memory)
     current_job()
-    report("liquid", 1, 2)
+    report_progress("liquid", 1, 2)
     memory.connect()
     assert memory.docs_store.count() == 0
 
@@ -86,7 +86,7 @@ def test_failing_write_is_logged_once_and_does_not_raise(
     caplog.set_level(logging.WARNING)
     for _ in range(3):
         current_job()
-        report("liquid", 2, 2)
+        report_progress("liquid", 2, 2)
     assert [record.message for record in caplog.records] == [
         "progress cannot be written; the job goes on"
     ]

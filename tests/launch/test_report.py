@@ -20,8 +20,8 @@ from nnp.frames import Frames
 from nnp.training.trainer import TrainingOptions, train
 from tests.workflows.samples import copper
 from workflows.composition import Target
+from workflows.documents.base import Document
 from workflows.documents.schemas import (
-    Document,
     MeltingTemperatureDocument,
     MobilityPoint,
     PredictionDocument,
@@ -62,7 +62,8 @@ def prediction() -> PredictionDocument:
         for s in crystals
     ]
     rank = CandidateMaker.rank.original
-    return rank(CandidateMaker(), relaxed, candidates, Target("Cu", (4,)), "emt")
+    jobs = [f"job {number}" for number in range(len(relaxed))]
+    return rank(CandidateMaker(), relaxed, candidates, Target("Cu", (4,)), "emt", jobs)
 
 
 def documents() -> list[Document]:
@@ -142,9 +143,9 @@ def test_the_newest_document_counts_and_other_campaigns_do_not(tmp_path: Path) -
     older, newer = documents()[1], documents()[1]
     newer.volume = 13.0  # type: ignore[attr-defined]
     store = store_of([older, newer])
-    assert CampaignResults(store, "mine").volume.volume == 13.0  # type: ignore[union-attr]
+    assert CampaignResults(store, "mine").newest(VolumeDocument).volume == 13.0  # type: ignore[union-attr]
     nothing = CampaignResults(store, "yours")
-    assert nothing.volume is None
+    assert nothing.newest(VolumeDocument) is None
     assert summarise(nothing) == {"campaign": "yours", "warnings": []}
     assert [path.name for path in write_report(nothing, tmp_path)] == ["summary.json"]
 
@@ -174,3 +175,22 @@ def test_runs_that_were_all_stopped_have_no_plot(tmp_path: Path) -> None:
     document.points = [stopped]
     paths = write_report(CampaignResults(store_of([document]), "mine"), tmp_path)
     assert not [path for path in paths if path.suffix == ".png"]
+
+
+def test_what_no_potential_has_relaxed_has_no_energy_of_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where the reference engine itself has searched."""
+    ranked = prediction()
+    wide_console().print(ranking_table(ranked))
+    assert "NNP" in capsys.readouterr().out
+    for candidate in ranked.candidates:
+        candidate.potential_energy = None
+    wide_console().print(ranking_table(ranked))
+    table = capsys.readouterr().out
+    assert "NNP" not in table
+    assert "emt" in table
+    write_report(CampaignResults(store_of([ranked]), "mine"), tmp_path)
+    assert not (tmp_path / "plots" / "ranking.png").exists()
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["candidates"][0]["potential_energy"] is None

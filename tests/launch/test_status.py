@@ -14,10 +14,10 @@ from launch.database.failures import last_error
 from launch.errors import CampaignError
 from launch.local.campaign import Campaign
 from launch.local.display import Display
+from launch.local.status import campaign_status
 from launch.report.status import (
     CampaignStatus,
     StageStatus,
-    campaign_status,
     collect,
     format_duration,
     format_figures,
@@ -85,12 +85,12 @@ def written(
 
 def test_stages_are_counted_in_order(written: Callable[..., tuple[Campaign, Any]]) -> None:
     campaign, pad = written(4)
-    found = collect(campaign, pad, running=True)
+    found = collect(campaign.heading, pad, running=True)
     assert [s.name for s in found.stages] == ["melt", "volume", "other"]
     assert [s.total for s in found.stages] == [1, 2, 1]
     assert {s.state for s in found.stages} == {"waiting"}
     assert found.state == "running"
-    assert collect(campaign, pad, running=False).state == "stopped"
+    assert collect(campaign.heading, pad, running=False).state == "stopped"
     assert (found.started, found.elapsed) == (None, 0.0)
 
 
@@ -105,7 +105,7 @@ def test_running_jobs_count_by_their_progress(
             {"uuid": uuid, "stage": "volume", "job": uuid, "done": done, "total": 100.0}
             | {"time": (now - timedelta(seconds=age)).isoformat(), "figures": {"x": done}}
         )
-    volume = collect(campaign, pad, running=True).stages[1]
+    volume = collect(campaign.heading, pad, running=True).stages[1]
     assert volume.done == 0.25  # one runs: the newest unfinished report is its
     assert (volume.job, volume.figures, volume.state) == ("b", {"x": 25.0}, "running")
 
@@ -116,7 +116,7 @@ def test_failed_fireworks_and_left_out_ones(
     campaign, pad = written(4)
     details = {"state": "FIZZLED", "spec._exception_details": {"_stacktrace": TRACE}}
     pad.fireworks.update_one({"spec.stage": "volume"}, {"$set": details})
-    found = collect(campaign, pad, running=False)
+    found = collect(campaign.heading, pad, running=False)
     assert found.stages[1].state == "failed"
     (failure,) = found.failures
     assert failure.reason == "pydantic.ValidationError: 1 validation error for Frames"
@@ -124,7 +124,7 @@ def test_failed_fireworks_and_left_out_ones(
     pad.fireworks.update_one(
         {"spec.stage": "volume", "state": "WAITING"}, {"$set": {"state": "COMPLETED"}}
     )
-    assert collect(campaign, pad, running=False).stages[1].state == "completed"
+    assert collect(campaign.heading, pad, running=False).stages[1].state == "completed"
 
 
 def test_status_of_a_stopped_campaign(new_campaign: Callable[..., Campaign]) -> None:
@@ -146,7 +146,7 @@ def test_status_when_the_holder_has_no_database(
     new_campaign: Callable[..., Campaign], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     campaign = new_campaign()
-    monkeypatch.setattr("launch.status.PATIENCE", 0.3)
+    monkeypatch.setattr("launch.local.status.PATIENCE", 0.3)
     with campaign.lock(), pytest.raises(CampaignError, match="does not answer"):
         campaign_status(campaign.folder)
 

@@ -25,7 +25,15 @@ def test_yaml_and_json_hold_the_same_workflow(
             capsys, "workflow", "Cu", "-e", "emt", "--campaign", "same", "-o", f"wf.{suffix}"
         )
         assert code == 0, error
-    for text in ("campaign same", "engine emt", "protocol quick", "dft", "nnp", "node-hours"):
+    for text in (
+        "campaign same",
+        "engine emt",
+        "protocol quick",
+        "dft",
+        "nnp",
+        "node-hours",
+        "reference evaluations",
+    ):
         assert text in printed["yaml"]
     workflows = [Workflow.from_file(f"wf.{suffix}") for suffix in ("json", "yaml")]
     specs = [
@@ -59,10 +67,10 @@ def test_the_expected_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         maker = replace(request.maker, **changes)
         return sum(c.node_hours for c in estimate(maker, request.target) if c.queue == queue)
 
-    # 5 ps of superheating, 4 rungs of 5 ps, 4 volumes of 4 ps, 20 ps, 17 ps down, 15 ps; 2 fs
+    # 5 ps of superheating, 5 rungs of 5 ps, 4 volumes of 4 ps, 20 ps, 17 ps down, 15 ps; 2 fs
     stages = {c.stage: c for c in estimate(request.maker, request.target) if c.queue == "dft"}
     dynamics = sum(c.node_hours for stage, c in stages.items() if stage != "candidates")
-    assert dynamics == pytest.approx((5 + 20 + 16 + 20 + 17 + 15) * 500 * 0.005 / 3600, rel=0.02)
+    assert dynamics == pytest.approx((5 + 25 + 16 + 20 + 17 + 15) * 500 * 0.005 / 3600, rel=0.02)
     assert stages["liquid"].fireworks == 10
     assert stages["candidates"].fireworks == request.maker.candidates.n_candidates
     # what is left out costs nothing

@@ -122,14 +122,14 @@ class PairEnergy:
     ) -> PairEvaluator:
         """See `BatchEnergy.evaluator`."""
         known = np.array([atomic_numbers[symbol] for symbol in self.elements])
-        return PairEvaluator(self, np.searchsorted(known, numbers), np.asarray(counts))
+        return PairEvaluator(self, np.searchsorted(known, numbers), np.asarray(counts, np.int64))
 
 
 class PairEvaluator:
     """The batch evaluator of a `PairEnergy`."""
 
     def __init__(
-        self, energy: PairEnergy, kinds: NDArray[np.int64], counts: NDArray[np.integer]
+        self, energy: PairEnergy, kinds: NDArray[np.int64], counts: NDArray[np.int64]
     ) -> None:
         self.energy, self.kinds, self.counts = energy, kinds, counts
 

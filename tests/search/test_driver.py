@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import os
 import signal
 import subprocess
@@ -9,24 +11,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from search.options import EvolutionOptions
 from search.relax.relaxer import Relaxer
-from search.run.driver import load, run_generations, save
-from search.state.evolution import Evolution, EvolutionOptions
+from search.run.driver import SearchFigures, load, run_generations, save
+from search.state.evolution import Evolution
+from tests.search.pair_energy import PairEnergy
 
 SALT = {"Na": 1, "Cl": 1}
 
 
-def _evolution(seed=1):
+def _evolution(seed: int = 1) -> Evolution:
     options = EvolutionOptions(formula_units=(2,), population=8, generations=6)
     return Evolution(SALT, options, seed)
 
 
-def _energies(evolution):
+def _energies(evolution: Evolution) -> list[float]:
     return [individual.energy for individual in evolution.individuals]
 
 
-def test_progress_tells_figures(rock_salt):
-    seen = []
+def test_progress_tells_figures(rock_salt: PairEnergy) -> None:
+    seen: list[SearchFigures] = []
     evolution = run_generations(_evolution(), Relaxer(), rock_salt, 3, progress=seen.append)
     assert [f.generation for f in seen] == [1, 2, 3]
     assert [f.structures for f in seen] == [8, 16, 24]
@@ -36,7 +40,9 @@ def test_progress_tells_figures(rock_salt):
     assert all(f.structures_per_second > 0 for f in seen)
 
 
-def test_interrupted_run_ends_where_an_uninterrupted_one_does(rock_salt, tmp_path):
+def test_interrupted_run_ends_where_an_uninterrupted_one_does(
+    rock_salt: PairEnergy, tmp_path: Path
+) -> None:
     checkpoint = tmp_path / "state" / "search.json"
     whole = run_generations(_evolution(), Relaxer(), rock_salt, 4)
     run_generations(_evolution(), Relaxer(), rock_salt, 2, checkpoint=checkpoint)
@@ -49,26 +55,26 @@ def test_interrupted_run_ends_where_an_uninterrupted_one_does(rock_salt, tmp_pat
     assert rock_salt.evaluations == before  # nothing is computed twice
 
 
-def test_checkpoint_of_another_search_is_refused(rock_salt, tmp_path):
+def test_checkpoint_of_another_search_is_refused(rock_salt: PairEnergy, tmp_path: Path) -> None:
     checkpoint = tmp_path / "search.json"
     save(_evolution(seed=1), checkpoint)
     with pytest.raises(ValueError, match="seed 1"):
         run_generations(_evolution(seed=2), Relaxer(), rock_salt, 1, checkpoint=checkpoint)
 
 
-def test_unknown_element_is_named(rock_salt):
+def test_unknown_element_is_named(rock_salt: PairEnergy) -> None:
     with pytest.raises(ValueError, match="does not know K"):
         run_generations(Evolution({"K": 1, "Cl": 1}), Relaxer(), rock_salt, 1)
 
 
-def test_finished_search_stays_finished(rock_salt):
+def test_finished_search_stays_finished(rock_salt: PairEnergy) -> None:
     evolution = run_generations(_evolution(), Relaxer(), rock_salt, 100)
     assert evolution.generation == 6
     assert evolution.finished
 
 
 @pytest.mark.slow
-def test_kill_and_resume(tmp_path):
+def test_kill_and_resume(tmp_path: Path) -> None:
     """A search killed at any moment goes on from its last generation to the same end."""
     script = tmp_path / "run.py"
     script.write_text(
@@ -79,7 +85,8 @@ def test_kill_and_resume(tmp_path):
             from ase.calculators.emt import EMT
             from search.run.driver import run_generations
             from search.relax.energy import AseEnergy
-            from search.state.evolution import Evolution, EvolutionOptions
+            from search.options import EvolutionOptions
+from search.state.evolution import Evolution
             from search.relax.relaxer import Relaxer
             options = EvolutionOptions(formula_units=(2,), population=4, volume_per_atom=14.0)
             run_generations(

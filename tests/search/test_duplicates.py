@@ -1,5 +1,7 @@
 """Duplicates by fingerprint and energy against pymatgen's StructureMatcher."""
 
+from __future__ import annotations
+
 import itertools
 
 import numpy as np
@@ -8,12 +10,15 @@ import pytest
 from search.create.random_crystals import RandomSymmetric
 from search.geometry import DistanceLimits
 from search.options import EvolutionOptions
+from search.relax.limits import RelaxationLimits
 from search.relax.relaxer import Relaxer
-from search.state.archive import Archive, Individual
+from search.state.archive import Archive
+from search.state.individual import Individual
+from tests.search.pair_energy import PairEnergy
 
 
 @pytest.mark.slow
-def test_precision_and_recall_on_relaxed_structures(rock_salt):
+def test_precision_and_recall_on_relaxed_structures(rock_salt: PairEnergy) -> None:
     """Pairs called duplicates are so for the matcher, and the other way round."""
     from pymatgen.analysis.structure_matcher import StructureMatcher
     from pymatgen.io.ase import AseAtomsAdaptor
@@ -23,11 +28,11 @@ def test_precision_and_recall_on_relaxed_structures(rock_salt):
     starts = [
         generator.generate({"Na": 4, "Cl": 4}, 8 * rng.uniform(12, 18), rng) for _ in range(150)
     ]
-    relaxer = Relaxer(max_force=0.01, max_stress=1.0, energy_window=None)
+    relaxer = Relaxer(RelaxationLimits(0.01, 1.0), energy_window=None)
     relaxed = [r for r in relaxer.relax(starts, rock_salt) if r.converged]
     assert len(relaxed) > 100
     individuals = [
-        Individual(i, 0, "random", (), 4, r.energy / 8, 1.0, "converged", r.atoms)
+        Individual(i, 0, "random", (), 4, r.energy / 8, r.energy / 8, 1.0, "converged", r.atoms)
         for i, r in enumerate(relaxed)
     ]
     structures = [AseAtomsAdaptor.get_structure(r.atoms) for r in relaxed]

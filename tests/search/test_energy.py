@@ -1,13 +1,19 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from ase.calculators.calculator import Calculator, CalculatorError, all_changes
 from ase.calculators.emt import EMT
 
-from search.relax.energy import KBAR, AseEnergy
+from nnp.units import KBAR
+from search.relax.energy import AseEnergy
 
 
-def test_ase_energies_are_the_calculators():
+def test_ase_energies_are_the_calculators() -> None:
     structures = [bulk("Cu", cubic=True), bulk("Au") * (2, 1, 1)]
     for i, atoms in enumerate(structures):
         atoms.rattle(0.05, seed=i)
@@ -24,7 +30,7 @@ def test_ase_energies_are_the_calculators():
         assert atomic[part].sum() == pytest.approx(energies[i], abs=1e-8)
 
 
-def test_selection_keeps_the_right_atoms():
+def test_selection_keeps_the_right_atoms() -> None:
     numbers, counts = np.array([29, 29, 79, 47]), np.array([2, 1, 1])
     cells = np.array([np.eye(3) * 5.0, np.eye(3) * 4.0, np.eye(3) * 4.5])
     positions = np.array([[0, 0, 0], [2.5, 2.5, 2.5], [0, 0, 0], [0, 0, 0.0]])
@@ -35,22 +41,27 @@ def test_selection_keeps_the_right_atoms():
 
 
 class _NoStress(Calculator):
-    implemented_properties = ("energy", "forces")
+    implemented_properties = ["energy", "forces"]  # noqa: RUF012  as ASE has it
 
 
-def test_calculator_without_stress_is_refused_at_once():
+def test_calculator_without_stress_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="_NoStress gives no stress"):
         AseEnergy(_NoStress())
 
 
 class _Fails(Calculator):
-    implemented_properties = ("energy", "forces", "stress")
+    implemented_properties = ["energy", "forces", "stress"]  # noqa: RUF012  as ASE has it
 
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
         raise CalculatorError("did not converge")
 
 
-def test_failed_calculation_is_not_a_number():
+def test_failed_calculation_is_not_a_number() -> None:
     evaluator = AseEnergy(_Fails()).evaluator(np.array([29]), np.array([1]))
     energies, forces, stresses, _ = evaluator.compute(np.eye(3)[None] * 3, np.zeros((1, 3)))
     assert np.isnan(energies).all()
@@ -58,7 +69,7 @@ def test_failed_calculation_is_not_a_number():
     assert np.isnan(stresses).all()
 
 
-def test_unit_of_stress():
+def test_unit_of_stress() -> None:
     from ase.units import GPa
 
     assert pytest.approx(10 / GPa, rel=1e-6) == KBAR

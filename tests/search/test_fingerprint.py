@@ -1,5 +1,10 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,19 +14,19 @@ from search.state.fingerprint import FingerprintOptions, distances, fingerprint
 ELEMENTS = ("Cl", "Na")
 
 
-def _salt():
+def _salt() -> Atoms:
     atoms = bulk("NaCl", "rocksalt", a=5.6)
     atoms.rattle(0.1, seed=1)
     return atoms
 
 
-def _distance(one, other, elements=ELEMENTS):
+def _distance(one: Atoms, other: Atoms, elements: Sequence[str] = ELEMENTS) -> float:
     return distances(fingerprint(one, elements), fingerprint(other, elements)[None])[0]
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6))
-def test_does_not_depend_on_cell_origin_order_or_orientation(seed):
+def test_does_not_depend_on_cell_origin_order_or_orientation(seed: int) -> None:
     rng = np.random.default_rng(seed)
     atoms = _salt()
     rotation, _ = np.linalg.qr(rng.normal(size=(3, 3)))
@@ -32,7 +37,7 @@ def test_does_not_depend_on_cell_origin_order_or_orientation(seed):
     assert _distance(atoms, other) < 1e-6
 
 
-def test_pair_distribution_counts_neighbours():
+def test_pair_distribution_counts_neighbours() -> None:
     """Integrating the smeared Na-Cl peak gives the six neighbours of rock salt."""
     from search.state.fingerprint import _pair_distribution
 
@@ -49,7 +54,7 @@ def test_pair_distribution_counts_neighbours():
     assert number == pytest.approx(12.0, rel=0.01)
 
 
-def test_distance_grows_with_displacement_and_tells_phases_apart():
+def test_distance_grows_with_displacement_and_tells_phases_apart() -> None:
     salt = bulk("NaCl", "rocksalt", a=5.6)
     moved = []
     for width in (0.02, 0.1, 0.3):
@@ -63,7 +68,7 @@ def test_distance_grows_with_displacement_and_tells_phases_apart():
     assert 0.01 < _distance(fcc, hcp, ("Cu",)) < 0.3
 
 
-def test_element_order_of_the_structure_does_not_matter_but_species_do():
+def test_element_order_of_the_structure_does_not_matter_but_species_do() -> None:
     salt = _salt()
     swapped = salt.copy()
     swapped.numbers = salt.numbers[::-1].copy()
@@ -73,13 +78,13 @@ def test_element_order_of_the_structure_does_not_matter_but_species_do():
     assert _distance(salt, antisite) > 0.02
 
 
-def test_unit_length():
+def test_unit_length() -> None:
     vector = fingerprint(_salt(), ELEMENTS, FingerprintOptions(cutoff=6.0))
     assert vector.shape == (3 * 60,)
     assert np.linalg.norm(vector) == pytest.approx(1.0, abs=1e-6)
 
 
-def test_same_crystal_under_pressure_is_the_same_unless_volume_counts():
+def test_same_crystal_under_pressure_is_the_same_unless_volume_counts() -> None:
     salt, pressed = (bulk("NaCl", "rocksalt", a=a) for a in (5.6, 5.5))
     assert _distance(salt, pressed) < 1e-6
     options = FingerprintOptions(volume_per_atom=None)
@@ -87,7 +92,7 @@ def test_same_crystal_under_pressure_is_the_same_unless_volume_counts():
     assert distances(one, other[None])[0] > 0.01
 
 
-def test_agrees_with_the_formula_on_neighbours_of_ase():
+def test_agrees_with_the_formula_on_neighbours_of_ase() -> None:
     """F_AB(R) of Oganov and Valle summed over a neighbour list of another code."""
     from ase.neighborlist import neighbor_list
 

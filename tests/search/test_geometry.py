@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -6,7 +8,8 @@ from ase.geometry import minkowski_reduce
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.geometry import DistanceLimits, may_be_supercell, reduced, reduced_cell, volume
+from search.cells import may_be_supercell, reduced, reduced_cell
+from search.geometry import DistanceLimits, volume
 
 
 def _skewed(rng: np.random.Generator) -> np.ndarray:
@@ -20,7 +23,7 @@ def _skewed(rng: np.random.Generator) -> np.ndarray:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6))
-def test_reduced_cell_is_the_same_lattice_and_as_short_as_minkowski(seed):
+def test_reduced_cell_is_the_same_lattice_and_as_short_as_minkowski(seed: int) -> None:
     cell = _skewed(np.random.default_rng(seed))
     short = reduced_cell(cell)
     change = short @ np.linalg.inv(cell)
@@ -32,7 +35,7 @@ def test_reduced_cell_is_the_same_lattice_and_as_short_as_minkowski(seed):
 
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10**6))
-def test_shortest_distances_agree_with_ase(seed):
+def test_shortest_distances_agree_with_ase(seed: int) -> None:
     from ase.neighborlist import neighbor_list
 
     rng = np.random.default_rng(seed)
@@ -46,7 +49,7 @@ def test_shortest_distances_agree_with_ase(seed):
             assert shortest[a, b] == pytest.approx(d[pairs].min())
 
 
-def test_violation_is_by_pair_and_named():
+def test_violation_is_by_pair_and_named() -> None:
     atoms = bulk("NaCl", "rocksalt", a=5.6)
     assert not DistanceLimits({"Na-Na": 3.9, "Cl-Cl": 3.9, "Na-Cl": 2.7}).violated(atoms)
     tight = DistanceLimits({"Na-Na": 3.9, "Cl-Cl": 3.9, "Na-Cl": 2.9})
@@ -55,7 +58,7 @@ def test_violation_is_by_pair_and_named():
     assert DistanceLimits({"Na-Na": 4.0, "Cl-Cl": 3.0, "Na-Cl": 2.0}).violated(atoms)
 
 
-def test_missing_pair_and_foreign_element_are_errors():
+def test_missing_pair_and_foreign_element_are_errors() -> None:
     with pytest.raises(ValueError, match="Na-Na"):
         DistanceLimits({"Na-Cl": 2.0, "Cl-Cl": 2.0})
     with pytest.raises(ValueError, match="other than"):
@@ -64,7 +67,7 @@ def test_missing_pair_and_foreign_element_are_errors():
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6))
-def test_pushing_apart_ends_with_all_distances_allowed_or_says_not(seed):
+def test_pushing_apart_ends_with_all_distances_allowed_or_says_not(seed: int) -> None:
     rng = np.random.default_rng(seed)
     atoms = Atoms("Cu8", scaled_positions=rng.random((8, 3)), cell=np.eye(3) * 5.2, pbc=True)
     limits = DistanceLimits({"Cu-Cu": 1.9})
@@ -72,12 +75,12 @@ def test_pushing_apart_ends_with_all_distances_allowed_or_says_not(seed):
         assert not limits.violated(atoms)
 
 
-def test_pushing_apart_cannot_help_a_cell_that_is_too_short():
+def test_pushing_apart_cannot_help_a_cell_that_is_too_short() -> None:
     atoms = Atoms("Cu", cell=[1.0, 6.0, 6.0], pbc=True)
     assert not DistanceLimits({"Cu-Cu": 1.9}).push_apart(atoms)
 
 
-def test_reduced_crystal_is_the_same_crystal():
+def test_reduced_crystal_is_the_same_crystal() -> None:
     atoms = bulk("NaCl", "rocksalt", a=5.6)
     atoms.set_cell(np.array([[1, 0, 0], [2, 1, 0], [-1, 3, 1]]) @ atoms.cell.array)
     atoms.calc = None
@@ -88,7 +91,7 @@ def test_reduced_crystal_is_the_same_crystal():
 
 
 @pytest.mark.parametrize(("width", "found"), [(0.0, True), (0.03, True), (0.4, False)])
-def test_translations_of_a_supercell_are_found(width, found):
+def test_translations_of_a_supercell_are_found(width: float, found: bool) -> None:
     atoms = bulk("NaCl", "rocksalt", a=5.6) * (2, 1, 1)
     atoms.positions += np.random.default_rng(0).normal(0.0, width, atoms.positions.shape)
     assert may_be_supercell(atoms, 0.3) == found

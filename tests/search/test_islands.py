@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import functools
 import json
 import os
@@ -12,10 +14,14 @@ import numpy as np
 import pytest
 from ase.calculators.emt import EMT
 
+from search.options import EvolutionOptions
 from search.relax.energy import AseEnergy
+from search.relax.limits import RelaxationLimits
 from search.relax.relaxer import Relaxer
-from search.run.islands import IslandOptions, _Pool, island_path, merge_archives, run_islands
-from search.state.evolution import Evolution, EvolutionOptions
+from search.run.driver import SearchFigures
+from search.run.islands import island_paths, merge_archives
+from search.run.processes import IslandOptions, Progress, _Pool, run_islands
+from search.state.evolution import Evolution
 
 
 def emt() -> AseEnergy:
@@ -23,7 +29,7 @@ def emt() -> AseEnergy:
     return AseEnergy(EMT(), ("Cu", "Au"))
 
 
-def _islands(structures=16):
+def _islands(structures: int = 16) -> list[Evolution]:
     options = EvolutionOptions(
         formula_units=(1, 2),
         population=4,
@@ -34,33 +40,35 @@ def _islands(structures=16):
     return [Evolution({"Cu": 1, "Au": 1}, options, seed) for seed in (1, 2)]
 
 
-RELAXER = Relaxer(max_steps=60)
+RELAXER = Relaxer(RelaxationLimits(max_steps=60))
 
 
-def _energies(islands):
+def _energies(islands: list[Evolution]) -> list[list[float]]:
     return [[i.energy for i in island.individuals] for island in islands]
 
 
-def _run(folder, structures=16, processes=1, progress=None):
+def _run(
+    folder: Path, structures: int = 16, processes: int = 1, progress: Progress | None = None
+) -> list[Evolution]:
     options = IslandOptions(block=2, migrants=2, processes=processes)
     return run_islands(_islands(structures), RELAXER, emt, folder, options, progress)
 
 
-def test_islands_exchange_their_best_after_each_block(tmp_path):
+def test_islands_exchange_their_best_after_each_block(tmp_path: Path) -> None:
     told = []
     islands = _run(tmp_path, progress=lambda island, f: told.append((island, f.generation)))
     assert [island.structures for island in islands] == [16, 16]
-    assert all(0 < island.immigrants <= 4 for island in islands)
+    assert all(0 < island.migrants <= 4 for island in islands)
     assert told == [(0, 1), (0, 2), (1, 1), (1, 2), (0, 3), (0, 4), (1, 3), (1, 4)]
-    guests = [i for island in islands for i in island.individuals if i.operator == "island"]
-    assert all(guest.generation == 2 for guest in guests)
+    migrants = [i for island in islands for i in island.individuals if i.operator == "island"]
+    assert all(migrant.generation == 2 for migrant in migrants)
     best = merge_archives(islands)
     assert best[0].energy == min(island.best_energy for island in islands)
     assert all(member.operator != "island" for member in best)
 
 
 @pytest.mark.slow
-def test_processes_do_not_change_the_outcome_and_finished_islands_stay(tmp_path):
+def test_processes_do_not_change_the_outcome_and_finished_islands_stay(tmp_path: Path) -> None:
     alone, beside = _run(tmp_path / "one"), _run(tmp_path / "two", processes=2)
     np.testing.assert_array_equal(_energies(alone), _energies(beside))
     told = []
@@ -69,13 +77,13 @@ def test_processes_do_not_change_the_outcome_and_finished_islands_stay(tmp_path)
     assert not told
 
 
-def test_a_stopped_run_ends_where_an_uninterrupted_one_does(tmp_path):
+def test_a_stopped_run_ends_where_an_uninterrupted_one_does(tmp_path: Path) -> None:
     whole = _run(tmp_path / "whole")
 
     class StopError(Exception):
         pass
 
-    def stop(wanted, island, figures):
+    def stop(wanted: tuple[int, int], island: int, figures: SearchFigures) -> None:
         if (island, figures.generation) == wanted:
             raise StopError
 
@@ -86,7 +94,7 @@ def test_a_stopped_run_ends_where_an_uninterrupted_one_does(tmp_path):
 
 
 @pytest.mark.slow
-def test_processes_end_with_the_one_that_started_them(tmp_path):
+def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
     script = tmp_path / "run.py"
     script.write_text(
         textwrap.dedent(
@@ -94,7 +102,7 @@ def test_processes_end_with_the_one_that_started_them(tmp_path):
             import os, sys
             from pathlib import Path
             sys.path.insert(0, sys.argv[2])
-            from search.run.islands import IslandOptions, run_islands
+            from search.run.processes import IslandOptions, run_islands
             from tests.search import test_islands as t
 
             def energy():
@@ -148,10 +156,10 @@ class ToldError(Exception):
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("torn", [b"", b"\0\0"], ids=["whole", "torn report"])
-def test_an_error_in_telling_ends_the_search_and_blocks_nobody(torn):
+def test_an_error_in_telling_ends_the_search_and_blocks_nobody(torn: bytes) -> None:
     """Whoever reports goes on, though nobody listens any more, even in a torn report's wake."""
 
-    def refuse(island, figures):
+    def refuse(island: int, figures: SearchFigures) -> None:
         raise ToldError
 
     pool = _Pool(emt, IslandOptions(processes=2), refuse)
@@ -165,7 +173,7 @@ def test_an_error_in_telling_ends_the_search_and_blocks_nobody(torn):
     assert not pool.listener.is_alive()
 
 
-def test_states_are_files_of_their_own(tmp_path):
+def test_states_are_files_of_their_own(tmp_path: Path) -> None:
     _run(tmp_path, structures=4)
-    assert island_path(tmp_path, 1).exists()
+    assert island_paths(tmp_path, 2)[1].exists()
     assert json.loads((tmp_path / "exchange.json").read_text())["generation"] == 2

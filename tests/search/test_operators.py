@@ -1,5 +1,10 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,13 +24,13 @@ COUNTS = {"Mg": 4, "Si": 2, "O": 8}
 LIMITS = DistanceLimits.from_radii(list(COUNTS), 0.7)
 
 
-def _parents(seed: int, n: int = 2):
+def _parents(seed: int, n: int = 2) -> list[Atoms]:
     rng = np.random.default_rng(seed)
     generator = RandomSymmetric(LIMITS)
     return [generator.generate(COUNTS, 160.0 * rng.uniform(0.9, 1.2), rng) for _ in range(n)]
 
 
-def _check(child, parents):
+def _check(child: Atoms, parents: list[Atoms]) -> None:
     assert sorted(child.numbers) == sorted(parents[0].numbers)
     assert (np.diff(child.numbers) >= 0).all()
     assert not LIMITS.violated(child)
@@ -36,10 +41,10 @@ def _check(child, parents):
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6))
-def test_heredity_keeps_composition_distances_and_volume(seed):
+def test_heredity_keeps_composition_distances_and_volume(seed: int) -> None:
     parents = _parents(seed)
     try:
-        child = heredity(*parents, LIMITS, np.random.default_rng(seed))
+        child = heredity(parents[0], parents[1], LIMITS, np.random.default_rng(seed))
     except NoChildError as error:
         assert str(error)
         return
@@ -49,7 +54,9 @@ def test_heredity_keeps_composition_distances_and_volume(seed):
 @pytest.mark.parametrize("operator", [permutation, lattice_mutation, rattle])
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6))
-def test_mutations_keep_composition_distances_and_volume(operator, seed):
+def test_mutations_keep_composition_distances_and_volume(
+    operator: Callable[..., Atoms], seed: int
+) -> None:
     (parent,) = _parents(seed, 1)
     try:
         child = operator(parent, LIMITS, np.random.default_rng(seed))
@@ -59,7 +66,7 @@ def test_mutations_keep_composition_distances_and_volume(operator, seed):
     _check(child, [parent])
 
 
-def test_most_children_live():
+def test_most_children_live() -> None:
     """Moving atoms apart leaves few children that fail."""
     parents = _parents(3, 6)
     rng = np.random.default_rng(0)
@@ -74,7 +81,7 @@ def test_most_children_live():
     assert alive >= 36
 
 
-def test_heredity_of_a_crystal_with_itself_uncut_is_that_crystal():
+def test_heredity_of_a_crystal_with_itself_uncut_is_that_crystal() -> None:
     """Slabs that come from one structure join to layers of that structure."""
     from search.state.fingerprint import distances, fingerprint
 
@@ -89,7 +96,7 @@ def test_heredity_of_a_crystal_with_itself_uncut_is_that_crystal():
     assert distances(one, other[None])[0] < distances(one, unrelated[None])[0]
 
 
-def test_slabs_follow_atomic_energies():
+def test_slabs_follow_atomic_energies() -> None:
     """Where a parent says which of its atoms are well bound, those are passed on more often."""
     parents = _parents(11, 2)
     rng = np.random.default_rng(4)
@@ -105,7 +112,7 @@ def test_slabs_follow_atomic_energies():
     assert np.mean(inherited) > 0.15
 
 
-def test_permutation_swaps_elements_and_nothing_else():
+def test_permutation_swaps_elements_and_nothing_else() -> None:
     parent = bulk("NaCl", "rocksalt", a=5.6, cubic=True)
     limits = DistanceLimits.from_radii(("Na", "Cl"))
     child = permutation(parent, limits, np.random.default_rng(0))
@@ -114,7 +121,7 @@ def test_permutation_swaps_elements_and_nothing_else():
     assert every.shortest(child)[1, 1] == pytest.approx(2.8)  # sodium next to sodium now
 
 
-def test_reasons_are_given():
+def test_reasons_are_given() -> None:
     copper = bulk("Cu", cubic=True)
     limits = DistanceLimits({"Cu-Cu": 2.0})
     rng = np.random.default_rng(0)

@@ -1,20 +1,26 @@
 """The potential that the tests search on: its forces and stresses are those of its energy."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
+from ase import Atoms
 
 from search.create.random_crystals import RandomSymmetric
 from search.geometry import DistanceLimits
 from tests.search import pair_energy
+from tests.search.pair_energy import PairEnergy
 
 
-def _energy(model, atoms):
+def _energy(model: PairEnergy, atoms: Atoms) -> Any:
     evaluator = model.evaluator(atoms.numbers, np.array([len(atoms)]))
     return evaluator.compute(np.array([atoms.cell.array]), atoms.positions)
 
 
 @pytest.mark.parametrize("name", ["rock_salt", "periclase", "lennard_jones"])
-def test_forces_and_stress_are_derivatives(name):
+def test_forces_and_stress_are_derivatives(name: str) -> None:
     model = getattr(pair_energy, name)()
     limits = DistanceLimits.from_radii(model.elements, 0.9)
     counts = dict.fromkeys(model.elements, 3)
@@ -41,7 +47,7 @@ def test_forces_and_stress_are_derivatives(name):
         assert stresses[0, a, b] == pytest.approx(slope, abs=1e-5)
 
 
-def test_lennard_jones_is_that_of_ase():
+def test_lennard_jones_is_that_of_ase() -> None:
     from ase.build import bulk
     from ase.calculators.lj import LennardJones
 

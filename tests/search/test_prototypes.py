@@ -1,31 +1,34 @@
+from __future__ import annotations
+
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
-import spglib
+from ase import Atoms
 from ase.build import bulk
 from ase.io import write
 
 from search.create.prototypes import PrototypeLibrary
 from search.create.random_crystals import GenerationError
 from search.geometry import DistanceLimits
+from search.symmetry import find_space_group
 
 LIMITS = DistanceLimits.from_radii(("Mg", "O"), 0.7)
 
 
-def _group(atoms):
-    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    return spglib.get_symmetry_dataset(cell, symprec=1e-3).number
+def _group(atoms: Atoms) -> int:
+    return find_space_group(atoms, 1e-3).number
 
 
-def test_aflow_has_the_simple_binary_types():
+def test_aflow_has_the_simple_binary_types() -> None:
     library = PrototypeLibrary.load("aflow", {"Mg": 1, "O": 1})
     rng = np.random.default_rng(0)
     groups = {_group(library.structure({"Mg": 2, "O": 2}, 40.0, LIMITS, rng)) for _ in range(60)}
     assert {225, 221, 186} <= groups  # rock salt, caesium chloride, wurtzite
 
 
-def test_structures_have_what_was_asked_for():
+def test_structures_have_what_was_asked_for() -> None:
     counts = {"Mg": 4, "Si": 2, "O": 8}
     limits = DistanceLimits.from_radii(list(counts), 0.6)
     library = PrototypeLibrary.load("aflow", {"Mg": 2, "Si": 1, "O": 4})
@@ -37,7 +40,7 @@ def test_structures_have_what_was_asked_for():
         assert not limits.violated(atoms)
 
 
-def test_folder_of_cifs_and_both_ways_to_put_two_elements(tmp_path):
+def test_folder_of_cifs_and_both_ways_to_put_two_elements(tmp_path: Path) -> None:
     fluorite = bulk("CaF2", "fluorite", a=5.46)
     write(tmp_path / "fluorite.cif", fluorite * (2, 1, 1))
     library = PrototypeLibrary.load(str(tmp_path), {"Li": 2, "O": 1})
@@ -49,7 +52,7 @@ def test_folder_of_cifs_and_both_ways_to_put_two_elements(tmp_path):
     assert _group(atoms) == 225
 
 
-def test_what_does_not_fit_is_told(tmp_path):
+def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="neither"):
         PrototypeLibrary.load(str(tmp_path), {"Mg": 1})
     with pytest.raises(ValueError, match="7:11"):

@@ -1,5 +1,10 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,25 +14,25 @@ from search.create.random_crystals import RandomSymmetric
 from search.create.symmetric_operators import Symmetry, orbit_mutation, orbit_permutation
 from search.create.wyckoff import ORDERS, space_group
 from search.geometry import DistanceLimits
-from search.state.archive import space_group_number
+from search.symmetry import find_space_group
 
 COUNTS = {"Mg": 4, "Si": 2, "O": 8}
 LIMITS = DistanceLimits.from_radii(list(COUNTS), 0.7)
 
 
-def _parent(seed: int, groups=tuple(range(3, 231))):
+def _parent(seed: int, groups: tuple[int, ...] = tuple(range(3, 231))) -> Atoms:
     rng = np.random.default_rng(seed)
     return RandomSymmetric(LIMITS, groups).generate(COUNTS, 180.0, rng)
 
 
-def test_orders_of_all_groups():
+def test_orders_of_all_groups() -> None:
     for number in range(1, 231):
         assert ORDERS[number - 1] == space_group(number).sites[0].multiplicity
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6))
-def test_operations_map_the_crystal_on_itself(seed):
+def test_operations_map_the_crystal_on_itself(seed: int) -> None:
     atoms = _parent(seed)
     symmetry = Symmetry.of(atoms)
     fractions = atoms.get_scaled_positions()
@@ -42,7 +47,7 @@ def test_operations_map_the_crystal_on_itself(seed):
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6))
-def test_subgroups_are_groups_whose_order_divides(seed):
+def test_subgroups_are_groups_whose_order_divides(seed: int) -> None:
     symmetry = Symmetry.of(_parent(seed))
     part = symmetry.subgroup(np.random.default_rng(seed))
     assert len(symmetry.rotations) % len(part.rotations) == 0
@@ -58,7 +63,9 @@ def test_subgroups_are_groups_whose_order_divides(seed):
 @pytest.mark.parametrize("operator", [orbit_mutation, orbit_permutation])
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6))
-def test_children_keep_composition_distances_and_volume(operator, seed):
+def test_children_keep_composition_distances_and_volume(
+    operator: Callable[..., Atoms], seed: int
+) -> None:
     parent = _parent(seed)
     try:
         child = operator(parent, LIMITS, np.random.default_rng(seed))
@@ -70,7 +77,7 @@ def test_children_keep_composition_distances_and_volume(operator, seed):
     assert child.get_volume() == pytest.approx(parent.get_volume(), rel=1e-3)
 
 
-def test_children_keep_symmetry_and_differ():
+def test_children_keep_symmetry_and_differ() -> None:
     """Half the children have at least the parent's operations, and none is the parent again."""
     kept, total = 0, 0
     for seed in range(30):
@@ -86,7 +93,7 @@ def test_children_keep_symmetry_and_differ():
     assert kept >= 0.4 * total
 
 
-def test_strain_keeps_the_crystal_system():
+def test_strain_keeps_the_crystal_system() -> None:
     salt = bulk("NaCl", "rocksalt", a=5.6)
     symmetry = Symmetry.of(salt)
     strain = symmetry.strain(salt.cell.array, np.random.default_rng(0).normal(size=(3, 3)))
@@ -96,15 +103,15 @@ def test_strain_keeps_the_crystal_system():
     np.testing.assert_allclose(strain, np.diag([0.05, 0.05, 0.3]), atol=1e-9)
 
 
-def test_special_positions_stay_special():
+def test_special_positions_stay_special() -> None:
     salt = bulk("NaCl", "rocksalt", a=5.6)
     limits = DistanceLimits.from_radii(("Na", "Cl"))
     assert np.abs(Symmetry.of(salt).freedom(0)).max() < 1e-12
     swapped = orbit_permutation(salt, limits, np.random.default_rng(0))
-    assert space_group_number(swapped) == 225
+    assert find_space_group(swapped).number == 225
 
 
-def test_reasons_are_given():
+def test_reasons_are_given() -> None:
     copper = bulk("Cu")
     with pytest.raises(NoChildError, match="no two orbits"):
         orbit_permutation(copper, DistanceLimits({"Cu-Cu": 2.0}), np.random.default_rng(0))

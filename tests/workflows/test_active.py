@@ -12,9 +12,9 @@ from monty.json import MontyDecoder, jsanitize
 
 from workflows.chains.protocols import find_protocol
 from workflows.composition import Target
-from workflows.engines.registry import chgnet_engine, default_sampler, emt_engine, pair_engine
-from workflows.jobs.progress import STAGES
+from workflows.engines.registry import default_sampler, find_engine
 from workflows.settings import list_settings, override
+from workflows.stages.table import STAGES
 
 TARGET = Target("LiAlCl4", (1, 2))
 
@@ -78,7 +78,7 @@ def test_other_protocols_leave_the_dynamics_to_the_reference(name: str) -> None:
 def test_the_protocol_survives_json() -> None:
     from dataclasses import replace
 
-    maker = replace(find_protocol("economical"), sampler=pair_engine())
+    maker = replace(find_protocol("economical"), sampler=find_engine("pair"))
     text = json.dumps(jsanitize(maker.as_dict(), strict=True))
     assert MontyDecoder().process_decoded(json.loads(text)) == maker
 
@@ -96,5 +96,5 @@ def test_every_number_can_be_set() -> None:
 
 
 def test_the_universal_potential_samples_for_any_reference_but_itself() -> None:
-    assert default_sampler(chgnet_engine()).name == "pair"
-    assert default_sampler(emt_engine()).name == "chgnet"
+    assert default_sampler(find_engine("chgnet")).name == "pair"
+    assert default_sampler(find_engine("emt")).name == "chgnet"

@@ -10,14 +10,17 @@ from ase import units
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from pymatgen.core import Structure
 
+from nnp.units import KBAR
+from search.relax.limits import RelaxationLimits
 from tests.workflows.samples import copper, emt, engine
-from workflows.conversion import KBAR, to_atoms, to_structure
+from workflows.conversion import to_atoms, to_structure
 from workflows.documents.schemas import SegmentDocument
 from workflows.engines.ase import dynamics
-from workflows.engines.ase.dynamics import AseDynamicsMaker, ExplodedError
+from workflows.engines.ase.dynamics import AseDynamicsMaker
 from workflows.engines.ase.engine import AseEngine
-from workflows.engines.ase.relax import AseRelaxMaker, AseStaticMaker
-from workflows.stages.dynamics import SegmentSettings
+from workflows.engines.ase.relax import AseRelaxMaker
+from workflows.engines.ase.static import AseStaticMaker
+from workflows.engines.base import DynamicsTask, ExplodedError, SegmentSettings
 
 
 def run(
@@ -32,7 +35,9 @@ def run(
     """Run one segment without a job store."""
     maker = AseDynamicsMaker(engine=engine, settings=SegmentSettings(n_steps, 2.0, 10, thermostat))
     make = AseDynamicsMaker.make.original
-    return make(maker, structure, temperature, end or temperature, "liquid", seed=seed)
+    return make(
+        maker, structure, DynamicsTask("liquid", temperature, end or temperature, seed=seed)
+    )
 
 
 def test_pressure_of_an_ideal_gas_is_kinetic() -> None:
@@ -72,7 +77,7 @@ def test_a_segment_goes_on_from_its_checkpoint(
         atoms.calc = emt().build()
         generator = np.random.default_rng(3)
         MaxwellBoltzmannDistribution(atoms, temperature_K=900, rng=generator)
-        return dynamics._Run(atoms, settings, 900.0, 700.0, "quench", generator, 0.0)
+        return dynamics._Run(atoms, settings, DynamicsTask("quench", 900.0, 700.0), generator)
 
     whole = prepare()
     whole.execute(None, "this run")
@@ -152,8 +157,8 @@ def test_a_run_that_keeps_exploding_ends_with_a_sentence() -> None:
 
 
 def test_relaxation_finds_the_lattice_constant_of_copper() -> None:
-    maker = AseRelaxMaker(engine=emt(), max_force=0.01, max_stress=0.5)
-    document = AseRelaxMaker.make.original(maker, copper(1, constant=3.8))
+    maker = AseRelaxMaker(engine=emt(), limits=RelaxationLimits(0.01, 0.5))
+    document = AseRelaxMaker.make.original(maker, copper(1, constant=3.8), "search")
     assert document.converged
     assert document.structure.lattice.a == pytest.approx(3.59, abs=0.02)  # EMT's own minimum
     assert document.max_stress < 0.5
@@ -163,7 +168,7 @@ def test_relaxation_finds_the_lattice_constant_of_copper() -> None:
 def test_a_calculator_that_fails_is_recorded() -> None:
     maker = AseRelaxMaker(engine=emt())
     unknown = Structure(np.eye(3) * 4, ["U"], [[0, 0, 0]])
-    document = AseRelaxMaker.make.original(maker, unknown)
+    document = AseRelaxMaker.make.original(maker, unknown, "search")
     assert document.energy is None
     assert "U" in document.failure
 

@@ -8,8 +8,10 @@ from maggma.stores import MemoryStore
 from monty.json import MontyDecoder
 from pymatgen.core import Lattice, Structure
 
+from search.symmetry import find_space_group
 from tests.workflows.samples import copper, emt, engine
 from workflows.composition import Target
+from workflows.conversion import to_atoms
 from workflows.documents.schemas import (
     CandidateDocument,
     PredictionDocument,
@@ -17,32 +19,44 @@ from workflows.documents.schemas import (
     SearchDocument,
 )
 from workflows.engines.ase.engine import AseEngine
-from workflows.stages.candidates import CandidateMaker, distinct, space_group
+from workflows.stages.candidates import CandidateMaker, distinct
 
 
-def search_result(structures: list[Structure]) -> SearchDocument:
+def search_result(structures: list[Structure], energies_of: str = "potential") -> SearchDocument:
     """A search that found these structures."""
     candidates = [
         SearchCandidate(
-            structure=s, energy=0.0, formula_units=len(s), found_by="random", found_at=1
+            structure=structure,
+            energy=0.0,
+            energy_of=energies_of,
+            formula_units=len(structure),
+            found_by="random",
+            found_at=1,
         )
-        for s in structures
+        for structure in structures
     ]
     return SearchDocument(
-        formula="Cu", formula_units=[4], generations=1, n_structures=9, best_energy=0.0,
-        candidates=candidates, histories=[], shares=[], discarded=[], cpu_seconds=1.0,
+        formula="Cu", formula_units=[4], generations=1, n_structures=9, energies_of=energies_of,
+        best_energy=0.0, candidates=candidates, histories=[], shares=[], discarded=[],
+        cpu_seconds=1.0,
     )  # fmt: skip
 
 
-def run(engine: AseEngine, structures: list[Structure]) -> PredictionDocument:
+def run(
+    engine: AseEngine,
+    structures: list[Structure],
+    store: JobStore | None = None,
+    energies_of: str = "potential",
+) -> PredictionDocument:
     """Run the stage and return its result."""
-    job = CandidateMaker().make(search_result(structures), Target("Cu", (4,)), engine)
-    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    found = search_result(structures, energies_of)
+    job = CandidateMaker().make(found, Target("Cu", (4,)), engine)
+    store = store or JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     run_locally(job, store=store, create_folders=False, log=False, allow_external_references=True)
     store.connect()
-    found = store.query_one({"output.@class": "PredictionDocument"}, load=True)
-    assert found is not None
-    return MontyDecoder().process_decoded(found["output"])
+    stored = store.query_one({"output.@class": "PredictionDocument"}, load=True)
+    assert stored is not None
+    return MontyDecoder().process_decoded(stored["output"])
 
 
 def test_fcc_copper_lies_below_bcc() -> None:
@@ -51,6 +65,25 @@ def test_fcc_copper_lies_below_bcc() -> None:
     assert [candidate.space_group for candidate in ranked] == ["Fm-3m", "Im-3m"]
     assert ranked[0].energy_above_best == 0.0
     assert 10 < ranked[1].energy_above_best < 60  # meV/atom in effective medium theory
+
+
+def test_the_trajectory_of_a_candidate_is_found_by_its_job() -> None:
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    # the second becomes the first one's structure, and is counted once
+    ranked = run(emt(), [copper(1, 3.7), copper(1, 3.4), copper(2, 3.9)], store).candidates
+    (best,) = ranked
+    output = MontyDecoder().process_decoded(store.get_output(best.job, load=True))
+    assert set(output.frames.stages) == {"candidates"}
+    assert len(output.frames) > 1
+    assert output.frames.energies[-1] / output.frames.counts[-1] == pytest.approx(best.energy)
+    assert output.frames.energies[0] > output.frames.energies[-1]
+
+
+def test_only_a_search_on_the_potential_gives_energies_of_the_potential() -> None:
+    """A search at the reference level has none, and its own are not passed off as such."""
+    for energies_of, expected in (("potential", 0.0), ("emt", None)):
+        (candidate,) = run(emt(), [copper(1, 3.7)], energies_of=energies_of).candidates
+        assert candidate.potential_energy == expected
 
 
 def test_a_relaxation_that_dies_leaves_a_gap() -> None:
@@ -83,5 +116,5 @@ def test_supercells_and_settings_count_as_one_structure() -> None:
 
 def test_space_group_of_a_degenerate_cell_is_p1() -> None:
     crowded = Structure(Lattice.cubic(1e-3), ["Cu", "Cu"], [[0, 0, 0], [0, 0, 0]])
-    assert space_group(copper(1), 0.01) == ("Fm-3m", 225)
-    assert space_group(crowded, 0.1) == ("P1", 1)
+    assert find_space_group(to_atoms(copper(1)), 0.01) == ("Fm-3m", 225)
+    assert find_space_group(to_atoms(crowded), 0.1) == ("P1", 1)

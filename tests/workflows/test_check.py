@@ -7,8 +7,11 @@ import pytest
 from jobflow import run_locally
 
 from nnp.frames import Frames
-from workflows.conversion import KBAR
+from nnp.units import KBAR
+from tests.workflows.samples import emt
+from workflows.composition import Target
 from workflows.stages.check import CheckMaker, InaccurateError
+from workflows.stages.cost import CostContext
 
 N_FRAMES, N_ATOMS = 12, 5
 
@@ -85,3 +88,14 @@ def test_failed_batches_and_frames_leave_gaps() -> None:
     nothing = maker.describe(frames, [None, None, None])
     assert nothing.n_frames == 0
     assert nothing.warning
+
+
+def test_the_cost_is_what_runs() -> None:
+    maker, frames = CheckMaker(n_frames=10, batch=4), training_set()
+    context = CostContext(Target("Cl2"), emt(), n_frames=N_FRAMES)
+    recomputed, decisions = maker.cost(context)
+    response = maker.recompute.original(maker, frames, emt(), 0)
+    *runs, _comparison = response.replace.jobs
+    assert recomputed.fireworks == len(runs) == 3
+    assert recomputed.reference_evaluations == sum(len(run.function_args[0]) for run in runs) == 10
+    assert decisions.fireworks == 3  # what draws, what compares, and what passes on the output

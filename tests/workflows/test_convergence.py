@@ -8,9 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnp.frames import Frames
-from workflows.conversion import KBAR
+from nnp.units import KBAR
+from workflows.composition import Target
 from workflows.documents.plane_waves import PlaneWaves
+from workflows.engines.registry import find_engine
 from workflows.stages.convergence import Change, ConvergenceMaker, change, first_converged
+from workflows.stages.cost import CostContext
+from workflows.stages.dynamics import DynamicsMaker
 
 N_ATOMS = 4
 
@@ -144,3 +148,16 @@ def test_snapshots_come_from_the_second_half() -> None:
 def test_points_are_found_again_after_json() -> None:
     known, _ = solve(ConvergenceMaker(), {"cutoff": 3000.0, "mesh": 10.0})
     assert all(PlaneWaves.from_dict(point.as_dict()) in known for point in known)
+
+
+def test_the_cost_is_that_of_the_expected_cutoff() -> None:
+    """Points, snapshots and jobs as they run where 300 eV and Gamma are enough."""
+    maker = ConvergenceMaker()
+    known, rounds = solve(maker, {"cutoff": 3000.0, "mesh": 10.0})
+    context = CostContext(Target("Cu"), find_engine("vasp"))
+    run, points, decisions = maker.cost(context, DynamicsMaker(time_step=2.0))
+    assert run.reference_evaluations == 250
+    assert points.fireworks == len(known)
+    assert points.reference_evaluations == len(known) * maker.n_snapshots
+    # the start, what looks at each round, and what passes on the output of each spawning job
+    assert decisions.fireworks == 1 + 2 * rounds

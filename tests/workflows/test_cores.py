@@ -69,8 +69,8 @@ def test_without_a_proc_file_system_there_is_no_quota(tmp_path: Path) -> None:
 THREADS = """
 import json, torch
 from threadpoolctl import threadpool_info
-from workflows.engines.registry import emt_engine
-emt_engine().build_for_job()
+from workflows.engines.registry import find_engine
+find_engine("emt").build_for_job()
 print(json.dumps([torch.get_num_threads(), *(each["num_threads"] for each in threadpool_info())]))
 """
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jobflow import JobStore, run_locally
+from jobflow import Flow, Job, JobStore, job, run_locally
 from maggma.stores import MemoryStore
 
 from tests.workflows.samples import copper, emt, engine
 from workflows.documents.schemas import SegmentDocument
+from workflows.engines.base import DynamicsTask
 from workflows.stages.dynamics import DynamicsMaker, mean_pressure
 from workflows.stages.liquid import QuenchMaker
 
@@ -31,11 +32,17 @@ def test_segments_are_short_whole_and_add_up(duration: float, longest: int, step
     assert sum(lengths) * step == pytest.approx(max(duration * 1000, 20.0), abs=10.1)
 
 
+def task_of(job: Job) -> DynamicsTask:
+    """What a segment is for."""
+    _, task = job.function_args
+    assert isinstance(task, DynamicsTask)
+    return task
+
+
 def test_a_ramp_over_several_segments_is_continuous() -> None:
     maker = DynamicsMaker(engine=emt(), time_step=2.0, segment_steps=300)
     flow = maker.make(copper(), 1500.0, 12.0, "quench", end_temperature=300.0)
-    ends = [(job.function_kwargs["temperature"], job.function_kwargs["end_temperature"])
-            for job in flow.jobs]  # fmt: skip
+    ends = [task_of(segment).targets for segment in flow.jobs]
     assert (ends[0][0], ends[-1][1]) == (1500.0, 300.0)
     assert all(a[1] == pytest.approx(b[0]) for a, b in pairwise(ends))
     rates = [(a - b) / (job.function.__self__.settings.n_steps * 0.002)
@@ -46,8 +53,28 @@ def test_a_ramp_over_several_segments_is_continuous() -> None:
 def test_every_segment_has_a_seed_of_its_own() -> None:
     maker = DynamicsMaker(engine=emt(), time_step=2.0, segment_steps=100, seed=7)
     runs = [maker.make(copper(), 500.0, 1.0, "liquid", key=key) for key in ("", "replica 2")]
-    seeds = [job.function_kwargs["seed"] for flow in runs for job in flow.jobs]
+    seeds = [task_of(job).seed for flow in runs for job in flow.jobs]
     assert len(set(seeds)) == len(seeds) == 10
+
+
+def test_segments_wait_for_the_temperature_that_another_job_finds() -> None:
+    maker = DynamicsMaker(engine=engine("IdealGas"), time_step=2.0, thermostat_time=10.0)
+    found = temperature()
+    flow = maker.make(copper(), found.output, 0.4, "liquid")
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    run_locally(
+        Flow([found, flow]), store=store, ensure_success=True, create_folders=False, log=False
+    )
+    document = store.query_one({"output.@class": "SegmentDocument"})
+    assert document is not None
+    assert document["output"]["temperature"] == document["output"]["end_temperature"] == 700.0
+    assert np.mean(document["output"]["temperatures"][5:]) == pytest.approx(700, rel=0.2)
+
+
+@job
+def temperature() -> float:
+    """Find 700 K."""
+    return 700.0
 
 
 def test_hydrogen_halves_the_time_step() -> None:
@@ -56,6 +83,8 @@ def test_hydrogen_halves_the_time_step() -> None:
     assert DynamicsMaker(engine=emt(), time_step=0.5).for_elements({"H"}).time_step == 0.5
     with pytest.raises(ValueError, match="for_elements"):
         DynamicsMaker(engine=emt()).make(copper(), 300.0, 1.0, "liquid")
+    with pytest.raises(ValueError, match="no engine makes the runs"):
+        DynamicsMaker(time_step=2.0).make(copper(), 300.0, 1.0, "liquid")
 
 
 def test_mean_pressure_leaves_out_the_start() -> None:

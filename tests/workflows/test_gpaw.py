@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -15,20 +16,23 @@ from jobflow import OutputReference
 from pymatgen.core import Lattice, Structure
 
 from nnp.frames import Frames
+from nnp.units import KBAR
+from search.relax.limits import RelaxationLimits
 from tests.integration.conftest import environment
 from tests.workflows.vasp.running import output, run
 from workflows.chains.protocols import find_protocol
-from workflows.conversion import KBAR, to_atoms, to_structure
+from workflows.conversion import to_atoms, to_structure
 from workflows.documents.plane_waves import PlaneWaves
 from workflows.documents.schemas import ConvergenceDocument, RelaxDocument, SegmentDocument
-from workflows.engines.base import MissingEngineError
-from workflows.engines.gpaw.datasets import CUTOFFS, ELEMENTS, preset_cutoff, relaxation_cutoff
-from workflows.engines.gpaw.engine import INSTALL, GpawEngine, GpawLevel, missing
-from workflows.engines.gpaw.options import CrystalOptions, GpawOptions
+from workflows.engines.base import DynamicsTask, MissingEngineError, SegmentSettings
+from workflows.engines.gpaw.datasets import CUTOFFS, ELEMENTS, recommended_cutoffs
+from workflows.engines.gpaw.engine import GpawEngine
+from workflows.engines.gpaw.level import INSTALL, GpawLevel, missing
+from workflows.engines.gpaw.settings import CrystalSettings, GpawSettings
 from workflows.engines.registry import find_engine
 from workflows.settings import override
 from workflows.stages.convergence import ConvergenceMaker
-from workflows.stages.dynamics import DynamicsMaker, SegmentSettings
+from workflows.stages.dynamics import DynamicsMaker
 
 needs_gpaw = pytest.mark.skipif(missing() is not None, reason=missing() or "")
 
@@ -70,21 +74,21 @@ def chloroaluminate() -> Atoms:
 def test_options_are_set_by_path() -> None:
     protocol = override(find_protocol("quick"), "gpaw.cutoff", "500")
     protocol = override(protocol, "gpaw.crystal.k_spacing", "0.4")
-    engine = find_engine("gpaw").configure(protocol)
-    assert engine.options == GpawOptions(cutoff=500.0, crystal=CrystalOptions(k_spacing=0.4))
+    engine = protocol.with_reference(find_engine("gpaw")).reference
+    assert engine.settings == GpawSettings(cutoff=500.0, crystal=CrystalSettings(k_spacing=0.4))
     assert GpawEngine.from_dict(engine.as_dict()) == engine
 
 
-def test_a_cutoff_settles_it_and_a_mesh_is_adopted() -> None:
-    assert not GpawEngine().settled
+def test_a_cutoff_or_a_mesh_makes_the_convergence_test_needless() -> None:
+    assert GpawEngine().needs_convergence
     assert GpawEngine().has_plane_waves
-    assert GpawEngine(options=GpawOptions(cutoff=400.0)).settled
-    assert GpawEngine().adopt(PlaneWaves(350.0)).settled
+    assert not GpawEngine(settings=GpawSettings(cutoff=400.0)).needs_convergence
+    assert not GpawEngine().with_plane_waves(PlaneWaves(350.0)).needs_convergence
 
 
 def test_each_kind_of_calculation_has_its_cutoff_and_k_points() -> None:
     cell = to_atoms(salt())
-    engine = GpawEngine().adopt(PlaneWaves(350.0, (2, 2, 2)))
+    engine = GpawEngine().with_plane_waves(PlaneWaves(350.0, (2, 2, 2)))
     used = {
         kind: engine.level(kind).sampling(cell)
         for kind in ("melt", "crystal", "compared crystal", "accurate")
@@ -96,41 +100,43 @@ def test_each_kind_of_calculation_has_its_cutoff_and_k_points() -> None:
     )
     # energies that are compared have one zero
     assert used["compared crystal"].plane_waves.cutoff == 350.0
-    assert used["crystal"].plane_waves.cutoff == relaxation_cutoff(["Na", "Cl"]) > 350.0
+    assert used["crystal"].plane_waves.cutoff == recommended_cutoffs(["Na", "Cl"])[1] > 350.0
     assert not used["melt"].point_group
     assert used["crystal"].point_group
 
 
 def test_the_cutoff_for_relaxing_is_never_below_that_of_the_melt() -> None:
     cell = to_atoms(salt())
-    level = GpawLevel(options=GpawOptions(cutoff=800.0), kind="crystal")
+    level = GpawLevel(settings=GpawSettings(cutoff=800.0), kind="crystal")
     assert level.sampling(cell).plane_waves.cutoff == 800.0
-    given = GpawOptions(cutoff=300.0, crystal=CrystalOptions(cutoff=450.0))
-    assert GpawLevel(options=given, kind="crystal").sampling(cell).plane_waves.cutoff == 450.0
+    given = GpawSettings(cutoff=300.0, crystal=CrystalSettings(cutoff=450.0))
+    assert GpawLevel(settings=given, kind="crystal").sampling(cell).plane_waves.cutoff == 450.0
 
 
 def test_a_better_calculation_is_as_good_as_it_is_asked_to_be() -> None:
-    engine = GpawEngine(options=GpawOptions(cutoff=300.0)).adopt(PlaneWaves(700.0, (3, 3, 3)))
+    engine = GpawEngine(settings=GpawSettings(cutoff=300.0)).with_plane_waves(
+        PlaneWaves(700.0, (3, 3, 3))
+    )
     sampling = engine.level("accurate").sampling(to_atoms(salt()))
     assert sampling.plane_waves == PlaneWaves(700.0, (3, 3, 3))
 
 
 def test_oxides_need_more_plane_waves_than_chlorides() -> None:
-    assert preset_cutoff(["Li", "Al", "Cl"]) < preset_cutoff(["Mg", "Si", "O"])
-    assert relaxation_cutoff(["Mg", "O"]) >= 800
+    assert recommended_cutoffs(["Li", "Al", "Cl"])[0] < recommended_cutoffs(["Mg", "Si", "O"])[0]
+    assert recommended_cutoffs(["Mg", "O"])[1] >= 800
     assert set(CUTOFFS) <= ELEMENTS
     assert all(preset <= relaxation for preset, relaxation in CUTOFFS.values())
 
 
 def test_dynamics_wait_for_cutoff_and_k_points() -> None:
     reference = OutputReference("0" * 8, (("a", "plane_waves"),))
-    engine = GpawEngine().adopt(reference)
+    engine = GpawEngine().with_plane_waves(reference)
     work = engine.molecular_dynamics(SegmentSettings(5, 2.0, 5, 100.0)).make(
-        salt(), 1000.0, 1000.0, "melt"
+        salt(), DynamicsTask("melt", 1000.0, 1000.0)
     )
     assert [str(each) for each in work.input_references] == [str(reference)]
     with pytest.raises(TypeError, match="still to be found"):
-        engine.relax(0.1, 10.0, 5)
+        engine.relax(RelaxationLimits())
 
 
 def test_a_workflow_is_written_without_gpaw(tmp_path: Path) -> None:
@@ -171,7 +177,7 @@ def test_the_elements_are_those_of_the_installed_data_sets() -> None:
 
 def gpaw_atoms(atoms: Atoms, kind: Any = "melt", **options: Any) -> Atoms:
     """Atoms with the engine's calculator."""
-    atoms.calc = GpawLevel(options=GpawOptions(log=False, **options), kind=kind).build()
+    atoms.calc = GpawLevel(settings=GpawSettings(log=False, **options), kind=kind).build()
     return atoms
 
 
@@ -182,7 +188,7 @@ def test_forces_of_lithium_chloroaluminate_are_derivatives_of_its_energy(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     atoms = chloroaluminate()
-    atoms.calc = GpawLevel(options=GpawOptions(cutoff=300.0)).build()
+    atoms.calc = GpawLevel(settings=GpawSettings(cutoff=300.0)).build()
     energy, forces = atoms.get_potential_energy(), atoms.get_forces()
     assert energy / len(atoms) == pytest.approx(-3.72, abs=0.03)
     assert np.abs(forces.sum(axis=0)).max() < 0.02
@@ -225,7 +231,7 @@ def test_stress_lattice_constant_and_bulk_modulus(
     cell: Atoms, constant: float, modulus: float
 ) -> None:
     """The stress is the derivative of the energy: the basis is large enough for changing cells."""
-    crystal = CrystalOptions(k_spacing=0.45)
+    crystal = CrystalSettings(k_spacing=0.45)
     volumes, energies, pressures = [], [], []
     for scale in (0.985, 1.0, 1.015, 1.03):
         atoms = cell.copy()
@@ -244,7 +250,7 @@ def test_stress_lattice_constant_and_bulk_modulus(
 @pytest.mark.slow
 @needs_gpaw
 def test_magnetism_lowers_the_energy_of_iron() -> None:
-    crystal = CrystalOptions(k_spacing=0.6)
+    crystal = CrystalSettings(k_spacing=0.6)
     plain, magnetic = (
         gpaw_atoms(bulk("Fe"), "compared crystal", cutoff=350.0, crystal=crystal, magnetic=wanted)
         for wanted in (False, True)
@@ -257,13 +263,13 @@ def test_magnetism_lowers_the_energy_of_iron() -> None:
 @needs_gpaw
 def test_a_relaxation_ends_where_a_static_run_agrees(tmp_path: Path) -> None:
     """Through the engine's own maker: lower, at rest, in k-points of the cell it ends with."""
-    crystal = CrystalOptions(k_spacing=0.97, cutoff=300.0)
-    engine = GpawEngine(options=GpawOptions(cutoff=300.0, crystal=crystal))
+    crystal = CrystalSettings(k_spacing=0.97, cutoff=300.0)
+    engine = GpawEngine(settings=GpawSettings(cutoff=300.0, crystal=crystal))
     start = to_atoms(salt())
     start.set_cell(start.cell * 0.9, scale_atoms=True)
     start.rattle(0.05, seed=2)
     first = engine.level("crystal").sampling(start).plane_waves.mesh
-    relax = engine.relax(0.05, 3.0, 60).make(to_structure(start))
+    relax = engine.relax(RelaxationLimits(0.05, 3.0, 60)).make(to_structure(start), "candidates")
     document: RelaxDocument = output(run(relax, tmp_path), relax.uuid)
     assert document.converged, document
     assert document.max_force < 0.05
@@ -286,9 +292,10 @@ def test_dynamics_conserve_energy_and_reuse_the_density(tmp_path: Path) -> None:
     """A thermostat so slow that it does nothing; through a job, with the cutoff that was found."""
     atoms = bulk("NaCl", "rocksalt", a=5.7, cubic=True)
     settings = SegmentSettings(n_steps=8, time_step=2.0, sample_stride=1, thermostat_time=1e9)
-    work = GpawEngine().adopt(PlaneWaves(250.0)).molecular_dynamics(settings).make(
-        to_structure(atoms), 1200.0, 1200.0, "liquid", seed=1
-    )  # fmt: skip
+    engine = GpawEngine().with_plane_waves(PlaneWaves(250.0))
+    work = engine.molecular_dynamics(settings).make(
+        to_structure(atoms), DynamicsTask("liquid", 1200.0, 1200.0, seed=1)
+    )
     document: SegmentDocument = output(run(work, tmp_path), work.uuid)
     potential = np.array(document.energies)
     kinetic = 1.5 * 7 / 8 * units.kB * np.array(document.temperatures)  # no motion of the whole
@@ -311,8 +318,8 @@ def test_the_convergence_test_drives_it(tmp_path: Path) -> None:
         largest_mesh=3,
     )  # fmt: skip
     silicon = bulk("Si", "diamond", a=5.47)
-    dynamics = DynamicsMaker(engine=GpawEngine(), time_step=2.0, sample_interval=4.0)
-    flow = maker.make(to_structure(silicon), dynamics)
+    dynamics = DynamicsMaker(time_step=2.0, sample_interval=4.0)
+    flow = maker.make(to_structure(silicon), dynamics, GpawEngine())
     store = run(flow, tmp_path)
     document: ConvergenceDocument = output(store, flow.jobs[-1].uuid)
     assert 150.0 < document.plane_waves.cutoff <= 300.0
@@ -330,13 +337,13 @@ def test_electrons_that_do_not_converge_leave_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # labels are made in the folder of whoever asks
-    engine = GpawEngine(options=GpawOptions(cutoff=250.0, max_electronic_steps=3))
+    engine = GpawEngine(settings=GpawSettings(cutoff=250.0, max_electronic_steps=3))
     static = engine.static().make([salt()], "check")
     with pytest.raises(RuntimeError, match=r"failed for all of 1 .* did not converge"):
         run(static, tmp_path)
     (reason,) = engine.label_frames(Frames.from_atoms([to_atoms(salt())], stage="check"))
     assert "did not converge" in reason
-    relax = engine.relax(0.1, 10.0, 3).make(salt())
+    relax = engine.relax(RelaxationLimits(0.1, 10.0, 3)).make(salt(), "candidates")
     document: RelaxDocument = output(run(relax, tmp_path), relax.uuid)
     assert document.energy is None
     assert "gpaw.max_electronic_steps" in document.failure
@@ -351,7 +358,7 @@ def test_results_do_not_depend_on_what_was_computed_before() -> None:
     moved.positions[0] += 0.1
     squeezed = there.copy()
     squeezed.set_cell(there.cell * 0.98, scale_atoms=True)
-    calculator = GpawLevel(options=GpawOptions(cutoff=250.0, log=False)).build()
+    calculator = GpawLevel(settings=GpawSettings(cutoff=250.0, log=False)).build()
     for atoms in (there, moved, squeezed, there):
         atoms.calc = calculator
         energy, forces, stress = (
@@ -361,3 +368,25 @@ def test_results_do_not_depend_on_what_was_computed_before() -> None:
         assert energy == pytest.approx(fresh.get_potential_energy(), abs=1e-4)
         assert np.allclose(forces, fresh.get_forces(), atol=5e-3)
         assert np.allclose(stress, fresh.get_stress(), atol=1e-4)
+
+
+@pytest.mark.slow
+@needs_gpaw
+def test_a_search_runs_on_it(tmp_path: Path) -> None:
+    """Lithium, one atom in a cell: of two structures one is body-centred cubic, or near it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "launch.cli", "search", "gpaw", "Li", "--z", "1", "--seed", "1",
+         "--population", "2", "-n", "2", "-w", "1", "-o", str(tmp_path),
+         "-s", "relaxer.max_steps=1", "-s", "relaxer.tight_window=none"],
+        env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["structures"] == 2
+    assert summary["new_bests"][-1]["energy"] == pytest.approx(-1.90, abs=0.05)  # PBE, bcc
+
+
+def test_a_search_without_gpaw_says_what_to_install(tmp_path: Path) -> None:
+    done = without_gpaw(tmp_path, "search", "gpaw", "Li", "-n", "2", "-o", "out")
+    assert done.returncode == 1
+    assert "make install-gpaw" in done.stderr

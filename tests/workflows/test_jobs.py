@@ -6,7 +6,8 @@ import pytest
 from jobflow import Flow, JobStore, Response, job
 from maggma.stores import MemoryStore
 
-from workflows.jobs.tags import derive_seed, label
+from workflows.jobs.tags import derive_seed, tag
+from workflows.stages.table import STAGES
 
 
 @job
@@ -18,7 +19,7 @@ def relax() -> int:
 @job
 def plan() -> Response:
     """Spawn a job for the reference engine, as every planning job does."""
-    work = label(relax(), "candidates", "dft")
+    work = tag(relax(), STAGES["candidates"], "dft")
     return Response(replace=Flow([work], output=work.output))
 
 
@@ -26,15 +27,15 @@ def test_spawned_jobs_go_to_their_own_queue() -> None:
     """And not to that of the job that spawns them."""
     store = JobStore(MemoryStore())
     store.connect()
-    response = label(plan(), "candidates").run(store)
+    response = tag(plan(), STAGES["candidates"]).run(store)
     queues = {work.name: work.config.manager_config.get("_category") for work in response.replace}
     assert queues["relax"] == "dft"
     assert response.replace[0].metadata["stage"] == "candidates"
 
 
-def test_stages_are_known() -> None:
-    with pytest.raises(ValueError, match="not a stage"):
-        label(relax(), "boiling")
+def test_a_stage_has_its_queues() -> None:
+    with pytest.raises(ValueError, match="train has no jobs in the queue dft"):
+        tag(relax(), STAGES["train"], "dft")
 
 
 def test_seeds_differ_by_key_and_are_the_same_everywhere() -> None:

@@ -18,7 +18,7 @@ from tests.workflows.samples import copper, emt, engine
 from workflows.conversion import to_atoms
 from workflows.documents.schemas import LabelDocument, SampleDocument, SelectionDocument
 from workflows.engines.ase.engine import AseEngine
-from workflows.jobs.outputs import remove_checkpoints
+from workflows.jobs.checkpoints import remove_checkpoints
 from workflows.stages import labelling
 from workflows.stages.labelling import LabellingMaker
 

@@ -10,6 +10,7 @@ from ase.data import chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
 from pymatgen.core import Composition
 
+from search.relax.limits import RelaxationLimits
 from workflows.engines.ase.pair import PairCalculator, oxidation_states, pair_parameters
 from workflows.engines.ase.relax import relax_atoms
 from workflows.engines.registry import find_engine
@@ -100,7 +101,7 @@ def test_energy_and_force_vanish_smoothly_at_the_cutoff() -> None:
 def test_crystals_have_about_the_right_size(name: str, structure: str, constant: float) -> None:
     atoms = bulk(name, structure, a=constant, cubic=True)
     atoms.calc = PairCalculator()
-    _, converged = relax_atoms(atoms, 0.02, 1.0, 300)
+    _, converged = relax_atoms(atoms, RelaxationLimits(0.02, 1.0, 300))
     assert converged
     assert atoms.get_volume() == pytest.approx(constant**3, rel=0.35)
     assert atoms.cell.lengths() == pytest.approx([constant] * 3, rel=0.1)

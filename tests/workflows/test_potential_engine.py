@@ -21,8 +21,8 @@ from workflows.conversion import to_atoms
 from workflows.documents.schemas import SegmentDocument, TrainingDocument
 from workflows.engines.ase.dynamics import AseDynamicsMaker
 from workflows.engines.ase.engine import AseEngine
+from workflows.engines.base import DynamicsTask, SegmentSettings
 from workflows.engines.potential import PotentialEngine
-from workflows.stages.dynamics import SegmentSettings
 from workflows.stages.melting_temperature import MeltingTemperatureMaker
 
 
@@ -53,7 +53,7 @@ def segment(potential: Potential, n_steps: int = 40) -> SegmentDocument:
         engine=PotentialEngine(potential=training.uuid),
         settings=SegmentSettings(n_steps, 2.0, 10, 100.0),
     )
-    work: Job = maker.make(copper(2), 800.0, 800.0, "liquid", seed=1)
+    work: Job = maker.make(copper(2), DynamicsTask("liquid", 800.0, 800.0, seed=1))
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     flow = Flow([training, work], order="linear")
     responses = run_locally(flow, store=store, create_folders=False, log=False)
@@ -88,18 +88,18 @@ def test_dynamics_ends_before_atoms_collide() -> None:
     assert document.structure.cart_coords == pytest.approx(last.positions)
 
 
-def test_objections() -> None:
+def test_reasons_to_stop() -> None:
     engine = PotentialEngine(max_uncertainty=0.1, closest=0.8)
     atoms = to_atoms(copper(1))
     atoms.calc = NeuralNetworkCalculator(gentle(shortest=2.5))
     atoms.get_potential_energy()
-    assert engine.objection(atoms) is None
+    assert engine.stop_reason(atoms) is None
     atoms.positions[1] = atoms.positions[0] + (1.9, 0, 0)
     atoms.get_potential_energy()
-    assert "1.90 Å" in str(engine.objection(atoms))
+    assert "1.90 Å" in str(engine.stop_reason(atoms))
     atoms.calc.results["uncertainty"] = np.nan
-    assert "uncertain" in str(engine.objection(atoms))
-    assert AseEngine().objection(Atoms()) is None
+    assert "uncertain" in str(engine.stop_reason(atoms))
+    assert AseEngine().stop_reason(Atoms()) is None
 
 
 def test_a_stopped_run_counts_as_liquid() -> None:

@@ -10,8 +10,9 @@ from monty.json import MontyDecoder, jsanitize
 
 from workflows.chains.protocols import find_protocol
 from workflows.composition import Target
-from workflows.jobs.progress import STAGES
+from workflows.engines.base import DynamicsTask
 from workflows.settings import SettingError, override
+from workflows.stages.table import STAGES
 
 TARGET = Target("LiAlCl4", (1, 2, 4))
 
@@ -47,9 +48,14 @@ def test_the_seed_changes_the_seeds_of_jobs_and_nothing_else() -> None:
     flows = [replace(protocol, seed=seed).make(TARGET, "mine") for seed in (1, 2)]
     jobs = [[job for job, _ in flow.iterflow()] for flow in flows]
     assert [job.name for job in jobs[0]] == [job.name for job in jobs[1]]
-    seeds = [{job.function_kwargs["seed"] for job in part if "seed" in job.function_kwargs}
-             for part in jobs]  # fmt: skip
-    assert not seeds[0] & seeds[1]
+    tasks = [
+        {a.seed for job in part for a in job.function_args if isinstance(a, DynamicsTask)}
+        for part in jobs
+    ]
+    assert len(tasks[0]) > 5
+    assert not tasks[0] & tasks[1]
+    (training,) = {job.function_args[1] for job in jobs[0] if job.name == "train"}
+    assert training not in {job.function_args[1] for job in jobs[1] if job.name == "train"}
 
 
 def test_a_protocol_survives_json() -> None:

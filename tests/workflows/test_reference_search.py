@@ -13,19 +13,25 @@ from maggma.stores import MemoryStore
 from monty.json import MontyDecoder
 
 from search.candidate import Candidate
-from search.state.evolution import EvolutionOptions
+from search.options import EvolutionOptions
+from search.relax.limits import RelaxationLimits
 from tests.workflows.samples import emt, engine
 from workflows.composition import Target
 from workflows.conversion import to_structure
 from workflows.documents.schemas import RelaxDocument, SearchDocument
+from workflows.engines.base import Engine
 from workflows.stages.reference_search import ReferenceSearchMaker, to_relaxed
 
-MAKER = ReferenceSearchMaker(evolution=EvolutionOptions(generations=2, population=4), max_steps=40)
+MAKER = ReferenceSearchMaker(
+    evolution=EvolutionOptions(generations=2, population=4), limits=RelaxationLimits(max_steps=40)
+)
 
 
-def run(maker: ReferenceSearchMaker, seed: int, calculator: object) -> SearchDocument:
+def run(
+    maker: ReferenceSearchMaker, seed: int, calculator: Engine, store: JobStore | None = None
+) -> SearchDocument:
     work = maker.make(Target("Cu", (1, 2)), calculator, seed, volume_per_atom=12.0)
-    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    store = store or JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     run_locally(work, store=store, log=False)
     output = store.get_output(work.uuid, load=True)
     return MontyDecoder().process_decoded(output)
@@ -36,7 +42,8 @@ def test_copper_is_found_and_the_search_can_be_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    document = run(MAKER, 3, emt())
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    document = run(MAKER, 3, emt(), store)
     assert document.generations == 2
     assert document.n_structures == 8
     assert document.candidates
@@ -44,6 +51,13 @@ def test_copper_is_found_and_the_search_can_be_repeated(
     assert energies == sorted(energies)
     assert energies[0] < 0.5  # relaxed copper is at -0.007 eV/atom, random cells far above
     assert document.best_energy == energies[0]
+    # each trajectory says which stage it belongs to
+    found = store.query({"output.@class": "RelaxDocument"}, ["output"], load=True)
+    frames = [MontyDecoder().process_decoded(entry["output"]).frames for entry in found]
+    assert len(frames) == 8
+    assert {stage for each in frames for stage in each.stages} == {"search"}
+    assert document.energies_of == emt().name
+    assert {candidate.energy_of for candidate in document.candidates} == {emt().name}
     again = run(MAKER, 3, emt())
     assert [c.energy for c in again.candidates] == pytest.approx(energies)
 

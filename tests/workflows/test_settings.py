@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from pathlib import Path
+
 import pytest
+import yaml
+from jobflow import Maker
 
 from workflows.chains.protocols import PROTOCOLS, UnknownProtocolError, find_protocol
 from workflows.settings import SettingError, list_settings, override, override_all
@@ -88,7 +93,14 @@ def test_an_unknown_protocol_gets_a_sentence() -> None:
     [
         ("quench.rate", "0", "must be above zero"),
         ("quench.rate", "nan", "finite number"),
-        ("liquid.duration", "-1", "not negative"),
+        ("liquid.duration", "-1", "must be above zero, not -1.0"),
+        ("melt.corrections", "-1", "must not be negative"),
+        ("candidates.max_force", "0", "'candidates.max_force' must be above zero"),
+        ("candidates.max_stres", "1", "did you mean 'candidates.max_stress'"),
+        ("candidates.limits", "1", "there is no setting 'candidates.limits'"),
+        ("candidates.limits.max_force", "1", "did you mean 'candidates.max_force'"),
+        ("candidates.name", "mine", "there is no setting"),
+        ("train.options.threads", "2", "there is no setting"),
         ("replicas", "inf", "must be of type int"),
         ("search.block", "0", "must be above zero"),
         ("search.evolution.volume_range", "1,2,3", "must be of type"),
@@ -103,3 +115,84 @@ def test_an_unknown_protocol_gets_a_sentence() -> None:
 def test_impossible_values_get_a_sentence(path: str, value: str, message: str) -> None:
     with pytest.raises(SettingError, match=message):
         override(find_protocol("quick"), path, value)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Inline once more, with ranges of all kinds."""
+
+    pressure: float = field(default=0.0, metadata={"minimum": None})
+    charge: int = field(default=1, metadata={"minimum": -2})
+    size: float = 1.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """A branch whose fields are named without it."""
+
+    force: float = field(default=0.1, metadata={"positive": True})
+    deeper: Cell = field(default_factory=Cell, metadata={"inline": True})
+
+    def __post_init__(self) -> None:
+        if self.force > 9:
+            raise ValueError("too large")
+
+
+@dataclass
+class Stage(Maker):
+    """A tree with a branch, an inline branch and hidden fields."""
+
+    name: str = "stage"
+    limits: Limits = field(default_factory=Limits, metadata={"inline": True})
+    cell: Cell = field(default_factory=Cell)
+    engine: str = "chgnet"
+    secret: int = field(default=1, metadata={"hidden": True})
+
+
+def test_fields_of_an_inline_branch_have_no_prefix() -> None:
+    paths = [setting.path for setting in list_settings(Stage())]
+    assert paths == [
+        *("force", "pressure", "charge", "size"),
+        *("cell.pressure", "cell.charge", "cell.size", "engine"),
+    ]
+    changed = override(override(Stage(), "force", "0.5"), "pressure", "7")
+    assert changed.limits == Limits(0.5, Cell(pressure=7.0))
+    assert changed.cell == Cell()
+    with pytest.raises(SettingError, match="'force' cannot be '10': too large"):
+        override(Stage(), "force", "10")
+    with pytest.raises(SettingError, match=r"did you mean 'force'"):
+        override(Stage(), "forces", "1")
+
+
+def test_an_inline_branch_is_set_by_yaml(tmp_path: Path) -> None:
+    file = tmp_path / "protocol.yaml"
+    file.write_text("candidates:\n  max_force: 0.03\n  n_candidates: 5\n"
+                    "reference_search.max_steps: 7\n")  # fmt: skip
+    protocol = override_all(find_protocol("quick"), yaml.safe_load(file.read_text()))
+    assert protocol.candidates.limits.max_force == 0.03
+    assert protocol.candidates.n_candidates == 5
+    assert protocol.reference_search.limits.max_steps == 7
+
+
+def test_a_negative_number_is_taken_where_it_makes_sense() -> None:
+    assert override(Stage(), "cell.pressure", "-5").cell.pressure == -5.0
+    assert override(Stage(), "cell.charge", "-2").cell.charge == -2
+    with pytest.raises(SettingError, match=r"'cell\.charge' must be at least -2, not -3"):
+        override(Stage(), "cell.charge", "-3")
+    with pytest.raises(SettingError, match=r"'cell\.size' must not be negative"):
+        override(Stage(), "cell.size", "-1")
+    with pytest.raises(SettingError, match="finite"):
+        override(Stage(), "cell.pressure", "-inf")
+
+
+def test_what_is_hidden_says_so_itself() -> None:
+    """Names do not matter, but for the one that jobflow wants of each Maker."""
+    assert override(Stage(), "engine", "emt").engine == "emt"
+    for hidden in ("secret", "name"):
+        with pytest.raises(SettingError, match="there is no setting"):
+            override(Stage(), hidden, "2")
+    protocol = override(find_protocol("quick"), "search.threads", "3")
+    assert protocol.search.threads == 3
+    paths = {setting.path for setting in list_settings(protocol)}
+    assert "search.threads" in paths
+    assert not {path for path in paths if path.endswith((".name", "formula_units", "engine"))}

@@ -16,10 +16,11 @@ from workflows.jobs.site import (
     without_site,
 )
 from workflows.jobs.tags import fireworks_spec
+from workflows.stages.table import STAGES
 
 
 def test_every_firework_carries_category_walltime_nodes_and_priority() -> None:
-    segment, training = fireworks_spec("liquid", "dft"), fireworks_spec("train")
+    segment, training = fireworks_spec(STAGES["liquid"], "dft"), fireworks_spec(STAGES["train"])
     assert segment["_category"] == "dft"
     assert training["_category"] == "nnp"
     assert training["_priority"] > segment["_priority"]
@@ -38,12 +39,16 @@ def test_the_site_overrides_by_queue_and_stage(
     monkeypatch.setenv(CONFIG_VARIABLE, str(tmp_path))
     monkeypatch.setenv("HOME", "/home/somebody")
     assert site_settings().checkpoints == Path("/home/somebody/work")
-    assert fireworks_spec("melt", "dft")["_queueadapter"] == {"walltime": "00:30:00", "nodes": 4}
-    assert fireworks_spec("train")["_queueadapter"]["walltime"] == "2-00:00:00"
-    assert fireworks_spec("search")["_queueadapter"]["walltime"] == "36:30:05"
+    assert fireworks_spec(STAGES["melt"], "dft")["_queueadapter"] == {
+        "walltime": "00:30:00",
+        "nodes": 4,
+    }
+    assert fireworks_spec(STAGES["train"])["_queueadapter"]["walltime"] == "2-00:00:00"
+    assert fireworks_spec(STAGES["search"])["_queueadapter"]["walltime"] == "36:30:05"
     # what is not named keeps its default
     default = SiteSettings()
-    assert site_settings().resources_of("rank", "nnp") == default.resources_of("rank", "nnp")
+    assert site_settings().resources_of("pack", "nnp") == default.resources_of("pack", "nnp")
+    assert fireworks_spec(STAGES["candidates"], "dft")["_queueadapter"]["walltime"] == "24:00:00"
 
 
 def test_a_folder_without_the_file_means_the_defaults(

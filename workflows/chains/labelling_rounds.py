@@ -12,16 +12,19 @@ from pymatgen.core import Structure
 from workflows.documents.schemas import TrainingDocument
 from workflows.engines.base import Engine
 from workflows.engines.potential import PotentialEngine
-from workflows.jobs.tags import POTENTIAL_QUEUE, derive_seed, label
+from workflows.jobs.stage import POTENTIAL_QUEUE
+from workflows.jobs.tags import derive_seed, tag
+from workflows.stages.cost import Cost, CostContext, decisions
 from workflows.stages.dynamics import DynamicsMaker
 from workflows.stages.labelling import LabellingMaker
 from workflows.stages.sample import SampleMaker
 from workflows.stages.selection import SelectionMaker
+from workflows.stages.table import STAGES
 from workflows.stages.training import TrainingMaker
 
 
 @dataclass(frozen=True)
-class Disordered:
+class MeltQuenchRuns:
     """
     Jobs from a melt to its annealed glass, by one engine.
 
@@ -43,9 +46,9 @@ class Disordered:
 
 
 @dataclass(frozen=True)
-class Learnt:
+class LearningOutcome:
     """
-    What the rounds end with.
+    Training set and potential, and the jobs that lead to them.
 
     Attributes
     ----------
@@ -67,6 +70,9 @@ class ActiveLearning(MSONable):
     """
     Learn from few reference labels on frames of fast dynamics.
 
+    It is active learning, in the field's word and in the paths of its settings, ``active.rounds``
+    for example: the potential has a say in which frames it learns from next.
+
     In the first round a sampler makes the trajectories, in the later ones the potential of the
     round before, which by then knows the reference's volumes and temperatures: each round searches
     melting temperature and volume anew. Of each round's frames some are labelled, and a potential
@@ -74,13 +80,13 @@ class ActiveLearning(MSONable):
 
     Parameters
     ----------
-    rounds
+    rounds : int
         None: the reference engine makes the trajectories itself, and all frames are its own.
-    labels
+    labels : int
         Reference labels of each round.
-    select, label
+    select, label : SelectionMaker, LabellingMaker
         Which frames are labelled, and how.
-    max_uncertainty, closest
+    max_uncertainty, closest : float
         Where dynamics by the potential stops, see
         :class:`~workflows.engines.potential.PotentialEngine`.
     """
@@ -109,30 +115,40 @@ class ActiveLearning(MSONable):
 
     def learn(
         self,
-        first: Disordered,
-        disordered: Callable[[Structure | OutputReference, DynamicsMaker], Disordered],
+        first: MeltQuenchRuns,
+        melt_quench: Callable[[Structure | OutputReference, DynamicsMaker], MeltQuenchRuns],
         sample: SampleMaker,
         train: TrainingMaker,
         dynamics: DynamicsMaker,
         reference: Engine,
-    ) -> Learnt:
+    ) -> LearningOutcome:
         """
         Make all rounds.
 
         Parameters
         ----------
-        first
+        first : MeltQuenchRuns
             Trajectories of the sampler.
-        disordered
+        melt_quench : callable
             Makes trajectories from a liquid, for the later rounds.
-        sample
+        sample : SampleMaker
             Collects their frames.
-        train
+        train : TrainingMaker
             Trains the potential.
-        dynamics
+        dynamics : DynamicsMaker
             Makes the sampler's runs; its seed is the campaign's.
-        reference
+        reference : Engine
             Labels.
+
+        Returns
+        -------
+        LearningOutcome
+            Of the last round.
+
+        Raises
+        ------
+        ValueError
+            If there is no round to make.
         """
         jobs: list[Job | Flow] = []
         sampled = first
@@ -141,16 +157,11 @@ class ActiveLearning(MSONable):
         for number in range(self.rounds):
             name = f" round {number + 1}"
             if fit is not None:
-                begin = label(self.begin(first.structure, fit.output), "melting_temperature")
+                begin = tag(self.begin(first.structure, fit.output), STAGES["melting_temperature"])
                 begin.name = name.strip()
-                engine = PotentialEngine(
-                    potential=fit.uuid, max_uncertainty=self.max_uncertainty, closest=self.closest
-                )
                 seed = derive_seed(dynamics.seed, "round", number)
-                sampled = disordered(
-                    begin.output,
-                    replace(dynamics, engine=engine, queue=POTENTIAL_QUEUE, seed=seed),
-                )
+                runs = replace(self.by_potential(dynamics, fit.uuid), seed=seed)
+                sampled = melt_quench(begin.output, runs)
                 jobs += [begin, *sampled.jobs]
             chosen = self.select.make(
                 sampled.segments,
@@ -170,7 +181,55 @@ class ActiveLearning(MSONable):
             jobs += [chosen, labels, fit] if number < self.rounds - 1 else [chosen]
         if labels is None or fit is None:
             raise ValueError("active learning needs at least one round")
-        return Learnt(jobs, labels, fit)
+        return LearningOutcome(jobs, labels, fit)
+
+    def by_potential(self, dynamics: DynamicsMaker, potential: str) -> DynamicsMaker:
+        """
+        Let a potential drive the dynamics.
+
+        Parameters
+        ----------
+        dynamics : DynamicsMaker
+            Of another engine.
+        potential : str
+            Job that trained the potential.
+        """
+        engine = PotentialEngine(
+            potential=potential, max_uncertainty=self.max_uncertainty, closest=self.closest
+        )
+        return replace(dynamics, engine=engine, queue=POTENTIAL_QUEUE)
+
+    def cost(
+        self,
+        context: CostContext,
+        melt_quench: Callable[[CostContext, DynamicsMaker], list[Cost]],
+        train: TrainingMaker,
+        dynamics: DynamicsMaker,
+        ends_with_sample: bool,
+    ) -> list[Cost]:
+        """
+        Expected cost of all rounds but the first trajectories.
+
+        Parameters
+        ----------
+        context : CostContext
+        melt_quench : callable
+            Cost of the trajectories of one round.
+        train : TrainingMaker
+        dynamics : DynamicsMaker
+            Of the sampler.
+        ends_with_sample : bool
+            Whether the last training is left out.
+        """
+        costs: list[Cost] = []
+        for number in range(self.rounds):
+            if number:
+                costs.append(decisions("melting_temperature", 1))
+                costs += melt_quench(context, self.by_potential(dynamics, ""))
+            costs += [*self.select.cost(), *self.label.cost(context, self.labels)]
+            if number < self.rounds - 1 or not ends_with_sample:
+                costs += train.cost(replace(context, n_frames=self.labels * (number + 1)))
+        return costs
 
     @job
     def begin(

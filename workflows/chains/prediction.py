@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from jobflow import Flow, Job, Maker, OutputReference
 from pymatgen.core import Structure
 
-from workflows.chains.labelling_rounds import ActiveLearning, Disordered, Learnt
+from workflows.chains.labelling_rounds import ActiveLearning, LearningOutcome, MeltQuenchRuns
 from workflows.composition import Target
 from workflows.engines.base import Engine
-from workflows.engines.gpaw.options import GpawOptions
-from workflows.engines.registry import default_sampler
+from workflows.engines.gpaw.settings import GpawSettings
+from workflows.engines.registry import default_engine, default_sampler, settings_branch
 from workflows.engines.vasp.settings import VaspSettings
-from workflows.jobs.tags import POTENTIAL_QUEUE, fireworks_spec, label
+from workflows.jobs.stage import POTENTIAL_QUEUE, Stage
+from workflows.jobs.tags import fireworks_spec, tag
 from workflows.stages.candidates import CandidateMaker
+from workflows.stages.chain import ChainContext, FollowingMaker
 from workflows.stages.check import CheckMaker
 from workflows.stages.convergence import ConvergenceMaker
+from workflows.stages.cost import Cost, CostContext, add_up, decisions
 from workflows.stages.dynamics import DynamicsMaker
 from workflows.stages.liquid import AnnealMaker, LiquidMaker, QuenchMaker
 from workflows.stages.melt import MeltMaker
@@ -26,39 +30,63 @@ from workflows.stages.packing import PackMaker, estimate_volume
 from workflows.stages.reference_search import ReferenceSearchMaker
 from workflows.stages.sample import SampleMaker
 from workflows.stages.search import SearchMaker
+from workflows.stages.table import STAGES, stages_after
 from workflows.stages.training import TrainingMaker
 from workflows.stages.volume import EquilibriumVolumeMaker
 
+Chain = TypeVar("Chain")
+
+#: Stages that a prediction can end with.
+LAST_STAGES = tuple(stage.name for stage in STAGES.values() if stage.can_be_last)
+if TYPE_CHECKING:
+    LastStage = str
+else:
+    LastStage = Literal[LAST_STAGES]
+
+
+def _with_all_following(maker: type[Chain]) -> type[Chain]:
+    """Give a chain a field for each stage behind the training that it does not name itself."""
+    for stage in stages_after("train"):
+        if stage.name not in maker.__annotations__:
+            kind = stage.maker_class()
+            maker.__annotations__[stage.name] = kind
+            setattr(maker, stage.name, field(default_factory=kind))
+    return maker
+
 
 @dataclass
+@_with_all_following
 class StructurePredictionMaker(Maker):
     """
     Melt, quench, learn, search, re-relax.
 
     Every field is a stage; its fields are the numbers of the protocol. The tree of this object is
     what configuration files and ``--set`` options override by path, ``quench.rate`` for example.
+    Stages behind the training are made one after the other as the table of stages lists them.
 
     Parameters
     ----------
-    replicas
+    replicas : int
         Independent liquid-quench-anneal trajectories; more of them use more workers.
-    seed
+    seed : int
         Everything random derives from it.
-    until
+    until : str
         The last stage: ``"sample"`` makes the frames only, ``"train"`` also the potential.
     dynamics, pack, convergence, melt, melting_temperature, volume, liquid, quench, anneal, \
     sample, check, active, train, search, candidates
         The stages; convergence and check are only for engines with plane waves.
-    search_level
+    search_level : str
         ``potential``: the whole chain. ``reference``: no melt and no potential, the search runs
         on the reference engine, as the paper does for comparison.
-    reference_search
+    reference_search : ReferenceSearchMaker
         That search.
-    vasp, gpaw
+    vasp, gpaw : VaspSettings, GpawSettings
         Settings of the VASP engine and of the GPAW engine, if it is that one.
-    sampler
+    reference : Engine
+        Reference engine, see :meth:`with_reference`.
+    sampler : Engine or None
         Engine of the dynamics where ``active.rounds`` is not zero; none: the one that suits the
-        reference engine, which is that of ``dynamics``.
+        reference engine.
 
     References
     ----------
@@ -71,8 +99,9 @@ class StructurePredictionMaker(Maker):
         default=1,
         metadata={"positive": True, "help": "independent liquid-quench-anneal trajectories"},
     )
-    until: Literal["sample", "train", "search", "candidates"] = field(
-        default="candidates", metadata={"help": "last stage: sample, train, search or candidates"}
+    until: LastStage = field(
+        default="candidates",
+        metadata={"help": f"last stage: {', '.join(LAST_STAGES[:-1])} or {LAST_STAGES[-1]}"},
     )
     dynamics: DynamicsMaker = field(default_factory=DynamicsMaker)
     pack: PackMaker = field(default_factory=PackMaker)
@@ -94,8 +123,29 @@ class StructurePredictionMaker(Maker):
     )
     reference_search: ReferenceSearchMaker = field(default_factory=ReferenceSearchMaker)
     vasp: VaspSettings = field(default_factory=VaspSettings)
-    gpaw: GpawOptions = field(default_factory=GpawOptions)
+    gpaw: GpawSettings = field(default_factory=GpawSettings)
+    reference: Engine = field(default_factory=default_engine, metadata={"hidden": True})
     sampler: Engine | None = field(default=None, metadata={"hidden": True})
+
+    def __post_init__(self) -> None:
+        if self.search_level == "reference" and self.until in ("sample", "train"):
+            raise ValueError(
+                "a search by the reference engine has no training: until is search or candidates"
+            )
+
+    def with_reference(self, engine: Engine) -> StructurePredictionMaker:
+        """
+        Take an engine as the reference, with its numbers of this protocol.
+
+        Parameters
+        ----------
+        engine : Engine
+            As the registry makes it.
+        """
+        branch = settings_branch(engine)
+        if branch is not None:
+            engine = engine.with_settings(getattr(self, branch))
+        return replace(self, reference=engine)
 
     def make(self, target: Target, campaign: str) -> Flow:
         """
@@ -103,9 +153,9 @@ class StructurePredictionMaker(Maker):
 
         Parameters
         ----------
-        target
+        target : Target
             What is looked for.
-        campaign
+        campaign : str
             Name of the campaign; goes to the metadata of every job.
 
         Returns
@@ -115,31 +165,87 @@ class StructurePredictionMaker(Maker):
             :class:`workflows.documents.schemas.PredictionDocument`.
         """
         if self.search_level == "reference":
-            search = self.reference_search.make(
-                target, self.dynamics.engine, self.seed, estimate_volume(target.composition)
-            )
-            candidates = self.candidates.make(search.output, target, self.dynamics.engine)
-            ranked: list[Flow | Job] = [search] if self.until == "search" else [search, candidates]
-            return self._campaign(ranked, target, campaign)
+            parts, context = self._search_by_reference(target)
+        else:
+            parts, context = self._learn(target)
+        for stage in self._following():
+            maker: FollowingMaker = getattr(self, stage.name)
+            work = maker.follow(context)
+            parts.append(work)
+            context = context.after(stage.name, work.output)
+        return self._campaign(parts, target, campaign)
+
+    def cost(
+        self, target: Target, cores: int = 64, seconds_per_step: Mapping[str, float] | None = None
+    ) -> list[Cost]:
+        """
+        Expected cost, along the same branches as :meth:`make`; an order of magnitude.
+
+        Parameters
+        ----------
+        target : Target
+            What is looked for.
+        cores : int
+            Cores of a node of the potential's queue.
+        seconds_per_step : Mapping or None
+            Wall seconds of a step of 100 atoms on one node by the names of engines, where somebody
+            has measured them.
+
+        Returns
+        -------
+        list of Cost
+            One for each stage and queue.
+        """
+        context = CostContext(
+            target,
+            self.reference,
+            n_atoms=self.pack.count_atoms(target.formula),
+            cores=cores,
+            seconds_per_step=seconds_per_step or {},
+        )
+        if self.search_level == "reference":
+            costs = self.reference_search.cost(context)
+            context = replace(context, n_crystals=self.reference_search.n_best)
+        else:
+            costs = self._learning_cost(context)
+            context = replace(context, n_crystals=self.search.n_best)
+        for stage in self._following():
+            maker: FollowingMaker = getattr(self, stage.name)
+            costs += maker.cost(context)
+        return add_up(costs)
+
+    def _following(self) -> list[Stage]:
+        """Stages behind the search by the reference engine, or behind the training."""
+        before = "search" if self.search_level == "reference" else "train"
+        last = STAGES[self.until].position
+        return [stage for stage in stages_after(before) if stage.position <= last]
+
+    def _search_by_reference(self, target: Target) -> tuple[list[Flow | Job], ChainContext]:
+        search = self.reference_search.make(
+            target, self.reference, self.seed, estimate_volume(target.composition)
+        )
+        context = ChainContext(target, self.reference, self.seed)
+        return [search], context.after("search", search.output)
+
+    def _learn(self, target: Target) -> tuple[list[Flow | Job], ChainContext]:
+        """From packed atoms to the potential, or to the frames if the chain ends with them."""
         dynamics = replace(self.dynamics, seed=self.seed).for_elements(set(target.elements))
-        pack = label(replace(self.pack, seed=self.seed).make(target.formula), "pack")
-        before: list[Flow | Job] = [pack]
-        if not dynamics.engine.settled:
-            convergence = self.convergence.make(pack.output, dynamics)
-            engine = dynamics.engine.adopt(convergence.output.plane_waves)
-            dynamics = replace(dynamics, engine=engine)
-            before.append(convergence)
-        reference = dynamics.engine
-        if self.active.rounds:
-            sampler = self.sampler or default_sampler(reference)
-            dynamics = replace(dynamics, engine=sampler, queue=POTENTIAL_QUEUE)
+        pack = tag(replace(self.pack, seed=self.seed).make(target.formula), STAGES["pack"])
+        parts: list[Flow | Job] = [pack]
+        reference = self.reference
+        if reference.needs_convergence:
+            convergence = self.convergence.make(pack.output, dynamics, reference)
+            reference = reference.with_plane_waves(convergence.output.plane_waves)
+            parts.append(convergence)
+        dynamics = self._sampling(dynamics, reference)
         melt = self.melt.make(pack.output, dynamics)
-        sampled = self._disordered(melt.output, dynamics)
+        sampled = self._melt_quench(melt.output, dynamics)
+        parts += [melt, *sampled.jobs]
         if self.active.rounds:
-            learnt = self.active.learn(
-                sampled, self._disordered, self.sample, self.train, dynamics, reference
+            outcome = self.active.learn(
+                sampled, self._melt_quench, self.sample, self.train, dynamics, reference
             )
-            checks = self._checks(learnt.sample.output.frames, reference)
+            checks = self._checks(outcome.sample.output.frames, reference)
         else:
             collected = self.sample.make(sampled.segments, sampled.search_runs)
             checks = self._checks(collected.output.frames, reference)
@@ -148,30 +254,41 @@ class StructurePredictionMaker(Maker):
                 seed=self.seed,
                 after=[check.output for check in checks] if self.check.strict else None,
             )
-            learnt = Learnt([], collected, fit)
-        sample, train = learnt.sample, learnt.train
-        search = self.search.make(
-            train.output.potential,
-            target,
-            volume_per_atom=sample.output.volume_per_atom,
-            shortest_distances=sample.output.shortest_distances,
-            seed=self.seed,
-        )
-        candidates = self.candidates.make(search.output, target, reference)
-        stages = {"sample": sample, "train": train, "search": search, "candidates": candidates}
-        kept = list(stages)[: list(stages).index(self.until) + 1]
-        return self._campaign(
-            [
-                *before,
-                melt,
-                *sampled.jobs,
-                *learnt.earlier,
-                *checks,
-                *(stages[name] for name in kept),
-            ],
-            target,
-            campaign,
-        )
+            outcome = LearningOutcome([], collected, fit)
+        parts += [*outcome.earlier, *checks, outcome.sample]
+        context = ChainContext(target, reference, self.seed)
+        context = context.after("sample", outcome.sample.output)
+        if self.until == "sample":
+            return parts, context
+        return [*parts, outcome.train], context.after("train", outcome.train.output)
+
+    def _learning_cost(self, context: CostContext) -> list[Cost]:
+        """Expected cost of what :meth:`_learn` makes."""
+        dynamics = self.dynamics.for_elements(set(context.target.elements))
+        costs = [decisions("pack", 1)]
+        if self.reference.needs_convergence:
+            costs += self.convergence.cost(context, dynamics)
+        dynamics = self._sampling(dynamics, self.reference)
+        costs += self.melt.cost(context, dynamics)
+        costs += self._melt_quench_cost(context, dynamics)
+        ends_with_sample = self.until == "sample"
+        if self.active.rounds:
+            context = replace(context, n_frames=self.active.rounds * self.active.labels)
+            costs += self.active.cost(
+                context, self._melt_quench_cost, self.train, dynamics, ends_with_sample
+            )
+        else:
+            context = replace(context, n_frames=self._count_frames(dynamics))
+            costs += self.sample.cost()
+            costs += [] if ends_with_sample else self.train.cost(context)
+        return costs + (self.check.cost(context) if self._is_checked(context.reference) else [])
+
+    def _sampling(self, dynamics: DynamicsMaker, reference: Engine) -> DynamicsMaker:
+        """Dynamics of the trajectories: by the sampler where the reference engine only labels."""
+        if not self.active.rounds:
+            return replace(dynamics, engine=reference)
+        sampler = self.sampler or default_sampler(reference)
+        return replace(dynamics, engine=sampler, queue=POTENTIAL_QUEUE)
 
     def _campaign(self, parts: list[Flow | Job], target: Target, campaign: str) -> Flow:
         """Join the stages and mark all jobs with the campaign; the last stage gives the output."""
@@ -179,22 +296,24 @@ class StructurePredictionMaker(Maker):
         flow.update_metadata({"campaign": campaign, "formula": target.formula}, dynamic=True)
         # jobflow adds jobs of its own that pass on the outputs of spawned jobs
         flow.update_config(
-            {"manager_config": fireworks_spec("pack")},
+            {"manager_config": fireworks_spec(STAGES["pack"])},
             name_filter="store_inputs",
             attributes=["manager_config"],
             dynamic=True,
         )
         return flow
 
-    def _checks(self, frames: OutputReference, engine: Engine) -> list[Job]:
-        """The check of the training set, if the engine can do better than it did."""
-        if not engine.has_plane_waves or not self.check.n_frames:
-            return []
-        return [self.check.make(frames, engine, seed=self.seed)]
+    def _is_checked(self, engine: Engine) -> bool:
+        """Whether the training set is compared with better calculations, as some engines can do."""
+        return engine.has_plane_waves and self.check.n_frames > 0
 
-    def _disordered(
+    def _checks(self, frames: OutputReference, engine: Engine) -> list[Job]:
+        """The check of the training set, if there is one."""
+        return [self.check.make(frames, engine, self.seed)] if self._is_checked(engine) else []
+
+    def _melt_quench(
         self, structure: Structure | OutputReference, dynamics: DynamicsMaker
-    ) -> Disordered:
+    ) -> MeltQuenchRuns:
         """From a melt to annealed glasses, by the engine of the dynamics."""
         melting = self.melting_temperature.make(structure, dynamics)
         temperature = melting.output.melting_temperature
@@ -205,12 +324,32 @@ class StructurePredictionMaker(Maker):
             self._trajectory(volume.output.structure, temperature, dynamics, replica)
             for replica in range(self.replicas)
         ]
-        return Disordered(
+        return MeltQuenchRuns(
             jobs=[melting, volume, *trajectories],
             structure=melting.output.structure,
             segments=[part for flow in trajectories for part in flow.output],
             search_runs=[melting.output.segments, volume.output.segments],
         )
+
+    def _melt_quench_cost(self, context: CostContext, dynamics: DynamicsMaker) -> list[Cost]:
+        temperature = self.melting_temperature.expected_temperature
+        return [
+            *self.melting_temperature.cost(context, dynamics),
+            *self.volume.cost(context, dynamics),
+            *self.liquid.cost(context, dynamics, self.replicas),
+            *self.quench.cost(context, dynamics, self.replicas, temperature),
+            *self.anneal.cost(context, dynamics, self.replicas),
+        ]
+
+    def _count_frames(self, dynamics: DynamicsMaker) -> int:
+        """Frames that the trajectories are expected to leave for the training set."""
+        melting, volume = self.melting_temperature, self.volume
+        ramp = self.quench.ramp_duration(melting.expected_temperature)
+        durations = [self.liquid.duration, ramp, self.anneal.duration] * self.replicas
+        if self.sample.include_search_runs:
+            durations += [melting.duration] * melting.expected_runs
+            durations += [volume.duration] * volume.expected_runs
+        return sum(dynamics.count_frames(duration) for duration in durations)
 
     def _trajectory(
         self,

@@ -72,7 +72,7 @@ def find_protocol(name: str) -> StructurePredictionMaker:
 
     Parameters
     ----------
-    name
+    name : str
         One of :data:`PROTOCOLS`.
 
     Raises

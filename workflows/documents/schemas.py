@@ -4,28 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from monty.json import MSONable
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import Field
 from pymatgen.core import Structure
 
 from nnp.frames import Frames
 from nnp.potential import Potential
 from search.state.evolution import Evolution
+from workflows.documents.base import Blob, Document, StageDocument
 from workflows.documents.plane_waves import PlaneWaves
-
-
-def _as_dict(value: MSONable | None) -> dict[str, Any] | None:
-    return None if value is None else value.as_dict()
-
-
-#: pydantic spells out dataclasses as nested lists unless told how to serialise them.
-Blob = PlainSerializer(_as_dict, return_type=dict[str, Any] | None)
-
-
-class Document(BaseModel):
-    """Base of all output documents; knows MSONable fields."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
 
 
 class SegmentDocument(Document):
@@ -83,7 +69,7 @@ class MobilityPoint(Document):
     displacements: dict[str, list[float]] = Field(description="mean-square displacement (Å²)")
 
 
-class MeltingTemperatureDocument(Document):
+class MeltingTemperatureDocument(StageDocument):
     """Result of the search for the melting temperature."""
 
     melting_temperature: float = Field(description="lowest temperature of a liquid (K)")
@@ -92,7 +78,13 @@ class MeltingTemperatureDocument(Document):
     structure: Structure
     points: list[MobilityPoint]
     segments: list[str] = Field(description="jobs of the runs")
-    warning: str | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """Melting temperature and its uncertainty."""
+        return {
+            "melting_temperature_K": self.melting_temperature,
+            "melting_temperature_uncertainty_K": self.uncertainty,
+        }
 
 
 class PressurePoint(Document):
@@ -103,7 +95,7 @@ class PressurePoint(Document):
     error: float = Field(description="block-averaged standard error (kbar)")
 
 
-class VolumeDocument(Document):
+class VolumeDocument(StageDocument):
     """Result of the volume adjustment."""
 
     volume: float = Field(description="Å³/atom")
@@ -112,7 +104,13 @@ class VolumeDocument(Document):
     structure: Structure
     points: list[PressurePoint]
     segments: list[str] = Field(description="jobs of the runs")
-    warning: str | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """Volume, and the pressure with its error."""
+        return {
+            "liquid_volume_A3_atom": self.volume,
+            "liquid_pressure_kbar": [self.pressure, self.pressure_error],
+        }
 
 
 class ConvergencePoint(Document):
@@ -124,7 +122,7 @@ class ConvergencePoint(Document):
     largest_forces: list[float] = Field(description="by snapshot (eV/Å)")
 
 
-class ConvergenceDocument(Document):
+class ConvergenceDocument(StageDocument):
     """Cutoff and k-points that are enough for the melt."""
 
     plane_waves: Annotated[PlaneWaves, Blob]
@@ -133,10 +131,9 @@ class ConvergenceDocument(Document):
         description="from each point to the next two: cutoffs (eV) and meshes, energy (meV/atom), "
         "pressure (kbar), force (eV/Å)"
     )
-    warning: str | None = None
 
 
-class CheckDocument(Document):
+class CheckDocument(StageDocument):
     """Frames of the training set against calculations with more plane waves and k-points."""
 
     plane_waves: Annotated[PlaneWaves, Blob] = Field(description="of the better calculations")
@@ -148,10 +145,9 @@ class CheckDocument(Document):
     force_error: float = Field(description="mean absolute error of components (eV/Å)")
     stress_error: float = Field(description="mean absolute error of components (kbar)")
     failed: int = Field(0, description="frames that could not be computed")
-    warning: str | None = None
 
 
-class SampleDocument(Document):
+class SampleDocument(StageDocument):
     """The training set that a melt-quench-anneal trajectory gave."""
 
     formula: str
@@ -173,8 +169,17 @@ class SampleDocument(Document):
     )
     frames: Annotated[Frames, Blob]
 
+    def summary(self) -> dict[str, Any]:
+        """Frames by stage, and what their labels took if the reference engine only labels."""
+        labels: dict[str, Any] = (
+            {}
+            if self.evaluations is None
+            else {"reference_evaluations": self.evaluations, "failed_labels": self.failures}
+        )
+        return {"frames": self.frames_by_stage, **labels}
 
-class SelectionDocument(Document):
+
+class SelectionDocument(StageDocument):
     """Frames of a fast engine's trajectory, chosen to be labelled."""
 
     n_pool: int = Field(description="frames to choose from")
@@ -200,7 +205,7 @@ class LabelDocument(Document):
     frames: Annotated[Frames, Blob]
 
 
-class TrainingDocument(Document):
+class TrainingDocument(StageDocument):
     """A trained potential and how well it fits."""
 
     formula: str
@@ -217,28 +222,43 @@ class TrainingDocument(Document):
         description="validation set: reference and predicted energies (eV/atom), and a sample "
         "of force components (eV/Å)"
     )
-    warning: str | None = None
     potential: Annotated[Potential, Blob]
+
+    def summary(self) -> dict[str, Any]:
+        """Errors on the validation set."""
+        return {
+            "validation_rmse": {
+                "energy_meV_atom": self.energy_rmse,
+                "force_eV_A": self.force_rmse,
+                "stress_kbar": self.stress_rmse,
+            }
+        }
+
+
+#: In the place of an engine's name: the energies are those of the trained potential.
+POTENTIAL = "potential"
 
 
 class SearchCandidate(Document):
-    """A low-energy crystal structure of the search, relaxed by the potential."""
+    """A low-energy crystal structure of the search, relaxed in it."""
 
     structure: Structure
-    energy: float = Field(description="neural network potential (eV/atom)")
+    energy: float = Field(description="eV/atom")
+    energy_of: str = Field(POTENTIAL, description='whose: "potential", or an engine')
     formula_units: int = Field(description="Z")
     found_by: str = Field(description="operator that made it")
     found_at: int = Field(description="its number among the structures of its island")
 
 
-class SearchDocument(Document):
+class SearchDocument(StageDocument):
     """What an evolutionary search found, and how."""
 
     formula: str
     formula_units: list[int]
     generations: int
     n_structures: int
-    best_energy: float = Field(description="neural network potential (eV/atom)")
+    energies_of: str = Field(POTENTIAL, description='whose: "potential", or an engine')
+    best_energy: float = Field(description="eV/atom")
     candidates: list[SearchCandidate]
     histories: list[dict[str, list[float]]] = Field(
         description="by island: structures relaxed, and the best energy (eV/atom) by then"
@@ -248,6 +268,14 @@ class SearchDocument(Document):
     )
     discarded: list[tuple[str, int]] = Field(description="structures left out, by reason")
     cpu_seconds: float
+
+    def summary(self) -> dict[str, Any]:
+        """What was relaxed and how fast, and what was left out."""
+        return {
+            "structures_relaxed": self.n_structures,
+            "structures_per_cpu_second": self.n_structures / self.cpu_seconds,
+            "discarded": dict(self.discarded),
+        }
 
 
 class IslandDocument(Document):
@@ -271,7 +299,10 @@ class CandidateDocument(Document):
     space_group_number: int
     energy: float | None = Field(description="reference engine (eV/atom)")
     energy_above_best: float | None = Field(None, description="meV/atom")
-    potential_energy: float = Field(description="neural network potential, relaxed by it (eV/atom)")
+    potential_energy: float | None = Field(
+        None,
+        description="neural network potential, relaxed by it (eV/atom); none if it did not search",
+    )
     density: float = Field(description="g/cm³")
     volume: float = Field(description="Å³/atom")
     rank: int | None = None
@@ -283,10 +314,11 @@ class CandidateDocument(Document):
     found_at: int = Field(0, description="its number among the structures of its island")
     failure: str | None = Field(None, description="why it has no energy")
     engine: str
+    job: str = Field("", description="id of the job that relaxed it; its output has the frames")
     structure: Structure
 
 
-class PredictionDocument(Document):
+class PredictionDocument(StageDocument):
     """The ranked crystal structures of a campaign."""
 
     formula: str
@@ -294,3 +326,11 @@ class PredictionDocument(Document):
     candidates: list[CandidateDocument]
     failures: list[str] = Field(default_factory=list)
     provenance: dict[str, Any] = Field(default_factory=dict)
+
+    def summary(self) -> dict[str, Any]:
+        """The ranking without its structures, and what failed."""
+        left_out = {"structure", "version"}
+        return {
+            "candidates": [candidate.model_dump(exclude=left_out) for candidate in self.candidates],
+            "failures": self.failures,
+        }

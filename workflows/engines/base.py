@@ -4,23 +4,32 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from monty.json import MSONable
 
 if TYPE_CHECKING:
+    from ase.calculators.calculator import Calculator
     from jobflow import Job, OutputReference
     from pymatgen.core import Structure
 
     from nnp.frames import Frames
-    from workflows.chains.prediction import StructurePredictionMaker
+    from search.relax.limits import RelaxationLimits
     from workflows.documents.plane_waves import PlaneWaves
-    from workflows.stages.dynamics import SegmentSettings
 
 #: What a static run is for: frames of the melt; crystals whose energies are compared with those
 #: of the melt; references by which other static runs are measured.
 Purpose = Literal["melt", "compared crystal", "accurate"]
+
+#: Times a segment of dynamics starts over, each time with half the time step, before it gives up.
+ATTEMPTS = 3
+
+#: Volume against the start beyond which a relaxation has gone astray.
+VOLUME_RANGE = (0.2, 5.0)
+
+#: Of a relaxation every so many configurations one is kept, and the last.
+KEPT_INTERVAL = 10
 
 
 class UnknownEngineError(ValueError):
@@ -31,34 +40,170 @@ class MissingEngineError(RuntimeError):
     """What the engine runs is not installed here."""
 
 
-class SegmentMaker(Protocol):
-    """Makes one segment of molecular dynamics; its job gives a ``SegmentDocument``."""
+class ExplodedError(RuntimeError):
+    """Forces are not finite, or the atoms are far too hot, too close, or too far apart."""
 
-    def make(
-        self,
-        structure: Structure | OutputReference,
-        temperature: float | OutputReference,
-        end_temperature: float | OutputReference,
-        stage: str,
-        seed: int = 0,
-        new_velocities: bool = False,
-        start_time: float = 0.0,
-    ) -> Job:
-        """Make the job."""
+
+@dataclass(frozen=True)
+class SegmentSettings(MSONable):
+    """
+    How a segment of dynamics is integrated.
+
+    Parameters
+    ----------
+    n_steps : int
+        Length.
+    time_step : float
+        fs
+    sample_stride : int
+        Steps between kept frames.
+    thermostat_time : float
+        Relaxation time or period of the thermostat, fs.
+    """
+
+    n_steps: int = 10
+    time_step: float = 2.0
+    sample_stride: int = 10
+    thermostat_time: float = 100.0
+
+    def halved(self, times: int) -> SegmentSettings:
+        """Halve the time step some times; length and sampling stay the same in fs."""
+        return replace(
+            self,
+            time_step=self.time_step / 2**times,
+            n_steps=self.n_steps * 2**times,
+            sample_stride=self.sample_stride * 2**times,
+        )
+
+
+@dataclass(frozen=True)
+class DynamicsTask(MSONable):
+    """
+    What a segment of dynamics is for: temperatures, and its place in a longer run.
+
+    Parameters
+    ----------
+    stage : str
+        Stage of its frames.
+    temperature, end_temperature : float or OutputReference
+        Target of the thermostat in K at the start and at the end, linear in between.
+    seed : int
+        Of the thermostat and of new velocities.
+    new_velocities : bool
+        Draw velocities even if the structure has some.
+    start_time : float
+        Time that the segments before it took, fs; frames carry the time of the whole run.
+    """
+
+    stage: str
+    temperature: float | OutputReference
+    end_temperature: float | OutputReference
+    seed: int = 0
+    new_velocities: bool = False
+    start_time: float = 0.0
+
+    @property
+    def targets(self) -> tuple[float, float]:
+        """
+        Temperatures at the start and at the end in K.
+
+        Raises
+        ------
+        TypeError
+            If one is a reference, which only a job can look up.
+        """
+        first, last = self.temperature, self.end_temperature
+        if not isinstance(first, int | float) or not isinstance(last, int | float):
+            raise TypeError("the temperatures of this segment are still to be found")
+        return float(first), float(last)
+
+
+def highest_temperature(target: float) -> float:
+    """Temperature in K beyond which dynamics at a target have exploded."""
+    return 20 * target + 20000
+
+
+class SegmentMaker(Protocol):
+    """Makes one segment of molecular dynamics at constant volume."""
+
+    def make(self, structure: Structure | OutputReference, task: DynamicsTask) -> Job:
+        """
+        Make the job.
+
+        If the dynamics explode they start over with half the time step.
+
+        Parameters
+        ----------
+        structure : Structure or OutputReference
+            Start, with velocities in Å/fs if it continues a segment.
+        task : DynamicsTask
+            What it is for.
+
+        Returns
+        -------
+        Job
+            Its output is a :class:`~workflows.documents.schemas.SegmentDocument`.
+        """
 
 
 class RelaxMaker(Protocol):
-    """Makes one relaxation; its job gives a ``RelaxDocument``."""
+    """Makes one relaxation of cell and positions."""
 
-    def make(self, structure: Structure | OutputReference) -> Job:
-        """Make the job."""
+    def make(self, structure: Structure | OutputReference, stage: str) -> Job:
+        """
+        Make the job; a failure is recorded in its document instead of raised.
+
+        Parameters
+        ----------
+        structure : Structure or OutputReference
+            Start.
+        stage : str
+            Stage of its frames.
+
+        Returns
+        -------
+        Job
+            Its output is a :class:`~workflows.documents.schemas.RelaxDocument`.
+        """
 
 
 class StaticMaker(Protocol):
-    """Makes single evaluations; its job gives ``Frames``, NaN where one failed."""
+    """Makes single evaluations."""
 
     def make(self, structures: list[Structure] | Frames | OutputReference, stage: str) -> Job:
-        """Make the job."""
+        """
+        Make the job.
+
+        Parameters
+        ----------
+        structures : list of Structure, Frames or OutputReference
+            Any number, of any size; frames lose the labels that they have.
+        stage : str
+            Stage of the frames.
+
+        Returns
+        -------
+        Job
+            Its output is :class:`~nnp.frames.Frames`, one for each configuration; energy, forces
+            and stress are NaN where the engine failed.
+        """
+
+
+@dataclass(frozen=True)
+class StepCost(MSONable):
+    """
+    What an evaluation of energy and forces costs, to an order of magnitude.
+
+    Parameters
+    ----------
+    seconds : float
+        Wall seconds of one step of dynamics of 100 atoms on one node.
+    size_exponent : float
+        Power of the number of atoms by which it grows.
+    """
+
+    seconds: float = 1.0
+    size_exponent: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -70,11 +215,14 @@ class Engine(MSONable, ABC):
 
     Parameters
     ----------
-    name
+    name : str
         Shown in tables and stored with every result. Energies of two engines are not comparable.
+    cost : StepCost
+        For estimates.
     """
 
     name: str
+    cost: StepCost = StepCost()
 
     @abstractmethod
     def elements(self) -> frozenset[str] | None:
@@ -85,8 +233,8 @@ class Engine(MSONable, ABC):
         """Maker of one segment of molecular dynamics."""
 
     @abstractmethod
-    def relax(self, max_force: float, max_stress: float, max_steps: int) -> RelaxMaker:
-        """Maker of a relaxation of cell and positions, to eV/Å and kbar."""
+    def relax(self, limits: RelaxationLimits) -> RelaxMaker:
+        """Maker of a relaxation of cell and positions."""
 
     @abstractmethod
     def static(self, purpose: Purpose = "melt") -> StaticMaker:
@@ -96,21 +244,42 @@ class Engine(MSONable, ABC):
         """Say what has to be installed before it computes here; none if it does not say."""
         return None
 
+    def crystal_calculator(self) -> Calculator | None:
+        """
+        ASE calculator for relaxing crystals within this process; none if it needs jobs.
+
+        Raises
+        ------
+        MissingEngineError
+            If what it runs is not installed here.
+        """
+        return None
+
+    @property
+    def seconds_per_step(self) -> float:
+        """Wall seconds of one step of dynamics of 100 atoms on one node."""
+        return self.cost.seconds
+
+    @property
+    def size_exponent(self) -> float:
+        """Power of the number of atoms by which the cost of a step grows."""
+        return self.cost.size_exponent
+
     @property
     def has_plane_waves(self) -> bool:
         """Whether a cutoff and k-points decide how good it is."""
         return False
 
     @property
-    def settled(self) -> bool:
-        """Whether nothing has to be found out before the melt: no cutoff, no k-points."""
-        return True
+    def needs_convergence(self) -> bool:
+        """Whether a cutoff and k-points must be found before the melt."""
+        return False
 
-    def configure(self, protocol: StructurePredictionMaker) -> Self:  # noqa: ARG002
-        """Take the engine's own numbers from a protocol."""
+    def with_settings(self, settings: Any) -> Self:  # noqa: ARG002
+        """Use numbers of a protocol, if the engine has a branch of its own there."""
         return self
 
-    def adopt(self, plane_waves: PlaneWaves | OutputReference) -> Self:  # noqa: ARG002
+    def with_plane_waves(self, plane_waves: PlaneWaves | OutputReference) -> Self:  # noqa: ARG002
         """Use a cutoff and k-points in all but crystals, if the engine has such."""
         return self
 
@@ -121,7 +290,7 @@ class Engine(MSONable, ABC):
 
         Parameters
         ----------
-        frames
+        frames : Frames
             Configurations; what they have of energies, forces and stresses is ignored.
 
         Yields

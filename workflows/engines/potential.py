@@ -30,12 +30,12 @@ class PotentialEngine(AseEngine):
 
     Parameters
     ----------
-    potential
+    potential : str
         Job that trained the potential, whose output is a ``TrainingDocument``: the potential
         itself is too large for the documents of the many jobs that use it.
-    max_uncertainty
+    max_uncertainty : float
         eV/atom, of the energy; a single network has no uncertainty.
-    closest
+    closest : float
         Shortest distance allowed, relative to the shortest one of each pair in training.
     """
 
@@ -55,13 +55,13 @@ class PotentialEngine(AseEngine):
         """
         return _load(self.potential)
 
-    def objection(self, atoms: Atoms) -> str | None:
+    def stop_reason(self, atoms: Atoms) -> str | None:
         """
         Say why molecular dynamics must not go on from here, if it must not.
 
         Parameters
         ----------
-        atoms
+        atoms : Atoms
             With this engine's calculator, evaluated.
         """
         uncertainty = float(atoms.calc.results["uncertainty"])
@@ -80,7 +80,7 @@ class PotentialEngine(AseEngine):
         return None
 
     @property
-    def keeps_fragments(self) -> bool:
+    def keeps_partial_runs(self) -> bool:
         """Whether a run that explodes ends there, with its good frames, instead of failing."""
         return True
 

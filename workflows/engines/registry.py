@@ -1,83 +1,126 @@
-"""Engines by name."""
+"""
+Engines by name: one row each.
+
+A new engine is a module and a row of :data:`ENGINES`; nothing else names it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from workflows.engines.ase.engine import AseEngine, import_callable
-from workflows.engines.base import Engine, UnknownEngineError
-
 if TYPE_CHECKING:
-    from workflows.engines.gpaw.engine import GpawEngine
-    from workflows.engines.vasp.engine import VaspEngine
+    from workflows.engines.base import Engine
 
 
-def _up_to(last: int) -> tuple[str, ...]:
-    from ase.data import chemical_symbols
+@dataclass(frozen=True)
+class EngineRow:
+    """
+    What is known of an engine by its name.
 
-    return tuple(chemical_symbols[1 : last + 1])
+    Parameters
+    ----------
+    calculator : str or None
+        ``package.module:callable`` that gives an ASE calculator with energy, forces and stress,
+        for an engine that is nothing but one.
+    engine : str or None
+        ``package.module:class`` of an engine of its own kind.
+    elements : int, tuple of str or None
+        Symbols that the calculator knows, or the last atomic number; none: it does not say, or
+        the class does.
+    extra : str or None
+        Of this package, that installs what it needs.
+    commands : tuple of str
+        Settings of atomate2 that name the programs that it runs.
+    packages : tuple of str
+        Whose versions are kept with its results.
+    settings : str or None
+        Branch of a protocol with its numbers.
+    seconds_per_step : float
+        Wall seconds of one step of dynamics of 100 atoms on one node. A site corrects them in its
+        devitrify.yaml.
+    size_exponent : float
+        Power of the number of atoms by which they grow.
+    sampler : bool
+        Whether it is fast enough for dynamics whose frames another engine labels.
+    """
+
+    calculator: str | None = None
+    engine: str | None = None
+    elements: int | tuple[str, ...] | None = None
+    extra: str | None = None
+    commands: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    settings: str | None = None
+    seconds_per_step: float = 1.0
+    size_exponent: float = 1.0
+    sampler: bool = False
 
 
-def chgnet_engine() -> AseEngine:
-    """CHGNet 0.3.0: PBE-like, hydrogen to curium, weights in its package."""
-    return AseEngine(
-        name="chgnet",
+#: Engines by name.
+ENGINES: dict[str, EngineRow] = {
+    # CHGNet 0.3.0: PBE-like, hydrogen to curium, weights in its package
+    "chgnet": EngineRow(
         calculator="workflows.engines.ase.chgnet:FastCHGNetCalculator",
-        known_elements=_up_to(94),
-    )
-
-
-def emt_engine() -> AseEngine:
-    """Effective medium theory: a few metals, instant; for trying things out."""
-    return AseEngine(
-        name="emt",
+        elements=94,
+        packages=("chgnet", "torch"),
+        seconds_per_step=0.2,
+        sampler=True,
+    ),
+    # effective medium theory: a few metals, instant; for trying things out
+    "emt": EngineRow(
         calculator="ase.calculators.emt:EMT",
-        known_elements=("Al", "Cu", "Ag", "Au", "Ni", "Pd", "Pt"),
-    )
-
-
-def vasp_engine() -> VaspEngine:
-    """Density functional theory by VASP, which the user brings along."""
-    from workflows.engines.vasp.engine import VaspEngine
-
-    return VaspEngine()
-
-
-def gpaw_engine() -> GpawEngine:
-    """Density functional theory by GPAW, an optional extra."""
-    from workflows.engines.gpaw.engine import GpawEngine
-
-    return GpawEngine()
-
-
-def pair_engine() -> AseEngine:
-    """A guessed pair potential for any elements: a sampler, not a reference."""
-    return AseEngine(
-        name="pair",
+        elements=("Al", "Cu", "Ag", "Au", "Ni", "Pd", "Pt"),
+        seconds_per_step=0.005,
+    ),
+    # density functional theory by GPAW; the seconds are those of one core
+    "gpaw": EngineRow(
+        engine="workflows.engines.gpaw.engine:GpawEngine",
+        extra="gpaw",
+        packages=("gpaw", "gpaw-data"),
+        settings="gpaw",
+        seconds_per_step=200.0,
+        size_exponent=2.0,
+    ),
+    # a guessed pair potential for any elements: a sampler, not a reference
+    "pair": EngineRow(
         calculator="workflows.engines.ase.pair:PairCalculator",
-        known_elements=_up_to(94),
-    )
-
-
-#: Engines known by name.
-ENGINES: dict[str, Callable[[], Engine]] = {
-    "chgnet": chgnet_engine,
-    "emt": emt_engine,
-    "gpaw": gpaw_engine,
-    "pair": pair_engine,
-    "vasp": vasp_engine,
+        elements=94,
+        packages=("numba",),
+        seconds_per_step=0.002,
+        sampler=True,
+    ),
+    # density functional theory by VASP, which the user brings along; the seconds are those of the
+    # Gamma point on 64 cores
+    "vasp": EngineRow(
+        engine="workflows.engines.vasp.engine:VaspEngine",
+        commands=("VASP_CMD", "VASP_GAMMA_CMD"),
+        packages=("atomate2", "custodian"),
+        settings="vasp",
+        seconds_per_step=15.0,
+        size_exponent=2.0,
+    ),
 }
 
+#: The engine that works offline without any licence.
+DEFAULT_ENGINE = "chgnet"
 
-def default_engine() -> AseEngine:
-    """The engine that works offline without any licence."""
-    return chgnet_engine()
+#: Packages that shape the results whatever the engine.
+COMMON_PACKAGES = (
+    *("devitrify", "ase", "fireworks", "jobflow", "numba", "numpy", "pymatgen", "pyxtal"),
+    "secantusdb",
+)
 
 
-def default_sampler(reference: Engine) -> AseEngine:
-    """The fast engine that suits a reference best: the universal potential, if it is not that."""
-    return pair_engine() if reference.name == "chgnet" else chgnet_engine()
+def default_engine() -> Engine:
+    """Make the engine that works offline without any licence."""
+    return find_engine(DEFAULT_ENGINE)
+
+
+def default_sampler(reference: Engine) -> Engine:
+    """Make the fast engine that suits a reference: the universal potential, if it is not that."""
+    return find_engine("pair" if reference.name == DEFAULT_ENGINE else DEFAULT_ENGINE)
 
 
 def find_engine(name: str, arguments: dict[str, Any] | None = None) -> Engine:
@@ -86,9 +129,9 @@ def find_engine(name: str, arguments: dict[str, Any] | None = None) -> Engine:
 
     Parameters
     ----------
-    name
+    name : str
         One of :data:`ENGINES`, or ``package.module:callable``.
-    arguments
+    arguments : dict or None
         Keyword arguments of the callable.
 
     Raises
@@ -96,12 +139,56 @@ def find_engine(name: str, arguments: dict[str, Any] | None = None) -> Engine:
     UnknownEngineError
         If it is neither.
     """
+    from workflows.engines.ase.engine import AseEngine, import_callable
+    from workflows.engines.base import StepCost, UnknownEngineError
+
     if ":" in name:
         import_callable(name)
         return AseEngine(name=name, calculator=name, arguments=arguments or {})
-    if name not in ENGINES:
+    row = ENGINES.get(name)
+    if row is None:
         raise UnknownEngineError(
             f"there is no engine {name!r}; the engines are {', '.join(sorted(ENGINES))}, "
             "or any ASE calculator as package.module:callable"
         )
-    return ENGINES[name]()
+    cost = StepCost(row.seconds_per_step, row.size_exponent)
+    if row.engine is not None:
+        module, _, kind = row.engine.partition(":")
+        made: Engine = getattr(importlib.import_module(module), kind)()
+        return replace(made, cost=cost)
+    return AseEngine(
+        name=name,
+        calculator=row.calculator or "",
+        known_elements=_symbols(row.elements),
+        extra=row.extra,
+        cost=cost,
+    )
+
+
+def _symbols(elements: int | tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Spell out the elements up to an atomic number."""
+    if not isinstance(elements, int):
+        return elements
+    from ase.data import chemical_symbols
+
+    return tuple(chemical_symbols[1 : elements + 1])
+
+
+def settings_branch(engine: Engine) -> str | None:
+    """Branch of a protocol that holds the numbers of an engine; none if it has no such."""
+    row = ENGINES.get(engine.name)
+    return None if row is None else row.settings
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of the packages that shape results, of any engine."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    of_engines = (package for row in ENGINES.values() for package in row.packages)
+    found = {}
+    for package in sorted({*COMMON_PACKAGES, *of_engines}):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -32,7 +32,7 @@ def share_of_cores(jobs: int) -> int:
 
     Parameters
     ----------
-    jobs
+    jobs : int
         How many there are.
     """
     return usable_cores() if os.environ.get("SLURM_JOB_ID") else max(1, usable_cores() // jobs)

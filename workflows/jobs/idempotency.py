@@ -1,4 +1,5 @@
-"""Make spawning jobs safe to run again.
+"""
+Make spawning jobs safe to run again.
 
 Running a Firework again that had spawned jobs spawns them once more. Two things make that
 harmless: spawned jobs get ids that follow from their parent (:func:`spawn`), so that the
@@ -10,17 +11,15 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
-from jobflow import CURRENT_JOB, SETTINGS, Flow, Job
+from jobflow import CURRENT_JOB, Flow, Job, Response
 from monty.json import MontyDecoder, jsanitize
 
-from workflows.jobs.outputs import discard_checkpoint
-
-if TYPE_CHECKING:
-    from jobflow import JobStore
+from workflows.jobs.checkpoints import discard_checkpoint
+from workflows.jobs.outputs import stored_output
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "devitrify")
 
@@ -30,13 +29,14 @@ AnyFlow = TypeVar("AnyFlow", Job, Flow)
 
 
 def spawn(flow: AnyFlow, key: str = "") -> AnyFlow:
-    """Return a flow whose ids follow from the job that spawns it.
+    """
+    Return a flow whose ids follow from the job that spawns it.
 
     Parameters
     ----------
-    flow
+    flow : Job or Flow
         What the current job is about to return as replacement, addition or detour.
-    key
+    key : str
         Tells flows apart where one job returns several.
 
     Returns
@@ -62,8 +62,27 @@ def spawn(flow: AnyFlow, key: str = "") -> AnyFlow:
     return MontyDecoder().process_decoded(json.loads(text))
 
 
+def replace_by(runs: Sequence[Job | Flow], last: Job) -> Response:
+    """
+    Let the current job be replaced by runs and by a job that looks at them.
+
+    Parameters
+    ----------
+    runs : sequence of Job or Flow
+    last : Job
+        Its output stands for that of the current job.
+
+    Returns
+    -------
+    Response
+        What the current job returns.
+    """
+    return Response(replace=spawn(Flow([*runs, last], output=last.output)))
+
+
 def once(function: Callable[Parameters, Output]) -> Callable[Parameters, Output]:
-    """Make a job's function return the stored output of the same job, if there is one.
+    """
+    Make a job's function return the stored output of the same job, if there is one.
 
     Goes below jobflow's decorator, on jobs that only compute::
 
@@ -84,23 +103,6 @@ def once(function: Callable[Parameters, Output]) -> Callable[Parameters, Output]
         return output
 
     return run
-
-
-def stored_output() -> tuple[bool, Any]:
-    """Return whether the current job's output is in the job store, whole, and that output."""
-    job = CURRENT_JOB.job
-    if job is None:
-        return False, None
-    store: JobStore = CURRENT_JOB.store or SETTINGS.JOB_STORE
-    store.connect()
-    try:
-        document = store.query_one({"uuid": job.uuid, "index": job.index}, load=True)
-    except KeyError:
-        # A kill between document and blobs has left a reference to a blob that is not there.
-        return False, None
-    if document is None:
-        return False, None
-    return True, MontyDecoder().process_decoded(document["output"])
 
 
 def _all_uuids(flow: Job | Flow) -> list[str]:

@@ -1,8 +1,9 @@
-"""Progress of a running job, for whoever watches the campaign.
+"""
+Progress of a running job, for whoever watches the campaign.
 
-A job calls :func:`report` as often as it likes; at most once a second the newest figures go to
-the collection ``progress`` beside the job store's documents, one document a job. Where the job
-store is not a MongoDB nothing happens.
+A job calls :func:`report_progress` as often as it likes; at most once a second the newest figures
+go to the collection ``progress`` beside the job store's documents, one document a job. Where the
+job store is not a MongoDB nothing happens.
 """
 
 from __future__ import annotations
@@ -16,26 +17,6 @@ if TYPE_CHECKING:
     from pymongo.collection import Collection
 
 logger = logging.getLogger(__name__)
-
-STAGES = (
-    "pack",
-    "convergence",
-    "melt",
-    "melting_temperature",
-    "volume",
-    "liquid",
-    "quench",
-    "anneal",
-    "sample",
-    "check",
-    "select",
-    "label",
-    "train",
-    "search",
-    "candidates",
-    "judge",
-)
-"""The stages of a prediction, in the order in which they run."""
 
 INTERVAL = 1.0  # s between two writes of one job
 
@@ -59,23 +40,24 @@ class _Throttle:
 _throttle = _Throttle()
 
 
-def report(stage: str, done: float, total: float, **figures: float | str) -> None:
-    """Tell how far the current job is.
+def report_progress(stage: str, done: float, total: float, **figures: float | str) -> None:
+    """
+    Tell how far the current job is.
 
     Parameters
     ----------
-    stage
-        One of :data:`STAGES`.
-    done, total
+    stage : str
+        Name of a row of the table of stages.
+    done, total : float
         Work done and work in all, in any one unit (steps, epochs, generations).
-    **figures
+    **figures : float or str
         The figures that matter now; the end of a name is its unit: ``_K``, ``_kbar``, ``_eV``,
         ``_eV_atom``, ``_meV_atom``, ``_eV_A``, ``_A3``, ``_A3_atom``, ``_cm2_s``, ``_per_s``.
 
     Examples
     --------
     >>> for step in range(1000):
-    ...     report("liquid", step + 1, 1000, temperature_K=1480.0, pressure_kbar=-3.0)
+    ...     report_progress("liquid", step + 1, 1000, temperature_K=1480.0, pressure_kbar=-3.0)
     """
     from jobflow import CURRENT_JOB
 

@@ -1,4 +1,5 @@
-"""What a cluster's configuration says about jobs: where checkpoints go, what a job asks for.
+"""
+What a cluster's configuration says about jobs: where checkpoints go, what a job asks for.
 
 The folder that ``devitrify init`` writes holds ``devitrify.yaml``; the environment variable
 ``DEVITRIFY_CONFIG`` names the folder, on the login node as well as inside the jobs; else it is
@@ -70,15 +71,8 @@ def walltime_seconds(text: str) -> int:
     return ((24 * days + hours) * 60 + minutes) * 60 + seconds
 
 
-#: Each queue's ``default``, and the stages that differ.
-DEFAULT_RESOURCES: dict[str, dict[str, Resources]] = {
-    "dft": {"default": Resources("12:00:00"), "candidates": Resources("24:00:00")},
-    "nnp": {
-        "default": Resources("01:00:00"),
-        "train": Resources("12:00:00"),
-        "search": Resources("08:00:00"),
-    },
-}
+#: What a job asks of each queue, unless its stage or the site says otherwise.
+QUEUE_RESOURCES = {"dft": Resources("12:00:00"), "nnp": Resources("01:00:00")}
 
 
 @dataclass(frozen=True)
@@ -91,19 +85,32 @@ class SiteSettings:
     checkpoints : Path or None
         Folder that all nodes see, in which jobs keep their state; none: beside their folders.
     resources : dict
-        By queue and stage.
+        What the site says of resources, by queue and stage; ``default`` stands for all stages of
+        the queue that do not ask for something else by themselves.
     seconds_per_step : dict
         Wall seconds of a step of dynamics of 100 atoms on one node, by engine; for estimates.
     """
 
     checkpoints: Path | None = None
-    resources: dict[str, dict[str, Resources]] = field(default_factory=lambda: DEFAULT_RESOURCES)
+    resources: dict[str, dict[str, Resources]] = field(default_factory=dict)
     seconds_per_step: dict[str, float] = field(default_factory=dict)
 
-    def resources_of(self, stage: str, queue: str) -> Resources:
-        """What a job of a stage asks of a queue."""
+    def resources_of(self, stage: str, queue: str, own: Resources | None = None) -> Resources:
+        """
+        What a job of a stage asks of a queue.
+
+        Parameters
+        ----------
+        stage : str
+            Its name.
+        queue : str
+            One of :data:`QUEUE_RESOURCES`.
+        own : Resources or None
+            What the stage asks for where the site does not name it; none: what all jobs ask.
+        """
         by_stage = self.resources.get(queue, {})
-        return by_stage.get(stage) or by_stage.get("default") or Resources()
+        usual = by_stage.get("default") or QUEUE_RESOURCES[queue]
+        return by_stage.get(stage) or own or usual
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> SiteSettings:
@@ -119,7 +126,7 @@ class SiteSettings:
         if unknown:
             raise SiteError(f"unknown setting {unknown[0]!r}")
         checkpoints = document.get("checkpoints")
-        resources = {queue: dict(stages) for queue, stages in DEFAULT_RESOURCES.items()}
+        resources: dict[str, dict[str, Resources]] = {}
         for queue, stages in (document.get("resources") or {}).items():
             for stage, values in (stages or {}).items():
                 try:

@@ -7,41 +7,46 @@ from typing import Any, TypeVar
 
 from jobflow import Flow, Job
 
-from workflows.jobs.progress import STAGES
 from workflows.jobs.site import site_settings
-
-#: Queue of the jobs that call the reference engine, and of all the others.
-REFERENCE_QUEUE = "dft"
-POTENTIAL_QUEUE = "nnp"
+from workflows.jobs.stage import POTENTIAL_QUEUE, Stage
 
 JobOrFlow = TypeVar("JobOrFlow", Job, Flow)
 
 
-def label(work: JobOrFlow, stage: str, queue: str = POTENTIAL_QUEUE) -> JobOrFlow:
+def tag(
+    work: JobOrFlow, stage: Stage, queue: str = POTENTIAL_QUEUE, name: str | None = None
+) -> JobOrFlow:
     """
     Mark jobs with their stage and their queue.
 
     The stage goes to the metadata, so that Fireworks and output documents can be queried by it.
-    Spawned jobs label themselves: they may belong to another queue than the job that spawns them,
-    so the manager configuration is not passed on.
+    Spawned jobs are tagged by those who make them: they may belong to another queue than the job
+    that spawns them, so the manager configuration is not passed on.
 
     Parameters
     ----------
-    work
-        A job, or a flow whose jobs are all of one stage.
-    stage
-        One of :data:`workflows.jobs.progress.STAGES`.
-    queue
-        FireWorks category.
+    work : Job or Flow
+        A flow's jobs are all of one stage.
+    stage : Stage
+        A row of :data:`workflows.stages.table.STAGES`.
+    queue : str
+        FireWorks category, one of those of the stage.
+    name : str or None
+        What people see of the job; none: the name that it has.
 
     Returns
     -------
     Job or Flow
-        The same object, labelled.
+        The same object, tagged.
+
+    Raises
+    ------
+    ValueError
+        If the stage has no jobs in that queue.
     """
-    if stage not in STAGES:
-        raise ValueError(f"{stage!r} is not a stage; the stages are {', '.join(STAGES)}")
-    work.update_metadata({"stage": stage})
+    if name is not None:
+        work.name = name
+    work.update_metadata({"stage": stage.name})
     work.update_config(
         {"manager_config": fireworks_spec(stage, queue), "pass_manager_config": False},
         attributes=["manager_config", "pass_manager_config"],
@@ -50,7 +55,7 @@ def label(work: JobOrFlow, stage: str, queue: str = POTENTIAL_QUEUE) -> JobOrFlo
     return work
 
 
-def fireworks_spec(stage: str, queue: str = POTENTIAL_QUEUE) -> dict[str, Any]:
+def fireworks_spec(stage: Stage, queue: str = POTENTIAL_QUEUE) -> dict[str, Any]:
     """
     Return what FireWorks and its queue adapter are told of a job.
 
@@ -58,15 +63,25 @@ def fireworks_spec(stage: str, queue: str = POTENTIAL_QUEUE) -> dict[str, Any]:
 
     Parameters
     ----------
-    stage
-        One of :data:`workflows.jobs.progress.STAGES`.
-    queue
-        FireWorks category.
+    stage : Stage
+        A row of :data:`workflows.stages.table.STAGES`.
+    queue : str
+        FireWorks category, one of those of the stage.
+
+    Raises
+    ------
+    ValueError
+        If the stage has no jobs in that queue.
     """
-    wanted = site_settings().resources_of(stage, queue)
+    if queue not in stage.queues:
+        raise ValueError(
+            f"the stage {stage.name} has no jobs in the queue {queue}, only in "
+            f"{', '.join(stage.queues)}"
+        )
+    wanted = site_settings().resources_of(stage.name, queue, stage.resources.get(queue))
     return {
         "_category": queue,
-        "_priority": 10 * STAGES.index(stage),
+        "_priority": 10 * stage.position,
         "_queueadapter": {"walltime": wanted.walltime, "nodes": wanted.nodes},
     }
 
@@ -77,9 +92,9 @@ def derive_seed(seed: int, *key: object) -> int:
 
     Parameters
     ----------
-    seed
+    seed : int
         Seed of the campaign.
-    key
+    *key : object
         What the seed is for, e.g. ``("liquid", replica, segment)``.
 
     Returns

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from jobflow import Flow, Job, JobConfig, Maker, OnMissing, Response, job
-from pymatgen.analysis.structure_matcher import StructureMatcher
-from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
+from jobflow import CURRENT_JOB, Flow, Job, JobConfig, Maker, OnMissing, Response, job
 
+from search.relax.limits import RelaxationLimits
+from search.state.fitness import better_first
+from search.state.similarity import REFERENCE_ENERGY_TOLERANCE, TIGHTLY_RELAXED, match
+from search.symmetry import find_space_group
 from workflows.composition import Target
+from workflows.conversion import to_atoms
 from workflows.documents.schemas import (
+    POTENTIAL,
     CandidateDocument,
     PredictionDocument,
     RelaxDocument,
@@ -18,25 +22,17 @@ from workflows.documents.schemas import (
     SearchDocument,
 )
 from workflows.engines.base import Engine
+from workflows.engines.registry import installed_versions
 from workflows.jobs.idempotency import spawn
-from workflows.jobs.progress import report
-from workflows.jobs.tags import REFERENCE_QUEUE, label
+from workflows.jobs.progress import report_progress
+from workflows.jobs.stage import REFERENCE_QUEUE
+from workflows.jobs.tags import tag
+from workflows.stages.chain import ChainContext
+from workflows.stages.cost import Cost, CostContext, repeated_decisions
+from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
-    from pymatgen.core import Structure
-
-#: Packages whose versions are kept with the candidates.
-RECORDED_PACKAGES = (
-    "ase",
-    "chgnet",
-    "devitrify",
-    "gpaw",
-    "gpaw-data",
-    "numpy",
-    "pymatgen",
-    "torch",
-)
 
 
 @dataclass
@@ -48,10 +44,8 @@ class CandidateMaker(Maker):
     ----------
     n_candidates
         How many of the search's best are relaxed.
-    max_force, max_stress
-        eV/Å and kbar, where a relaxation stops.
-    max_steps
-        Steps after which it ends unconverged.
+    limits : RelaxationLimits
+        Where a relaxation stops.
     symmetry_tolerance
         Å, for the space group.
     """
@@ -60,9 +54,10 @@ class CandidateMaker(Maker):
     n_candidates: int = field(
         default=20, metadata={"positive": True, "help": "relaxed by the reference engine"}
     )
-    max_force: float = field(default=0.02, metadata={"positive": True, "unit": "eV/Å"})
-    max_stress: float = field(default=4.0, metadata={"positive": True, "unit": "kbar"})
-    max_steps: int = field(default=500, metadata={"positive": True, "help": "of one relaxation"})
+    limits: RelaxationLimits = field(
+        default_factory=lambda: RelaxationLimits(max_force=0.02, max_stress=4.0, max_steps=500),
+        metadata={"inline": True},
+    )
     symmetry_tolerance: float = field(default=0.1, metadata={"positive": True, "unit": "Å"})
 
     def make(self, search: SearchDocument | OutputReference, target: Target, engine: Engine) -> Job:
@@ -85,7 +80,19 @@ class CandidateMaker(Maker):
         """
         work = self.relax(search, target, engine)
         work.name = "candidates"
-        return label(work, "candidates")
+        return tag(work, STAGES["candidates"])
+
+    def follow(self, context: ChainContext) -> Job:
+        """Relax and rank the candidates of the stage before."""
+        return self.make(context.previous, context.target, context.reference)
+
+    def cost(self, context: CostContext) -> list[Cost]:
+        """Expected cost: a job for each candidate, and the ranking."""
+        number = min(self.n_candidates, context.n_crystals)
+        return [
+            context.relaxations("candidates", REFERENCE_QUEUE, number, self.limits.max_steps),
+            repeated_decisions("candidates", 1),
+        ]
 
     @job
     def relax(self, search: SearchDocument, target: Target, engine: Engine) -> Response:
@@ -97,15 +104,16 @@ class CandidateMaker(Maker):
             )
         relaxations = []
         for number, candidate in enumerate(candidates, start=1):
-            work = engine.relax(self.max_force, self.max_stress, self.max_steps).make(
-                candidate.structure
-            )
+            work = engine.relax(self.limits).make(candidate.structure, "candidates")
             work.name = f"relax candidate {number}"
-            relaxations.append(label(work, "candidates", REFERENCE_QUEUE))
-        ranking = label(
-            self.rank([work.output for work in relaxations], candidates, target, engine.name),
-            "candidates",
-        )
+            relaxations.append(tag(work, STAGES["candidates"], REFERENCE_QUEUE))
+        ranking = tag(
+            self.rank(
+                [work.output for work in relaxations], candidates, target, engine.name,
+                [work.uuid for work in relaxations],
+            ),
+            STAGES["candidates"],
+        )  # fmt: skip
         ranking.name = "rank"
         # a relaxation that failed for good leaves a gap, not a dead campaign
         ranking.config.on_missing_references = OnMissing.NONE
@@ -118,6 +126,7 @@ class CandidateMaker(Maker):
         candidates: list[SearchCandidate],
         target: Target,
         engine: str,
+        jobs: list[str],
     ) -> PredictionDocument:
         """
         Rank by the reference energy; structures that became the same count once.
@@ -132,16 +141,19 @@ class CandidateMaker(Maker):
             What was looked for.
         engine
             Name of the reference engine.
+        jobs
+            That relaxed them, by their ids.
         """
         documents = [
-            self._describe(result or _failed(candidate, engine), candidate, target)
-            for result, candidate in zip(relaxed, candidates, strict=True)
+            self._describe(result or _failed(candidate, engine), candidate, target, job)
+            for result, candidate, job in zip(relaxed, candidates, jobs, strict=True)
         ]
         ranked = distinct([d for d in documents if d.energy is not None])
+        best = fitness_of(ranked[0]) if ranked else float("nan")
         for rank, document in enumerate(ranked, start=1):
             document.rank = rank
-            document.energy_above_best = (energy_of(document) - energy_of(ranked[0])) * 1000
-        report("candidates", 1, 1, best_eV_atom=energy_of(ranked[0]) if ranked else float("nan"))
+            document.energy_above_best = (fitness_of(document) - best) * 1000
+        report_progress("candidates", 1, 1, best_eV_atom=best)
         return PredictionDocument(
             formula=target.formula,
             engine=engine,
@@ -155,10 +167,10 @@ class CandidateMaker(Maker):
         )
 
     def _describe(
-        self, result: RelaxDocument, candidate: SearchCandidate, target: Target
+        self, result: RelaxDocument, candidate: SearchCandidate, target: Target, job: str
     ) -> CandidateDocument:
         structure = result.structure
-        symbol, number = space_group(structure, self.symmetry_tolerance)
+        symbol, number = find_space_group(to_atoms(structure), self.symmetry_tolerance)
         return CandidateDocument(
             formula=target.formula,
             chemical_system="-".join(sorted(target.elements)),
@@ -166,7 +178,7 @@ class CandidateMaker(Maker):
             space_group=symbol,
             space_group_number=number,
             energy=result.energy,
-            potential_energy=candidate.energy,
+            potential_energy=candidate.energy if candidate.energy_of == POTENTIAL else None,
             density=float(structure.density),
             volume=structure.volume / len(structure),
             converged=result.converged,
@@ -177,6 +189,7 @@ class CandidateMaker(Maker):
             found_at=candidate.found_at,
             failure=result.failure,
             engine=result.engine,
+            job=job,
             structure=structure,
         )
 
@@ -187,62 +200,42 @@ def _failed(candidate: SearchCandidate, engine: str) -> RelaxDocument:
     )
 
 
-def space_group(structure: Structure, tolerance: float) -> tuple[str, int]:
-    """
-    Symbol and number of the space group; P1 where none can be found.
-
-    Parameters
-    ----------
-    structure
-        Any.
-    tolerance
-        Å
-    """
-    try:
-        analyzer = SpacegroupAnalyzer(structure, symprec=tolerance)
-        return analyzer.get_space_group_symbol(), analyzer.get_space_group_number()
-    except (TypeError, ValueError):  # spglib gives nothing for odd cells
-        return "P1", 1
-
-
 def provenance() -> dict[str, str]:
     """Campaign of the current job, and versions of what computes energies and structures."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    from jobflow import CURRENT_JOB
-
-    found = {"campaign": CURRENT_JOB.job.metadata.get("campaign", "")} if CURRENT_JOB.job else {}
-    for package in RECORDED_PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    current = CURRENT_JOB.job
+    campaign = {} if current is None else {"campaign": current.metadata.get("campaign", "")}
+    return {**campaign, **installed_versions()}
 
 
-def energy_of(document: CandidateDocument) -> float:
-    """Reference energy in eV/atom; infinite where there is none, so that it sorts last."""
-    return float("inf") if document.energy is None else document.energy
+def fitness_of(document: CandidateDocument) -> float:
+    """
+    What candidates are ranked by: the reference energy, eV/atom.
+
+    Raises
+    ------
+    ValueError
+        If the candidate has none.
+    """
+    if document.energy is None:
+        raise ValueError(f"a candidate of {document.formula} has no energy to be ranked by")
+    return document.energy
 
 
 def distinct(documents: list[CandidateDocument]) -> list[CandidateDocument]:
     """
-    Sort by energy and keep the first of each structure.
-
-    Two are the same if their energies agree within 5 meV/atom and pymatgen's matcher, which
-    reduces cells, maps one onto the other.
+    Sort from best to worst and keep the first of each structure, in its smallest cell if it ties.
 
     Parameters
     ----------
-    documents
+    documents : list of CandidateDocument
         All with an energy.
     """
-    matcher = StructureMatcher(ltol=0.15, stol=0.2, angle_tol=4)
     kept: list[CandidateDocument] = []
-    for document in sorted(documents, key=lambda d: (energy_of(d), d.formula_units)):
+    by_size = sorted(documents, key=lambda document: document.formula_units)
+    for document in better_first(by_size, fitness_of):
         same = any(
-            abs(energy_of(document) - energy_of(other)) < 0.005
-            and matcher.fit(document.structure, other.structure)
+            abs(fitness_of(document) - fitness_of(other)) < REFERENCE_ENERGY_TOLERANCE
+            and match(document.structure, other.structure, TIGHTLY_RELAXED)
             for other in kept
         )
         if not same:

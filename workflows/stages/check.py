@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jobflow import Flow, Job, JobConfig, Maker, OnMissing, Response, job
+from jobflow import Job, JobConfig, Maker, OnMissing, Response, job
 
 from nnp.frames import Frames
-from workflows.conversion import KBAR
+from nnp.units import KBAR
 from workflows.documents.plane_waves import PlaneWaves
 from workflows.documents.schemas import CheckDocument
 from workflows.engines.base import Engine
-from workflows.jobs.idempotency import spawn
-from workflows.jobs.progress import report
-from workflows.jobs.tags import REFERENCE_QUEUE, derive_seed, label
+from workflows.jobs.idempotency import replace_by
+from workflows.jobs.progress import report_progress
+from workflows.jobs.stage import REFERENCE_QUEUE
+from workflows.jobs.tags import derive_seed, tag
+from workflows.stages.cost import Cost, CostContext, repeated_decisions
+from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -36,18 +40,18 @@ class CheckMaker(Maker):
 
     Parameters
     ----------
-    n_frames
+    n_frames : int
         How many, drawn at random.
-    cutoff
+    cutoff : float
         eV
-    mesh
+    mesh : int
         Divisions of the reciprocal cell in each direction.
-    max_energy, max_force
+    max_energy, max_force : float
         Mean absolute errors in meV/atom, after the shift, and eV/Å beyond which there is a
         warning: those of the paper.
-    batch
+    batch : int
         Frames computed by one job.
-    strict
+    strict : bool
         Stop before the training in place of the warning.
     """
 
@@ -66,11 +70,11 @@ class CheckMaker(Maker):
 
         Parameters
         ----------
-        frames
+        frames : Frames or OutputReference
             Training set.
-        engine
+        engine : Engine
             Reference engine; it has plane waves.
-        seed
+        seed : int
             Seed of the campaign.
 
         Returns
@@ -78,11 +82,22 @@ class CheckMaker(Maker):
         Job
             Its output is a :class:`CheckDocument`.
         """
-        return self._labelled(self.recompute(frames, engine, derive_seed(seed, "check")))
+        return tag(
+            self.recompute(frames, engine, derive_seed(seed, "check")),
+            STAGES["check"],
+            name="check",
+        )
 
-    def _labelled(self, work: Job) -> Job:
-        work.name = "check"
-        return label(work, "check")
+    def cost(self, context: CostContext) -> list[Cost]:
+        """Expected cost; half of the k-points are those of the other half, by symmetry in time."""
+        number = min(self.n_frames, context.n_frames)
+        k_points = max(1.0, self.mesh**3 / 2)
+        hours = number * k_points * context.step_hours(context.reference, context.n_atoms)
+        batches = math.ceil(number / self.batch)
+        return [
+            Cost("check", REFERENCE_QUEUE, batches, number, hours),
+            repeated_decisions("check", 1),
+        ]
 
     @job
     def recompute(self, frames: Frames, engine: Engine, seed: int) -> Response:
@@ -90,17 +105,19 @@ class CheckMaker(Maker):
         number = min(self.n_frames, len(frames))
         drawn = np.random.default_rng(seed).choice(len(frames), size=number, replace=False)
         chosen = frames[np.sort(drawn)]
-        better = engine.adopt(self.plane_waves())
+        better = engine.with_plane_waves(self.plane_waves())
         runs = []
         for first in range(0, number, self.batch):
             part = chosen[first : first + self.batch]
             run = better.static("accurate").make(part, "check")
             run.name = f"check frames {first + 1} to {first + len(part)}"
-            runs.append(label(run, "check", REFERENCE_QUEUE))
-        comparison = self._labelled(self.compare(chosen, [run.output for run in runs]))
+            runs.append(tag(run, STAGES["check"], REFERENCE_QUEUE))
+        comparison = tag(
+            self.compare(chosen, [run.output for run in runs]), STAGES["check"], name="check"
+        )
         # a batch that failed for good leaves a gap, not a dead campaign
         comparison.config.on_missing_references = OnMissing.NONE
-        return Response(replace=spawn(Flow([*runs, comparison], output=comparison.output)))
+        return replace_by(runs, comparison)
 
     def plane_waves(self) -> PlaneWaves:
         """Cutoff and mesh of the better calculations."""
@@ -113,9 +130,9 @@ class CheckMaker(Maker):
 
         Parameters
         ----------
-        chosen
+        chosen : Frames
             As they are in the training set.
-        batches
+        batches : list of Frames or None
             The same computed better; none where the job failed.
 
         Raises
@@ -124,7 +141,7 @@ class CheckMaker(Maker):
             If the errors are beyond the limits, and the check is strict.
         """
         document = self.describe(chosen, batches)
-        report(
+        report_progress(
             "check", 1, 1, energy_meV_atom=document.energy_error_shifted,
             force_eV_A=document.force_error,
         )  # fmt: skip

@@ -7,18 +7,21 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jobflow import Flow, Job, JobConfig, Maker, Response, job
+from jobflow import Flow, JobConfig, Maker, Response, job
 
 from nnp.frames import Frames
-from workflows.conversion import KBAR
+from nnp.units import KBAR
 from workflows.documents.plane_waves import PlaneWaves
 from workflows.documents.schemas import ConvergenceDocument, ConvergencePoint, SegmentDocument
 from workflows.engines.base import Engine
-from workflows.jobs.idempotency import spawn
+from workflows.jobs.idempotency import replace_by
 from workflows.jobs.outputs import output_of
-from workflows.jobs.progress import report
-from workflows.jobs.tags import REFERENCE_QUEUE, label
+from workflows.jobs.progress import report_progress
+from workflows.jobs.stage import REFERENCE_QUEUE
+from workflows.jobs.tags import tag
+from workflows.stages.cost import Cost, CostContext, repeated_decisions
 from workflows.stages.dynamics import DynamicsMaker
+from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Points that a point is compared with.
 NEXT_POINTS = 2
+#: Cutoff of the ladder, from 0, that is expected to be enough: the paper's 300 eV.
+EXPECTED_RUNG = 2
 
 
 @dataclass(frozen=True)
@@ -61,17 +66,17 @@ class ConvergenceMaker(Maker):
 
     Parameters
     ----------
-    temperature, duration
+    temperature, duration : float
         Of the short run, in K and ps.
-    n_snapshots
+    n_snapshots : int
         Snapshots from its second half.
-    preset_cutoff
+    preset_cutoff : float or None
         eV, of the short run; none: the largest cutoff that the engine's potentials recommend.
-    lowest_cutoff, cutoff_step, highest_cutoff
+    lowest_cutoff, cutoff_step, highest_cutoff : float
         eV
-    largest_mesh
+    largest_mesh : int
         Divisions of the reciprocal cell in each direction; from 1, Gamma, on.
-    max_energy, max_pressure, max_force
+    max_energy, max_pressure, max_force : float
         Limits in meV/atom, kbar and eV/Å.
     """
 
@@ -95,35 +100,56 @@ class ConvergenceMaker(Maker):
     max_pressure: float = field(default=10.0, metadata={"positive": True, "unit": "kbar"})
     max_force: float = field(default=0.3, metadata={"positive": True, "unit": "eV/Å"})
 
-    def make(self, structure: Structure | OutputReference, dynamics: DynamicsMaker) -> Flow:
+    def make(
+        self, structure: Structure | OutputReference, dynamics: DynamicsMaker, engine: Engine
+    ) -> Flow:
         """
         Find cutoff and k-points.
 
         Parameters
         ----------
-        structure
+        structure : Structure or OutputReference
             Packed atoms.
-        dynamics
-            Makes the run; its engine has plane waves.
+        dynamics : DynamicsMaker
+            Makes the run.
+        engine : Engine
+            Reference engine; it has plane waves.
 
         Returns
         -------
         Flow
             Its output is a :class:`ConvergenceDocument`.
         """
-        engine = dynamics.engine
-        preset = engine if self.preset_cutoff is None else engine.adopt(
-            PlaneWaves(self.preset_cutoff)
-        )  # fmt: skip
+        preset = engine
+        if self.preset_cutoff is not None:
+            preset = engine.with_plane_waves(PlaneWaves(self.preset_cutoff))
         run = replace(dynamics, engine=preset).make(
             structure, self.temperature, self.duration, stage="convergence", key="snapshots"
         )
-        first = self._labelled(self.start(run.output["segments"], engine))
+        first = tag(
+            self.start(run.output["segments"], engine), STAGES["convergence"], name="convergence"
+        )
         return Flow([run, first], output=first.output, name="convergence")
 
-    def _labelled(self, work: Job) -> Job:
-        work.name = "convergence"
-        return label(work, "convergence")
+    def cost(self, context: CostContext, dynamics: DynamicsMaker) -> list[Cost]:
+        """
+        Expected cost, if the cutoff of :data:`EXPECTED_RUNG` and Gamma are enough.
+
+        The first point and its two next ones are computed side by side, further cutoffs one by
+        one, and the two meshes beyond Gamma together.
+        """
+        cutoffs = min(len(self._cutoffs()), EXPECTED_RUNG + NEXT_POINTS + 1)
+        meshes = min(self.largest_mesh, NEXT_POINTS + 1) - 1
+        rounds = 1 + max(0, cutoffs - NEXT_POINTS - 1) + (meshes > 0)
+        evaluations = (cutoffs + meshes) * self.n_snapshots
+        hours = evaluations * context.step_hours(context.reference, context.n_atoms)
+        return [
+            replace(dynamics, engine=context.reference).cost(
+                context, "convergence", 1, self.duration
+            ),
+            Cost("convergence", REFERENCE_QUEUE, cutoffs + meshes, evaluations, hours),
+            repeated_decisions("convergence", rounds),
+        ]
 
     @job
     def start(self, segments: list[SegmentDocument], engine: Engine) -> Response:
@@ -155,20 +181,20 @@ class ConvergenceMaker(Maker):
 
         Parameters
         ----------
-        engine
+        engine : Engine
             Reference engine.
-        snapshots
+        snapshots : Frames
             Configurations.
-        asked, runs
+        asked, runs : list of PlaneWaves, list of str
             Cutoffs and meshes, and the jobs that computed them.
-        after
+        after : list of Frames
             What has just been computed.
         """
         known = {point: output_of(run) for point, run in zip(asked, runs, strict=True)}
         if self.next_points(known):
             return self._more(engine, snapshots, runs, known)
         document = self.conclude(known)
-        report("convergence", 1, 1, cutoff_eV=document.plane_waves.cutoff)
+        report_progress("convergence", 1, 1, cutoff_eV=document.plane_waves.cutoff)
         return Response(output=document)
 
     def _more(
@@ -177,16 +203,15 @@ class ConvergenceMaker(Maker):
         asked = self.next_points(known)
         new = []
         for plane_waves in asked:
-            run = engine.adopt(plane_waves).static().make(snapshots, "convergence")
+            run = engine.with_plane_waves(plane_waves).static().make(snapshots, "convergence")
             run.name = f"convergence {plane_waves.cutoff:g} eV {_spell(plane_waves.mesh)}"
-            new.append(label(run, "convergence", REFERENCE_QUEUE))
-        following = self._labelled(
-            self.advance(
-                engine, snapshots, [*known, *asked], [*runs, *(run.uuid for run in new)],
-                [run.output for run in new],
-            )
-        )  # fmt: skip
-        return Response(replace=spawn(Flow([*new, following], output=following.output)))
+            new.append(tag(run, STAGES["convergence"], REFERENCE_QUEUE))
+        uuids = [*runs, *(run.uuid for run in new)]
+        following = self.advance(
+            engine, snapshots, [*known, *asked], uuids, [run.output for run in new]
+        )
+        tag(following, STAGES["convergence"], name="convergence")
+        return replace_by(new, following)
 
     def next_points(self, known: Mapping[PlaneWaves, Frames]) -> list[PlaneWaves]:
         """
@@ -194,7 +219,7 @@ class ConvergenceMaker(Maker):
 
         Parameters
         ----------
-        known
+        known : mapping
             Snapshots as computed so far.
         """
         ladder = self._cutoffs()
@@ -260,11 +285,11 @@ def first_converged(
 
     Parameters
     ----------
-    n_points
+    n_points : int
         Length of the row.
-    known
+    known : callable
         Whether a point has been computed.
-    agree
+    agree : callable
         Whether two computed points agree.
 
     Returns
@@ -291,9 +316,9 @@ def make_point(plane_waves: PlaneWaves, frames: Frames) -> ConvergencePoint:
 
     Parameters
     ----------
-    plane_waves
+    plane_waves : PlaneWaves
         Cutoff and mesh.
-    frames
+    frames : Frames
         Snapshots, all of the same atoms; NaN where the calculation failed.
     """
     forces = np.linalg.norm(frames.forces.reshape(len(frames), -1, 3), axis=2)
@@ -311,7 +336,7 @@ def change(point: Frames, other: Frames) -> Change:
 
     Parameters
     ----------
-    point, other
+    point, other : Frames
         The same snapshots at two cutoffs or meshes; one that failed in either counts as
         infinitely different.
     """

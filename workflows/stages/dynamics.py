@@ -10,9 +10,11 @@ import numpy as np
 from jobflow import Flow, Job, Maker
 from pymatgen.core import Structure
 
-from workflows.engines.base import Engine
-from workflows.engines.registry import default_engine
-from workflows.jobs.tags import REFERENCE_QUEUE, derive_seed, label
+from workflows.engines.base import DynamicsTask, Engine, SegmentSettings
+from workflows.jobs.stage import REFERENCE_QUEUE
+from workflows.jobs.tags import derive_seed, tag
+from workflows.stages.cost import Cost, CostContext
+from workflows.stages.table import STAGES
 from workflows.statistics import block_error
 
 if TYPE_CHECKING:
@@ -32,24 +34,23 @@ class DynamicsMaker(Maker):
 
     Parameters
     ----------
-    engine
-        Reference engine.
-    time_step
+    time_step : float or None
         fs; none: 2 fs, or 1 fs where there is hydrogen.
-    segment_steps
+    segment_steps : int
         Longest segment, in steps.
-    sample_interval
+    sample_interval : float
         fs between the frames that are kept.
-    thermostat_time
+    thermostat_time : float
         Relaxation time of the thermostat in fs.
-    seed
+    engine : Engine or None
+        Makes the runs; a chain chooses it when it is made.
+    seed : int
         Seed of the campaign; every segment derives its own.
-    queue
+    queue : str
         FireWorks category of the segments.
     """
 
     name: str = "molecular dynamics"
-    engine: Engine = field(default_factory=default_engine, metadata={"help": "reference engine"})
     time_step: float | None = field(
         default=None,
         metadata={"positive": True, "unit": "fs", "help": "none: 2 fs, 1 fs with hydrogen"},
@@ -65,6 +66,7 @@ class DynamicsMaker(Maker):
         default=100.0,
         metadata={"positive": True, "unit": "fs", "help": "relaxation time of the thermostat"},
     )
+    engine: Engine | None = field(default=None, metadata={"hidden": True})
     seed: int = field(default=0, metadata={"hidden": True})
     queue: str = field(default=REFERENCE_QUEUE, metadata={"hidden": True})
 
@@ -89,26 +91,32 @@ class DynamicsMaker(Maker):
 
         Parameters
         ----------
-        structure
+        structure : Structure or OutputReference
             Start; its velocities are used if it has any.
-        temperature
+        temperature : float or OutputReference
             Target in K at the start.
-        duration
+        duration : float
             ps.
-        stage
+        stage : str
             Stage the jobs belong to.
-        end_temperature
+        end_temperature : float, OutputReference or None
             Target in K at the end; none: as at the start. A ramp needs both as numbers.
-        key
+        key : str
             Tells runs of one stage apart, in names and seeds.
-        new_velocities
+        new_velocities : bool
             Draw the first velocities anew even if the structure has some.
 
         Returns
         -------
         Flow
             Its output is ``{"structure": last configuration, "segments": [SegmentDocument]}``.
+
+        Raises
+        ------
+        ValueError
+            If no engine or no time step has been chosen.
         """
+        engine = self._engine()
         steps = self.segment_lengths(duration)
         total = sum(steps)
         start_of_segment = np.cumsum([0, *steps])
@@ -118,14 +126,16 @@ class DynamicsMaker(Maker):
                 _ramp(temperature, end_temperature, start_of_segment[number + end] / total)
                 for end in (0, 1)
             )
-            segment = self.engine.molecular_dynamics(self._settings(n_steps)).make(
-                segments[-1].output.structure if segments else structure,
-                temperature=first,
-                end_temperature=last,
-                stage=stage,
+            task = DynamicsTask(
+                stage,
+                first,
+                last,
                 seed=derive_seed(self.seed, stage, key, number),
                 start_time=float(start_of_segment[number]) * self._step(),
                 new_velocities=new_velocities and number == 0,
+            )
+            segment = engine.molecular_dynamics(self._settings(n_steps)).make(
+                segments[-1].output.structure if segments else structure, task
             )
             position = f" {number + 1}/{len(steps)}" if len(steps) > 1 else ""
             segment.name = " ".join(filter(None, [stage, key])) + position
@@ -138,7 +148,41 @@ class DynamicsMaker(Maker):
             },
             name=" ".join(filter(None, [stage, key])),
         )
-        return label(flow, stage, self.queue)
+        return tag(flow, STAGES[stage], self.queue)
+
+    def cost(self, context: CostContext, stage: str, runs: int, duration: float) -> Cost:
+        """
+        Expected cost of runs.
+
+        Parameters
+        ----------
+        context : CostContext
+        stage : str
+            Stage they belong to.
+        runs : int
+            How many.
+        duration : float
+            Of each, ps.
+
+        Raises
+        ------
+        ValueError
+            If no engine or no time step has been chosen.
+        """
+        engine = self._engine()
+        lengths = self.segment_lengths(duration)
+        steps = runs * sum(lengths)
+        return Cost(
+            stage,
+            self.queue,
+            fireworks=runs * len(lengths),
+            reference_evaluations=steps if engine == context.reference else 0,
+            node_hours=steps * context.step_hours(engine, context.n_atoms),
+        )
+
+    def count_frames(self, duration: float) -> int:
+        """Frames that a run of so many ps leaves."""
+        return sum(self.segment_lengths(duration)) // self._stride()
 
     def segment_lengths(self, duration: float) -> list[int]:
         """
@@ -146,7 +190,7 @@ class DynamicsMaker(Maker):
 
         Parameters
         ----------
-        duration
+        duration : float
             ps
 
         Returns
@@ -158,6 +202,11 @@ class DynamicsMaker(Maker):
         samples = max(1, round(duration * 1000 / (self._step() * stride)))
         n_segments = math.ceil(samples / max(1, self.segment_steps // stride))
         return [len(part) * stride for part in np.array_split(np.arange(samples), n_segments)]
+
+    def _engine(self) -> Engine:
+        if self.engine is None:
+            raise ValueError("no engine makes the runs; give one to the maker of the dynamics")
+        return self.engine
 
     def _step(self) -> float:
         if self.time_step is None:
@@ -181,28 +230,6 @@ def _ramp(start: Any, end: Any, fraction: float) -> Any:
     return start if end is None else start + (end - start) * float(fraction)
 
 
-@dataclass(frozen=True)
-class SegmentSettings:
-    """
-    Numbers that a segment needs besides its start.
-
-    Attributes
-    ----------
-    n_steps : int
-    time_step : float
-        fs
-    sample_stride : int
-        Steps between kept frames.
-    thermostat_time : float
-        fs
-    """
-
-    n_steps: int
-    time_step: float
-    sample_stride: int
-    thermostat_time: float
-
-
 def mean_pressure(
     segments: list[SegmentDocument], discard: float = 0.0
 ) -> tuple[float, float]:  # fmt: skip
@@ -211,9 +238,9 @@ def mean_pressure(
 
     Parameters
     ----------
-    segments
-        Segments of one volume and temperature.
-    discard
+    segments : list of SegmentDocument
+        Of one volume and temperature.
+    discard : float
         Fraction of the run left out at its start, for equilibration.
 
     Returns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,10 +14,13 @@ from nnp.frames import Frames
 from nnp.storage.checkpoint import read_checkpoint, write_checkpoint
 from workflows.documents.schemas import LabelDocument, SampleDocument, SelectionDocument
 from workflows.engines.base import Engine
+from workflows.jobs.checkpoints import checkpoint
 from workflows.jobs.idempotency import once
-from workflows.jobs.outputs import checkpoint
-from workflows.jobs.progress import report
-from workflows.jobs.tags import REFERENCE_QUEUE, label
+from workflows.jobs.progress import report_progress
+from workflows.jobs.stage import REFERENCE_QUEUE
+from workflows.jobs.tags import tag
+from workflows.stages.cost import Cost, CostContext, decisions
+from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,9 +41,9 @@ class LabellingMaker(Maker):
 
     Parameters
     ----------
-    batch
+    batch : int
         Frames of one job.
-    min_labelled
+    min_labelled : float
         Share of the frames that must have labels for the campaign to go on: below it something
         is wrong with the engine, not with a frame.
     """
@@ -62,13 +66,13 @@ class LabellingMaker(Maker):
 
         Parameters
         ----------
-        chosen
+        chosen : OutputReference
             Of a :class:`SelectionDocument`.
-        number
+        number : int
             Frames it has at the most.
-        engine
+        engine : Engine
             Reference engine.
-        earlier
+        earlier : SampleDocument, OutputReference or None
             Result of the round before, whose frames come first in this one's.
 
         Returns
@@ -80,12 +84,23 @@ class LabellingMaker(Maker):
         for start in range(0, number, self.batch):
             work = self.label_batch(chosen.frames, start, engine)
             work.name = f"label {start + 1} to {min(start + self.batch, number)}"
-            batches.append(label(work, "label", REFERENCE_QUEUE))
-        last = label(self.collect(chosen, [work.output for work in batches], earlier), "label")
+            batches.append(tag(work, STAGES["label"], REFERENCE_QUEUE))
+        last = tag(
+            self.collect(chosen, [work.output for work in batches], earlier), STAGES["label"]
+        )
         last.name = "labels"
         # a batch that failed for good leaves a gap, not a dead campaign
         last.config.on_missing_references = OnMissing.NONE
         return Flow([*batches, last], output=last.output, name="labels")
+
+    def cost(self, context: CostContext, number: int) -> list[Cost]:
+        """Expected cost of so many labels."""
+        hours = number * context.step_hours(context.reference, context.n_atoms)
+        batches = math.ceil(number / self.batch)
+        return [
+            Cost("label", REFERENCE_QUEUE, batches, number, hours),
+            decisions("label", 1),
+        ]
 
     @job(data=[Frames])
     @once
@@ -95,11 +110,11 @@ class LabellingMaker(Maker):
 
         Parameters
         ----------
-        chosen
+        chosen : Frames
             All frames.
-        start
+        start : int
             First frame of the batch.
-        engine
+        engine : Engine
             Reference engine.
         """
         frames = chosen[start : start + self.batch]
@@ -113,7 +128,7 @@ class LabellingMaker(Maker):
                     failures.append(f"frame {start + done}: {result}")
                 else:
                     labelled = Frames.concatenate([labelled, result])
-                report("label", done, len(frames), failures=len(failures))
+                report_progress("label", done, len(frames), failures=len(failures))
                 if path is not None and time.monotonic() - saved > CHECKPOINT_INTERVAL:
                     _save(path, labelled, failures)
                     saved = time.monotonic()
@@ -134,11 +149,11 @@ class LabellingMaker(Maker):
 
         Parameters
         ----------
-        chosen
+        chosen : SelectionDocument
             What was to be labelled.
-        batches
+        batches : list of LabelDocument or None
             In order; none where the job failed.
-        earlier
+        earlier : SampleDocument or None
             Result of the round before.
 
         Raises

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from jobflow import Flow, Job, Maker, Response, job
 
 from workflows.jobs.idempotency import spawn
-from workflows.jobs.tags import label
+from workflows.jobs.tags import tag
+from workflows.stages.cost import Cost, CostContext, decisions
 from workflows.stages.dynamics import DynamicsMaker
+from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -23,7 +25,7 @@ class LiquidMaker(Maker):
 
     Parameters
     ----------
-    duration
+    duration : float
         ps
     """
 
@@ -42,13 +44,13 @@ class LiquidMaker(Maker):
 
         Parameters
         ----------
-        structure
+        structure : Structure or OutputReference
             Liquid at its equilibrium volume.
-        temperature
+        temperature : float or OutputReference
             Melting temperature in K.
-        dynamics
+        dynamics : DynamicsMaker
             Makes the runs.
-        replica
+        replica : int
             Number of this trajectory; all but the first draw new velocities.
 
         Returns
@@ -61,6 +63,10 @@ class LiquidMaker(Maker):
             new_velocities=replica > 0,
         )  # fmt: skip
 
+    def cost(self, context: CostContext, dynamics: DynamicsMaker, replicas: int) -> list[Cost]:
+        """Expected cost of some trajectories."""
+        return [dynamics.cost(context, "liquid", replicas, self.duration)]
+
 
 @dataclass
 class QuenchMaker(Maker):
@@ -69,9 +75,9 @@ class QuenchMaker(Maker):
 
     Parameters
     ----------
-    rate
+    rate : float
         K/ps
-    end_temperature
+    end_temperature : float
         K
     """
 
@@ -94,13 +100,13 @@ class QuenchMaker(Maker):
 
         Parameters
         ----------
-        structure
+        structure : Structure or OutputReference
             Liquid.
-        temperature
+        temperature : float or OutputReference
             Where the ramp starts, in K.
-        dynamics
+        dynamics : DynamicsMaker
             Makes the runs.
-        replica
+        replica : int
             Number of this trajectory.
 
         Returns
@@ -110,17 +116,27 @@ class QuenchMaker(Maker):
         """
         plan = self.plan(structure, temperature, dynamics, replica)
         plan.name = f"quench plan {_key(replica)}".strip()
-        return label(plan, "quench")
+        return tag(plan, STAGES["quench"])
+
+    def cost(
+        self, context: CostContext, dynamics: DynamicsMaker, replicas: int, temperature: float
+    ) -> list[Cost]:
+        """Expected cost of some trajectories from a temperature in K."""
+        run = dynamics.cost(context, "quench", replicas, self.ramp_duration(temperature))
+        return [run, decisions("quench", 2 * replicas)]
+
+    def ramp_duration(self, temperature: float) -> float:
+        """Length in ps of the ramp from a temperature in K."""
+        return max(0.0, temperature - self.end_temperature) / self.rate
 
     @job
     def plan(
         self, structure: Structure, temperature: float, dynamics: DynamicsMaker, replica: int
     ) -> Response:
         """Make the segments of the ramp, once its length is known."""
-        duration = max(0.0, temperature - self.end_temperature) / self.rate
         flow = dynamics.make(
-            structure, temperature, duration, "quench", end_temperature=self.end_temperature,
-            key=_key(replica),
+            structure, temperature, self.ramp_duration(temperature), "quench",
+            end_temperature=self.end_temperature, key=_key(replica),
         )  # fmt: skip
         return Response(replace=spawn(flow))
 
@@ -132,9 +148,9 @@ class AnnealMaker(Maker):
 
     Parameters
     ----------
-    temperature
+    temperature : float
         K
-    duration
+    duration : float
         ps
     """
 
@@ -150,11 +166,11 @@ class AnnealMaker(Maker):
 
         Parameters
         ----------
-        structure
+        structure : Structure or OutputReference
             Quenched glass.
-        dynamics
+        dynamics : DynamicsMaker
             Makes the runs.
-        replica
+        replica : int
             Number of this trajectory.
 
         Returns
@@ -165,6 +181,10 @@ class AnnealMaker(Maker):
         return dynamics.make(
             structure, self.temperature, self.duration, "anneal", key=_key(replica)
         )
+
+    def cost(self, context: CostContext, dynamics: DynamicsMaker, replicas: int) -> list[Cost]:
+        """Expected cost of some trajectories."""
+        return [dynamics.cost(context, "anneal", replicas, self.duration)]
 
 
 def _key(replica: int) -> str:

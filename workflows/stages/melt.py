@@ -10,8 +10,10 @@ from jobflow import Flow, Job, Maker, job
 from pymatgen.core import Structure
 
 from workflows.documents.schemas import SegmentDocument
-from workflows.jobs.tags import label
+from workflows.jobs.tags import tag
+from workflows.stages.cost import Cost, CostContext, decisions
 from workflows.stages.dynamics import DynamicsMaker, mean_pressure
+from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -23,9 +25,9 @@ def scale_volume(structure: Structure, volume: float) -> Structure:
 
     Parameters
     ----------
-    structure
+    structure : Structure
         Any, with unwrapped positions.
-    volume
+    volume : float
         Å³ of the whole cell.
     """
     factor = (volume / structure.volume) ** (1 / 3)
@@ -50,15 +52,15 @@ def relieve(
 
     Parameters
     ----------
-    structure
+    structure : Structure
         Configuration to scale.
-    pressure
+    pressure : float
         kbar
-    max_pressure
+    max_pressure : float
         kbar that is let pass.
-    bulk_modulus
+    bulk_modulus : float
         kbar, assumed.
-    max_change
+    max_change : float
         Largest relative change of the volume.
     """
     excess = np.sign(pressure) * max(0.0, abs(pressure) - max_pressure)
@@ -76,17 +78,17 @@ class MeltMaker(Maker):
 
     Parameters
     ----------
-    temperature
+    temperature : float
         K
-    duration
+    duration : float
         ps in all.
-    corrections
+    corrections : int
         Number of times the volume is corrected; the run is cut into one part more.
-    max_pressure
+    max_pressure : float
         kbar that is let pass.
-    max_change
+    max_change : float
         Largest relative change of the volume in one correction.
-    bulk_modulus
+    bulk_modulus : float
         kbar, assumed for turning a pressure into a change of volume.
     """
 
@@ -111,9 +113,9 @@ class MeltMaker(Maker):
 
         Parameters
         ----------
-        structure
+        structure : Structure or OutputReference
             Packed atoms.
-        dynamics
+        dynamics : DynamicsMaker
             Makes the runs.
 
         Returns
@@ -135,11 +137,19 @@ class MeltMaker(Maker):
             runs.append(run)
             current = run.output["structure"]
             if number < self.corrections:
-                correction = label(self.correct(current, run.output["segments"]), "melt")
+                correction = tag(self.correct(current, run.output["segments"]), STAGES["melt"])
                 correction.name = f"melt volume {number + 1}"
                 runs.append(correction)
                 current = correction.output
         return Flow(runs, output=current, name="melt")
+
+    def cost(self, context: CostContext, dynamics: DynamicsMaker) -> list[Cost]:
+        """Expected cost of the runs and of the corrections between them."""
+        parts = self.corrections + 1
+        return [
+            dynamics.cost(context, "melt", parts, self.duration / parts),
+            decisions("melt", self.corrections),
+        ]
 
     @job
     def correct(self, structure: Structure, segments: list[SegmentDocument]) -> Structure:
@@ -148,9 +158,9 @@ class MeltMaker(Maker):
 
         Parameters
         ----------
-        structure
+        structure : Structure
             Configuration to scale.
-        segments
+        segments : list of SegmentDocument
             The run before it; its second half gives the pressure.
         """
         pressure, _ = mean_pressure(segments, discard=0.5)

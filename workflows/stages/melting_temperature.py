@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jobflow import Flow, Job, Maker, Response, job
+from jobflow import Job, Maker, Response, job
 
 from nnp.frames import Frames
 from workflows.documents.schemas import MeltingTemperatureDocument, MobilityPoint, SegmentDocument
-from workflows.jobs.idempotency import spawn
-from workflows.jobs.progress import report
-from workflows.jobs.tags import label
+from workflows.jobs.idempotency import replace_by
+from workflows.jobs.progress import report_progress
+from workflows.jobs.tags import tag
+from workflows.stages.cost import Cost, CostContext, repeated_decisions
 from workflows.stages.dynamics import DynamicsMaker, mean_pressure
 from workflows.stages.melt import relieve
+from workflows.stages.table import STAGES
 from workflows.statistics import fit_diffusion, mean_square_displacement, remove_drift
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
     from pymatgen.core import Structure
+
+#: Part of the ladder of temperatures that a melt is expected to stay liquid on.
+EXPECTED_SHARE = 0.6
 
 
 @dataclass
@@ -38,21 +44,21 @@ class MeltingTemperatureMaker(Maker):
 
     Parameters
     ----------
-    highest, lowest, step
+    highest, lowest, step : float
         Temperatures in K: tried from the highest to the lowest.
-    duration
+    duration : float
         ps at each temperature.
-    side_by_side
+    side_by_side : int
         Temperatures run at the same time, from the same start; 1 follows the paper, more use
         more workers.
-    equilibration
+    equilibration : float
         Fraction of each run left out at its start.
-    max_pressure, max_change, bulk_modulus
+    max_pressure, max_change, bulk_modulus : float
         Coarse correction of the volume between two temperatures: at the volume of the superheated
         melt a cold liquid would be torn apart, and would flow where it should freeze.
-    refine
+    refine : int
         Times the step is halved between the last liquid and the first solid.
-    min_r_squared, min_displacement
+    min_r_squared, min_displacement : float
         Of the criterion; the displacement in Å².
     """
 
@@ -93,9 +99,9 @@ class MeltingTemperatureMaker(Maker):
 
         Parameters
         ----------
-        structure
+        structure : Structure or OutputReference
             The melt.
-        dynamics
+        dynamics : DynamicsMaker
             Makes the runs.
 
         Returns
@@ -103,11 +109,36 @@ class MeltingTemperatureMaker(Maker):
         Job
             Its output is a :class:`MeltingTemperatureDocument`.
         """
-        return self._labelled(self.advance(structure, dynamics, [], [], []))
+        return tag(
+            self.advance(structure, dynamics, [], [], []),
+            STAGES["melting_temperature"],
+            name="melting temperature",
+        )
 
-    def _labelled(self, work: Job) -> Job:
-        work.name = "melting temperature"
-        return label(work, "melting_temperature")
+    def cost(self, context: CostContext, dynamics: DynamicsMaker) -> list[Cost]:
+        """Expected cost, with the search ending at :attr:`expected_runs`."""
+        ladder = math.ceil(self._expected_rungs / self.side_by_side)
+        return [
+            dynamics.cost(context, "melting_temperature", self.expected_runs, self.duration),
+            repeated_decisions("melting_temperature", ladder + self.refine),
+        ]
+
+    @property
+    def expected_runs(self) -> int:
+        """Temperatures that are expected to be tried."""
+        return self._expected_rungs + self.refine
+
+    @property
+    def expected_temperature(self) -> float:
+        """Where the search is expected to end, in K."""
+        return (self.highest + self.lowest) / 2
+
+    @property
+    def _expected_rungs(self) -> int:
+        """Of the ladder, as many as run side by side at once."""
+        rungs = math.floor((self.highest - self.lowest) / self.step + 1e-9) + 1
+        rounds = math.ceil(EXPECTED_SHARE * rungs / self.side_by_side)
+        return min(rungs, rounds * self.side_by_side)
 
     @job
     def advance(
@@ -123,16 +154,16 @@ class MeltingTemperatureMaker(Maker):
 
         Parameters
         ----------
-        structure
+        structure : Structure
             Last configuration of the lowest liquid so far.
-        dynamics
+        dynamics : DynamicsMaker
             Makes the runs.
-        points
+        points : list of MobilityPoint
             What was learnt before.
-        runs
+        runs : list of dict
             ``{"temperature", "structure", "segments"}`` of the runs that have just finished, in
             falling order of temperature.
-        segments
+        segments : list of str
             Jobs of all segments so far.
         """
         points = [*points, *(self.judge(run["temperature"], run["segments"]) for run in runs)]
@@ -143,7 +174,7 @@ class MeltingTemperatureMaker(Maker):
         temperatures = self.next_temperatures(points)
         if not temperatures:
             document = self.conclude(structure, points, segments)
-            report("melting_temperature", 1, 1, T_m_K=document.melting_temperature)
+            report_progress("melting_temperature", 1, 1, T_m_K=document.melting_temperature)
             return Response(output=document)
         start = self._relieved(structure, points)
         flows = [
@@ -161,8 +192,12 @@ class MeltingTemperatureMaker(Maker):
             for temperature, flow in zip(temperatures, flows, strict=True)
         ]
         segments = [*segments, *(uuid for flow in flows for uuid in flow.job_uuids)]
-        following = self._labelled(self.advance(structure, dynamics, points, finished, segments))
-        return Response(replace=spawn(Flow([*flows, following], output=following.output)))
+        following = tag(
+            self.advance(structure, dynamics, points, finished, segments),
+            STAGES["melting_temperature"],
+            name="melting temperature",
+        )
+        return replace_by(flows, following)
 
     def _relieved(self, structure: Structure, points: list[MobilityPoint]) -> Structure:
         """Start of the next runs: the lowest liquid, its volume corrected coarsely."""
@@ -181,9 +216,9 @@ class MeltingTemperatureMaker(Maker):
 
         Parameters
         ----------
-        temperature
+        temperature : float
             K
-        segments
+        segments : list of SegmentDocument
             The whole run.
         """
         pressure, error = mean_pressure(segments, discard=self.equilibration)

@@ -49,7 +49,7 @@ def estimate_volume(composition: Composition) -> float:
 
     Parameters
     ----------
-    composition
+    composition : Composition
         Any amounts.
 
     Returns
@@ -79,13 +79,13 @@ class PackMaker(Maker):
 
     Parameters
     ----------
-    n_atoms
+    n_atoms : int
         Number of atoms aimed at; the nearest whole number of formula units is taken.
-    volume_per_atom
+    volume_per_atom : float or None
         Å³; none: estimated from the elements.
-    min_distance
+    min_distance : float
         Å between any two atoms; lowered where the box is too small for it.
-    seed
+    seed : int
         Seed of the campaign.
     """
 
@@ -107,6 +107,11 @@ class PackMaker(Maker):
         """Number of formula units nearest to the number of atoms aimed at, at least one."""
         return max(1, round(self.n_atoms / Composition(formula).reduced_composition.num_atoms))
 
+    def count_atoms(self, formula: str) -> int:
+        """Number of atoms that are packed."""
+        unit = Composition(formula).reduced_composition.num_atoms
+        return int(self.formula_units(formula) * unit)
+
     @job
     def make(self, formula: str) -> Structure:
         """
@@ -114,7 +119,7 @@ class PackMaker(Maker):
 
         Parameters
         ----------
-        formula
+        formula : str
             Chemical formula; its reduced form is one formula unit.
 
         Raises
@@ -142,14 +147,14 @@ def pack_atoms(amounts: dict[str, int], edge: float, distance: float, seed: int)
 
     Parameters
     ----------
-    amounts
+    amounts : dict
         Number of atoms by symbol.
-    edge
+    edge : float
         Å
-    distance
+    distance : float
         Å; lowered where the box is too dense for it to be possible, and by a tenth, up to five
         times, where no packing is found.
-    seed
+    seed : int
         Of Packmol.
 
     Returns

@@ -9,17 +9,24 @@ from typing import TYPE_CHECKING
 from jobflow import CURRENT_JOB, Flow, Job, JobConfig, Maker, OnMissing, Response, job
 
 from search.candidate import Candidate
+from search.options import EvolutionOptions
+from search.relax.limits import RelaxationLimits
 from search.relax.relaxer import CONVERGED, OUT_OF_STEPS, Relaxed
-from search.state.evolution import Evolution, EvolutionOptions
+from search.run.islands import set_up_islands
+from search.state.evolution import Evolution
 from workflows.composition import Target
 from workflows.conversion import to_atoms, to_structure
 from workflows.documents.schemas import IslandDocument, RelaxDocument
 from workflows.engines.base import Engine
 from workflows.jobs.idempotency import spawn
 from workflows.jobs.outputs import output_of
-from workflows.jobs.progress import report
-from workflows.jobs.tags import REFERENCE_QUEUE, derive_seed, label
-from workflows.stages.search import SearchMaker
+from workflows.jobs.progress import report_progress
+from workflows.jobs.stage import REFERENCE_QUEUE
+from workflows.jobs.tags import derive_seed, tag
+from workflows.stages.cost import Cost, CostContext, repeated_decisions
+from workflows.stages.search import expected_extent
+from workflows.stages.search_documents import island_document, search_document
+from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -40,19 +47,15 @@ class ReferenceSearchMaker(Maker):
     ----------
     evolution
         How the search varies, selects and ends.
-    max_force, max_stress
-        eV/Å and kbar, where a relaxation stops.
-    max_steps
-        Steps after which it ends unconverged.
+    limits : RelaxationLimits
+        Where a relaxation stops.
     n_best
         Distinct structures that are reported.
     """
 
     name: str = "reference search"
     evolution: EvolutionOptions = field(default_factory=lambda: EvolutionOptions(generations=20))
-    max_force: float = field(default=0.1, metadata={"positive": True, "unit": "eV/Å"})
-    max_stress: float = field(default=20.0, metadata={"positive": True, "unit": "kbar"})
-    max_steps: int = field(default=400, metadata={"positive": True, "help": "of one relaxation"})
+    limits: RelaxationLimits = field(default_factory=RelaxationLimits, metadata={"inline": True})
     n_best: int = field(
         default=40, metadata={"positive": True, "help": "distinct structures reported"}
     )
@@ -85,7 +88,17 @@ class ReferenceSearchMaker(Maker):
         """
         start = self.start(target, engine, derive_seed(seed, "reference search"), volume_per_atom)
         start.name = "reference search"
-        return label(start, "search")
+        return tag(start, STAGES["search"])
+
+    def cost(self, context: CostContext) -> list[Cost]:
+        """Expected cost: the relaxations of each generation, and a job that makes the next one."""
+        generations, population = expected_extent(self.evolution, context.target)
+        return [
+            context.relaxations(
+                "search", REFERENCE_QUEUE, generations * population, self.limits.max_steps
+            ),
+            repeated_decisions("search", generations),
+        ]
 
     @job(data=[Evolution])
     def start(
@@ -97,7 +110,8 @@ class ReferenceSearchMaker(Maker):
             formula_units=target.formula_units,
             volume_per_atom=self.evolution.volume_per_atom or volume_per_atom,
         )
-        return self._next_generation(target, engine, Evolution(target.counts, options, seed), 0.0)
+        (state,) = set_up_islands(target.counts, options, [seed])
+        return self._next_generation(target, engine, state, 0.0)
 
     @job(
         data=[Evolution],
@@ -134,13 +148,13 @@ class ReferenceSearchMaker(Maker):
             ]
         )
         seconds = document.cpu_seconds + time.process_time() - started
-        report(
+        report_progress(
             "search", state.generation, state.options.generations,
             best_eV_atom=state.best_energy, structures=state.structures,
         )  # fmt: skip
         if state.finished:
-            summary = SearchMaker(n_best=self.n_best)
-            return Response(output=summary.conclude(target, [_island(state, seconds)]))
+            islands = [island_document(state, seconds)]
+            return Response(output=search_document(target, islands, self.n_best, engine.name))
         return self._next_generation(target, engine, state, seconds)
 
     def _next_generation(
@@ -151,20 +165,18 @@ class ReferenceSearchMaker(Maker):
         candidates = state.ask()
         runs = []
         for candidate in candidates:
-            run = engine.relax(self.max_force, self.max_stress, self.max_steps).make(
-                to_structure(candidate.atoms)
-            )
+            run = engine.relax(self.limits).make(to_structure(candidate.atoms), "search")
             run.name = f"generation {state.generation + 1} structure {candidate.id + 1}"
-            runs.append(label(run, "search", REFERENCE_QUEUE))
+            runs.append(tag(run, STAGES["search"], REFERENCE_QUEUE))
         current = CURRENT_JOB.job
         previous = (current.uuid, current.index) if current is not None else ("", 0)
         following = self.advance(target, engine, previous, [run.output for run in runs])
         following.name = f"generation {state.generation + 1}"
         # a relaxation that failed for good is a structure without energy, not a dead search
         following.config.on_missing_references = OnMissing.NONE
-        flow = Flow([*runs, label(following, "search")], output=following.output)
+        flow = Flow([*runs, tag(following, STAGES["search"])], output=following.output)
         seconds += time.process_time() - started
-        return Response(output=_island(state, seconds), replace=spawn(flow))
+        return Response(output=island_document(state, seconds), replace=spawn(flow))
 
 
 def to_relaxed(candidate: Candidate, result: RelaxDocument | None) -> Relaxed:
@@ -190,15 +202,4 @@ def to_relaxed(candidate: Candidate, result: RelaxDocument | None) -> Relaxed:
         steps=result.steps,
         max_force=float("nan") if result.max_force is None else result.max_force,
         max_stress=float("nan") if result.max_stress is None else result.max_stress,
-    )
-
-
-def _island(state: Evolution, seconds: float) -> IslandDocument:
-    return IslandDocument(
-        generation=state.generation,
-        n_structures=state.structures,
-        best_energy=state.best_energy,
-        finished=state.finished,
-        cpu_seconds=seconds,
-        evolution=state,
     )

@@ -14,8 +14,10 @@ from nnp.frames import Frames
 from workflows.documents.schemas import SampleDocument, SegmentDocument
 from workflows.jobs.idempotency import once
 from workflows.jobs.outputs import output_of
-from workflows.jobs.progress import report
-from workflows.jobs.tags import label
+from workflows.jobs.progress import report_progress
+from workflows.jobs.tags import tag
+from workflows.stages.cost import Cost, decisions
+from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -29,10 +31,10 @@ class SampleMaker(Maker):
 
     Parameters
     ----------
-    include_search_runs
+    include_search_runs : bool
         Add the frames of the runs that found melting temperature and volume: they are paid for,
         hotter and of other densities. The paper leaves them out.
-    min_distance
+    min_distance : float
         Å; frames with atoms closer than this are left out: no melt has them, an exploding run
         does.
     """
@@ -56,9 +58,9 @@ class SampleMaker(Maker):
 
         Parameters
         ----------
-        segments
+        segments : sequence of lists of SegmentDocument or OutputReference
             Lists of segments, in the order of time within each trajectory.
-        search_runs
+        search_runs : sequence of lists of str or OutputReference
             Lists of jobs that ran segments for melting temperature and volume.
 
         Returns
@@ -68,7 +70,11 @@ class SampleMaker(Maker):
         """
         work = self.collect(list(segments), list(search_runs) if self.include_search_runs else [])
         work.name = "sample"
-        return label(work, "sample")
+        return tag(work, STAGES["sample"])
+
+    def cost(self) -> list[Cost]:
+        """Expected cost."""
+        return [decisions("sample", 1)]
 
     @job(data=[Frames], config=JobConfig(expose_store=True))
     @once
@@ -84,7 +90,7 @@ class SampleMaker(Maker):
             If no frame is usable.
         """
         document = self.describe(segments, search_runs)
-        report("sample", 1, 1, frames=document.n_frames)
+        report_progress("sample", 1, 1, frames=document.n_frames)
         return document
 
     def describe(
@@ -129,7 +135,7 @@ def shortest_distances(frame: Frames) -> dict[str, float]:
 
     Parameters
     ----------
-    frame
+    frame : Frames
         A single frame.
 
     Returns
@@ -137,18 +143,9 @@ def shortest_distances(frame: Frames) -> dict[str, float]:
     dict
         Å by pair, e.g. ``"Al-Cl"``; symbols in alphabetical order.
     """
-    from ase.data import chemical_symbols
-    from ase.neighborlist import primitive_neighbor_list
+    from search.geometry import shortest_by_pair
 
-    symbols = np.array([chemical_symbols[number] for number in frame.numbers])
-    i, j, distances = primitive_neighbor_list(
-        "ijd", (True, True, True), frame.cells[0], frame.positions, 4.0
-    )
-    shortest: dict[str, float] = {}
-    pairs = ["-".join(sorted(pair)) for pair in zip(symbols[i], symbols[j], strict=True)]
-    for pair, distance in zip(pairs, distances, strict=True):
-        shortest[pair] = min(float(distance), shortest.get(pair, np.inf))
-    return shortest
+    return shortest_by_pair(frame.cells[0], frame.positions, frame.numbers, 4.0)
 
 
 def _series(segments: list[SegmentDocument]) -> dict[str, list[float]]:

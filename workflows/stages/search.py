@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 from jobflow import Flow, Job, JobConfig, Maker, OutputReference, Response, job
 
 from nnp.potential import Potential
 from search.geometry import DistanceLimits
+from search.options import EvolutionOptions
 from search.relax.relaxer import Relaxer
 from search.run.driver import SearchFigures, run_generations
-from search.run.islands import merge_archives
-from search.state.evolution import Evolution, EvolutionOptions
+from search.run.islands import exchange, set_up_islands
+from search.state.evolution import Evolution
 from workflows.composition import Target
-from workflows.conversion import to_structure
-from workflows.documents.schemas import IslandDocument, SearchCandidate, SearchDocument
+from workflows.documents.schemas import POTENTIAL, IslandDocument
+from workflows.jobs.checkpoints import checkpoint
 from workflows.jobs.cores import share_of_cores
 from workflows.jobs.idempotency import once, spawn
-from workflows.jobs.outputs import checkpoint, output_of
-from workflows.jobs.progress import report
-from workflows.jobs.tags import derive_seed, label
+from workflows.jobs.outputs import output_of
+from workflows.jobs.progress import report_progress
+from workflows.jobs.stage import POTENTIAL_QUEUE
+from workflows.jobs.tags import derive_seed, tag
+from workflows.stages.chain import ChainContext
+from workflows.stages.cost import Cost, CostContext, repeated_decisions
+from workflows.stages.search_documents import island_document, search_document
+from workflows.stages.table import STAGES
+
+#: For estimates: core seconds of a relaxation on the potential.
+RELAXATION_SECONDS = 1.0
 
 
 @dataclass
@@ -67,7 +76,8 @@ class SearchMaker(Maker):
         default=3, metadata={"help": "best structures each island gets from each other one"}
     )
     threads: int | None = field(
-        default=None, metadata={"help": "of one block; none: the cores divided by the islands"}
+        default=None,
+        metadata={"positive": True, "help": "of one block; none: the cores divided by the islands"},
     )
     distance_factor: float = field(
         default=0.9, metadata={"help": "bonds against the shortest ones of the trajectory"}
@@ -110,7 +120,29 @@ class SearchMaker(Maker):
             by_id, target, volume_per_atom, shortest_distances, seed, after=potential
         )
         start.name = "search"
-        return label(start, "search")
+        return tag(start, STAGES["search"])
+
+    def follow(self, context: ChainContext) -> Job:
+        """Search on the potential that was trained, from the volume and distances of the glass."""
+        sample = context.outputs["sample"]
+        return self.make(
+            context.outputs["train"].potential,
+            context.target,
+            volume_per_atom=sample.volume_per_atom,
+            shortest_distances=sample.shortest_distances,
+            seed=context.seed,
+        )
+
+    def cost(self, context: CostContext) -> list[Cost]:
+        """Expected cost: rounds of a block for each island, and a job that looks at them."""
+        generations, population = expected_extent(self.evolution, context.target)
+        rounds = math.ceil(generations / self.block)
+        structures = generations * population * self.islands
+        hours = structures * RELAXATION_SECONDS / context.cores / 3600
+        return [
+            Cost("search", POTENTIAL_QUEUE, rounds * self.islands, 0, hours),
+            repeated_decisions("search", rounds),
+        ]
 
     @job
     def start(
@@ -127,15 +159,13 @@ class SearchMaker(Maker):
             self.evolution,
             formula_units=target.formula_units,
             volume_per_atom=self.evolution.volume_per_atom or volume_per_atom,
-            shortest_distances=self.limits(target, shortest_distances),
+            shortest_distances=self.distance_limits(target, shortest_distances),
         )
-        states: list[Evolution | None] = [
-            Evolution(target.counts, options, derive_seed(seed, "search", island))
-            for island in range(self.islands)
-        ]
-        return self._next_round(potential, target, states, [None] * self.islands)
+        seeds = [derive_seed(seed, "search", island) for island in range(self.islands)]
+        states = set_up_islands(target.counts, options, seeds)
+        return self._next_round(potential, target, list(states), [None] * self.islands)
 
-    def limits(self, target: Target, shortest: dict[str, float]) -> dict[str, float]:
+    def distance_limits(self, target: Target, shortest: dict[str, float]) -> dict[str, float]:
         """Shortest distances allowed (Å): of the trajectory, or of radii where no pair met."""
         elements = sorted(target.elements)
         radii = DistanceLimits.from_radii(elements, 1.0).as_dict()
@@ -157,12 +187,12 @@ class SearchMaker(Maker):
             others = [uuid for number, uuid in enumerate(previous) if uuid and number != island]
             block = self.evolve(potential, states[island], previous[island], others)
             block.name = f"search island {island + 1}" if self.islands > 1 else "search block"
-            blocks.append(label(block, "search"))
+            blocks.append(tag(block, STAGES["search"]))
         ahead = self.advance(
             potential, target, [block.output for block in blocks], [block.uuid for block in blocks]
         )
         ahead.name = "search round"
-        flow = Flow([*blocks, label(ahead, "search")], output=ahead.output)
+        flow = Flow([*blocks, tag(ahead, STAGES["search"])], output=ahead.output)
         return Response(replace=spawn(flow))
 
     @job(data=[Evolution], config=JobConfig(expose_store=True))
@@ -192,8 +222,7 @@ class SearchMaker(Maker):
         state = document.evolution if document is not None else evolution
         if state is None:
             raise ValueError("a block of the search needs a state to start from")
-        for uuid in others:
-            state.immigrate(output_of(uuid).evolution.best(self.migrants))
+        exchange(state, [output_of(uuid).evolution.best(self.migrants) for uuid in others])
         started = time.process_time()
         with checkpoint() as path:
             state = run_generations(
@@ -206,14 +235,7 @@ class SearchMaker(Maker):
                 checkpoint=path,
             )
         seconds = time.process_time() - started
-        return IslandDocument(
-            generation=state.generation,
-            n_structures=state.structures,
-            best_energy=state.best_energy,
-            finished=state.finished,
-            cpu_seconds=seconds + (document.cpu_seconds if document is not None else 0.0),
-            evolution=state,
-        )
+        return island_document(state, seconds + (document.cpu_seconds if document else 0.0))
 
     @job
     def advance(
@@ -226,51 +248,29 @@ class SearchMaker(Maker):
         """Start the next round, or sum up if every island is finished."""
         if not all(island.finished for island in islands):
             return self._next_round(potential, target, [None] * len(islands), list(blocks))
-        return Response(output=self.conclude(target, islands))
-
-    def conclude(self, target: Target, islands: list[IslandDocument]) -> SearchDocument:
-        """Collect the best distinct structures of all islands."""
-        states = [island.evolution for island in islands]
-        leader = min(states, key=lambda state: np.nan_to_num(state.best_energy, nan=np.inf))
-        merged = merge_archives(states)
-        best = [member for member in merged if member.atoms is not None][: self.n_best]
-        return SearchDocument(
-            formula=target.formula,
-            formula_units=list(target.formula_units),
-            generations=max(state.generation for state in states),
-            n_structures=sum(state.structures for state in states),
-            best_energy=leader.best_energy,
-            candidates=[
-                SearchCandidate(
-                    structure=to_structure(member.atoms),  # type: ignore[arg-type]
-                    energy=member.energy,
-                    formula_units=member.formula_units,
-                    found_by=member.operator,
-                    found_at=member.id + 1,
-                )
-                for member in best
-            ],
-            histories=[
-                {
-                    "structures": [float(n) for n, _ in state.best_history],
-                    "best_energy": [float(energy) for _, energy in state.best_history],
-                }
-                for state in states
-            ],
-            shares=leader.share_history,
-            discarded=_sum_discards(states),
-            cpu_seconds=sum(island.cpu_seconds for island in islands),
-        )
+        return Response(output=search_document(target, islands, self.n_best, POTENTIAL))
 
 
-def _sum_discards(states: list[Evolution]) -> list[tuple[str, int]]:
-    """Structures left out, by reason; pairs, since reasons may hold dots."""
-    reasons = sorted({reason for state in states for reason in state.discards})
-    return [(reason, sum(state.discards[reason] for state in states)) for reason in reasons]
+def expected_extent(options: EvolutionOptions, target: Target) -> tuple[int, int]:
+    """
+    Generations of a search and structures of each, as its options and the target say.
+
+    Parameters
+    ----------
+    options : EvolutionOptions
+        Of the search, formula units aside.
+    target : Target
+        What is looked for.
+    """
+    whole = replace(options, formula_units=target.formula_units)
+    population = Evolution(target.counts, whole).population
+    limit = whole.max_structures
+    allowed = whole.generations if limit is None else math.ceil(limit / population)
+    return min(whole.generations, allowed), population
 
 
 def _report(figures: SearchFigures, generations: int) -> None:
-    report(
+    report_progress(
         "search",
         figures.generation,
         generations,

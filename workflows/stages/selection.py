@@ -15,9 +15,11 @@ from nnp.evaluation import predict
 from nnp.frames import Frames
 from workflows.documents.schemas import SegmentDocument, SelectionDocument
 from workflows.jobs.idempotency import once
-from workflows.jobs.progress import report
-from workflows.jobs.tags import label
+from workflows.jobs.progress import report_progress
+from workflows.jobs.tags import tag
+from workflows.stages.cost import Cost, decisions
 from workflows.stages.sample import SampleMaker
+from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -40,13 +42,13 @@ class SelectionMaker(Maker):
 
     Parameters
     ----------
-    pool
+    pool : int
         Frames to choose from at the most; more are thinned out evenly.
-    scaled
+    scaled : float
         Share of the labels spent on frames at other volumes.
-    max_strain
+    max_strain : float
         Their volumes differ from the trajectory's by this fraction at the most.
-    uncertain
+    uncertain : float
         Share of each stage's frames, the least certain, to choose from once there is a potential.
     """
 
@@ -86,19 +88,19 @@ class SelectionMaker(Maker):
 
         Parameters
         ----------
-        segments
+        segments : sequence of lists of SegmentDocument or OutputReference
             Lists of segments of the trajectories, in the order of time within each.
-        search_runs
+        search_runs : sequence of lists of str or OutputReference
             Lists of jobs that ran segments for melting temperature and volume.
-        sample
+        sample : SampleMaker
             Collects the frames of both.
-        number
+        number : int
             Labels to spend.
-        seed
+        seed : int
             Of the volumes.
-        labelled
+        labelled : Frames, OutputReference or None
             Frames that have their labels already.
-        potential
+        potential : Potential, OutputReference or None
             Trained on them.
 
         Returns
@@ -110,7 +112,11 @@ class SelectionMaker(Maker):
             list(segments), list(search_runs), sample, number, seed, labelled, potential
         )
         work.name = "select"
-        return label(work, "select")
+        return tag(work, STAGES["select"])
+
+    def cost(self) -> list[Cost]:
+        """Expected cost."""
+        return [decisions("select", 1)]
 
     @job(data=[Frames], config=JobConfig(expose_store=True))
     @once
@@ -130,7 +136,7 @@ class SelectionMaker(Maker):
         uncertainties = None if potential is None else predict(potential, frames).uncertainties
         plain, scaled = self.select(frames, number, seed, labelled, potential)
         chosen = Frames.concatenate([plain, scaled])
-        report("select", 1, 1, frames=len(frames), chosen=len(chosen))
+        report_progress("select", 1, 1, frames=len(frames), chosen=len(chosen))
         return SelectionDocument(
             n_pool=len(frames),
             n_chosen=len(chosen),
@@ -159,9 +165,9 @@ class SelectionMaker(Maker):
 
         Parameters
         ----------
-        frames
+        frames : Frames
             The pool.
-        number, seed, labelled, potential
+        number, seed, labelled, potential : int, Frames or None, Potential or None
             As in :meth:`make`.
 
         Returns
@@ -217,13 +223,13 @@ def spread_over_groups(
 
     Parameters
     ----------
-    features
+    features : ndarray
         Of all points, shape (n_points, n_features).
-    groups
+    groups : list of ndarray
         Rows to choose from.
-    number
+    number : int
         How many in all; what a group has too few of goes to the groups after it.
-    done
+    done : ndarray
         Rows chosen before.
 
     Returns
@@ -270,11 +276,11 @@ def scale_volumes(frames: Frames, max_strain: float, seed: int) -> Frames:
 
     Parameters
     ----------
-    frames
+    frames : Frames
         Without labels.
-    max_strain
+    max_strain : float
         Largest relative change of the volume.
-    seed
+    seed : int
         Of the draws.
     """
     generator = np.random.default_rng(seed)

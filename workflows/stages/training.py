@@ -12,11 +12,14 @@ from nnp.frames import Frames
 from nnp.potential import Potential
 from nnp.training.trainer import TrainingOptions, TrainingResult, TrainingStep, train
 from workflows.documents.schemas import TrainingDocument
+from workflows.jobs.checkpoints import checkpoint
 from workflows.jobs.cores import usable_cores
 from workflows.jobs.idempotency import once
-from workflows.jobs.outputs import checkpoint
-from workflows.jobs.progress import report
-from workflows.jobs.tags import derive_seed, label
+from workflows.jobs.progress import report_progress
+from workflows.jobs.stage import POTENTIAL_QUEUE
+from workflows.jobs.tags import derive_seed, tag
+from workflows.stages.cost import Cost, CostContext
+from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Force components kept for the parity plot.
 PARITY_FORCES = 3000
+#: For estimates: core seconds of an atom's environment in an epoch, epochs, and cores of use.
+ATOM_SECONDS, EXPECTED_EPOCHS, USED_CORES = 1e-4, 200, 32
 
 
 @dataclass
@@ -33,7 +38,7 @@ class TrainingMaker(Maker):
 
     Parameters
     ----------
-    options
+    options : TrainingOptions
         Descriptors, network, loss, optimiser and when to stop; its threads are set to the cores
         of the machine, since nothing else of a campaign runs meanwhile.
     """
@@ -52,11 +57,11 @@ class TrainingMaker(Maker):
 
         Parameters
         ----------
-        frames
+        frames : Frames or OutputReference
             Training and validation frames together.
-        seed
+        seed : int
             Seed of the campaign.
-        after
+        after : list of OutputReference or None
             Outputs that must be there before the training begins.
 
         Returns
@@ -67,7 +72,14 @@ class TrainingMaker(Maker):
         wait = {"after": after} if after else {}
         work = self.fit(frames, derive_seed(seed, "train"), **wait)
         work.name = "train"
-        return label(work, "train")
+        return tag(work, STAGES["train"])
+
+    def cost(self, context: CostContext) -> list[Cost]:
+        """Expected cost of training on the frames of the context."""
+        epochs = min(EXPECTED_EPOCHS, self.options.epoch_limit(context.n_frames))
+        seconds = epochs * context.n_frames * context.n_atoms * ATOM_SECONDS * self.options.members
+        hours = seconds / min(context.cores, USED_CORES) / 3600
+        return [Cost("train", POTENTIAL_QUEUE, 1, 0, hours)]
 
     @job(data=[Potential])
     @once
@@ -139,7 +151,7 @@ def parity_of(result: TrainingResult, validation: Frames) -> dict[str, list[floa
 
 
 def _report(step: TrainingStep) -> None:
-    report(
+    report_progress(
         "train",
         step.epoch,
         step.limit,

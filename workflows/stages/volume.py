@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jobflow import Flow, Job, Maker, Response, job
+from jobflow import Job, Maker, Response, job
 
 from workflows.documents.schemas import PressurePoint, VolumeDocument
-from workflows.jobs.idempotency import spawn
-from workflows.jobs.progress import report
-from workflows.jobs.tags import label
+from workflows.jobs.idempotency import replace_by
+from workflows.jobs.progress import report_progress
+from workflows.jobs.tags import tag
+from workflows.stages.cost import Cost, CostContext, repeated_decisions
 from workflows.stages.dynamics import DynamicsMaker, mean_pressure
 from workflows.stages.melt import scale_volume
+from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Volumes closer than this are one volume, and their averages are joined.
 SAME_VOLUME = 1e-4
+#: Rounds of runs that the search for the volume is expected to take.
+EXPECTED_ROUNDS = 4
 
 
 @dataclass
@@ -37,21 +41,21 @@ class EquilibriumVolumeMaker(Maker):
 
     Parameters
     ----------
-    duration
+    duration : float
         ps of each run.
-    max_pressure, max_error
+    max_pressure, max_error : float
         kbar
-    max_rounds
+    max_rounds : int
         Rounds of runs before the best volume so far is taken with a warning.
-    side_by_side
+    side_by_side : int
         Volumes run at the same time.
-    max_change
+    max_change : float
         Largest relative change of the volume in one round.
-    max_expansion
+    max_expansion : float
         Volume, relative to the smallest one tried, beyond which a liquid is taken to boil.
-    bulk_modulus
+    bulk_modulus : float
         kbar, assumed until two volumes tell.
-    equilibration
+    equilibration : float
         Fraction of each run left out at its start.
     """
 
@@ -94,13 +98,13 @@ class EquilibriumVolumeMaker(Maker):
 
         Parameters
         ----------
-        structure
+        structure : Structure or OutputReference
             Liquid.
-        temperature
+        temperature : float or OutputReference
             K
-        pressure
+        pressure : float or OutputReference
             First guess of the pressure of the structure in kbar, to take the first step by.
-        dynamics
+        dynamics : DynamicsMaker
             Makes the runs.
 
         Returns
@@ -108,13 +112,27 @@ class EquilibriumVolumeMaker(Maker):
         Job
             Its output is a :class:`VolumeDocument`.
         """
-        return self._labelled(
-            self.advance(structure, temperature, pressure, dynamics, [], [], 0, [])
+        return tag(
+            self.advance(structure, temperature, pressure, dynamics, [], [], 0, []),
+            STAGES["volume"],
+            name="volume",
         )
 
-    def _labelled(self, work: Job) -> Job:
-        work.name = "volume"
-        return label(work, "volume")
+    def cost(self, context: CostContext, dynamics: DynamicsMaker) -> list[Cost]:
+        """Expected cost, with :data:`EXPECTED_ROUNDS` of runs."""
+        return [
+            dynamics.cost(context, "volume", self.expected_runs, self.duration),
+            repeated_decisions("volume", self._expected_rounds),
+        ]
+
+    @property
+    def expected_runs(self) -> int:
+        """Runs that are expected."""
+        return self._expected_rounds * self.side_by_side
+
+    @property
+    def _expected_rounds(self) -> int:
+        return min(EXPECTED_ROUNDS, self.max_rounds)
 
     @job
     def advance(
@@ -133,21 +151,21 @@ class EquilibriumVolumeMaker(Maker):
 
         Parameters
         ----------
-        structure
+        structure : Structure
             Last configuration of the best volume so far.
-        temperature
+        temperature : float
             K
-        pressure
+        pressure : float
             First guess in kbar.
-        dynamics
+        dynamics : DynamicsMaker
             Makes the runs.
-        points
+        points : list of PressurePoint
             What was learnt before.
-        runs
+        runs : list of dict
             ``{"structure", "segments"}`` of the runs that have just finished.
-        rounds
+        rounds : int
             Rounds made so far.
-        segments
+        segments : list of str
             Jobs of all segments so far.
         """
         first_volume = structure.volume / len(structure) if not points and not runs else None
@@ -160,7 +178,9 @@ class EquilibriumVolumeMaker(Maker):
                 structure = run["structure"]
         if runs and (self.accepts(self.best(points)) or self.gives_up(points, rounds)):
             document = self.conclude(structure, points, segments)
-            report("volume", 1, 1, volume_A3_atom=document.volume, pressure_kbar=document.pressure)
+            report_progress(
+                "volume", 1, 1, volume_A3_atom=document.volume, pressure_kbar=document.pressure
+            )
             return Response(output=document)
         if first_volume is not None:
             estimate = self._limited(first_volume * math.exp(pressure / self.bulk_modulus),
@@ -175,11 +195,12 @@ class EquilibriumVolumeMaker(Maker):
             for volume in self.spread(estimate)
         ]  # fmt: skip
         segments = [*segments, *(uuid for flow in flows for uuid in flow.job_uuids)]
-        following = self._labelled(
-            self.advance(structure, temperature, pressure, dynamics, points,
-                         [flow.output for flow in flows], rounds + 1, segments)
-        )  # fmt: skip
-        return Response(replace=spawn(Flow([*flows, following], output=following.output)))
+        finished = [flow.output for flow in flows]
+        following = self.advance(
+            structure, temperature, pressure, dynamics, points, finished, rounds + 1, segments
+        )
+        tag(following, STAGES["volume"], name="volume")
+        return replace_by(flows, following)
 
     def best(self, points: list[PressurePoint]) -> PressurePoint:
         """Point to take: an acceptable one if there is any, else the smallest pressure."""

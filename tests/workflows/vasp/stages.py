@@ -8,14 +8,13 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.io.vasp import Incar
 
 from workflows.documents.plane_waves import PlaneWaves
+from workflows.engines.plane_waves import crystal_mesh
 from workflows.engines.vasp.incar import (
-    Basis,
     dynamics_tags,
     relax_tags,
     static_tags,
     thermostat_mass,
 )
-from workflows.engines.vasp.inputs import crystal_mesh
 from workflows.engines.vasp.level import Level
 from workflows.engines.vasp.settings import Parallel, VaspSettings
 
@@ -37,7 +36,11 @@ def rock_salt(metal: str = "Na") -> Structure:
 def incars() -> dict[str, str]:
     """Text of the INCAR of each stage."""
     mesh = crystal_mesh(rock_salt().lattice.matrix, 0.25)
-    melt, crystal, compared = Basis(300.0, (1, 1, 1)), Basis(341.25, mesh), Basis(300.0, mesh)
+    melt, crystal, compared = (
+        PlaneWaves(300.0, (1, 1, 1)),
+        PlaneWaves(341.25, mesh),
+        PlaneWaves(300.0, mesh),
+    )
     mass = thermostat_mass(100.0, 1500.0, 96, 13.5)
     salt = ["Na"] * 4 + ["Cl"] * 4
     magnet = ["Fe", "O"]
@@ -53,7 +56,7 @@ def incars() -> dict[str, str]:
         "candidate": Level(KNL, "crystal").incar(crystal, salt, relax_tags(0.02, 500)),
         "search": Level(KNL, "crystal").incar(crystal, salt, relax_tags(0.1, 400)),
         "judge": Level(KNL, "compared crystal", FOUND).incar(compared, salt, static_tags()),
-        "check": Level(KNL, "accurate").incar(Basis(700.0, (3, 3, 3)), salt, static_tags()),
+        "check": Level(KNL, "accurate").incar(PlaneWaves(700.0, (3, 3, 3)), salt, static_tags()),
         "magnetic": Level(spin, "crystal").incar(crystal, magnet, static_tags()),
     }
     return {name: str(Incar(tags)) for name, tags in stages.items()}

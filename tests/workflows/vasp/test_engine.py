@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,20 +13,22 @@ from pymatgen.core import Structure
 from pymatgen.io.vasp import Incar
 
 from nnp.frames import Frames
+from nnp.units import KBAR
+from search.relax.limits import RelaxationLimits
 from tests.fake_vasp.fixtures import FakeVasp
 from tests.workflows.vasp.running import engine, indices, memory_store, output, run
 from tests.workflows.vasp.stages import rock_salt
-from workflows.conversion import KBAR
 from workflows.documents.plane_waves import PlaneWaves
 from workflows.documents.schemas import RelaxDocument, SegmentDocument
-from workflows.engines.vasp.dynamics import ATTEMPTS
-from workflows.engines.vasp.errors import ExplodedError, UnconvergedError, VaspError
+from workflows.engines.base import ATTEMPTS, DynamicsTask, ExplodedError, SegmentSettings
+from workflows.engines.vasp.engine import VaspEngine
+from workflows.engines.vasp.errors import UnconvergedError, VaspError
 from workflows.engines.vasp.execution import run_vasp
 from workflows.engines.vasp.handlers import Deadline, ionic_steps
 from workflows.engines.vasp.inputs import VaspSetupError
 from workflows.engines.vasp.level import Calculation, Level
 from workflows.engines.vasp.settings import MeltSettings, Supervision, VaspSettings
-from workflows.stages.dynamics import DynamicsMaker, SegmentSettings
+from workflows.stages.dynamics import DynamicsMaker
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -52,16 +55,18 @@ def rattled(structure: Structure, seed: int) -> Structure:
     )  # fmt: skip
 
 
-def segment(vasp: object, folder: Path, **arguments: object) -> tuple[SegmentDocument, list[int]]:
+def segment(
+    vasp: VaspEngine,
+    folder: Path,
+    settings: SegmentSettings = MD,
+    structure: Structure | None = None,
+    **task: Any,
+) -> tuple[SegmentDocument, list[int]]:
     """Run a segment; its document, and the indices under which parts of it are stored."""
-    settings = arguments.pop("settings", MD)
+    temperatures = {"temperature": 1000.0, "end_temperature": 1000.0}
     work = vasp.molecular_dynamics(settings).make(
-        arguments.pop("structure", mixed_salt()),
-        temperature=arguments.pop("temperature", 1000.0),
-        end_temperature=arguments.pop("end_temperature", 1000.0),
-        stage="liquid",
-        seed=1,
-        **arguments,
+        structure or mixed_salt(),
+        DynamicsTask(**{"stage": "liquid", "seed": 1, **temperatures, **task}),
     )
     store = run(work, folder)
     return output(store, work.uuid), indices(store, work.uuid)
@@ -204,7 +209,7 @@ def test_two_segments_continue_each_other(fake_vasp: FakeVasp, tmp_path: Path) -
 
 @pytest.mark.slow
 def test_a_segment_describes_what_ran(fake_vasp: FakeVasp, tmp_path: Path) -> None:
-    vasp = engine().adopt(PlaneWaves(350.0))
+    vasp = engine().with_plane_waves(PlaneWaves(350.0))
     document, parts = segment(vasp, tmp_path, end_temperature=700.0, start_time=500.0)
     assert parts == [1]
     assert document.engine == "vasp"
@@ -247,7 +252,11 @@ def test_a_part_that_is_run_again_repeats_nothing(
 ) -> None:
     fake_vasp.set(sleep=0.2)
     stop_after(7, monkeypatch)
-    work = engine().molecular_dynamics(MD).make(mixed_salt(), 1000.0, 1000.0, "liquid", seed=1)
+    work = (
+        engine()
+        .molecular_dynamics(MD)
+        .make(mixed_salt(), DynamicsTask("liquid", 1000.0, 1000.0, seed=1))
+    )
     flow, store = Flow([work]), memory_store()
     run(flow, tmp_path / "first", store)
     parts = indices(store, work.uuid)
@@ -343,7 +352,7 @@ def test_a_relaxation_converges_in_a_basis_made_for_its_cell(
 ) -> None:
     start = mixed_salt()
     start.apply_strain(0.08)
-    work = engine().relax(0.02, 4.0, 200).make(start)
+    work = engine().relax(RelaxationLimits(0.02, 4.0, 200)).make(start, "candidates")
     document: RelaxDocument = output(run(work, tmp_path), work.uuid)
     assert document.failure is None
     assert document.converged
@@ -367,7 +376,7 @@ def test_a_relaxation_is_cut_by_the_wall_time_and_goes_on(
     stop_after(3, monkeypatch)
     start = mixed_salt()
     start.apply_strain(0.05)
-    work = engine().relax(0.02, 4.0, 200).make(start)
+    work = engine().relax(RelaxationLimits(0.02, 4.0, 200)).make(start, "candidates")
     store = run(work, tmp_path)
     assert indices(store, work.uuid) == [1, 2]
     document = output(store, work.uuid)
@@ -379,7 +388,11 @@ def test_a_relaxation_is_cut_by_the_wall_time_and_goes_on(
 @pytest.mark.slow
 def test_a_relaxation_that_fails_says_why(fake_vasp: FakeVasp, tmp_path: Path) -> None:
     fake_vasp.fault("error_exit run relax cure none")
-    work = engine(supervision={"restarts": 1}).relax(0.02, 4.0, 50).make(rock_salt())
+    work = (
+        engine(supervision={"restarts": 1})
+        .relax(RelaxationLimits(0.02, 4.0, 50))
+        .make(rock_salt(), "candidates")
+    )
     document = output(run(work, tmp_path), work.uuid)
     assert document.energy is None
     assert not document.converged

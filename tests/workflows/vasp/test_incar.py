@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.workflows.vasp.stages import GOLDEN, incars
-from workflows.engines.vasp.incar import REMEDIES, Basis, compose, dynamics_tags, thermostat_mass
+from workflows.documents.plane_waves import PlaneWaves
+from workflows.engines.vasp.incar import REMEDIES, compose, dynamics_tags, thermostat_mass
 from workflows.engines.vasp.level import Level
 from workflows.engines.vasp.settings import VaspSettings
 
@@ -39,9 +40,9 @@ def test_the_users_tags_win() -> None:
 def test_static_runs_of_frames_are_as_good_as_the_dynamics() -> None:
     """Or their energies could not be learnt together."""
     level = Level(VaspSettings(), "melt")
-    static = level.incar(Basis(300.0, (1, 1, 1)), ["Na"], {"NSW": 0})
+    static = level.incar(PlaneWaves(300.0, (1, 1, 1)), ["Na"], {"NSW": 0})
     dynamics = level.incar(
-        Basis(300.0, (1, 1, 1)), ["Na"], dynamics_tags(10, 2.0, 300.0, 300.0, 1.0)
+        PlaneWaves(300.0, (1, 1, 1)), ["Na"], dynamics_tags(10, 2.0, 300.0, 300.0, 1.0)
     )
     for tag in ("ENCUT", "PREC", "LREAL", "GGA", "LASPH", "ISMEAR", "SIGMA", "EDIFF", "ISPIN"):
         assert static[tag] == dynamics[tag]

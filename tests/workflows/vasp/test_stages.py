@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from jobflow.managers.fireworks import flow_to_workflow
 
-from search.state.evolution import EvolutionOptions
+from search.options import EvolutionOptions
+from search.relax.limits import RelaxationLimits
 from tests.fake_vasp.fixtures import FakeVasp
 from tests.workflows.vasp.running import engine, output, run
 from tests.workflows.vasp.stages import rock_salt
@@ -34,8 +35,7 @@ def test_the_convergence_test_finds_the_error_of_the_stand_in(
     fake_vasp: FakeVasp, tmp_path: Path
 ) -> None:
     maker = ConvergenceMaker(duration=0.04, n_snapshots=1, lowest_cutoff=200.0, cutoff_step=75.0)
-    dynamics = DynamicsMaker(engine=engine(), time_step=2.0)
-    flow = maker.make(rock_salt() * (2, 1, 1), dynamics)
+    flow = maker.make(rock_salt() * (2, 1, 1), DynamicsMaker(time_step=2.0), engine())
     store = run(flow, tmp_path)
     document = output(store, flow.jobs[-1].uuid)
     assert document.warning is None
@@ -55,7 +55,8 @@ def test_a_search_on_the_engine_makes_a_job_of_each_relaxation(
     fake_vasp: FakeVasp, tmp_path: Path
 ) -> None:
     maker = ReferenceSearchMaker(
-        evolution=EvolutionOptions(generations=1, population=3), max_steps=8
+        evolution=EvolutionOptions(generations=1, population=3),
+        limits=RelaxationLimits(max_steps=8),
     )
     work = maker.make(Target("NaCl", (1,)), engine(), seed=1, volume_per_atom=22.0)
     store = run(work, tmp_path)
@@ -68,13 +69,10 @@ def test_a_search_on_the_engine_makes_a_job_of_each_relaxation(
 
 def vasp_protocol(*settings: tuple[str, object]) -> StructurePredictionMaker:
     """The paper's protocol with the VASP engine."""
-    from dataclasses import replace
-
     maker = find_protocol("paper")
     for path, value in settings:
         maker = override(maker, path, value)
-    vasp = find_engine("vasp").configure(maker)
-    return replace(maker, dynamics=replace(maker.dynamics, engine=vasp))
+    return maker.with_reference(find_engine("vasp"))
 
 
 def names(maker: StructurePredictionMaker) -> list[str]:

@@ -7,16 +7,21 @@ import io
 from typing import TYPE_CHECKING, Any
 
 import torch
-from ase.calculators.calculator import Calculator, all_changes
+from ase.stress import full_3x3_to_voigt_6_stress
 from chgnet.model.model import BatchedGraph, CHGNet
 from pymatgen.core import Structure
 
+from workflows.engines.ase.calculator import ModelCalculator
+
 if TYPE_CHECKING:
+    import numpy as np
     from ase import Atoms
+    from numpy.typing import NDArray
 
 
-class FastCHGNetCalculator(Calculator):
-    """CHGNet 0.3.0 with its weights from the installed package.
+class FastCHGNetCalculator(ModelCalculator):
+    """
+    CHGNet 0.3.0 with its weights from the installed package.
 
     Energies, forces and stresses are those of ``chgnet.model.dynamics.CHGNetCalculator``. That
     class asks for the gradients by positions and by strain one after the other and keeps a graph
@@ -29,13 +34,6 @@ class FastCHGNetCalculator(Calculator):
         Name of a weight set that the chgnet package ships.
     """
 
-    implemented_properties = [  # noqa: RUF012 (ASE declares it for instances)
-        "energy",
-        "forces",
-        "stress",
-        "free_energy",
-    ]
-
     def __init__(self, model_name: str = "0.3.0", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         with contextlib.redirect_stdout(io.StringIO()):  # the package announces itself on stdout
@@ -45,18 +43,10 @@ class FastCHGNetCalculator(Calculator):
         for parameter in self.model.parameters():
             parameter.requires_grad_(False)
 
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: list[str] | None = None,
-        system_changes: list[str] = all_changes,
-    ) -> None:
-        """Compute energy (eV), forces (eV/Å) and stress (eV/Å³, Voigt, ASE's sign)."""
-        super().calculate(atoms, properties or ["energy"], system_changes)
-        current = self.atoms
-        assert current is not None
+    def evaluate(self, atoms: Atoms) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+        """Energy (eV), forces (eV/Å) and stress (eV/Å³, Voigt, ASE's sign)."""
         structure = Structure(
-            current.cell.array, current.numbers, current.get_scaled_positions(wrap=False)
+            atoms.cell.array, atoms.numbers, atoms.get_scaled_positions(wrap=False)
         )
         graph = self.model.graph_converter(structure)
         batch = BatchedGraph.from_graphs(
@@ -71,11 +61,7 @@ class FastCHGNetCalculator(Calculator):
         leaves = (*batch.atom_positions, *batch.strains)
         gradients = torch.autograd.grad(per_atom.sum() * scale, leaves)
         strain_gradient = gradients[-1].numpy()
-        stress = (strain_gradient + strain_gradient.T) / (2 * current.get_volume())
+        stress = (strain_gradient + strain_gradient.T) / (2 * atoms.get_volume())
         energy = float((per_atom.detach() + shift).item()) * scale
-        self.results = {
-            "energy": energy,
-            "free_energy": energy,
-            "forces": -gradients[0].numpy().astype(float),
-            "stress": stress.astype(float)[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]],
-        }
+        forces = -gradients[0].numpy().astype(float)
+        return energy, forces, full_3x3_to_voigt_6_stress(stress.astype(float))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import numpy as np
 from ase import Atoms, units
-from ase.calculators.singlepoint import SinglePointCalculator
 from ase.md.bussi import Bussi
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from jobflow import JobConfig, Maker, job
@@ -19,25 +18,26 @@ from pymatgen.core import Structure
 
 from nnp.frames import Frames
 from nnp.storage.checkpoint import read_checkpoint, write_checkpoint
-from workflows.conversion import KBAR, to_atoms, to_structure
+from nnp.units import KBAR
+from workflows.conversion import to_atoms, to_structure
 from workflows.documents.schemas import SegmentDocument
-from workflows.engines.ase.engine import AseEngine
+from workflows.engines.ase.calculation import CalculatorEngine
+from workflows.engines.ase.static import labelled_copy
+from workflows.engines.base import (
+    ATTEMPTS,
+    DynamicsTask,
+    ExplodedError,
+    SegmentSettings,
+    highest_temperature,
+)
+from workflows.jobs.checkpoints import checkpoint
 from workflows.jobs.idempotency import once
-from workflows.jobs.outputs import checkpoint
-from workflows.jobs.progress import report
-from workflows.stages.dynamics import SegmentSettings
+from workflows.jobs.progress import report_progress
 
 logger = logging.getLogger(__name__)
 
-#: Times a segment starts over, each time with half the time step, before it gives up.
-ATTEMPTS = 3
-
 #: Wall seconds between two checkpoints of a segment.
 CHECKPOINT_SECONDS = 30.0
-
-
-class ExplodedError(RuntimeError):
-    """Forces are not finite, or the atoms are far hotter than the thermostat wants them."""
 
 
 @dataclass
@@ -47,9 +47,9 @@ class AseDynamicsMaker(Maker):
 
     Parameters
     ----------
-    engine
+    engine : CalculatorEngine
         Gives the calculator.
-    settings
+    settings : SegmentSettings
         Length, time step and sampling.
 
     References
@@ -57,96 +57,62 @@ class AseDynamicsMaker(Maker):
     G. Bussi, D. Donadio and M. Parrinello, J. Chem. Phys. 126, 014101 (2007).
     """
 
+    engine: CalculatorEngine
     name: str = "molecular dynamics"
-    engine: AseEngine = field(default_factory=AseEngine)
-    settings: SegmentSettings = field(default_factory=lambda: SegmentSettings(10, 2.0, 10, 100.0))
+    settings: SegmentSettings = field(default_factory=SegmentSettings)
 
     @job(data=[Frames], config=JobConfig(expose_store=True))
     @once
-    def make(
-        self,
-        structure: Structure,
-        temperature: float,
-        end_temperature: float,
-        stage: str,
-        seed: int = 0,
-        new_velocities: bool = False,
-        start_time: float = 0.0,
-    ) -> SegmentDocument:
+    def make(self, structure: Structure, task: DynamicsTask) -> SegmentDocument:
         """
-        Run the segment; if it explodes, start it over with half the time step.
+        Run the segment; see :class:`workflows.engines.base.SegmentMaker`.
 
-        An engine may object to where the dynamics goes, as a trained potential does where it
+        An engine may say that the dynamics must not go on, as a trained potential does where it
         knows nothing: then the segment ends there and keeps the frames before.
-
-        Parameters
-        ----------
-        structure
-            Start, with velocities in Å/fs if it continues a segment.
-        temperature, end_temperature
-            Target of the thermostat in K, linear in between.
-        stage
-            Label of the frames.
-        seed
-            Seed of the thermostat and of new velocities.
-        new_velocities
-            Draw velocities even if the structure has some.
-        start_time
-            fs that the segments before it took; frames carry the time of the whole run.
 
         Raises
         ------
         ExplodedError
             If it still explodes at the smallest time step.
         """
-        return self.integrate(
-            structure, temperature, end_temperature, stage, seed, new_velocities, start_time
-        )
+        return self.integrate(structure, task)
 
-    def integrate(
-        self,
-        structure: Structure,
-        temperature: float,
-        end_temperature: float,
-        stage: str,
-        seed: int,
-        new_velocities: bool,
-        start_time: float,
-    ) -> SegmentDocument:
+    def integrate(self, structure: Structure, task: DynamicsTask) -> SegmentDocument:
         """Run the segment within the current job; for the arguments see :meth:`make`."""
-        settings = self.settings
+        engine = self.engine
         for attempt in range(ATTEMPTS):
-            atoms = to_atoms(structure)
-            atoms.calc = self.engine.build_for_job()
-            generator = np.random.default_rng([seed, attempt])
-            if new_velocities or not atoms.get_velocities().any():
-                MaxwellBoltzmannDistribution(atoms, temperature_K=temperature, rng=generator)
-                Stationary(atoms)
-            run = _Run(atoms, settings, temperature, end_temperature, stage, generator, start_time)
-            run.objection = self.engine.objection
+            settings = self.settings.halved(attempt)
+            generator = np.random.default_rng([task.seed, attempt])
+            run = _Run(self._start(structure, task, generator), settings, task, generator)
+            run.stop_reason = engine.stop_reason
             try:
                 with checkpoint() as path:
-                    run.execute(path, fingerprint=f"{stage} {seed} {attempt} {settings}")
+                    run.execute(path, fingerprint=f"{task.stage} {task.seed} {attempt} {settings}")
             except ExplodedError as error:
-                if self.engine.keeps_fragments:
+                if engine.keeps_partial_runs:
                     logger.warning("%s; the run ends here", error)
                     run.step_back()
-                    return run.document(self.engine.name, explosions=attempt, stopped=str(error))
+                    return run.document(engine.name, explosions=attempt, stopped=str(error))
                 logger.warning("%s; starting over with half the time step", error)
-                settings = replace(
-                    settings,
-                    time_step=settings.time_step / 2,
-                    n_steps=settings.n_steps * 2,
-                    sample_stride=settings.sample_stride * 2,
-                )
                 failure = error
             else:
-                return run.document(self.engine.name, explosions=attempt)
+                return run.document(engine.name, explosions=attempt)
         raise ExplodedError(
-            f"the {stage} run at {temperature:.0f} K exploded {ATTEMPTS} times, last with a time "
-            f"step of {settings.time_step * 2:g} fs ({failure}); the start may be too dense or "
-            f"{self.engine.name} may not describe these elements"
+            f"the {task.stage} run at {task.targets[0]:.0f} K exploded {ATTEMPTS} times, last with "
+            f"a time step of {settings.time_step:g} fs ({failure}); the start may be too dense or "
+            f"{engine.name} may not describe these elements"
         )
+
+    def _start(
+        self, structure: Structure, task: DynamicsTask, generator: np.random.Generator
+    ) -> Atoms:
+        """Atoms with a calculator and with velocities."""
+        atoms = to_atoms(structure)
+        atoms.calc = self.engine.build_for_job()
+        if task.new_velocities or not atoms.get_velocities().any():
+            MaxwellBoltzmannDistribution(atoms, temperature_K=task.targets[0], rng=generator)
+            Stationary(atoms)
+        return atoms
 
 
 class _Run:
@@ -156,25 +122,21 @@ class _Run:
         self,
         atoms: Atoms,
         settings: SegmentSettings,
-        temperature: float,
-        end_temperature: float,
-        stage: str,
+        task: DynamicsTask,
         generator: np.random.Generator,
-        start_time: float,
     ) -> None:
         self.atoms = atoms
         self.settings = settings
-        self.targets = np.linspace(temperature, end_temperature, settings.n_steps + 1)[1:]
-        self.stage = stage
-        self.start_time = start_time
+        self.task = task
+        self.targets = np.linspace(*task.targets, settings.n_steps + 1)[1:]
         self.windows: list[tuple[float, float, float]] = []
         self.kept: list[Atoms] = []
         self.start = atoms.copy()
-        self.objection: Callable[[Atoms], str | None] = lambda atoms: None  # noqa: ARG005
+        self.stop_reason: Callable[[Atoms], str | None] = lambda atoms: None  # noqa: ARG005
         self.dynamics = Bussi(
             atoms,
             timestep=settings.time_step * units.fs,
-            temperature_K=temperature,
+            temperature_K=task.targets[0],
             taut=settings.thermostat_time * units.fs,
             rng=np.random.RandomState(generator.integers(2**32)),
         )
@@ -187,9 +149,9 @@ class _Run:
 
         Parameters
         ----------
-        path
+        path : Path or None
             File of the checkpoint; none: without.
-        fingerprint
+        fingerprint : str
             Of the run: a checkpoint of another one does not count.
         """
         saved = read_checkpoint(path, fingerprint) if path is not None else None
@@ -201,7 +163,7 @@ class _Run:
             self.dynamics.step()
             window.append(self._measure(float(target)))
             if step % self.settings.sample_stride == 0:
-                reason = self.objection(self.atoms)
+                reason = self.stop_reason(self.atoms)
                 if reason is not None:
                     raise ExplodedError(reason)
                 self.windows.append(tuple(np.mean(window, axis=0)))
@@ -266,31 +228,25 @@ class _Run:
         forces = self.atoms.get_forces()
         if not (np.isfinite(energy) and np.isfinite(forces).all() and np.isfinite(kinetic)):
             raise ExplodedError("energy or forces are not finite")
-        if temperature > 20 * target + 20000:
+        if temperature > highest_temperature(target):
             raise ExplodedError(f"the temperature rose to {temperature:.0f} K at {target:.0f} K")
         virial = -self.atoms.get_stress()[:3].mean()
         pressure = virial + 2 * kinetic / (3 * self.atoms.get_volume())
         return temperature, pressure * KBAR, energy / len(self.atoms)
 
     def _keep(self, step: int, target: float) -> None:
-        frame = self.atoms.copy()
-        frame.calc = SinglePointCalculator(
-            frame,
-            energy=self.atoms.get_potential_energy(),
-            forces=self.atoms.get_forces().copy(),
-            stress=self.atoms.get_stress().copy(),
-        )
+        frame = labelled_copy(self.atoms)
         frame.info = {
-            "stage": self.stage,
+            "stage": self.task.stage,
             "temperature": target,
-            "time": self.start_time + step * self.settings.time_step,
+            "time": self.task.start_time + step * self.settings.time_step,
         }
         self.kept.append(frame)
 
     def _report(self, step: int) -> None:
         temperature, _, energy = self.windows[-1]
-        report(
-            self.stage,
+        report_progress(
+            self.task.stage,
             step,
             self.settings.n_steps,
             temperature_K=temperature,

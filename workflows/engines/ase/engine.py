@@ -9,41 +9,49 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from workflows.engines.base import Engine, Purpose, UnknownEngineError
-from workflows.jobs.cores import use_all_cores
+from workflows.engines.ase.calculation import CalculatorEngine
+from workflows.engines.base import (
+    MissingEngineError,
+    Purpose,
+    SegmentSettings,
+    UnknownEngineError,
+)
 
 if TYPE_CHECKING:
-    from ase import Atoms
     from ase.calculators.calculator import Calculator
 
     from nnp.frames import Frames
+    from search.relax.limits import RelaxationLimits
     from workflows.engines.ase.dynamics import AseDynamicsMaker
-    from workflows.engines.ase.relax import AseRelaxMaker, AseStaticMaker
-    from workflows.stages.dynamics import SegmentSettings
+    from workflows.engines.ase.relax import AseRelaxMaker
+    from workflows.engines.ase.static import AseStaticMaker
 
 
 @dataclass(frozen=True)
-class AseEngine(Engine):
+class AseEngine(CalculatorEngine):
     """
     Any ASE calculator, by import path.
 
     Parameters
     ----------
-    name
+    name : str
         Shown in tables and stored with every result.
-    calculator
+    calculator : str
         ``package.module:callable``; calling it gives an ASE calculator with energy, forces and
         stress.
-    arguments
+    arguments : dict
         Keyword arguments of the callable.
-    known_elements
+    known_elements : tuple of str or None
         Symbols; none if the calculator does not say.
+    extra : str or None
+        Extra of this package that installs what the calculator needs.
     """
 
     name: str = "ase"
     calculator: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
     known_elements: tuple[str, ...] | None = None
+    extra: str | None = None
 
     def __post_init__(self) -> None:
         if self.known_elements is not None:  # JSON has no tuples
@@ -53,22 +61,35 @@ class AseEngine(Engine):
         """Symbols of the elements it knows; none if it does not say."""
         return None if self.known_elements is None else frozenset(self.known_elements)
 
+    def missing(self) -> str | None:
+        """Say which extra has to be installed, if the calculator comes with one."""
+        if self.extra is None:
+            return None
+        try:
+            import_callable(self.calculator)
+        except UnknownEngineError as error:
+            return f"{self.name} needs the extra devitrify[{self.extra}] ({error})"
+        return None
+
     def build(self) -> Calculator:
         """
         Build the calculator, once a process.
 
         Raises
         ------
+        MissingEngineError
+            If the extra that it needs is not installed.
         UnknownEngineError
             If it cannot be imported.
         """
+        reason = self.missing()
+        if reason is not None:
+            raise MissingEngineError(reason)
         return _build(self.calculator, json.dumps(self.arguments, sort_keys=True))
 
-    def build_for_job(self) -> Calculator:
-        """Build the calculator, for a job that has all cores of its SLURM job to itself."""
-        calculator = self.build()
-        use_all_cores()  # of the libraries that are loaded by now
-        return calculator
+    def crystal_calculator(self) -> Calculator:
+        """ASE calculator for relaxing crystals within this process."""
+        return self.build()
 
     def molecular_dynamics(self, settings: SegmentSettings) -> AseDynamicsMaker:
         """Maker of one segment of molecular dynamics."""
@@ -76,52 +97,23 @@ class AseEngine(Engine):
 
         return AseDynamicsMaker(engine=self, settings=settings)
 
-    def relax(self, max_force: float, max_stress: float, max_steps: int) -> AseRelaxMaker:
-        """Maker of a relaxation of cell and positions, to eV/Å and kbar."""
+    def relax(self, limits: RelaxationLimits) -> AseRelaxMaker:
+        """Maker of a relaxation of cell and positions."""
         from workflows.engines.ase.relax import AseRelaxMaker
 
-        return AseRelaxMaker(
-            engine=self, max_force=max_force, max_stress=max_stress, max_steps=max_steps
-        )
+        return AseRelaxMaker(engine=self, limits=limits)
 
     def static(self, purpose: Purpose = "melt") -> AseStaticMaker:  # noqa: ARG002
         """Maker of single evaluations, all of one kind."""
-        from workflows.engines.ase.relax import AseStaticMaker
+        from workflows.engines.ase.static import AseStaticMaker
 
         return AseStaticMaker(engine=self)
 
     def label_frames(self, frames: Frames) -> Iterator[Frames | str]:
         """Evaluate a batch of configurations one after the other, within the current job."""
-        from workflows.engines.ase.relax import label_frames
+        from workflows.engines.ase.static import label_frames
 
         return label_frames(self.build_for_job(), frames)
-
-    def objection(self, atoms: Atoms) -> str | None:  # noqa: ARG002 (others look at the atoms)
-        """
-        Say why molecular dynamics must not go on from here; a reference engine trusts itself.
-
-        Parameters
-        ----------
-        atoms
-            With this engine's calculator, evaluated.
-        """
-        return None
-
-    def renew(self, atoms: Atoms) -> bool:  # noqa: ARG002 (others look at the atoms)
-        """
-        Adapt the calculator to the cell that a relaxation has led to; whether it had to be.
-
-        Parameters
-        ----------
-        atoms
-            With this engine's calculator, evaluated. A basis may belong to a cell.
-        """
-        return False
-
-    @property
-    def keeps_fragments(self) -> bool:
-        """Whether a run that explodes ends there, with its good frames, instead of failing."""
-        return False
 
 
 @functools.cache
@@ -130,7 +122,19 @@ def _build(path: str, arguments: str) -> Calculator:
 
 
 def import_callable(path: str) -> Any:
-    """Import ``module:callable``."""
+    """
+    Import ``module:callable``.
+
+    Parameters
+    ----------
+    path : str
+        Of a module, and what it has.
+
+    Raises
+    ------
+    UnknownEngineError
+        If it cannot be imported.
+    """
     module, _, name = path.partition(":")
     try:
         return getattr(importlib.import_module(module), name)

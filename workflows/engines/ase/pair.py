@@ -1,4 +1,5 @@
-"""A smooth pair potential for every element: crude, very fast, and never without an answer.
+"""
+A smooth pair potential for every element: crude, very fast, and never without an answer.
 
 It is a sampler: its trajectories reach the densities and the bonds of a material roughly, for a
 reference engine to label. Nobody should believe its energies.
@@ -35,12 +36,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import units
-from ase.calculators.calculator import Calculator, all_changes
 from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 from ase.stress import full_3x3_to_voigt_6_stress
 from numba import njit
 from numpy.typing import NDArray
 from pymatgen.core import Composition, Element
+
+from workflows.engines.ase.calculator import ModelCalculator
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -89,9 +91,9 @@ def pair_parameters(formula: str, charge_scale: float = 0.6) -> PairParameters:
 
     Parameters
     ----------
-    formula
+    formula : str
         Any formula; only ratios matter.
-    charge_scale
+    charge_scale : float
         Charges in units of the oxidation states.
     """
     composition = Composition(formula).reduced_composition
@@ -119,7 +121,7 @@ def oxidation_states(composition: Composition) -> dict[str, float]:
 
     Parameters
     ----------
-    composition
+    composition : Composition
         Reduced.
     """
     guesses = composition.oxi_state_guesses() if len(composition) > 1 else ()
@@ -141,42 +143,33 @@ def _radius(symbol: str, state: float) -> float:
     return float(covalent_radii[atomic_numbers[symbol]])
 
 
-class PairCalculator(Calculator):
+class PairCalculator(ModelCalculator):
     """
     The pair potential as an ASE calculator, for three-dimensional periodic structures.
 
     Parameters
     ----------
-    charge_scale
+    charge_scale : float
         Charges in units of the oxidation states.
-    cutoff
+    cutoff : float
         Å
     """
-
-    implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012
 
     def __init__(self, charge_scale: float = 0.6, cutoff: float = 8.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.charge_scale, self.cutoff = charge_scale, cutoff
 
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: list[str] | None = None,
-        system_changes: list[str] = all_changes,
-    ) -> None:
+    def evaluate(self, atoms: Atoms) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
         """
-        Compute energy (eV), forces (eV/Å) and stress (eV/Å³, Voigt, ASE's sign).
+        Energy (eV), forces (eV/Å) and stress (eV/Å³, Voigt, ASE's sign).
 
         Raises
         ------
         ValueError
             If the atoms are not periodic in all directions.
         """
-        super().calculate(atoms, properties or ["energy"], system_changes)
-        if self.atoms is None or not self.atoms.pbc.all():
+        if not atoms.pbc.all():
             raise ValueError("the pair potential needs atoms that are periodic in all directions")
-        atoms = self.atoms
         counts = np.bincount(atoms.numbers)
         formula = "".join(f"{chemical_symbols[z]}{counts[z]}" for z in np.flatnonzero(counts))
         parameters = pair_parameters(formula, self.charge_scale)
@@ -195,12 +188,7 @@ class PairCalculator(Calculator):
             parameters.repulsion * parameters.lengths**9,
             parameters.attraction * parameters.lengths**6,
         )
-        self.results = {
-            "energy": energy,
-            "free_energy": energy,
-            "forces": forces,
-            "stress": full_3x3_to_voigt_6_stress(-virial / atoms.get_volume()),
-        }
+        return energy, forces, full_3x3_to_voigt_6_stress(-virial / atoms.get_volume())
 
 
 @njit(cache=True)

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import Calculator, CalculatorError, all_changes
 
-from workflows.engines.ase.dynamics import ExplodedError
-from workflows.engines.vasp.incar import starting_moment
+from workflows.engines.base import ExplodedError
+from workflows.engines.plane_waves import starting_moment
 
 if TYPE_CHECKING:
     from ase import Atoms
 
     from workflows.documents.plane_waves import PlaneWaves
-    from workflows.engines.gpaw.options import GpawOptions
+    from workflows.engines.gpaw.settings import GpawSettings
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ REMEDIES: tuple[dict[str, Any], ...] = (
 )
 
 
-class UnconvergedError(ExplodedError):
+class UnconvergedError(ExplodedError, CalculatorError):
     """The electrons did not converge; with atoms in reasonable places they do."""
 
 
@@ -66,15 +66,15 @@ class GpawCalculator(Calculator):
 
     Parameters
     ----------
-    options
+    settings : GpawSettings
         Of the engine.
-    sampling
+    sampling : callable
         Cutoff and k-points for given atoms.
-    follow
+    follow : bool
         Keep the k-points that the first cell got while the cell changes, as a relaxation must;
-        :meth:`renew` then looks whether they still fit. Else each cell gets its own.
-    folder
-        Of the log.
+        :meth:`refit_basis` then looks whether they still fit. Else each cell gets its own.
+    folder : Path or None
+        Of the log; none: the current one.
     """
 
     implemented_properties = [  # noqa: RUF012 (ASE declares it for instances)
@@ -86,16 +86,16 @@ class GpawCalculator(Calculator):
 
     def __init__(
         self,
-        options: GpawOptions,
+        settings: GpawSettings,
         sampling: Callable[[Atoms], Sampling],
         follow: bool = False,
         folder: Path | None = None,
     ) -> None:
         super().__init__()
-        self.options = options
+        self.settings = settings
         self.sampling = sampling
         self.follow = follow
-        self.log = (folder or Path.cwd()) / LOG_FILE if options.log else None
+        self.log = (folder or Path.cwd()) / LOG_FILE if settings.log else None
         self.used: Sampling | None = None  # of the calculation under way
         self._inner: Any = None  # gpaw may be absent
 
@@ -125,13 +125,13 @@ class GpawCalculator(Calculator):
             return
         self.results = self._evaluate(current, stress)
 
-    def renew(self, atoms: Atoms) -> bool:
+    def refit_basis(self, atoms: Atoms) -> bool:
         """
         Begin anew if the cell has outgrown its k-points; whether it has.
 
         Parameters
         ----------
-        atoms
+        atoms : Atoms
             Relaxed.
         """
         if self.used == self.sampling(atoms):
@@ -165,22 +165,22 @@ class GpawCalculator(Calculator):
         from gpaw import GPAW
 
         self.used = self.sampling(atoms)
-        options = self.options
+        settings = self.settings
         # moments that the atoms came with would make GPAW polarise the spins
-        moments = [starting_moment(s) if options.magnetic else 0.0 for s in atoms.symbols]
+        moments = [starting_moment(s) if settings.magnetic else 0.0 for s in atoms.symbols]
         atoms.set_initial_magnetic_moments(moments)
-        steps = options.max_electronic_steps
+        steps = settings.max_electronic_steps
         return GPAW(
             mode={"name": "pw", "ecut": self.used.plane_waves.cutoff},
             kpts={"size": self.used.plane_waves.mesh, "gamma": True},
-            xc=options.xc,
-            spinpol=options.magnetic,
+            xc=settings.xc,
+            spinpol=settings.magnetic,
             # Methfessel and Paxton's of order zero is Gaussian
-            occupations={"name": "methfessel-paxton", "order": 0, "width": options.smearing},
+            occupations={"name": "methfessel-paxton", "order": 0, "width": settings.smearing},
             symmetry={"point_group": self.used.point_group},
             convergence={
-                "energy": options.energy_tolerance,
-                "density": options.density_tolerance,
+                "energy": settings.energy_tolerance,
+                "density": settings.density_tolerance,
             },
             maxiter=2 * steps if remedy else steps,
             txt=None if self.log is None else self.log.open("a"),

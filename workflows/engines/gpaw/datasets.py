@@ -28,40 +28,20 @@ CUTOFFS: dict[str, tuple[int, int]] = {
 HIGHEST = (900, 900)
 
 
-def known_elements() -> frozenset[str]:
-    """Symbols of the elements that have a data set."""
-    return ELEMENTS
-
-
-def preset_cutoff(elements: Iterable[str]) -> float:
+def recommended_cutoffs(elements: Iterable[str]) -> tuple[float, float]:
     """
-    Cutoff that the dynamics begins with, where none was found or given.
+    Cutoffs for a set of elements.
 
     Parameters
     ----------
-    elements
+    elements : iterable of str
         Symbols.
 
     Returns
     -------
-    float
-        eV
+    tuple of float
+        What dynamics begin with where none was found or given, and what is safe for relaxing
+        cells, in eV.
     """
-    return float(max(CUTOFFS.get(element, HIGHEST)[0] for element in elements))
-
-
-def relaxation_cutoff(elements: Iterable[str]) -> float:
-    """
-    Cutoff that is safe for relaxing cells.
-
-    Parameters
-    ----------
-    elements
-        Symbols.
-
-    Returns
-    -------
-    float
-        eV
-    """
-    return float(max(CUTOFFS.get(element, HIGHEST)[1] for element in elements))
+    rows = [CUTOFFS.get(element, HIGHEST) for element in elements]
+    return float(max(row[0] for row in rows)), float(max(row[1] for row in rows))

@@ -11,9 +11,10 @@ from pymatgen.core import Structure
 from nnp.frames import Frames
 from workflows.documents.plane_waves import PlaneWaves
 from workflows.documents.schemas import SegmentDocument
-from workflows.engines.gpaw.engine import GpawEngine
+from workflows.engines.ase.dynamics import AseDynamicsMaker
+from workflows.engines.base import DynamicsTask, SegmentSettings
+from workflows.engines.gpaw.level import GpawLevel
 from workflows.jobs.idempotency import once
-from workflows.stages.dynamics import SegmentSettings
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -28,54 +29,29 @@ class GpawDynamicsMaker(Maker):
 
     Parameters
     ----------
-    engine
-        Its cutoff and k-points may be the reference to what will find them: jobflow waits for
-        references in the arguments of a job, not in its maker, so ``make`` moves it there.
-    settings
+    level : GpawLevel
+        How well.
+    plane_waves : PlaneWaves, OutputReference or None
+        Cutoff and k-points, or the reference to what will find them: jobflow waits for references
+        in the arguments of a job, not in its maker, so ``make`` moves it there.
+    settings : SegmentSettings
         Length, time step and sampling.
     """
 
     name: str = "molecular dynamics"
-    engine: GpawEngine = field(default_factory=GpawEngine)
-    settings: SegmentSettings = field(default_factory=lambda: SegmentSettings(10, 2.0, 10, 100.0))
+    level: GpawLevel = field(default_factory=GpawLevel)
+    plane_waves: PlaneWaves | OutputReference | None = None
+    settings: SegmentSettings = field(default_factory=SegmentSettings)
 
-    def make(
-        self,
-        structure: Structure | OutputReference,
-        temperature: float | OutputReference,
-        end_temperature: float | OutputReference,
-        stage: str,
-        seed: int = 0,
-        new_velocities: bool = False,
-        start_time: float = 0.0,
-    ) -> Job:
-        """
-        Run the segment; arguments and output are those of
-        :meth:`workflows.engines.ase.dynamics.AseDynamicsMaker.make`.
-        """  # noqa: D205
-        bare = replace(self, engine=replace(self.engine, plane_waves=None))
-        return bare.run(
-            structure, temperature, end_temperature, stage, seed, new_velocities, start_time,
-            plane_waves=self.engine.plane_waves,
-        )  # fmt: skip
+    def make(self, structure: Structure | OutputReference, task: DynamicsTask) -> Job:
+        """Run the segment; see :class:`workflows.engines.base.SegmentMaker`."""
+        return replace(self, plane_waves=None).run(structure, task, self.plane_waves)
 
     @job(data=[Frames], config=JobConfig(expose_store=True))
     @once
     def run(
-        self,
-        structure: Structure,
-        temperature: float,
-        end_temperature: float,
-        stage: str,
-        seed: int,
-        new_velocities: bool,
-        start_time: float,
-        plane_waves: PlaneWaves | None = None,
+        self, structure: Structure, task: DynamicsTask, plane_waves: PlaneWaves | None
     ) -> SegmentDocument:
         """Run the segment with the cutoff and k-points that were found."""
-        from workflows.engines.ase.dynamics import AseDynamicsMaker
-
-        level = replace(self.engine, plane_waves=plane_waves).level("melt")
-        return AseDynamicsMaker(engine=level, settings=self.settings).integrate(
-            structure, temperature, end_temperature, stage, seed, new_velocities, start_time
-        )
+        level = replace(self.level, plane_waves=plane_waves)
+        return AseDynamicsMaker(engine=level, settings=self.settings).integrate(structure, task)

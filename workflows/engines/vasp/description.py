@@ -9,7 +9,7 @@ from ase import units
 from pymatgen.core import Structure
 
 from nnp.frames import Frames
-from workflows.conversion import KBAR
+from nnp.units import KBAR
 from workflows.documents.schemas import SegmentDocument
 from workflows.engines.vasp.errors import UnconvergedError
 from workflows.engines.vasp.static import label_frames
@@ -28,9 +28,9 @@ def describe(segment: Segment, explosions: int) -> SegmentDocument:
 
     Parameters
     ----------
-    segment
+    segment : Segment
         All its steps are taken.
-    explosions
+    explosions : int
         Attempts that were given up before.
 
     Raises
@@ -54,7 +54,7 @@ def describe(segment: Segment, explosions: int) -> SegmentDocument:
         structure=segment.structure(),
         engine="vasp",
         temperature=plan.target(1),
-        end_temperature=plan.targets[1],
+        end_temperature=plan.task.targets[1],
         time_step=settings.time_step,
         duration=settings.n_steps * settings.time_step,
         sample_interval=stride * settings.time_step,
@@ -140,7 +140,7 @@ def interval_means(
     ----------
     values, usable : ndarray, shape (n_steps,)
         One for each step.
-    stride
+    stride : int
         Steps of an interval.
     """
     weights = usable[: len(usable) // stride * stride].reshape(-1, stride).astype(float)

@@ -8,36 +8,31 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobflow import Job, JobConfig, Maker, Response, job
+from jobflow import Job, JobConfig, Response, job
 from pymatgen.core import Structure
 
 from nnp.frames import Frames
 from workflows.documents.plane_waves import PlaneWaves
 from workflows.documents.schemas import SegmentDocument
-from workflows.engines.vasp.continuation import carry_on, part_before
+from workflows.engines.base import ATTEMPTS, DynamicsTask, ExplodedError, SegmentSettings
+from workflows.engines.vasp.continuation import VaspMaker, compute_in_parts, previous_part
 from workflows.engines.vasp.description import describe
-from workflows.engines.vasp.errors import ExplodedError, UnconvergedError
+from workflows.engines.vasp.errors import UnconvergedError
 from workflows.engines.vasp.execution import job_end, tidy
 from workflows.engines.vasp.inputs import drop_wavefunctions
 from workflows.engines.vasp.journal import Journal
-from workflows.engines.vasp.level import Level
-from workflows.engines.vasp.segment import PartialSegment, Plan, Segment, Task
+from workflows.engines.vasp.segment import PartialSegment, Plan, Segment
 from workflows.engines.vasp.vasprun import Steps
-from workflows.jobs.idempotency import stored_output
-from workflows.jobs.outputs import checkpoint, discard_checkpoint
-from workflows.stages.dynamics import SegmentSettings
+from workflows.jobs.checkpoints import checkpoint
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
 
 logger = logging.getLogger(__name__)
 
-#: Times a segment starts over, each time with half the time step, before it gives up.
-ATTEMPTS = 3
-
 
 @dataclass
-class VaspDynamicsMaker(Maker):
+class VaspDynamicsMaker(VaspMaker):
     """
     One segment of constant-volume molecular dynamics with the Nosé-Hoover thermostat.
 
@@ -50,66 +45,20 @@ class VaspDynamicsMaker(Maker):
 
     Parameters
     ----------
-    level
-        How well.
-    plane_waves
-        What the convergence test found, or the reference to it. jobflow waits for references in
-        the arguments of a job, not in its maker, so ``make`` moves it there.
-    settings
+    settings : SegmentSettings
         Length, time step and sampling.
     """
 
     name: str = "molecular dynamics"
-    level: Level = field(default_factory=Level)
-    plane_waves: PlaneWaves | OutputReference | None = None
-    settings: SegmentSettings = field(default_factory=lambda: SegmentSettings(10, 2.0, 10, 100.0))
+    settings: SegmentSettings = field(default_factory=SegmentSettings)
 
-    def make(
-        self,
-        structure: Structure | OutputReference,
-        temperature: float | OutputReference,
-        end_temperature: float | OutputReference,
-        stage: str,
-        seed: int = 0,
-        new_velocities: bool = False,
-        start_time: float = 0.0,
-    ) -> Job:
-        """
-        Run the segment.
-
-        Parameters
-        ----------
-        structure
-            Start, with velocities in Å/fs if it continues a segment.
-        temperature, end_temperature
-            Target of the thermostat in K, linear in between.
-        stage
-            Label of the frames.
-        seed
-            Seed of new velocities.
-        new_velocities
-            Draw velocities even if the structure has some.
-        start_time
-            fs that the segments before it took; frames carry the time of the whole run.
-
-        Returns
-        -------
-        Job
-            Its output is a :class:`SegmentDocument`.
-        """
-        task = Task(stage, seed, new_velocities, start_time)
-        return replace(self, plane_waves=None).run(
-            structure, temperature, end_temperature, task, self.plane_waves
-        )
+    def make(self, structure: Structure | OutputReference, task: DynamicsTask) -> Job:
+        """Run the segment; see :class:`workflows.engines.base.SegmentMaker`."""
+        return replace(self, plane_waves=None).run(structure, task, self.plane_waves)
 
     @job(data=[Frames, Steps], config=JobConfig(expose_store=True))
     def run(
-        self,
-        structure: Structure | None,
-        temperature: float,
-        end_temperature: float,
-        task: Task,
-        plane_waves: PlaneWaves | None = None,
+        self, structure: Structure | None, task: DynamicsTask, plane_waves: PlaneWaves | None
     ) -> SegmentDocument | Response:
         """
         Run VASP until the segment is done or time is up.
@@ -123,39 +72,27 @@ class VaspDynamicsMaker(Maker):
         VaspError
             If VASP fails and no remedy helps.
         """
-        found, stored = stored_output()
-        if found:
-            discard_checkpoint()
-        result = stored if found else self._compute(
-            structure, temperature, end_temperature, task, plane_waves
-        )  # fmt: skip
-        if isinstance(result, SegmentDocument):
-            return result
-        rest = self.run(None, temperature, end_temperature, task, plane_waves)
-        return Response(output=result, replace=carry_on(rest))
+        return compute_in_parts(
+            lambda: self._compute(structure, task, plane_waves),
+            lambda: self.run(None, task, plane_waves),
+        )
 
     def _compute(
-        self,
-        structure: Structure | None,
-        temperature: float,
-        end_temperature: float,
-        task: Task,
-        plane_waves: PlaneWaves | None,
+        self, structure: Structure | None, task: DynamicsTask, plane_waves: PlaneWaves | None
     ) -> SegmentDocument | PartialSegment:
         started = time.time()
         level = replace(self.level, plane_waves=plane_waves)
-        targets = (temperature, end_temperature)
-        earlier: PartialSegment | None = part_before() if structure is None else None
+        earlier: PartialSegment | None = previous_part() if structure is None else None
         start = earlier.structure if earlier else structure
         assert start is not None
         end = job_end(level.settings.supervision, started)
         failure: ExplodedError | None = None
         with checkpoint() as path:
-            journal = Journal(path, f"{task} {self.settings} {targets}")
+            journal = Journal(path, f"{task} {self.settings}")
             saved = journal.read()
             first = saved["attempt"] if saved else earlier.explosions if earlier else 0
             for attempt in range(first, ATTEMPTS):
-                plan = Plan(level, halved(self.settings, attempt), targets, task)
+                plan = Plan(level, self.settings.halved(attempt), task)
                 segment = Segment(Path.cwd(), start, plan, end, earlier)
                 try:
                     return self._finish(segment, journal, attempt, start)
@@ -166,7 +103,7 @@ class VaspDynamicsMaker(Maker):
                     if earlier is not None:
                         break  # the start of the segment is not known here
             raise ExplodedError(
-                f"the {task.stage} run at {temperature:.0f} K failed at every time step tried, "
+                f"the {task.stage} run at {task.targets[0]:.0f} K failed at every time step tried, "
                 f"last at {plan.settings.time_step:g} fs ({failure}); the start may be too dense: "
                 "raise pack.volume_per_atom or pack.min_distance"
             )
@@ -188,13 +125,3 @@ class VaspDynamicsMaker(Maker):
             raise
         tidy(segment.folder)
         return document
-
-
-def halved(settings: SegmentSettings, times: int) -> SegmentSettings:
-    """Halve the time step some times; length and sampling stay the same in fs."""
-    return replace(
-        settings,
-        time_step=settings.time_step / 2**times,
-        n_steps=settings.n_steps * 2**times,
-        sample_stride=settings.sample_stride * 2**times,
-    )

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from workflows.documents.plane_waves import PlaneWaves
-from workflows.engines.base import Engine, Purpose
+from workflows.engines.base import Purpose, SegmentSettings
+from workflows.engines.plane_waves import PlaneWaveEngine
 from workflows.engines.vasp.potentials import known_elements
 from workflows.engines.vasp.settings import VaspSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jobflow import OutputReference
-
     from nnp.frames import Frames
-    from workflows.chains.prediction import StructurePredictionMaker
+    from search.relax.limits import RelaxationLimits
     from workflows.engines.vasp.dynamics import VaspDynamicsMaker
     from workflows.engines.vasp.relax import VaspRelaxMaker
     from workflows.engines.vasp.static import VaspStaticMaker
-    from workflows.stages.dynamics import SegmentSettings
 
 
 @dataclass(frozen=True)
-class VaspEngine(Engine):
+class VaspEngine(PlaneWaveEngine):
     """
     Density functional theory by VASP: PBE, projector augmented waves.
 
@@ -33,37 +30,16 @@ class VaspEngine(Engine):
 
     Parameters
     ----------
-    settings
-        Numbers; a protocol's branch ``vasp``.
-    plane_waves
-        Cutoff and k-points of the melt, or the reference to what will find them.
+    settings : VaspSettings
+        A protocol's branch ``vasp``.
     """
 
     name: str = "vasp"
     settings: VaspSettings = field(default_factory=VaspSettings)
-    plane_waves: PlaneWaves | OutputReference | None = None
 
     def elements(self) -> frozenset[str] | None:
         """Symbols of the elements that have a potential."""
         return known_elements()
-
-    @property
-    def has_plane_waves(self) -> bool:
-        """Whether a cutoff and k-points decide how good it is."""
-        return True
-
-    @property
-    def settled(self) -> bool:
-        """Whether cutoff and k-points are given."""
-        return self.settings.cutoff is not None or self.plane_waves is not None
-
-    def configure(self, protocol: StructurePredictionMaker) -> VaspEngine:
-        """Take the numbers of a protocol."""
-        return replace(self, settings=protocol.vasp)
-
-    def adopt(self, plane_waves: PlaneWaves | OutputReference) -> VaspEngine:
-        """Use a cutoff and k-points in all but crystals."""
-        return replace(self, plane_waves=plane_waves)
 
     def molecular_dynamics(self, settings: SegmentSettings) -> VaspDynamicsMaker:
         """Maker of one segment of molecular dynamics."""
@@ -74,17 +50,13 @@ class VaspEngine(Engine):
             level=Level(self.settings, "melt"), plane_waves=self.plane_waves, settings=settings
         )
 
-    def relax(self, max_force: float, max_stress: float, max_steps: int) -> VaspRelaxMaker:
-        """Maker of a relaxation of cell and positions, to eV/Å and kbar."""
+    def relax(self, limits: RelaxationLimits) -> VaspRelaxMaker:
+        """Maker of a relaxation of cell and positions."""
         from workflows.engines.vasp.level import Level
         from workflows.engines.vasp.relax import VaspRelaxMaker
 
         return VaspRelaxMaker(
-            level=Level(self.settings, "crystal"),
-            plane_waves=self.plane_waves,
-            max_force=max_force,
-            max_stress=max_stress,
-            max_steps=max_steps,
+            level=Level(self.settings, "crystal"), plane_waves=self.plane_waves, limits=limits
         )
 
     def static(self, purpose: Purpose = "melt") -> VaspStaticMaker:
@@ -99,6 +71,4 @@ class VaspEngine(Engine):
         from workflows.engines.vasp.level import Level
         from workflows.engines.vasp.static import label_one_by_one
 
-        if not isinstance(self.plane_waves, PlaneWaves | None):
-            raise TypeError("cutoff and k-points are still to be found")
-        return label_one_by_one(frames, Level(self.settings, "melt", self.plane_waves))
+        return label_one_by_one(frames, Level(self.settings, "melt", self.known_plane_waves()))

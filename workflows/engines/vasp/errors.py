@@ -39,10 +39,6 @@ _ADVICE = {
 _WRITING_FAILED = re.compile(r"severe \(38\)|No space left|Disk quota exceeded")
 
 
-class ExplodedError(RuntimeError):
-    """The atoms are far too hot, or so close that VASP gives up."""
-
-
 class VaspError(RuntimeError):
     """VASP failed, and no remedy helped."""
 
@@ -61,9 +57,9 @@ def advise(errors: Sequence[str], folder: Path) -> str:
 
     Parameters
     ----------
-    errors
+    errors : sequence of str
         In words, of a run of VASP.
-    folder
+    folder : Path
         Where it ran.
     """
     for error in errors:
@@ -79,9 +75,9 @@ def explain_end(message: str, folder: Path) -> str:
 
     Parameters
     ----------
-    message
+    message : str
         What custodian says, the return code among it.
-    folder
+    folder : Path
         Where VASP ran.
     """
     errors = folder / "std_err.txt"

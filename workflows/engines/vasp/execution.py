@@ -57,11 +57,11 @@ def job_end(
 
     Parameters
     ----------
-    supervision
+    supervision : Supervision
         May limit the time of a job.
-    started
+    started : float
         When it began, in seconds since the epoch.
-    environment
+    environment : mapping or None
         Variables; none: those of this process. SLURM tells the end of the allocation.
 
     Returns
@@ -86,13 +86,13 @@ def run_vasp(
 
     Parameters
     ----------
-    folder
+    folder : Path
         Holds the inputs.
-    handlers
+    handlers : list of ErrorHandler
         Watch, and mend where they can.
-    supervision
+    supervision : Supervision
         How often to look.
-    end
+    end : float or None
         Seconds since the epoch at which the job must be over; none: never.
 
     Raises

@@ -1,4 +1,5 @@
-"""What watches a run of VASP: custodian handlers that leave the physics of a run alone.
+"""
+What watches a run of VASP: custodian handlers that leave the physics of a run alone.
 
 Custodian's own handlers mend a run by starting it over with other settings. That suits a static
 run; molecular dynamics would lose its steps, and some remedies (a smaller time step, another
@@ -55,11 +56,11 @@ class AstrayDynamics(ErrorHandler):
 
     Parameters
     ----------
-    max_electronic_steps
+    max_electronic_steps : int
         NELM: a loop as long as that did not converge.
-    in_a_row
+    in_a_row : int
         Steps that end the run.
-    positive_in_a_row
+    positive_in_a_row : int
         Steps with energies above zero that end it.
     """
 
@@ -98,9 +99,9 @@ class Deadline(ErrorHandler):
 
     Parameters
     ----------
-    end
+    end : float or None
         Seconds since the epoch at which the job must be over; none: never.
-    buffer
+    buffer : float
         s that are kept for what comes after VASP; three steps are kept besides.
     """
 
@@ -152,7 +153,7 @@ def ionic_steps(path: Path) -> list[IonicStep]:
 
     Parameters
     ----------
-    path
+    path : Path
         OSZICAR; none is no steps.
     """
     steps: list[IonicStep] = []

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scipy import constants
 
+from workflows.engines.plane_waves import starting_moment
+
 if TYPE_CHECKING:
+    from workflows.engines.plane_waves import Kind
     from workflows.engines.vasp.settings import VaspSettings
 
 #: What is tried, in this order, where the electrons do not converge or VASP gives up: ever
@@ -21,68 +23,36 @@ REMEDIES: tuple[dict[str, Any], ...] = (
 )
 
 
-@dataclass(frozen=True)
-class Basis:
+def level_tags(
+    settings: VaspSettings, kind: Kind, cutoff: float, symbols: Sequence[str]
+) -> dict[str, Any]:
     """
-    Plane waves and k-points of one calculation.
+    Tags of a calculation of one kind.
 
-    Attributes
+    In the melt, and whatever is compared with it, real-space projectors and normal precision, as
+    befits cells of 100 atoms; no symmetry. For crystals accurate precision, symmetry used; but the
+    grids of the melt, and with them its energy zero, where energies are compared with the melt's.
+
+    Parameters
     ----------
+    settings : VaspSettings
+        Of the engine.
+    kind : str
+        What the calculation is for.
     cutoff : float
         eV
-    mesh : tuple of int
-        Divisions of the reciprocal cell, centred on Gamma.
-    """
-
-    cutoff: float
-    mesh: tuple[int, int, int]
-
-
-def melt_incar(settings: VaspSettings, cutoff: float, symbols: Sequence[str]) -> dict[str, Any]:
-    """
-    Tags of all calculations whose energies are compared with those of the dynamics.
-
-    Real-space projectors and normal precision, as befits cells of 100 atoms; no symmetry.
-
-    Parameters
-    ----------
-    settings
-        Of the engine.
-    cutoff
-        eV
-    symbols
+    symbols : sequence of str
         Element of each atom, in the order of the POSCAR.
     """
+    melt = kind == "melt"
+    precision = settings.melt if melt else settings.crystal
     return {
         **_common(settings, cutoff, symbols),
-        "PREC": "Normal",
-        "ALGO": "Fast",
-        "LREAL": "Auto",
-        "EDIFF": settings.melt.energy_tolerance,
-        "ISYM": 0,
-    }
-
-
-def crystal_incar(settings: VaspSettings, cutoff: float, symbols: Sequence[str]) -> dict[str, Any]:
-    """
-    Tags of all calculations of crystals: accurate precision, symmetry used.
-
-    Parameters
-    ----------
-    settings
-        Of the engine.
-    cutoff
-        eV
-    symbols
-        Element of each atom, in the order of the POSCAR.
-    """
-    return {
-        **_common(settings, cutoff, symbols),
-        "PREC": "Accurate",
-        "ALGO": "Normal",
-        "LREAL": False,
-        "EDIFF": settings.crystal.energy_tolerance,
-        "ISYM": 2,
+        "PREC": "Normal" if kind in ("melt", "compared crystal") else "Accurate",
+        "ALGO": "Fast" if melt else "Normal",
+        "LREAL": "Auto" if melt else False,
+        "EDIFF": precision.energy_tolerance,
+        "ISYM": 0 if melt else 2,
     }
 
 
@@ -106,13 +76,6 @@ def _common(settings: VaspSettings, cutoff: float, symbols: Sequence[str]) -> di
     return tags
 
 
-def starting_moment(symbol: str) -> float:
-    """High spin for elements with d and f electrons, next to nothing for the others (µB)."""
-    from pymatgen.core import Element
-
-    return 5.0 if Element(symbol).block in ("d", "f") else 0.6
-
-
 def static_tags() -> dict[str, Any]:
     """Tags of a single evaluation with stress."""
     return {"IBRION": -1, "NSW": 0, "ISIF": 2}
@@ -124,9 +87,9 @@ def relax_tags(max_force: float, max_steps: int) -> dict[str, Any]:
 
     Parameters
     ----------
-    max_force
+    max_force : float
         eV/Å
-    max_steps
+    max_steps : int
         Ionic steps.
     """
     return {"IBRION": 2, "NSW": max_steps, "ISIF": 3, "POTIM": 0.3, "EDIFFG": -abs(max_force)}
@@ -143,13 +106,13 @@ def dynamics_tags(
 
     Parameters
     ----------
-    n_steps
+    n_steps : int
         Steps.
-    time_step
+    time_step : float
         fs
-    start, end
+    start, end : float
         Target temperature in K, linear in between.
-    mass
+    mass : float or None
         Of the Nosé-Hoover thermostat, in VASP's unit, for runs at one temperature; none:
         velocities are scaled to the target at each step.
 
@@ -184,13 +147,13 @@ def thermostat_mass(period: float, temperature: float, n_atoms: int, edge: float
 
     Parameters
     ----------
-    period
+    period : float
         fs
-    temperature
+    temperature : float
         K
-    n_atoms
+    n_atoms : int
         Number of atoms; their centre of mass rests.
-    edge
+    edge : float
         Length of the first lattice vector in Å, VASP's unit of length here.
 
     References
@@ -208,9 +171,9 @@ def compose(settings: VaspSettings, *parts: Mapping[str, Any]) -> dict[str, Any]
 
     Parameters
     ----------
-    settings
+    settings : VaspSettings
         Of the engine; its ``incar`` entries come last.
-    parts
+    parts : mapping
         Tags.
     """
     tags: dict[str, Any] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
@@ -35,7 +34,7 @@ def grouped_order(structure: Structure) -> NDArray[np.int64]:
 
     Parameters
     ----------
-    structure
+    structure : Structure
         Any order of atoms.
 
     Returns
@@ -54,9 +53,9 @@ def read_potentials(elements: Sequence[str], settings: VaspSettings) -> Potcar:
 
     Parameters
     ----------
-    elements
+    elements : sequence of str
         Symbols, in the order of the POSCAR.
-    settings
+    settings : VaspSettings
         Say which ones.
 
     Raises
@@ -84,22 +83,6 @@ def largest_enmax(potentials: Potcar) -> float:
     return max(float(potential.keywords["ENMAX"]) for potential in potentials)
 
 
-def crystal_mesh(lattice: NDArray[np.float64], spacing: float) -> tuple[int, int, int]:
-    """
-    Divisions of the reciprocal cell for a spacing of k-points.
-
-    Parameters
-    ----------
-    lattice : ndarray, shape (3, 3)
-        Lattice vectors as rows in Å.
-    spacing
-        1/Å, 2π included.
-    """
-    lengths = 2 * math.pi * np.linalg.norm(np.linalg.inv(lattice), axis=0)
-    a, b, c = (max(1, math.ceil(length / spacing - 1e-9)) for length in lengths)
-    return a, b, c
-
-
 def write_inputs(
     folder: Path,
     structure: Structure,
@@ -112,15 +95,15 @@ def write_inputs(
 
     Parameters
     ----------
-    folder
+    folder : Path
         Exists.
-    structure
+    structure : Structure
         Atoms grouped by element; velocities in Å/fs are written if it has any.
-    incar
+    incar : mapping
         Tags.
-    mesh
+    mesh : tuple of int
         Divisions, centred on Gamma.
-    potentials
+    potentials : Potcar
         In the order of the elements.
     """
     from pymatgen.io.vasp import Incar, Kpoints, Poscar
@@ -142,9 +125,9 @@ def fetch_wavefunctions(structure: Structure, folder: Path) -> bool:
 
     Parameters
     ----------
-    structure
+    structure : Structure
         May say where they are.
-    folder
+    folder : Path
         Of the calculation.
 
     Returns
@@ -165,7 +148,7 @@ def copy_wavefunctions(source: Path, folder: Path) -> bool:
 
     Parameters
     ----------
-    source, folder
+    source, folder : Path
         May be the same.
 
     Returns

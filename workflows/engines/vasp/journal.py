@@ -19,9 +19,9 @@ class Journal:
 
     Parameters
     ----------
-    path
+    path : Path or None
         The job's checkpoint; none: nothing is kept.
-    fingerprint
+    fingerprint : str
         Of the task: a state of another one does not count.
     """
 

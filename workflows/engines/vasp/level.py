@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from monty.json import MSONable
 from pymatgen.core import Structure
 
 from workflows.documents.plane_waves import PlaneWaves
-from workflows.engines.vasp.incar import Basis, compose, crystal_incar, melt_incar
+from workflows.engines.plane_waves import Cutoffs, Kind, choose_plane_waves
+from workflows.engines.vasp.incar import compose, level_tags
 from workflows.engines.vasp.inputs import (
-    crystal_mesh,
     grouped_order,
     largest_enmax,
     read_potentials,
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pymatgen.io.vasp import Potcar
 
-Kind = Literal["melt", "crystal", "compared crystal", "accurate"]
-
 
 @dataclass(frozen=True)
 class Level(MSONable):
@@ -36,13 +34,11 @@ class Level(MSONable):
 
     Parameters
     ----------
-    settings
+    settings : VaspSettings
         Of the engine.
-    kind
-        ``melt``: as the dynamics. ``crystal``: for relaxing cells, with a cutoff that is safe
-        against Pulay stress. ``compared crystal``: a crystal whose energy is compared with those
-        of the melt, hence at their cutoff. ``accurate``: what others are measured by.
-    plane_waves
+    kind : str
+        One of :data:`~workflows.engines.plane_waves.Kind`.
+    plane_waves : PlaneWaves or None
         What the convergence test found, or what is asked for.
     """
 
@@ -50,27 +46,18 @@ class Level(MSONable):
     kind: Kind = "melt"
     plane_waves: PlaneWaves | None = None
 
-    def basis(self, structure: Structure, potentials: Potcar) -> Basis:
+    def basis(self, structure: Structure, potentials: Potcar) -> PlaneWaves:
         """Cutoff and k-points for a structure."""
-        enmax = largest_enmax(potentials)
-        found = self.plane_waves
-        cutoff = self.settings.cutoff or (found.cutoff if found else None) or enmax
-        mesh = found.mesh if found else (1, 1, 1)
-        if self.kind == "accurate" and found is not None:
-            cutoff = found.cutoff  # asked for, whatever the settings of the other levels
-        crystal = self.settings.crystal
-        if self.kind == "crystal":
-            cutoff = max(crystal.cutoff or crystal.cutoff_factor * enmax, cutoff)
-        if self.kind in ("crystal", "compared crystal"):
-            mesh = crystal_mesh(structure.lattice.matrix, crystal.k_spacing)
-        return Basis(cutoff, mesh)
+        enmax, crystal = largest_enmax(potentials), self.settings.crystal
+        relaxation = crystal.cutoff or crystal.cutoff_factor * enmax
+        return choose_plane_waves(
+            self.kind, Cutoffs(self.settings.cutoff, enmax, relaxation), self.plane_waves,
+            structure.lattice.matrix, crystal.k_spacing,
+        )  # fmt: skip
 
-    def incar(self, basis: Basis, symbols: list[str], tags: dict[str, Any]) -> dict[str, Any]:
+    def incar(self, basis: PlaneWaves, symbols: list[str], tags: dict[str, Any]) -> dict[str, Any]:
         """All tags of a calculation; those of the task at hand are given."""
-        make = melt_incar if self.kind == "melt" else crystal_incar
-        common = make(self.settings, basis.cutoff, symbols)
-        if self.kind == "compared crystal":  # the grids of the melt: its energy zero
-            common["PREC"] = melt_incar(self.settings, basis.cutoff, symbols)["PREC"]
+        common = level_tags(self.settings, self.kind, basis.cutoff, symbols)
         k_points = int(np.prod(basis.mesh))
         cut = parallel_tags(*resolve(self.settings.parallel), k_points)
         return compose(self.settings, common, tags, cut)
@@ -88,8 +75,10 @@ class Calculation:
     order : ndarray, shape (n_atoms,)
         Atom of the structure as it came for each atom here.
     level : Level
+        How well.
     potentials : Potcar
-    basis : Basis
+        In the order of the elements.
+    basis : PlaneWaves
         Of this cell.
     """
 
@@ -97,7 +86,7 @@ class Calculation:
     order: NDArray[np.int64]
     level: Level
     potentials: Potcar
-    basis: Basis
+    basis: PlaneWaves
 
     @classmethod
     def prepare(cls, structure: Structure, level: Level) -> Calculation:

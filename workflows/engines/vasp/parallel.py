@@ -19,9 +19,9 @@ def resolve(
 
     Parameters
     ----------
-    parallel
+    parallel : Parallel
         As set.
-    environment
+    environment : mapping or None
         Variables; none: those of this process.
 
     Returns
@@ -54,9 +54,9 @@ def parallel_tags(nodes: int, ranks: int, threads: int, k_points: int) -> dict[s
 
     Parameters
     ----------
-    nodes, ranks, threads
+    nodes, ranks, threads : int
         Nodes, MPI ranks on each, threads of a rank.
-    k_points
+    k_points : int
         Number of k-points, not reduced by symmetry.
 
     Returns

@@ -34,9 +34,9 @@ def choose(elements: Iterable[str], instead: tuple[str, ...] = ()) -> list[str]:
 
     Parameters
     ----------
-    elements
+    elements : iterable of str
         Symbols.
-    instead
+    instead : tuple of str
         Potentials that replace the usual ones, e.g. ``("Li_sv",)``.
 
     Returns

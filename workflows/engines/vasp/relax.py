@@ -9,14 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from jobflow import Job, JobConfig, Maker, Response, job
+from jobflow import Job, JobConfig, Response, job
 from pymatgen.core import Structure
 
 from nnp.frames import Frames
-from workflows.conversion import KBAR
+from nnp.units import KBAR
+from search.relax.limits import RelaxationLimits
+from workflows.documents.base import Blob
 from workflows.documents.plane_waves import PlaneWaves
-from workflows.documents.schemas import Blob, Document, RelaxDocument
-from workflows.engines.vasp.continuation import carry_on, part_before
+from workflows.documents.schemas import RelaxDocument
+from workflows.engines.base import KEPT_INTERVAL, VOLUME_RANGE
+from workflows.engines.vasp.continuation import (
+    PartialDocument,
+    VaspMaker,
+    compute_in_parts,
+    previous_part,
+)
 from workflows.engines.vasp.errors import UNCONVERGED, advise
 from workflows.engines.vasp.execution import Outcome, job_end, run_vasp, tidy
 from workflows.engines.vasp.incar import REMEDIES, relax_tags
@@ -24,9 +32,8 @@ from workflows.engines.vasp.inputs import VaspSetupError
 from workflows.engines.vasp.journal import Journal
 from workflows.engines.vasp.level import Calculation, Level
 from workflows.engines.vasp.vasprun import Steps, read_steps
-from workflows.jobs.idempotency import stored_output
-from workflows.jobs.outputs import checkpoint, discard_checkpoint
-from workflows.jobs.progress import report
+from workflows.jobs.checkpoints import checkpoint
+from workflows.jobs.progress import report_progress
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -34,17 +41,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: A configuration on the way is kept every so many steps.
-KEPT_INTERVAL = 10
-
 #: Factor on VASP's own force threshold after a run that stopped too early by ours.
 TIGHTER = 0.5
 
-#: Volume against the start beyond which a relaxation has gone astray.
-VOLUME_RANGE = (0.2, 5.0)
 
-
-class PartialRelax(Document):
+class PartialRelax(PartialDocument):
     """A relaxation that ran out of time; the next part goes on."""
 
     structure: Structure
@@ -53,7 +54,7 @@ class PartialRelax(Document):
 
 
 @dataclass
-class VaspRelaxMaker(Maker):
+class VaspRelaxMaker(VaspMaker):
     """
     Relaxation of cell and positions, taken up again until nothing changes.
 
@@ -64,68 +65,41 @@ class VaspRelaxMaker(Maker):
 
     Parameters
     ----------
-    level
-        How well.
-    plane_waves
-        What the convergence test found, or the reference to it. jobflow waits for references in
-        the arguments of a job, not in its maker, so ``make`` moves it there.
-    max_force
-        eV/Å, the largest force on an atom that is let pass.
-    max_stress
-        kbar, the largest stress component that is let pass.
-    max_steps
-        Ionic steps of all runs together.
+    limits : RelaxationLimits
+        Where it ends; the steps are those of all runs together.
     """
 
     name: str = "relax"
-    level: Level = field(default_factory=Level)
-    plane_waves: PlaneWaves | OutputReference | None = None
-    max_force: float = 0.02
-    max_stress: float = 4.0
-    max_steps: int = 500
+    limits: RelaxationLimits = field(default_factory=RelaxationLimits)
 
-    def make(self, structure: Structure | OutputReference) -> Job:
-        """
-        Relax; a failure of VASP is recorded in the document instead of raised.
-
-        Parameters
-        ----------
-        structure
-            Start.
-
-        Returns
-        -------
-        Job
-            Its output is a :class:`RelaxDocument`.
-        """
-        return replace(self, plane_waves=None).run(structure, self.plane_waves)
+    def make(self, structure: Structure | OutputReference, stage: str) -> Job:
+        """Relax; see :class:`workflows.engines.base.RelaxMaker`."""
+        return replace(self, plane_waves=None).run(structure, stage, self.plane_waves)
 
     @job(data=[Frames], config=JobConfig(expose_store=True))
     def run(
-        self, structure: Structure | None, plane_waves: PlaneWaves | None = None
+        self, structure: Structure | None, stage: str, plane_waves: PlaneWaves | None
     ) -> RelaxDocument | Response:
         """
         Run VASP until the relaxation is done or time is up.
 
         Without a structure it continues the part before it.
         """
-        found, stored = stored_output()
-        if found:
-            discard_checkpoint()
-        result = stored if found else self._compute(structure, plane_waves)
-        if isinstance(result, RelaxDocument):
-            return result
-        return Response(output=result, replace=carry_on(self.run(None, plane_waves)))
+        return compute_in_parts(
+            lambda: self._compute(structure, stage, plane_waves),
+            lambda: self.run(None, stage, plane_waves),
+        )
 
     def _compute(
-        self, structure: Structure | None, plane_waves: PlaneWaves | None
+        self, structure: Structure | None, stage: str, plane_waves: PlaneWaves | None
     ) -> RelaxDocument | PartialRelax:
         started = time.time()
         level = replace(self.level, plane_waves=plane_waves)
-        earlier: PartialRelax | None = part_before() if structure is None else None
+        earlier: PartialRelax | None = previous_part() if structure is None else None
         start = earlier.structure if earlier else structure
         assert start is not None
-        path = _Path(self, Path.cwd(), start, level, job_end(level.settings.supervision, started))
+        end = job_end(level.settings.supervision, started)
+        path = _Relaxation(Path.cwd(), start, level, Goal(self.limits, stage, end))
         if earlier is not None:
             path.done, path.kept = earlier.steps, [earlier.frames]
         with checkpoint() as file:
@@ -153,15 +127,33 @@ class RelaxationError(RuntimeError):
     """VASP failed, or the cell ran away."""
 
 
-class _Path:
+@dataclass(frozen=True)
+class Goal:
+    """
+    Where a relaxation ends, and what it is for.
+
+    Attributes
+    ----------
+    limits : RelaxationLimits
+        Of force, stress and steps.
+    stage : str
+        Stage of its frames.
+    end : float or None
+        When the job must be over, in seconds since the epoch; none: never.
+    """
+
+    limits: RelaxationLimits
+    stage: str
+    end: float | None
+
+
+class _Relaxation:
     """A relaxation on its way: runs of VASP, one after the other."""
 
-    def __init__(
-        self, maker: VaspRelaxMaker, folder: Path, start: Structure, level: Level, end: float | None
-    ) -> None:
-        self.maker = maker
+    def __init__(self, folder: Path, start: Structure, level: Level, goal: Goal) -> None:
+        self.limits = goal.limits
+        self.goal = goal
         self.folder = folder
-        self.end = end
         self.level = level
         self.calculation = Calculation.prepare(start, level)
         self.start_volume = start.volume
@@ -169,7 +161,7 @@ class _Path:
         self.kept: list[Frames] = []
         self.last: Steps | None = None
         self.converged = False
-        self.threshold = maker.max_force
+        self.threshold = goal.limits.max_force
         self.remedy = 0
         self.failures = 0
         (folder / "WAVECAR").unlink(missing_ok=True)
@@ -177,7 +169,7 @@ class _Path:
     def execute(self, journal: Journal) -> bool:
         """Run VASP until converged or out of steps; whether that is reached before time is up."""
         self._take_up(journal.read())
-        while not self.converged and self.done < self.maker.max_steps:
+        while not self.converged and self.done < self.limits.max_steps:
             # or a launch after this one might take the steps of the run before once more
             (self.folder / "vasprun.xml").unlink(missing_ok=True)
             journal.write({**self._saved(), "running": True})
@@ -234,12 +226,12 @@ class _Path:
         from workflows.engines.vasp.handlers import crystal_handlers
 
         supervision = self.level.settings.supervision
-        tags = relax_tags(self.threshold, self.maker.max_steps - self.done)
+        tags = relax_tags(self.threshold, self.limits.max_steps - self.done)
         # orbitals start the next run; it makes a new basis for them all the same
         warm = (self.folder / "WAVECAR").exists() and not self.remedy
         start = {"ISTART": 1, "ICHARG": 0} if warm else {}
         self.calculation.write(self.folder, {**tags, **start, **REMEDIES[self.remedy]})
-        return run_vasp(self.folder, crystal_handlers(supervision), supervision, self.end)
+        return run_vasp(self.folder, crystal_handlers(supervision), supervision, self.goal.end)
 
     def _read(self, folder: Path) -> Steps:
         """Steps of a run up to the last converged one."""
@@ -261,7 +253,7 @@ class _Path:
 
     def _passes(self, steps: Steps) -> bool:
         force, stress = _largest(steps)
-        return force <= self.maker.max_force and stress <= self.maker.max_stress
+        return force <= self.limits.max_force and stress <= self.limits.max_stress
 
     def _take(self, steps: Steps) -> None:
         """Take in the steps of a run, of a converged one the first, and go on from the last."""
@@ -276,7 +268,10 @@ class _Path:
         self.last = steps[-1:]
         self._move(steps.cells[-1], steps.positions[-1])
         force, stress = _largest(self.last)
-        report("candidates", self.done, self.maker.max_steps, force_eV_A=force, stress_kbar=stress)
+        report_progress(
+            self.goal.stage, self.done, self.limits.max_steps,
+            force_eV_A=force, stress_kbar=stress,
+        )  # fmt: skip
 
     def _move(self, cell: NDArray[np.float64], positions: NDArray[np.float64]) -> None:
         """Go on from a configuration, with k-points and cutoff made for it."""
@@ -301,7 +296,7 @@ class _Path:
             energies=steps.energies,
             forces=self.calculation.ungrouped(steps.forces, axis=1).reshape(-1, 3),
             stresses=-steps.stresses / KBAR,
-            stages=np.array(["candidates"] * n, dtype=str),
+            stages=np.array([self.goal.stage] * n, dtype=str),
             temperatures=np.full(n, np.nan),
             times=np.full(n, np.nan),
         )

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from monty.json import MSONable
 from pydantic import Field
 from pymatgen.core import Structure
 
-from workflows.documents.schemas import Blob, Document
+from workflows.documents.base import Blob
+from workflows.engines.base import ExplodedError, highest_temperature
+from workflows.engines.vasp.continuation import PartialDocument
 from workflows.engines.vasp.errors import (
     ELECTRONIC,
     JOB_KILLED,
@@ -20,7 +21,6 @@ from workflows.engines.vasp.errors import (
     POSITIVE,
     REPORTED,
     UNCONVERGED,
-    ExplodedError,
     VaspError,
     advise,
 )
@@ -37,39 +37,16 @@ from workflows.engines.vasp.trajectory import (
     temperatures,
 )
 from workflows.engines.vasp.vasprun import Steps, read_steps
-from workflows.jobs.progress import report
+from workflows.jobs.progress import report_progress
 
 if TYPE_CHECKING:
-    from workflows.stages.dynamics import SegmentSettings
+    from workflows.engines.base import DynamicsTask, SegmentSettings
 
 logger = logging.getLogger(__name__)
 
 #: Factor on the steps with energies above zero that end a run, where atoms were packed at random
 #: and may begin on top of each other.
 PACKED_PATIENCE = 10
-
-
-@dataclass(frozen=True)
-class Task(MSONable):
-    """
-    What a segment is for.
-
-    Attributes
-    ----------
-    stage : str
-        Label of the frames.
-    seed : int
-        Of new velocities.
-    new_velocities : bool
-        Draw velocities even if there are some.
-    start_time : float
-        fs that the segments before it took.
-    """
-
-    stage: str
-    seed: int = 0
-    new_velocities: bool = False
-    start_time: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -83,24 +60,21 @@ class Plan:
         How well.
     settings : SegmentSettings
         Length, time step and sampling.
-    targets : tuple of float
-        Temperature at the start and at the end in K.
-    task : Task
+    task : DynamicsTask
         What it is for.
     """
 
     level: Level
     settings: SegmentSettings
-    targets: tuple[float, float]
-    task: Task
+    task: DynamicsTask
 
     def target(self, step: float) -> float:
         """Temperature wanted after some steps in K."""
-        start, end = self.targets
+        start, end = self.task.targets
         return start + (end - start) * step / self.settings.n_steps
 
 
-class PartialSegment(Document):
+class PartialSegment(PartialDocument):
     """Steps of a segment that ran out of time; the next part takes the rest."""
 
     structure: Structure = Field(description="where it goes on, with velocities")
@@ -115,15 +89,15 @@ class Segment:
 
     Parameters
     ----------
-    folder
+    folder : Path
         Where VASP runs.
-    start
+    start : Structure
         Configuration, with velocities if it has any.
-    plan
+    plan : Plan
         What is to be done.
-    end
+    end : float or None
         When the job must be over, in seconds since the epoch; none: no limit.
-    earlier
+    earlier : PartialSegment or None
         What an earlier part took; the start is where that part ended.
     """
 
@@ -167,9 +141,9 @@ class Segment:
 
         Parameters
         ----------
-        journal
+        journal : Journal
             Has what an earlier launch did, and gets what is done here.
-        attempt
+        attempt : int
             Times that the time step was halved before.
 
         Returns
@@ -234,7 +208,7 @@ class Segment:
         from workflows.engines.vasp.handlers import dynamics_handlers
 
         settings, supervision = self.plan.settings, self.plan.level.settings.supervision
-        start, last = self.plan.target(self.done), self.plan.targets[1]
+        start, last = self.plan.target(self.done), self.plan.task.targets[1]
         self.calculation.structure = self._current()
         edge = float(np.linalg.norm(self.calculation.structure.lattice.matrix[0]))
         mass = thermostat_mass(
@@ -298,8 +272,8 @@ class Segment:
 
     def _require_cold(self, new: Steps) -> None:
         kelvin = temperatures(new, self.masses, self.plan.settings.time_step)
-        hottest, target = np.nanmax(kelvin, initial=0.0), max(self.plan.targets)
-        if hottest > 20 * target + 20000:
+        hottest, target = np.nanmax(kelvin, initial=0.0), max(self.plan.task.targets)
+        if hottest > highest_temperature(target):
             raise ExplodedError(f"the temperature rose to {hottest:.0f} K at {target:.0f} K")
 
     def _plan_restart(self, outcome: Outcome, progress: bool) -> None:
@@ -353,7 +327,7 @@ class Segment:
     def _first_state(self, fresh: bool) -> State:
         structure, task = self.calculation.structure, self.plan.task
         if fresh and (self.packed or task.new_velocities):
-            velocities = draw_velocities(self.masses, self.plan.targets[0], task.seed)
+            velocities = draw_velocities(self.masses, self.plan.task.targets[0], task.seed)
         else:
             velocities = np.array(structure.site_properties["velocities"], dtype=float)
         state = State(np.array(structure.frac_coords), velocities)
@@ -379,7 +353,7 @@ class Segment:
 
     def _report(self, new: Steps) -> None:
         kelvin = temperatures(new, self.masses, self.plan.settings.time_step)
-        report(
+        report_progress(
             self.plan.task.stage,
             self.done,
             self.plan.settings.n_steps,

@@ -15,11 +15,11 @@ class Parallel(MSONable):
 
     Parameters
     ----------
-    nodes
+    nodes : int or None
         None: as SLURM says, else one.
-    ranks
+    ranks : int or None
         MPI ranks on a node; none: as SLURM says, else one.
-    openmp_threads
+    openmp_threads : int or None
         OpenMP threads of a rank; none: as ``OMP_NUM_THREADS`` says, else one.
     """
 
@@ -39,19 +39,19 @@ class Supervision(MSONable):
 
     Parameters
     ----------
-    polling
+    polling : float
         s between two looks at whether VASP still runs.
-    monitor
+    monitor : float
         s between two looks at its output.
-    hang_timeout
+    hang_timeout : float
         s without output after which VASP counts as hung.
-    walltime
+    walltime : float or None
         s that a job may take; none: until SLURM ends the allocation, if it runs under SLURM.
-    buffer
+    buffer : float
         s kept for writing files before that.
-    restarts
+    restarts : int
         Times that a calculation is taken up again after an error.
-    unconverged_in_a_row
+    unconverged_in_a_row : int
         Steps of dynamics without electronic convergence, one after the other, that end a run.
     """
 
@@ -81,14 +81,14 @@ class CrystalSettings(MSONable):
 
     Parameters
     ----------
-    k_spacing
+    k_spacing : float
         1/Å between k-points, 2π included.
-    cutoff
+    cutoff : float or None
         eV; none: ``cutoff_factor`` times the largest ENMAX of the potentials, or the converged
         cutoff of the melt if that is higher.
-    cutoff_factor
+    cutoff_factor : float
         By which the stress of a basis that does not follow the cell (Pulay's) becomes harmless.
-    energy_tolerance
+    energy_tolerance : float
         eV, of the electronic loop.
     """
 
@@ -114,11 +114,11 @@ class MeltSettings(MSONable):
 
     Parameters
     ----------
-    energy_tolerance
+    energy_tolerance : float
         eV, of the electronic loop.
-    recompute
+    recompute : bool
         Sampled frames without electronic convergence get a static run; else they are dropped.
-    max_unconverged
+    max_unconverged : float
         Fraction of steps without electronic convergence beyond which a segment fails.
     """
 
@@ -140,25 +140,31 @@ class VaspSettings(MSONable):
 
     Parameters
     ----------
-    cutoff
+    cutoff : float or None
         eV, of all but crystals; none: what the convergence test finds, or without one the
         largest ENMAX of the potentials.
-    potcar
+    potcar : str
         Set of potentials, by pymatgen's name.
-    potentials
+    potentials : tuple of str
         Potentials to take instead of the usual ones, e.g. ``Li_sv``.
-    magnetic
+    magnetic : bool
         Spin-polarised; the paper's compounds are not magnetic.
-    smearing
+    smearing : float
         eV, width of the Gaussian smearing.
-    max_electronic_steps
+    max_electronic_steps : int
         NELM.
-    incar
+    incar : tuple of str
         Further tags, ``TAG=VALUE``; they win over our own.
-    keep_wavefunctions
+    keep_wavefunctions : bool
         Keep the WAVECAR of a segment after the next one has used it.
-    parallel, supervision, melt, crystal
-        See there.
+    parallel : Parallel
+        How VASP is started.
+    supervision : Supervision
+        How it is watched.
+    melt : MeltSettings
+        Precision of the melt, and of what is compared with it.
+    crystal : CrystalSettings
+        Precision of crystals.
     """
 
     cutoff: float | None = field(

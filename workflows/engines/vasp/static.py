@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-from jobflow import Job, JobConfig, Maker, Response, job
+from jobflow import Job, JobConfig, Response, job
 from pydantic import Field
 from pymatgen.core import Structure
 
 from nnp.frames import Frames
-from workflows.conversion import KBAR, to_structures
+from nnp.units import KBAR
+from workflows.conversion import to_structures
+from workflows.documents.base import Blob
 from workflows.documents.plane_waves import PlaneWaves
-from workflows.documents.schemas import Blob, Document
-from workflows.engines.vasp.continuation import carry_on, part_before
+from workflows.engines.vasp.continuation import (
+    PartialDocument,
+    VaspMaker,
+    compute_in_parts,
+    previous_part,
+)
 from workflows.engines.vasp.errors import (
     ELECTRONIC,
     POSITIVE,
@@ -31,9 +37,9 @@ from workflows.engines.vasp.incar import REMEDIES, static_tags
 from workflows.engines.vasp.journal import Journal
 from workflows.engines.vasp.level import Calculation, Level
 from workflows.engines.vasp.vasprun import Steps, read_steps
-from workflows.jobs.idempotency import stored_output
-from workflows.jobs.outputs import checkpoint, discard_checkpoint
-from workflows.jobs.progress import report
+from workflows.jobs.checkpoints import checkpoint
+from workflows.jobs.interruption import external_program
+from workflows.jobs.progress import report_progress
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -42,7 +48,7 @@ if TYPE_CHECKING:
 TIME_OVER = "the time of the job was over"
 
 
-class PartialStatic(Document):
+class PartialStatic(PartialDocument):
     """Static runs of a job that ran out of time; the next part does the rest."""
 
     finished: int = Field(description="configurations done")
@@ -57,15 +63,15 @@ def evaluate(
 
     Parameters
     ----------
-    folder
+    folder : Path
         Where VASP runs.
-    structure
+    structure : Structure
         Configuration.
-    level
+    level : Level
         How well.
-    warm
+    warm : bool
         Start from the wave functions in the folder.
-    end
+    end : float or None
         When the job must be over, in seconds since the epoch.
 
     Returns
@@ -108,11 +114,11 @@ def to_frames(
 
     Parameters
     ----------
-    structures
+    structures : sequence of Structure
         Configurations; their positions are kept as they are, unwrapped.
-    results
+    results : sequence of Steps or str
         One for each; energies, forces and stresses are NaN where there are none.
-    stage
+    stage : str
         Label of the frames.
     """
     counts = [len(structure) for structure in structures]
@@ -142,63 +148,34 @@ def to_frames(
 
 
 @dataclass
-class VaspStaticMaker(Maker):
+class VaspStaticMaker(VaspMaker):
     """
     Single evaluations, one after the other in one folder.
 
     Orbitals of a configuration start those of the next one if it has the same atoms and cell, as
     snapshots of a trajectory have.
-
-    Parameters
-    ----------
-    level
-        How well.
-    plane_waves
-        What the convergence test found, or the reference to it. jobflow waits for references in
-        the arguments of a job, not in its maker, so ``make`` moves it there.
     """
 
     name: str = "static"
-    level: Level = field(default_factory=Level)
-    plane_waves: PlaneWaves | OutputReference | None = None
 
     def make(self, structures: list[Structure] | Frames | OutputReference, stage: str) -> Job:
-        """
-        Label configurations.
-
-        Parameters
-        ----------
-        structures
-            Any number, of any size; frames lose the labels that they have.
-        stage
-            Label of the frames.
-
-        Returns
-        -------
-        Job
-            Its output is :class:`Frames`, one for each configuration; energy, forces and stress
-            are NaN where VASP failed.
-        """
-        return VaspStaticMaker(level=self.level).evaluate_all(structures, stage, self.plane_waves)
+        """Evaluate; see :class:`workflows.engines.base.StaticMaker`."""
+        return replace(self, plane_waves=None).evaluate_all(structures, stage, self.plane_waves)
 
     @job(data=[Frames], config=JobConfig(expose_store=True))
     def evaluate_all(
         self,
         structures: list[Structure] | Frames,
         stage: str,
-        plane_waves: PlaneWaves | None = None,
+        plane_waves: PlaneWaves | None,
         continued: bool = False,
     ) -> Frames | Response:
         """Run VASP for each configuration, as far as time permits."""
-        found, stored = stored_output()
-        if found:
-            discard_checkpoint()
         given = to_structures(structures) if isinstance(structures, Frames) else structures
-        result = stored if found else self._compute(given, stage, plane_waves, continued)
-        if isinstance(result, Frames):
-            return result
-        rest = self.evaluate_all(structures, stage, plane_waves, continued=True)
-        return Response(output=result, replace=carry_on(rest))
+        return compute_in_parts(
+            lambda: self._compute(given, stage, plane_waves, continued),
+            lambda: self.evaluate_all(structures, stage, plane_waves, continued=True),
+        )
 
     def _compute(
         self,
@@ -209,7 +186,7 @@ class VaspStaticMaker(Maker):
     ) -> Frames | PartialStatic:
         started = time.time()
         level = Level(self.level.settings, self.level.kind, plane_waves)
-        earlier: PartialStatic | None = part_before() if continued else None
+        earlier: PartialStatic | None = previous_part() if continued else None
         done = earlier.finished if earlier else 0
         frames = earlier.frames if earlier else to_frames([], [], stage)
         end = job_end(level.settings.supervision, started)
@@ -234,7 +211,7 @@ class VaspStaticMaker(Maker):
                 done, frames = done + 1, Frames.concatenate([frames, new])
                 journal.write({"done": done, "frames": frames.as_dict()})
                 longest = max(longest, time.time() - begun)
-                report(stage, done, len(structures))
+                report_progress(stage, done, len(structures))
             (folder / "WAVECAR").unlink(missing_ok=True)
             if (
                 isinstance(result, str)
@@ -266,9 +243,9 @@ def label_one_by_one(frames: Frames, level: Level) -> Iterator[Frames | str]:
 
     Parameters
     ----------
-    frames
+    frames : Frames
         Configurations; what they have of energies, forces and stresses is ignored.
-    level
+    level : Level
         How well.
 
     Yields
@@ -290,7 +267,8 @@ def label_one_by_one(frames: Frames, level: Level) -> Iterator[Frames | str]:
             raise TimeOverError(_kept(number, len(frames)))
         begun = time.time()
         warm = warm and _alike(structures, number)
-        result = evaluate(folder, structure, level, warm, end)
+        with external_program():
+            result = evaluate(folder, structure, level, warm, end)
         warm = isinstance(result, Steps)
         longest = max(longest, time.time() - begun)
         if result == TIME_OVER and number:

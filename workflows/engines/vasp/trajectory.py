@@ -55,9 +55,9 @@ def draw_velocities(
     ----------
     masses : ndarray, shape (n_atoms,)
         amu
-    temperature
+    temperature : float
         K
-    seed
+    seed : int
         The same seed gives the same velocities.
 
     Returns
@@ -83,13 +83,13 @@ def state_after(
 
     Parameters
     ----------
-    steps
+    steps : Steps
         Of the run, unwrapped; at least one.
-    before
+    before : State
         Where it started.
     masses : ndarray, shape (n_atoms,)
         amu
-    time_step
+    time_step : float
         fs
 
     Returns
@@ -110,9 +110,9 @@ def read_state(path: Path, steps: Steps) -> State | None:
 
     Parameters
     ----------
-    path
+    path : Path
         CONTCAR
-    steps
+    steps : Steps
         Of the run, unwrapped.
 
     Returns
@@ -147,11 +147,11 @@ def temperatures(
 
     Parameters
     ----------
-    steps
+    steps : Steps
         Unwrapped, of one cell.
     masses : ndarray, shape (n_atoms,)
         amu
-    time_step
+    time_step : float
         fs
 
     Returns

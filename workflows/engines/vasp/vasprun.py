@@ -102,13 +102,13 @@ def read_steps(
 
     Parameters
     ----------
-    path
+    path : Path
         vasprun.xml
-    max_electronic_steps
+    max_electronic_steps : int
         NELM: a loop that took so many steps did not converge, unless its last change was small.
-    energy_tolerance
+    energy_tolerance : float
         EDIFF in eV.
-    highest_energy
+    highest_energy : float
         eV, beyond which the electrons count as astray.
 
     Returns

@@ -1,4 +1,4 @@
-"""Options of the GPAW engine that a protocol can override."""
+"""Settings of the GPAW engine that a protocol can override."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from monty.json import MSONable
 
 
 @dataclass(frozen=True)
-class CrystalOptions(MSONable):
+class CrystalSettings(MSONable):
     """
     Basis for crystals, whose cells are relaxed.
 
     Parameters
     ----------
-    k_spacing
+    k_spacing : float
         1/Å between k-points, 2π included.
-    cutoff
+    cutoff : float or None
         eV, of relaxations; none: what keeps the stress of a basis that does not follow the cell
         (Pulay's) harmless for the elements at hand, or the cutoff of the melt if that is higher.
-    symmetry
+    symmetry : bool
         Leave out k-points that the point group makes equal.
     """
 
@@ -35,31 +35,31 @@ class CrystalOptions(MSONable):
 
 
 @dataclass(frozen=True)
-class GpawOptions(MSONable):
+class GpawSettings(MSONable):
     """
-    All options of the GPAW engine.
+    All settings of the GPAW engine.
 
     Parameters
     ----------
-    cutoff
+    cutoff : float or None
         eV, of all but relaxations of crystals; none: what the convergence test finds, or without
         one a preset by the elements.
-    xc
+    xc : str
         Exchange and correlation. The data sets are those of PBE in either case.
-    magnetic
+    magnetic : bool
         Spin-polarised; the paper's compounds are not magnetic.
-    smearing
+    smearing : float
         eV, width of the Gaussian smearing.
-    density_tolerance
+    density_tolerance : float
         Electrons per valence electron by which the density may still change.
-    energy_tolerance
+    energy_tolerance : float
         eV per valence electron by which the energy may still change.
-    max_electronic_steps
+    max_electronic_steps : int
         After which a calculation is taken up with more careful mixing, and in the end given up.
-    log
+    log : bool
         Write GPAW's own log, ``gpaw.txt``, into the folder of the job.
-    crystal
-        See there.
+    crystal : CrystalSettings
+        Basis for crystals.
     """
 
     cutoff: float | None = field(
@@ -81,4 +81,4 @@ class GpawOptions(MSONable):
         default=100, metadata={"positive": True, "help": "of one attempt"}
     )
     log: bool = field(default=True, metadata={"help": "gpaw.txt in the folder of the job"})
-    crystal: CrystalOptions = field(default_factory=CrystalOptions)
+    crystal: CrystalSettings = field(default_factory=CrystalSettings)

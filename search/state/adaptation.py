@@ -1,4 +1,4 @@
-"""What a search learns about its system, and uses for new structures."""
+"""Volume, distances and symmetries of new structures, adapted to the best found so far."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from search.state.shares import OperatorShares
 if TYPE_CHECKING:
     from search.candidate import Candidate
     from search.options import EvolutionOptions
-    from search.state.archive import Archive, Individual
+    from search.state.archive import Archive
+    from search.state.individual import Individual
 
 FARTHEST_SPACING = 4.0
 """Å; learned spacings go no farther."""
 
 
-class Learned:
-    """Volume, distances and symmetries of low-energy structures of one composition.
+class Adaptation:
+    """Volume, distances and symmetries of fit structures of one composition.
 
     Attributes
     ----------
@@ -65,26 +66,26 @@ class Learned:
         weights = np.array([shares[str(order)] / number[order] for order in ORDERS.tolist()])
         return tuple(weights / weights.sum())
 
-    def learn(
+    def adapt(
         self, candidates: Sequence[Candidate], born: Sequence[Individual], archive: Archive
     ) -> None:
         """Take in one generation: what was made, how it ended, and the best known since."""
-        self._learn_symmetry(candidates, born)
+        self._adapt_symmetry(candidates, born)
         self._adapt_volume(archive)
         self._adapt_spacing(archive)
 
-    def _learn_symmetry(self, candidates: Sequence[Candidate], born: Sequence[Individual]) -> None:
-        """Credit the orders of space groups for the lowest quarter of the random structures."""
+    def _adapt_symmetry(self, candidates: Sequence[Candidate], born: Sequence[Individual]) -> None:
+        """Credit the orders of space groups for the best quarter of the random structures."""
         orders_of = {
             candidate.id: str(ORDERS[candidate.space_group - 1])
             for candidate in candidates
             if candidate.space_group is not None
         }
-        energies = sorted(i.energy for i in born if i.id in orders_of and i.atoms is not None)
-        if not energies:
+        found = sorted(i.fitness for i in born if i.id in orders_of and i.atoms is not None)
+        if not found:
             return
-        ceiling = energies[(len(energies) - 1) // 4]
-        good = [i.id for i in born if i.atoms is not None and i.energy <= ceiling]
+        ceiling = found[(len(found) - 1) // 4]
+        good = [i.id for i in born if i.atoms is not None and i.fitness <= ceiling]
         self.symmetry_shares.learn(
             Counter(orders_of.values()), Counter(orders_of[i] for i in good if i in orders_of)
         )
@@ -113,7 +114,7 @@ class Learned:
         self.spacing = wide
 
     def state(self) -> dict[str, Any]:
-        """Return what was learned, for storage."""
+        """Return the state, for storage."""
         return {
             "volume_per_atom": self.volume_per_atom,
             "spacing": self.spacing.as_dict(),

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -15,13 +17,13 @@ COUNTS = {"Mg": 2, "Si": 1, "O": 4}
 LIMITS = DistanceLimits.from_radii(list(COUNTS), 0.7)
 
 
-def _parent(seed):
+def _parent(seed: int) -> Atoms:
     return RandomSymmetric(LIMITS).generate(COUNTS, 85.0, np.random.default_rng(seed))
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6))
-def test_children_keep_composition_distances_and_cell(seed):
+def test_children_keep_composition_distances_and_cell(seed: int) -> None:
     parent = _parent(seed)
     try:
         child = soft_mutation(parent, LIMITS, np.random.default_rng(seed))
@@ -33,7 +35,7 @@ def test_children_keep_composition_distances_and_cell(seed):
     assert child.get_volume() == pytest.approx(parent.get_volume())
 
 
-def test_hessian_is_symmetric_and_blind_to_translation():
+def test_hessian_is_symmetric_and_blind_to_translation() -> None:
     atoms = _parent(1)
     hessian = bond_hessian(atoms.cell.array, atoms.positions, covalent_radii[atoms.numbers])
     np.testing.assert_allclose(hessian, hessian.T, atol=1e-12)
@@ -42,7 +44,7 @@ def test_hessian_is_symmetric_and_blind_to_translation():
     assert np.linalg.eigvalsh(hessian)[0] > -1e-9
 
 
-def test_soft_modes_spare_strong_bonds():
+def test_soft_modes_spare_strong_bonds() -> None:
     """Two dimers: the softest modes move them against each other, not their atoms apart."""
     atoms = Atoms(
         "N2N2",
@@ -60,6 +62,6 @@ def test_soft_modes_spare_strong_bonds():
     assert np.median(changes) < 0.2
 
 
-def test_one_atom_has_no_soft_mode():
+def test_one_atom_has_no_soft_mode() -> None:
     with pytest.raises(NoChildError, match="one atom"):
         soft_mutation(bulk("Cu"), DistanceLimits({"Cu-Cu": 2.0}), np.random.default_rng(0))

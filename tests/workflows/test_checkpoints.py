@@ -1,4 +1,4 @@
-"""What survives a job: outputs by id, checkpoints by launch."""
+"""Outputs by id, and checkpoints that the next launch finds."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 from jobflow import SETTINGS, Flow, Job, JobConfig, JobStore, job, run_locally
 from maggma.stores import MemoryStore
 
+from workflows.jobs.checkpoints import checkpoint, remove_checkpoints
 from workflows.jobs.idempotency import once
-from workflows.jobs.outputs import checkpoint, output_of, remove_checkpoints
+from workflows.jobs.outputs import output_of
 
 
 @job

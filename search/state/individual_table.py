@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from search.arrays import pack, unpack
-from search.state.archive import Individual
+from nnp.storage.arrays import decode_array, encode_array
+from search.state.individual import DUPLICATE, Individual
 
 PAGE = 1024
 """Structures in a page."""
@@ -23,23 +23,23 @@ COLUMNS = {
     "parents": np.int32,
     "formula_units": np.int16,
     "energy": np.float64,
+    "fitness": np.float64,
     "volume": np.float64,
     "status": np.int16,
-    "twin": np.int32,
+    "duplicate_of": np.int32,
     "space_group": np.int16,
 }
-DUPLICATE = "duplicate"
 NOBODY = -1
 
 
-class History:
+class IndividualTable:
     """Individuals by id, without their structures.
 
     Examples
     --------
-    >>> history = History()
-    >>> history.append(individual)
-    >>> history[individual.id].energy
+    >>> table = IndividualTable()
+    >>> table.append(individual)
+    >>> table[individual.id].energy
     """
 
     def __init__(self) -> None:
@@ -67,8 +67,9 @@ class History:
             parents=tuple(int(p) for p in row["parents"] if p != NOBODY),
             formula_units=int(row["formula_units"]),
             energy=float(row["energy"]),
+            fitness=float(row["fitness"]),
             volume=float(row["volume"]),
-            status=f"{DUPLICATE} of {row['twin']}" if status == DUPLICATE else status,
+            status=f"{DUPLICATE} of {row['duplicate_of']}" if status == DUPLICATE else status,
             space_group=int(row["space_group"]) or None,
         )
 
@@ -89,16 +90,17 @@ class History:
 
     def update(self, individual: Individual) -> None:
         """Write down what has changed about an individual."""
-        status, _, twin = individual.status.partition(f"{DUPLICATE} of ")
+        status, _, better = individual.status.partition(f"{DUPLICATE} of ")
         values = {
             "generation": individual.generation,
             "operator": self._code(individual.operator),
             "parents": (*individual.parents, NOBODY, NOBODY)[:2],
             "formula_units": individual.formula_units,
             "energy": individual.energy,
+            "fitness": individual.fitness,
             "volume": individual.volume,
             "status": self._code(status or DUPLICATE),
-            "twin": int(twin) if twin else NOBODY,
+            "duplicate_of": int(better) if better else NOBODY,
             "space_group": individual.space_group or 0,
         }
         for name, value in values.items():
@@ -115,7 +117,7 @@ class History:
             if page not in self._packed:
                 rows = slice(page * PAGE, min((page + 1) * PAGE, self._length))
                 self._packed[page] = {
-                    name: pack(column[rows]) for name, column in self._columns.items()
+                    name: encode_array(column[rows]) for name, column in self._columns.items()
                 }
         return {
             "length": self._length,
@@ -124,18 +126,18 @@ class History:
         }
 
     @classmethod
-    def unpack(cls, packed: Mapping[str, Any]) -> History:
+    def unpack(cls, packed: Mapping[str, Any]) -> IndividualTable:
         """Undo `pack`."""
-        history = cls()
-        history._words = {word: code for code, word in enumerate(packed["words"])}
+        table = cls()
+        table._words = {word: code for code, word in enumerate(packed["words"])}
         pages = packed["pages"]
-        history._length = int(packed["length"])
+        table._length = int(packed["length"])
         for name in COLUMNS:
-            parts = [unpack(page[name]) for page in pages]
-            spare = _column(name, PAGE * max(len(pages), 1) - history._length)
-            history._columns[name] = np.concatenate([*parts, spare])
-        history._packed = dict(enumerate(pages))
-        return history
+            parts = [decode_array(page[name]) for page in pages]
+            spare = _column(name, PAGE * max(len(pages), 1) - table._length)
+            table._columns[name] = np.concatenate([*parts, spare])
+        table._packed = dict(enumerate(pages))
+        return table
 
 
 def _column(name: str, rows: int) -> np.ndarray:

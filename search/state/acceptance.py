@@ -1,0 +1,120 @@
+"""Which structures count, relaxed or to begin with, and why others do not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from search.create.operators import ATOMIC_ENERGIES, plain_sorted
+from search.state.individual import Individual
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from search.candidate import Candidate
+    from search.geometry import DistanceLimits
+    from search.relax.relaxer import Relaxed
+    from search.state.fitness import Fitness
+
+SHORT_BOND = "short bond"
+
+
+def checked_seed(atoms: Atoms, composition: Mapping[str, int]) -> Atoms:
+    """
+    Return a plain copy of a structure to begin with.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Of any number of formula units.
+    composition : mapping of str to int
+        Atoms of each element in one formula unit.
+
+    Raises
+    ------
+    ValueError
+        If it is of another composition.
+    """
+    units = len(atoms) // sum(composition.values())
+    wanted = {symbol: n * units for symbol, n in composition.items()}
+    if not len(atoms) or dict(Counter(atoms.symbols)) != wanted:
+        raise ValueError(f"the seed {atoms.get_chemical_formula()} is of another composition")
+    return plain_sorted(atoms)
+
+
+def accept(
+    candidate: Candidate,
+    relaxed: Relaxed,
+    generation: int,
+    limits: DistanceLimits,
+    fitness: Fitness,
+) -> tuple[Individual, str | None]:
+    """
+    Judge a relaxed candidate; only a usable one keeps its structure and has a fitness.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        What was to be relaxed.
+    relaxed : Relaxed
+        What became of it.
+    generation : int
+        Generation of both.
+    limits : DistanceLimits
+        Shortest distances a structure may have.
+    fitness : Fitness
+        What makes one structure better than another.
+
+    Returns
+    -------
+    individual : Individual
+        What there is to know of it.
+    reason : str or None
+        Why it is of no use, if it is not.
+
+    Raises
+    ------
+    ValueError
+        If the composition has changed.
+    """
+    atoms = relaxed.atoms
+    if Counter(atoms.numbers.tolist()) != Counter(candidate.atoms.numbers.tolist()):
+        raise ValueError(f"structure {candidate.id} came back with another composition")
+    individual = Individual(
+        id=candidate.id,
+        generation=generation,
+        operator=candidate.operator,
+        parents=candidate.parents,
+        formula_units=candidate.formula_units,
+        energy=relaxed.energy / len(atoms),
+        fitness=float("nan"),
+        volume=float(atoms.get_volume()) / len(atoms),
+        status=relaxed.status,
+    )
+    reason = _failure(relaxed, limits)
+    if reason is not None:
+        individual.status = f"aborted: {reason}" if relaxed.usable else _category(relaxed.status)
+        return individual, individual.status.removeprefix("aborted: ")
+    individual.fitness = fitness.of(relaxed)
+    individual.atoms = atoms.copy()
+    if relaxed.atomic_energies is not None:
+        individual.atoms.set_array(ATOMIC_ENERGIES, relaxed.atomic_energies)
+    return individual, None
+
+
+def _failure(relaxed: Relaxed, limits: DistanceLimits) -> str | None:
+    """Why a relaxed structure is of no use, or none."""
+    if not relaxed.usable:
+        return relaxed.status
+    if not np.isfinite(relaxed.energy):
+        return "energy is not finite"
+    return SHORT_BOND if limits.violated(relaxed.atoms) else None
+
+
+def _category(status: str) -> str:
+    """Return how a relaxation ended without the particulars."""
+    short_bond = f"aborted: {SHORT_BOND}"
+    return short_bond if status.startswith(short_bond) else status

@@ -1,0 +1,103 @@
+"""One structure of a search, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from search.state.similarity import reduced_structure
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from pymatgen.core import Structure
+
+DUPLICATE = "duplicate"
+"""Status of a structure that was found before or later with a better fitness."""
+
+
+class NewBest(NamedTuple):
+    """
+    A structure that was better than all before it.
+
+    Attributes
+    ----------
+    structures : int
+        Structures evaluated by then.
+    id : int
+        Of the individual.
+    energy, fitness : float
+        eV/atom.
+    """
+
+    structures: int
+    id: int
+    energy: float
+    fitness: float
+
+
+@dataclass
+class Individual:
+    """
+    One structure of the search.
+
+    Attributes
+    ----------
+    id : int
+        Number in the order of creation.
+    generation : int
+        Generation it was made in, from 0.
+    operator : str
+        What made it.
+    parents : tuple of int
+        Ids of its parents.
+    formula_units : int
+        Z of its cell.
+    energy : float
+        eV/atom; NaN if it has none.
+    fitness : float
+        eV/atom, the lower, the better; NaN if the structure is of no use.
+    volume : float
+        Å³/atom.
+    status : str
+        How its relaxation ended, or "duplicate of" and the id of the one kept.
+    atoms : ase.Atoms or None
+        Relaxed structure; None where it is not kept.
+    space_group : int or None
+        Number of the space group, once asked for.
+    reduced : pymatgen.core.Structure or None
+        Reduced primitive cell, once asked for.
+    """
+
+    id: int
+    generation: int
+    operator: str
+    parents: tuple[int, ...]
+    formula_units: int
+    energy: float
+    fitness: float
+    volume: float
+    status: str
+    atoms: Atoms | None = None
+    space_group: int | None = None
+    reduced: Structure | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def structure(self) -> Atoms:
+        """The relaxed structure of an individual that has one."""
+        if self.atoms is None:
+            raise ValueError(f"individual {self.id} has no structure")
+        return self.atoms
+
+    def reduced_cell(self) -> Structure:
+        """
+        Return the structure in its reduced primitive cell, as pymatgen compares structures.
+
+        Finding it takes several times as long as a comparison, so that it is kept.
+        """
+        if self.reduced is None:
+            self.reduced = reduced_structure(self.structure)
+        return self.reduced
+
+    def forget_structure(self) -> None:
+        """Keep the figures only."""
+        self.atoms = self.reduced = None

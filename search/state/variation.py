@@ -1,0 +1,151 @@
+"""Making one candidate by one operator: from nothing, from a prototype, or from parents."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from search.candidate import Candidate
+from search.create.operators import NoChildError
+from search.create.prototypes import PrototypeLibrary
+from search.create.random_crystals import GenerationError
+from search.create.registry import OPERATORS, RANDOM, Operator, Wanted
+
+if TYPE_CHECKING:
+    from search.options import EvolutionOptions
+    from search.state.adaptation import Adaptation
+    from search.state.individual import Individual
+
+ATTEMPTS_AT_RANDOM = 6
+"""Times a random structure is tried in more and more volume."""
+
+
+class Variation:
+    """
+    Makes candidates of one composition.
+
+    Parameters
+    ----------
+    composition : mapping of str to int
+        Atoms of each element in a formula unit.
+    options : EvolutionOptions
+        Formula units, volumes and the source of prototypes.
+    adaptation : Adaptation
+        Volume, distances and symmetries to start from; read anew for each structure.
+    discards : Counter
+        Counts attempts that failed, by reason.
+    """
+
+    def __init__(
+        self,
+        composition: Mapping[str, int],
+        options: EvolutionOptions,
+        adaptation: Adaptation,
+        discards: Counter[str],
+    ) -> None:
+        self.composition = dict(composition)
+        self.options = options
+        self.adaptation = adaptation
+        self.discards = discards
+        self.prototypes = (
+            PrototypeLibrary.load(options.prototypes, self.composition)
+            if options.prototypes is not None
+            else None
+        )
+
+    def create(
+        self, id_: int, name: str, parents: list[Individual], rng: np.random.Generator
+    ) -> Candidate:
+        """
+        Make a structure by an operator; where that fails, a random one.
+
+        Parameters
+        ----------
+        id_ : int
+            Number of the structure.
+        name : str
+            Of the operator.
+        parents : list of Individual
+            Those it may draw from, fittest first.
+        rng : numpy.random.Generator
+            Source of chance.
+        """
+        operator = OPERATORS[name]
+        try:
+            if operator.parents:
+                return self._child(id_, name, operator, parents, rng)
+            if name != RANDOM:
+                return self._from_nothing(id_, name, *self._wanted(rng), rng)
+        except (NoChildError, GenerationError) as error:
+            self.discards[f"{name}: {error}"] += 1
+        return self._random(id_, rng)
+
+    def _wanted(self, rng: np.random.Generator) -> tuple[int, Wanted]:
+        """Draw formula units, and a cell for them."""
+        formula_units = int(rng.choice(self.options.formula_units))
+        counts = {symbol: n * formula_units for symbol, n in self.composition.items()}
+        per_atom = self.adaptation.volume_per_atom * rng.uniform(*self.options.volume_range)
+        return formula_units, Wanted(
+            counts=counts,
+            volume=per_atom * sum(counts.values()),
+            limits=self.adaptation.limits,
+            spacing=self.adaptation.spacing,
+            group_weights=self.adaptation.group_weights(),
+            prototypes=self.prototypes,
+        )
+
+    def _from_nothing(
+        self, id_: int, name: str, formula_units: int, wanted: Wanted, rng: np.random.Generator
+    ) -> Candidate:
+        """Make a structure by an operator without parents."""
+        atoms = OPERATORS[name].function(wanted, rng)
+        return Candidate(id_, atoms, name, (), formula_units, atoms.info.pop("space_group", None))
+
+    def _random(self, id_: int, rng: np.random.Generator) -> Candidate:
+        """Make a random structure, in more volume if the atoms find no room."""
+        formula_units, wanted = self._wanted(rng)
+        for _ in range(ATTEMPTS_AT_RANDOM):
+            try:
+                return self._from_nothing(id_, RANDOM, formula_units, wanted, rng)
+            except GenerationError:
+                self.discards[f"{RANDOM}: no room for the atoms"] += 1
+                wanted = wanted.roomier()
+        raise GenerationError(
+            f"no random structure of {wanted.counts} fits even {wanted.volume:.0f} Å³; "
+            f"shortest distances: {wanted.spacing.as_dict()}"
+        )
+
+    def _child(
+        self,
+        id_: int,
+        name: str,
+        operator: Operator,
+        parents: list[Individual],
+        rng: np.random.Generator,
+    ) -> Candidate:
+        """Make a structure by an operator with parents, all of the same formula units."""
+        first = drawn_parent(parents, rng)
+        chosen = [first]
+        while len(chosen) < operator.parents:
+            others = [
+                member
+                for member in parents
+                if member.formula_units == first.formula_units
+                and all(member.id != parent.id for parent in chosen)
+            ]
+            chosen.append(drawn_parent(others, rng))
+        structures = [parent.structure for parent in chosen]
+        child = operator.function(*structures, self.adaptation.spacing, rng)
+        ids = tuple(parent.id for parent in chosen)
+        return Candidate(id_, child, name, ids, first.formula_units)
+
+
+def drawn_parent(pool: list[Individual], rng: np.random.Generator) -> Individual:
+    """Draw one of `pool`, the likelier the nearer to its front."""
+    if not pool:
+        raise NoChildError("no second parent")
+    weights = np.arange(len(pool), 0, -1, dtype=float)
+    return pool[int(rng.choice(len(pool), p=weights / weights.sum()))]

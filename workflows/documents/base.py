@@ -1,0 +1,58 @@
+"""What all output documents have in common: a version, blobs, and words for people."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from monty.json import MSONable
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, model_validator
+
+
+class DocumentVersionError(RuntimeError):
+    """A document was written by another version of the program, which laid it out otherwise."""
+
+
+def _as_dict(value: MSONable | None) -> dict[str, Any] | None:
+    return None if value is None else value.as_dict()
+
+
+#: pydantic spells out dataclasses as nested lists unless told how to serialise them.
+Blob = PlainSerializer(_as_dict, return_type=dict[str, Any] | None)
+
+
+class Document(BaseModel):
+    """
+    Base of all output documents; knows MSONable fields.
+
+    A class whose fields change their names or meanings raises its ``VERSION``: every document
+    stores the version it was written with, and one of another version is refused.
+    """
+
+    VERSION: ClassVar[int] = 1
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    version: int = Field(1, description="of the layout of this document")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _require_version(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        found = values.get("version", cls.VERSION)
+        if found != cls.VERSION:
+            raise DocumentVersionError(
+                f"a {cls.__name__} of version {found} was found and this is version "
+                f"{cls.VERSION}: read it with the devitrify that wrote it, or run the campaign anew"
+            )
+        return {**values, "version": cls.VERSION}
+
+
+class StageDocument(Document):
+    """Base of the documents that sum up a stage, of which reports tell."""
+
+    warning: str | None = Field(None, description="what to know before the result is trusted")
+
+    def summary(self) -> dict[str, Any]:
+        """Sum up in a few numbers, as JSON types; the end of a name is its unit."""
+        return {}

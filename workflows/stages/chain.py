@@ -1,0 +1,55 @@
+"""What a stage behind the training is given by the chain, and what the chain asks of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from jobflow import Flow, Job, OutputReference
+
+    from workflows.composition import Target
+    from workflows.engines.base import Engine
+    from workflows.stages.cost import Cost, CostContext
+
+
+@dataclass(frozen=True)
+class ChainContext:
+    """
+    What a prediction is about, and what its stages have given so far.
+
+    Attributes
+    ----------
+    target : Target
+        What is looked for.
+    reference : Engine
+        Reference engine.
+    seed : int
+        Seed of the campaign.
+    outputs : dict of str to OutputReference
+        By stage, in the order in which they run.
+    """
+
+    target: Target
+    reference: Engine
+    seed: int
+    outputs: dict[str, OutputReference] = field(default_factory=dict)
+
+    @property
+    def previous(self) -> OutputReference:
+        """Output of the stage before: of the search, or of what has worked on its result since."""
+        return list(self.outputs.values())[-1]
+
+    def after(self, stage: str, output: OutputReference) -> ChainContext:
+        """Return the context of the next stage."""
+        return replace(self, outputs={**self.outputs, stage: output})
+
+
+class FollowingMaker(Protocol):
+    """Maker of a stage behind the training."""
+
+    def follow(self, context: ChainContext) -> Job | Flow:
+        """Make the jobs from what the stages before have given."""
+
+    def cost(self, context: CostContext) -> list[Cost]:
+        """Say what they are expected to cost."""

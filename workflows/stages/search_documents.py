@@ -1,0 +1,81 @@
+"""What the search's jobs leave behind, whether it runs on a potential or at the reference level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from search.run.islands import summarise
+from search.state.evolution import Evolution
+from workflows.composition import Target
+from workflows.conversion import to_structure
+from workflows.documents.schemas import IslandDocument, SearchCandidate, SearchDocument
+
+
+def island_document(evolution: Evolution, cpu_seconds: float) -> IslandDocument:
+    """
+    Describe one population between two blocks of generations.
+
+    Parameters
+    ----------
+    evolution : Evolution
+        Its state.
+    cpu_seconds : float
+        That it took so far.
+    """
+    return IslandDocument(
+        generation=evolution.generation,
+        n_structures=evolution.structures,
+        best_energy=evolution.best_energy,
+        finished=evolution.finished,
+        cpu_seconds=cpu_seconds,
+        evolution=evolution,
+    )
+
+
+def search_document(
+    target: Target, islands: Sequence[IslandDocument], n_best: int, energies_of: str
+) -> SearchDocument:
+    """
+    Collect the best distinct structures of all islands, and how they were found.
+
+    Parameters
+    ----------
+    target : Target
+        What was looked for.
+    islands : sequence of IslandDocument
+        As they ended.
+    n_best : int
+        Distinct structures that are reported.
+    energies_of : str
+        Whose energies they are: ``"potential"``, or the name of an engine.
+    """
+    summary = summarise([island.evolution for island in islands], n_best)
+    return SearchDocument(
+        formula=target.formula,
+        formula_units=list(target.formula_units),
+        energies_of=energies_of,
+        generations=summary.generations,
+        n_structures=summary.structures,
+        best_energy=summary.leader.best_energy,
+        candidates=[
+            SearchCandidate(
+                structure=to_structure(member.structure),
+                energy=member.energy,
+                energy_of=energies_of,
+                formula_units=member.formula_units,
+                found_by=member.operator,
+                found_at=member.id + 1,
+            )
+            for member in summary.best
+        ],
+        histories=[
+            {
+                "structures": [float(new.structures) for new in history],
+                "best_energy": [new.energy for new in history],
+            }
+            for history in summary.new_bests
+        ],
+        shares=summary.leader.share_history.shares(),
+        discarded=list(summary.discards.items()),
+        cpu_seconds=sum(island.cpu_seconds for island in islands),
+    )
