@@ -9,7 +9,9 @@ import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from nnp.potential import Potential, periodic_cell
+from nnp.formats.files import load_potential
+from nnp.periodicity import periodic_cell
+from nnp.potential import Potential
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -55,7 +57,7 @@ class NeuralNetworkCalculator(Calculator):
     ) -> None:
         super().__init__(**kwargs)
         self.potential = (
-            potential if isinstance(potential, Potential) else Potential.load(potential)
+            potential if isinstance(potential, Potential) else load_potential(potential)
         )
         self.threads, self.precision = threads, precision
         self._evaluator: Evaluator | None = None

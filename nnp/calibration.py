@@ -28,6 +28,12 @@ class Calibration(MSONable):
     floor: float = 0.0
     scale: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not (0.0 <= self.floor < np.inf and 0.0 <= self.scale < np.inf):
+            raise ValueError(
+                f"the calibration must be finite, not floor {self.floor}, scale {self.scale}"
+            )
+
     @classmethod
     def fit(cls, errors: NDArray[np.float64], spreads: NDArray[np.float64]) -> Calibration:
         """Find what makes normally distributed errors most likely.

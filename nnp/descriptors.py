@@ -105,8 +105,13 @@ class SymmetryFunctions(MSONable):
             )
         if not self.radial:
             raise ValueError("At least one radial symmetry function is needed.")
+        numbers = [x for row in (*self.radial, *self.angular) for x in row]
+        if not np.isfinite([self.radial_cutoff, *numbers]).all():
+            raise ValueError("Symmetry functions need finite parameters.")
         if any(eta < 0 for eta, *_ in (*self.radial, *self.angular)):
             raise ValueError("Symmetry functions need eta >= 0.")
+        if any(zeta <= 0 or abs(sign) > 1 for _, zeta, sign in self.angular):
+            raise ValueError("Angular symmetry functions need zeta > 0 and lambda from -1 to 1.")
 
     @classmethod
     def standard(

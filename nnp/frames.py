@@ -12,6 +12,7 @@ from monty.json import MSONable
 from numpy.typing import NDArray
 
 from nnp.storage.arrays import decode_array, encode_array
+from nnp.storage.files import open_text_atomically
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -234,8 +235,8 @@ class Frames(MSONable):
         return cls.from_atoms(structures if isinstance(structures, list) else [structures])
 
     def write(self, path: str | Path) -> None:
-        """Write extended XYZ with all digits, so that reading gives the same numbers."""
-        with Path(path).open("w", encoding="utf-8") as file:
+        """Write extended XYZ with all digits, replacing what is there in one step."""
+        with open_text_atomically(Path(path)) as file:
             for i, (start, stop) in enumerate(
                 zip(self.offsets[:-1], self.offsets[1:], strict=True)
             ):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +17,43 @@ from nnp.evaluator import Evaluator, Predictions
 from nnp.kernels.functions import cutoff_polynomial
 from nnp.kernels.repulsion import Repulsion
 from nnp.kernels.workspace import Model, padded, rows
+from nnp.periodicity import periodic_cell
 from nnp.storage.arrays import decode_array, encode_array
+from nnp.storage.documents import read_document, write_document
+from nnp.validation import as_numbers, check_array, check_elements, check_layers, check_scaling
 
 if TYPE_CHECKING:
     from ase import Atoms
 
+#: What may follow each layer but the last.
+ACTIVATIONS = ("tanh", "sigmoid")
 _ARRAYS = ("shift", "scale", "projection", "reference_energies")
+
+
+class PotentialFileError(ValueError):
+    """A file is no potential, or damaged, or its numbers make no sense."""
+
+
+def damaged(path: str | Path, problem: str) -> PotentialFileError:
+    """
+    Say in one sentence what is wrong with a file and what to do.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    problem : str
+        What is wrong with it.
+
+    Returns
+    -------
+    PotentialFileError
+        To be raised.
+    """
+    return PotentialFileError(
+        f"{path} is not a potential that can be used: {problem.rstrip('.')}; copy it again from "
+        "where it came from, or train again."
+    )
 
 
 @dataclass(eq=False)
@@ -72,12 +101,42 @@ class Potential(MSONable):
     record: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.activation not in ("tanh", "sigmoid"):
-            raise ValueError(f"Activation must be tanh or sigmoid, not {self.activation!r}.")
+        for name in _ARRAYS:
+            setattr(self, name, as_numbers(name, getattr(self, name)))
+        self.weights = tuple(as_numbers("weights", array) for array in self.weights)
+        self.biases = tuple(as_numbers("biases", array) for array in self.biases)
         self._models: dict[str, Model] = {}
+        self.validate()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_models": {}}
+
+    def validate(self) -> None:
+        """
+        Check that all parts fit together and all numbers are finite.
+
+        Raises
+        ------
+        ValueError
+            Naming what is wrong, and the element.
+        """
+        elements, n_functions = self.elements, self.functions.n_functions
+        n = len(elements)
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"the activation must be tanh or sigmoid, not {self.activation!r}")
+        check_elements(elements)
+        check_array("shift", self.shift, (n, n_functions), elements)
+        check_array("scale", self.scale, (n, n_functions), elements)
+        n_inputs = self.projection.shape[-1] if self.projection.ndim else 0
+        check_array("projection", self.projection, (n, n_functions, n_inputs), elements)
+        check_scaling(self.scale, self.projection, elements)
+        check_layers(self.weights, self.biases, n_inputs, elements)
+        check_array("reference_energies", self.reference_energies, (n,), elements)
+        if self.repulsion is not None and self.repulsion.elements != elements:
+            raise ValueError(
+                f"the repulsion is for {', '.join(self.repulsion.elements)}, the networks are for "
+                f"{', '.join(elements)}"
+            )
 
     @property
     def elements(self) -> tuple[str, ...]:
@@ -185,23 +244,49 @@ class Potential(MSONable):
         )
 
     def save(self, path: str | Path) -> None:  # type: ignore[override]
-        """Write one compressed JSON file."""
-        text = json.dumps(self.as_dict())
-        Path(path).write_bytes(zlib.compress(text.encode(), 6))
+        """
+        Write one compressed file with a checksum, replacing what is there in one step.
+
+        Parameters
+        ----------
+        path : str or Path
+            Usually ends in ``.nnp``.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; what was at `path` is still there then.
+        """
+        self.validate()
+        write_document(Path(path), self.as_dict())
 
     @classmethod
     def load(cls, path: str | Path) -> Potential:  # type: ignore[override]
-        """Read what :meth:`save` wrote, or a potential of SIMPLE-NN."""
-        from nnp.formats.simple_nn import is_simple_nn, read_simple_nn
+        """
+        Read what :meth:`save` wrote; :func:`nnp.formats.files.load_potential` reads any format.
 
-        raw = Path(path).read_bytes()
-        if is_simple_nn(raw):
-            return read_simple_nn(path)
+        Parameters
+        ----------
+        path : str or Path
+            File of a potential.
+
+        Returns
+        -------
+        Potential
+
+        Raises
+        ------
+        OSError
+            If there is no such file.
+        PotentialFileError
+            If it is no potential, or damaged, or makes no sense.
+        """
         try:
-            document = json.loads(zlib.decompress(raw))
-        except (zlib.error, ValueError) as error:
-            raise ValueError(f"{path} is not a devitrify potential.") from error
-        return cls.from_dict(document)
+            return cls.from_dict(read_document(Path(path)))
+        except KeyError as error:
+            raise damaged(path, f"it has no {error}") from error
+        except (AttributeError, IndexError, TypeError, ValueError) as error:
+            raise damaged(path, str(error)) from error
 
     def as_dict(self) -> dict[str, Any]:
         """Document with compressed arrays."""
@@ -224,8 +309,7 @@ class Potential(MSONable):
             functions = SymmetryFunctions.from_dict(functions)
         if isinstance(repulsion, dict):
             repulsion = Repulsion.from_dict(repulsion)
-        # files of the first version have a factor only
-        calibration = d.get("calibration", Calibration(scale=d.get("uncertainty_scale", 1.0)))
+        calibration = d["calibration"]
         if isinstance(calibration, dict):
             calibration = Calibration.from_dict(calibration)
         return cls(
@@ -238,28 +322,6 @@ class Potential(MSONable):
             record=d["record"],
             **{name: decode_array(d[name]) for name in _ARRAYS},
         )
-
-
-def periodic_cell(atoms: Atoms, cutoff: float) -> NDArray[np.float64]:
-    """Cell in Å in which images do not see each other along directions without periodicity.
-
-    Parameters
-    ----------
-    atoms
-        Any structure; missing lattice vectors are completed.
-    cutoff
-        Range of the potential in Å.
-    """
-    if atoms.pbc.all():
-        return atoms.cell.array.copy()
-    cell = atoms.cell.complete().array.copy()
-    for axis in np.flatnonzero(~atoms.pbc):
-        others = cell[[k for k in range(3) if k != axis]]
-        normal = np.cross(*others)
-        normal /= np.linalg.norm(normal)
-        heights = atoms.positions @ normal
-        cell[axis] = normal * (np.ptp(heights) + cutoff + 3.0)
-    return cell
 
 
 def _fold(potential: Potential, dtype: np.dtype[Any]) -> Model:

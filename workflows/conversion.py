@@ -7,9 +7,7 @@ from ase import Atoms, units
 from pymatgen.core import Structure
 
 from nnp.frames import Frames
-
-#: kbar in one eV/Å³.
-KBAR = 1 / (units.GPa / 10)
+from nnp.units import KBAR as KBAR
 
 
 def to_atoms(structure: Structure) -> Atoms:

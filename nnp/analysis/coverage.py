@@ -66,6 +66,10 @@ class CoverageReport:
         starts = np.cumsum(self.counts) - self.counts
         return np.maximum.reduceat(self.distance, starts)
 
+    def components_by_element(self, n_elements: int) -> list[NDArray[np.float64]]:
+        """Principal components of the atoms of each element, each (n_atoms, n_components)."""
+        return [self.components[self.types == e] for e in range(n_elements)]
+
     def covered(self, n_elements: int) -> list[float]:
         """Fraction of atoms of each element within the training set; NaN if there are none."""
         return [
@@ -182,8 +186,11 @@ class Coverage(MSONable):
         """
         from nnp.analysis.coverage_plot import plot_coverage
 
-        reports = {label: self.assess(frames) for label, frames in (structures or {}).items()}
-        return plot_coverage(self.functions.elements, self.samples, reports)
+        components = {
+            label: self.assess(frames).components_by_element(len(self.functions.elements))
+            for label, frames in (structures or {}).items()
+        }
+        return plot_coverage(self.functions.elements, self.samples, components)
 
     def as_dict(self) -> dict[str, Any]:
         """Document with compressed arrays."""

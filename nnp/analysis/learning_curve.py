@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnp.frames import Frames
-from nnp.training.loss import Errors
+from nnp.metrics import Errors
 from nnp.training.options import TrainingOptions
 from nnp.training.trainer import choose_split, train
 

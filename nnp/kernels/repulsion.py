@@ -16,6 +16,7 @@ from monty.json import MSONable
 from numpy.typing import NDArray
 
 from nnp.kernels.compilation import compiled
+from nnp.validation import check_pairs
 
 #: e² / (4 pi eps0) in eV Å.
 COULOMB = 14.399645478425668
@@ -73,6 +74,7 @@ class Repulsion(MSONable):
         for name in ("ends", "strengths"):
             rows = tuple(tuple(float(x) for x in row) for row in getattr(self, name))
             object.__setattr__(self, name, rows)
+            check_pairs(f"the {name} of the repulsion", rows, len(self.elements))
         object.__setattr__(self, "elements", tuple(self.elements))
 
     @classmethod

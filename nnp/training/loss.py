@@ -9,30 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnp.frames import Frames
+from nnp.metrics import Errors
 from nnp.training import network, products
 from nnp.training.dataset import Environments, Preprocessing
-
-#: kbar in one eV/Å³.
-KBAR = 1602.1766208
-
-
-@dataclass(frozen=True)
-class Errors:
-    """Root-mean-square errors.
-
-    Parameters
-    ----------
-    energy
-        In meV/atom.
-    force
-        In eV/Å, over components.
-    stress
-        In kbar, over the nine components; NaN without reference stresses.
-    """
-
-    energy: float
-    force: float
-    stress: float
+from nnp.units import KBAR
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from monty.json import MSONable
 
-from nnp.training.loss import Errors, LossWeights
+from nnp.metrics import Errors
+from nnp.training.loss import LossWeights
 
 MINIBATCHES = 15_000
 """Steps of Adam, unless epochs are given."""

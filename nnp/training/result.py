@@ -7,8 +7,8 @@ from typing import Any
 
 from monty.json import MSONable
 
+from nnp.metrics import Errors
 from nnp.potential import Potential
-from nnp.training.loss import Errors
 
 
 @dataclass(frozen=True)

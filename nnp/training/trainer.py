@@ -17,12 +17,13 @@ from threadpoolctl import threadpool_limits
 from nnp.descriptors import SymmetryFunctions
 from nnp.evaluation import evaluate
 from nnp.frames import Frames
+from nnp.metrics import Errors
 from nnp.potential import Potential
 from nnp.storage.arrays import encode_array
 from nnp.storage.checkpoint import read_checkpoint, write_checkpoint
 from nnp.training import network
 from nnp.training.dataset import Environments, Preprocessing, shortest_distances
-from nnp.training.loss import Errors, Loss
+from nnp.training.loss import Loss
 from nnp.training.optimizers import LBFGS, Adam
 from nnp.training.options import TrainingOptions
 from nnp.training.repulsive_core import calibrated_repulsion

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from nnp.units import KBAR as KBAR
+
 if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import BaseCalculator
     from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
-
-KBAR = 1602.1766208
-"""Kilobar in one eV/Å³."""
 
 
 class BatchEvaluator(Protocol):

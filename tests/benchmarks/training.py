@@ -29,7 +29,7 @@ import numpy as np
 from nnp.analysis.learning_curve import FRACTIONS
 from nnp.evaluation import Evaluation, evaluate
 from nnp.frames import Frames
-from nnp.training.loss import Errors
+from nnp.metrics import Errors
 from nnp.training.split import block_split
 from nnp.training.trainer import TrainingOptions, TrainingStep, choose_split, train
 from tests.benchmarks.frames import SETTINGS, load

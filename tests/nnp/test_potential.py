@@ -269,5 +269,5 @@ def test_documents_files_and_pickles_keep_every_digit(potential: Potential, tmp_
         assert copy.record == {"note": "kept"}
         assert copy.compute([atoms]).energies[0] == expected.energies[0]
     (tmp_path / "other").write_text("nonsense")
-    with pytest.raises(ValueError, match="not a devitrify potential"):
+    with pytest.raises(ValueError, match="not a potential that can be used"):
         Potential.load(tmp_path / "other")

@@ -13,8 +13,8 @@ from ase.io import read
 from numpy.typing import NDArray
 
 from nnp.descriptors import SymmetryFunctions
+from nnp.formats.files import load_potential
 from nnp.formats.simple_nn import read_simple_nn, write_simple_nn
-from nnp.potential import Potential
 from tests.nnp.oracle import symmetry_functions
 from tests.nnp.samples import disordered, random_potential
 
@@ -33,7 +33,7 @@ needs_reference = pytest.mark.skipif(
     "name", ["Mg2SiO4_112_perturbed", "Mg2SiO4_polymorphs_exp", "Mg2SiO4_polymorphs_relaxed"]
 )
 def test_lammps_energies_forces_and_stresses_of_spinner(name: str) -> None:
-    potential = Potential.load(SPINNER / "potential_saved")
+    potential = load_potential(SPINNER / "potential_saved")
     structures = read(SPINNER / f"{name}.extxyz", ":")
     found = potential.compute(structures)
     for n, atoms in enumerate(structures):
@@ -155,7 +155,7 @@ def test_elements_may_differ_in_functions_and_widths(tmp_path: Path) -> None:
         f"scale1 0.1 0.2\nscale2 1.0 2.0\n{network([2, 3, 3, 1])}\n"
     )
     atoms = disordered("Si2O4", 5.5)
-    energy = Potential.load(path).compute([atoms]).energies[0]
+    energy = load_potential(path).compute([atoms]).energies[0]
     assert energy == pytest.approx(evaluate_file(path, atoms), abs=1e-9)
 
 
