@@ -62,7 +62,7 @@ class Predictions(NamedTuple):
     spreads: NDArray[np.float64]
 
 
-class _Slab:
+class _ThreadShare:
     """The share of one thread: a range of atoms with its lists and memory."""
 
     def __init__(self, begin: int, end: int, batch: Batch, model: Model, dtype: Any) -> None:
@@ -111,9 +111,7 @@ class _Slab:
                 usable,
                 self.batch,
                 self.model,
-                self.lists,
-                self.reference,
-                self.scratch,
+                (self.lists, self.reference, self.scratch),
                 self.workspace,
                 self.output,
             )
@@ -166,11 +164,12 @@ class Evaluator:
             )
         self._batch = _make_batch(self.types, self.counts, len(self.model.pair_block))
         n_total = len(self.types)
-        n_slabs = max(1, min(self.threads, n_total))
-        bounds = [n_total * k // n_slabs for k in range(n_slabs + 1)]
+        n_shares = max(1, min(self.threads, n_total))
+        bounds = [n_total * k // n_shares for k in range(n_shares + 1)]
         dtype = self.model.weights.dtype.type
-        self.slabs = [
-            _Slab(low, high, self._batch, self.model, dtype) for low, high in pairwise(bounds)
+        self.shares = [
+            _ThreadShare(low, high, self._batch, self.model, dtype)
+            for low, high in pairwise(bounds)
         ]
         self._pool: ThreadPoolExecutor | None = None
 
@@ -228,7 +227,7 @@ class Evaluator:
             )
         volumes, usable = self._usable(cells, positions)
         self._share(cells, positions, usable)
-        outputs = [slab.output for slab in self.slabs]
+        outputs = [share.output for share in self.shares]
         self._members = sum(output.members for output in outputs[1:]) + outputs[0].members
         self._forces = sum(output.forces for output in outputs[1:]) + outputs[0].forces
         virials = sum(output.virials for output in outputs[1:]) + outputs[0].virials
@@ -255,16 +254,16 @@ class Evaluator:
         return volumes, finite & enough & (images <= neighbors.LARGEST_IMAGE_COUNT)
 
     def _share(self, cells: NDArray, positions: NDArray, usable: NDArray) -> None:
-        """Run every slab, the first in this thread."""
-        others = self.slabs[1:]
+        """Run every share, the first in this thread."""
+        others = self.shares[1:]
         if others and self._pool is None:
             self._pool = ThreadPoolExecutor(len(others))
         tasks = [
-            self._pool.submit(slab.run, cells, positions, usable)
-            for slab in others
+            self._pool.submit(share.run, cells, positions, usable)
+            for share in others
             if self._pool is not None
         ]
-        self.slabs[0].run(cells, positions, usable)
+        self.shares[0].run(cells, positions, usable)
         for task in tasks:
             task.result()
 

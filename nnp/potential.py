@@ -19,7 +19,7 @@ from nnp.kernels.repulsion import Repulsion
 from nnp.kernels.workspace import Model, padded, rows
 from nnp.periodicity import periodic_cell
 from nnp.storage.arrays import decode_array, encode_array
-from nnp.storage.documents import read_document, write_document
+from nnp.storage.documents import decoded, read_document, write_document
 from nnp.validation import as_numbers, check_array, check_elements, check_layers, check_scaling
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class Potential(MSONable):
     def model(self, precision: str = "float64") -> Model:
         """Fold everything linear into the first layer, for the kernels."""
         if precision not in self._models:
-            self._models[precision] = _fold(self, np.dtype(precision))
+            self._models[precision] = _kernel_model(self, np.dtype(precision))
         return self._models[precision]
 
     def expected_errors(self, spreads: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -304,27 +304,20 @@ class Potential(MSONable):
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> Potential:
         """Undo :meth:`as_dict`."""
-        functions, repulsion = d["functions"], d["repulsion"]
-        if isinstance(functions, dict):
-            functions = SymmetryFunctions.from_dict(functions)
-        if isinstance(repulsion, dict):
-            repulsion = Repulsion.from_dict(repulsion)
-        calibration = d["calibration"]
-        if isinstance(calibration, dict):
-            calibration = Calibration.from_dict(calibration)
+        repulsion = d["repulsion"]
         return cls(
-            functions=functions,
+            functions=decoded(SymmetryFunctions, d["functions"]),
             weights=tuple(decode_array(array) for array in d["weights"]),
             biases=tuple(decode_array(array) for array in d["biases"]),
             activation=d["activation"],
-            repulsion=repulsion,
-            calibration=calibration,
+            repulsion=None if repulsion is None else decoded(Repulsion, repulsion),
+            calibration=decoded(Calibration, d["calibration"]),
             record=d["record"],
             **{name: decode_array(d[name]) for name in _ARRAYS},
         )
 
 
-def _fold(potential: Potential, dtype: np.dtype[Any]) -> Model:
+def _kernel_model(potential: Potential, dtype: np.dtype[Any]) -> Model:
     """Potential to kernel arrays; sigmoids become hyperbolic tangents of half the argument."""
     functions, basis = potential.functions, potential.functions.basis
     transform = functions.transform

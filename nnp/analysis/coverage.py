@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from nnp.descriptors import SymmetryFunctions
 from nnp.frames import Frames
 from nnp.storage.arrays import decode_array, encode_array
+from nnp.storage.documents import decoded
 from nnp.training.dataset import descriptor_model
-from nnp.training.jacobian import moments_of
+from nnp.training.jacobian import Moments
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -205,11 +206,8 @@ class Coverage(MSONable):
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> Coverage:
         """Undo :meth:`as_dict`."""
-        functions = d["functions"]
-        if isinstance(functions, dict):
-            functions = SymmetryFunctions.from_dict(functions)
         return cls(
-            functions=functions,
+            functions=decoded(SymmetryFunctions, d["functions"]),
             samples=tuple(decode_array(points).astype(np.float64) for points in d["samples"]),
             **{name: decode_array(d[name]) for name in _ARRAYS},
         )
@@ -220,10 +218,10 @@ def symmetry_function_values(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Symmetry functions (n_atoms, n_functions) and element index (n_atoms,) of every atom."""
     types = functions.types(frames.numbers)
-    moments = moments_of(
+    moments = Moments(
         descriptor_model(functions), types, frames.counts, frames.cells, frames.positions
     )
-    return moments @ functions.transform.T, types
+    return moments.values @ functions.transform.T, types
 
 
 def _principal_axes(values: NDArray[np.float64], n_components: int) -> NDArray[np.float64]:

@@ -171,9 +171,7 @@ def evaluate_range(
     usable: NDArray,
     batch: Batch,
     model: Model,
-    lists: NeighborList,
-    reference: Reference,
-    scratch: Scratch,
+    state: tuple,
     ws: Workspace,
     output: Output,
 ) -> tuple[int, int]:
@@ -187,6 +185,8 @@ def evaluate_range(
         In Å, shapes (n, 3, 3) and (n_total, 3).
     usable
         Structures to evaluate.
+    state
+        (neighbour list, reference, scratch).
     output
         Results are added to its arrays.
 
@@ -196,6 +196,7 @@ def evaluate_range(
         Status and, when some array was too small, the size it should have.
     """
     begin, end, skin = span
+    lists, _, scratch = state
     capacity = ws.close_near.size - 1
     for s in range(cells.shape[0]):
         first, last = batch.first[s], batch.first[s + 1]
@@ -209,7 +210,7 @@ def evaluate_range(
             positions,
             batch,
             model,
-            (lists, reference, scratch),
+            state,
         )
         if status != DONE:
             return status, size
@@ -221,7 +222,7 @@ def evaluate_range(
                 return CLOSE_TOO_SMALL, close
             row = (lists.starts[r], lists.atom[r], lists.image[r], first)
             point = (scratch.points, i - first, scratch.translations)
-            atom.energy_and_pulls(row, point, batch.types[i], model, ws, output.members[i])
+            atom.energy_and_derivatives(row, point, batch.types[i], model, ws, output.members[i])
             atom.add_forces(i, model, ws, output.forces, virial)
         virial[1, 0] = virial[0, 1]
         virial[2, 0] = virial[0, 2]

@@ -47,7 +47,7 @@ LOG2_E = float(np.log2(np.e))
 
 
 @internal
-def decay(x: Any, like: NDArray) -> Any:
+def exp2(x: Any, like: NDArray) -> Any:
     """2^x for x <= 0 in the precision of ``like``; nearly zero below the smallest number.
 
     x = k + z with integer k and a polynomial in z; k goes into the exponent's bits.
@@ -83,9 +83,15 @@ def decay(x: Any, like: NDArray) -> Any:
 
 
 @internal
-def coefficients(q: NDArray) -> tuple:
+def polynomial_coefficients(q: NDArray) -> tuple:
     """Give the cutoff's polynomial as numbers, which a loop can hold in registers."""
     return q[0], q[1], q[2], q[3], q[4], q[5], q[6], q[7], q[8], q[9], q[10]
+
+
+@internal
+def horner_step(p: Any, d: Any, t: Any, q: Any) -> tuple:
+    """One step of Horner's rule for a polynomial of t and its derivative."""
+    return p * t + q, d * t + p
 
 
 @internal
@@ -97,7 +103,7 @@ def cutoff(t: Any, q: tuple, like: NDArray) -> tuple:
     t
         Squared distance over squared cutoff.
     q
-        :func:`coefficients` of :func:`cutoff_polynomial`.
+        :func:`polynomial_coefficients` of :func:`cutoff_polynomial`.
     like
         Gives the precision.
 
@@ -110,28 +116,17 @@ def cutoff(t: Any, q: tuple, like: NDArray) -> tuple:
     # At the cutoff itself rounding may leave 1 - t = 0; fc times the slope must stay finite.
     u = max(real(1.0) - t, real(1e-12) if like.itemsize == 8 else real(1e-7))
     if like.itemsize == 8:
-        p = q[10] * t + q[9]
-        d = q[10]
-        d = d * t + p
-        p = p * t + q[8]
-        d = d * t + p
-        p = p * t + q[7]
-        d = d * t + p
-        p = p * t + q[6]
-        d = d * t + p
-        p = p * t + q[5]
-        d = d * t + p
-        p = p * t + q[4]
+        p, d = horner_step(q[10], real(0.0), t, q[9])
+        p, d = horner_step(p, d, t, q[8])
+        p, d = horner_step(p, d, t, q[7])
+        p, d = horner_step(p, d, t, q[6])
+        p, d = horner_step(p, d, t, q[5])
+        p, d = horner_step(p, d, t, q[4])
     else:
-        p = q[5] * t + q[4]
-        d = q[5]
-    d = d * t + p
-    p = p * t + q[3]
-    d = d * t + p
-    p = p * t + q[2]
-    d = d * t + p
-    p = p * t + q[1]
-    d = d * t + p
-    p = p * t + q[0]
+        p, d = horner_step(q[5], real(0.0), t, q[4])
+    p, d = horner_step(p, d, t, q[3])
+    p, d = horner_step(p, d, t, q[2])
+    p, d = horner_step(p, d, t, q[1])
+    p, d = horner_step(p, d, t, q[0])
     product = u * p
     return u * product, u * d - p - p, product

@@ -8,7 +8,7 @@ from __future__ import annotations
 from numpy.typing import NDArray
 
 from nnp.kernels.compilation import internal
-from nnp.kernels.functions import LOG2_E, decay
+from nnp.kernels.functions import LOG2_E, exp2
 from nnp.kernels.workspace import WIDTH
 
 
@@ -17,7 +17,7 @@ def tanh(x: NDArray, n: int) -> None:
     """Hyperbolic tangent in place, through exp(-2 |x|)."""
     one, rate = x.dtype.type(1.0), x.dtype.type(-2.0 * LOG2_E)
     for i in range(n):
-        e = decay(rate * abs(x[i]), x)
+        e = exp2(rate * abs(x[i]), x)
         t = (one - e) / (one + e)
         x[i] = t if x[i] >= 0 else -t
 
@@ -59,7 +59,7 @@ def multiple(n: int, of: int) -> int:
 
 
 @internal
-def network(
+def energy_and_gradient(
     sizes: NDArray, flat: NDArray, layers: NDArray, gradients: NDArray, dx: NDArray
 ) -> float:
     """Energy of one network; adds dE/dx to ``dx``. The input is ``layers[0]``."""

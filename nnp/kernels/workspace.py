@@ -92,7 +92,7 @@ class Workspace(NamedTuple):
     radial_etas, radial_sums
         Eta of the radial functions, filled up to whole groups, and the sums of one element.
     radial_weights
-        Three factors for each radial function, see :func:`nnp.kernels.loops.radial_pull`.
+        Three factors for each radial function, see :func:`nnp.kernels.tile_loops.radial_pull`.
     close_xyz, close_near, close_start
         Vector and squared length of each neighbour within the angular cutoff, its slot among the
         near ones, and where each element starts.

@@ -6,9 +6,11 @@ import hashlib
 import json
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nnp.storage.files import write_atomically
+
+T = TypeVar("T")
 
 _CHECKSUM = "checksum"
 
@@ -74,6 +76,25 @@ def read_document(path: Path) -> dict[str, Any]:
     if found is not None and found != _checksum(document):
         raise ValueError("it has been changed: its checksum does not fit")
     return document
+
+
+def decoded(cls: type[T], value: Any) -> T:
+    """
+    Give an object from its document, or the object if that was done already, as Monty does.
+
+    Parameters
+    ----------
+    cls : type
+        Class with a method ``from_dict``.
+    value : object or dict
+        An object of the class, or its document.
+
+    Returns
+    -------
+    object
+    """
+    found: T = cls.from_dict(value) if isinstance(value, dict) else value  # type: ignore[attr-defined]
+    return found
 
 
 def _checksum(document: dict[str, Any]) -> str:

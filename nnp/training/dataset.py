@@ -12,8 +12,7 @@ from nnp.descriptors import SymmetryFunctions
 from nnp.frames import Frames
 from nnp.kernels.workspace import Model
 from nnp.potential import Potential
-from nnp.training import jacobian
-from nnp.training.jacobian import Jacobian
+from nnp.training.jacobian import Jacobian, Moments
 
 
 @dataclass
@@ -108,17 +107,13 @@ class Environments:
         moments, used = [], 0
         for low in range(0, len(self.counts), self.CHUNK):
             chunk = np.arange(low, min(low + self.CHUNK, len(self.counts)))
-            values, matrix = self._collect(chunk)
-            moments.append(values)
+            found = self._moments(chunk)
+            matrix = found.jacobian()
+            moments.append(found.values)
             used += matrix.nbytes
             if used <= memory:
                 self._kept.update({int(s): (matrix, k) for k, s in enumerate(chunk)})
         self.moments = np.concatenate(moments) if moments else np.zeros((0, functions.n_moments))
-
-    @property
-    def cached(self) -> bool:
-        """Whether every frame's Jacobian is kept."""
-        return len(self._kept) == len(self.counts)
 
     @cached_property
     def values(self) -> list[NDArray[np.float64]]:
@@ -155,13 +150,13 @@ class Environments:
         found = [(np.array(k), matrix, np.array(s)) for k, matrix, s in pieces.values()]
         if missing:
             rows = np.array(missing)
-            matrix = self._collect(np.asarray(structures)[rows])[1]
+            matrix = self._moments(np.asarray(structures)[rows]).jacobian()
             found.append((rows, matrix, np.arange(len(rows))))
         return found
 
-    def _collect(self, structures: NDArray[np.int64]) -> tuple[NDArray[np.float64], Jacobian]:
+    def _moments(self, structures: NDArray[np.int64]) -> Moments:
         atoms = self.atoms(structures)
-        return jacobian.collect(
+        return Moments(
             self._model,
             self.types[atoms],
             self.counts[structures],
@@ -182,23 +177,3 @@ def descriptor_model(functions: SymmetryFunctions) -> Model:
         biases=(np.zeros((n, 1, 1)),),
         reference_energies=np.zeros(n),
     ).model()
-
-
-def shortest_distances(frames: Frames, elements: tuple[str, ...]) -> NDArray[np.float64]:
-    """Shortest distance of each element pair in Å, infinite if further than 4 Å.
-
-    Returns
-    -------
-    ndarray
-        Symmetric, shape (n_elements, n_elements).
-    """
-    functions = SymmetryFunctions(elements, ((0.0, 0.0),), (), 4.0, 4.0)
-    n = len(elements)
-    shortest = np.full((n, n), np.inf)
-    model = descriptor_model(functions)
-    types = functions.types(frames.numbers)
-    _, matrix = jacobian.collect(model, types, frames.counts, frames.cells, frames.positions)
-    lengths = np.linalg.norm(matrix.near_vector, axis=1)
-    centres = np.repeat(types, matrix.near_start[:, -1] - matrix.near_start[:, 0])
-    np.minimum.at(shortest, (centres, types[matrix.near_atom]), lengths)
-    return np.minimum(shortest, shortest.T)

@@ -16,7 +16,7 @@ from nnp.evaluator import SKIN, Evaluator
 from nnp.kernels import atom
 from nnp.kernels.batch import CLOSE_TOO_SMALL, DONE, Batch, close_count, prepare_structure
 from nnp.kernels.compilation import compiled, internal
-from nnp.kernels.loops import clear_cube
+from nnp.kernels.tile_loops import clear_cube
 from nnp.kernels.triplets import tile_of
 from nnp.kernels.triplets import tile_size as triplet_tile_size
 from nnp.kernels.workspace import (
@@ -212,7 +212,7 @@ def fill_close(ws: Workspace, first: int, out: NDArray) -> None:
 
 
 @compiled
-def collect_range(
+def fill_range(
     counting: bool,
     cells: NDArray,
     positions: NDArray,
@@ -246,7 +246,7 @@ def collect_range(
                 return CLOSE_TOO_SMALL, close
             row = (lists.starts[i], lists.atom[i], lists.image[i], first)
             point = (scratch.points, i - first, scratch.translations)
-            atom.environment(row, point, batch.types[i], model, ws)
+            atom.fill_moments(row, point, batch.types[i], model, ws)
             if counting:
                 for m in range(moments.shape[1]):
                     moments[i, m] = ws.moments[m]
@@ -264,8 +264,24 @@ def collect_range(
     return DONE, 0
 
 
-class _Collector:
-    """Passes over a batch with one set of lists."""
+class Moments:
+    """
+    Moments of every atom of some structures, and their derivatives.
+
+    Parameters
+    ----------
+    model : Model
+        In double precision; only its basis is used.
+    types, counts : ndarray of int
+        As for :class:`nnp.evaluator.Evaluator`.
+    cells, positions : ndarray
+        In Å, as for :meth:`nnp.evaluator.Evaluator.compute`.
+
+    Attributes
+    ----------
+    values : ndarray
+        Shape (n_atoms, n_moments).
+    """
 
     def __init__(
         self,
@@ -278,32 +294,30 @@ class _Collector:
         self.model = model
         self.cells = np.ascontiguousarray(cells, dtype=np.float64)
         self.positions = np.ascontiguousarray(positions, dtype=np.float64)
-        self.slab = Evaluator(model, types, counts).slabs[0]
+        self.share = Evaluator(model, types, counts).shares[0]
         n_atoms, n_elements = len(types), len(model.pair_block)
         self.size = len(model.angular_eta) * (model.degree + 1) + len(model.general)
-        self.moments = np.zeros((n_atoms, int(model.sizes[0])))
+        self.values = np.zeros((n_atoms, int(model.sizes[0])))
+        # starts of each atom's neighbours, counted from its first
         self.starts = np.zeros((2, n_atoms, n_elements + 1), np.int64)
+        self._run(True, self._empty_jacobian((0, 0), *self.starts))
 
-    def count(self) -> None:
-        """Fill moments, and the starts of each atom's neighbours counted from its first."""
-        self._run(True, self._jacobian((0, 0), *self.starts))
-
-    def fill(self) -> Jacobian:
-        """Derivatives; call :meth:`count` first."""
+    def jacobian(self) -> Jacobian:
+        """Derivatives with respect to the neighbours' positions."""
         totals = self.starts[:, :, -1]
         shifts = np.cumsum(totals, axis=1) - totals
         near, close = (int(total) for total in totals.sum(axis=1))
-        jacobian = self._jacobian((near, close), *(self.starts + shifts[:, :, None]))
+        jacobian = self._empty_jacobian((near, close), *(self.starts + shifts[:, :, None]))
         self._run(False, jacobian)
         return jacobian
 
-    def _jacobian(
+    def _empty_jacobian(
         self, sizes: tuple[int, int], near_start: NDArray, close_start: NDArray
     ) -> Jacobian:
         near, close = sizes
         width = len(self.model.pair_block) * self.size
         return Jacobian(
-            first=self.slab.batch.first,
+            first=self.share.batch.first,
             near_start=near_start,
             close_start=close_start,
             near_atom=np.zeros(near, np.int32),
@@ -315,58 +329,19 @@ class _Collector:
         )
 
     def _run(self, counting: bool, jacobian: Jacobian) -> None:
-        slab = self.slab
+        share = self.share
         factors = tuple(np.zeros(self.size) for _ in range(3))
-        slab.enlarge_until_done(
-            lambda: collect_range(
+        share.enlarge_until_done(
+            lambda: fill_range(
                 counting,
                 self.cells,
                 self.positions,
-                slab.batch,
+                share.batch,
                 self.model,
-                (slab.lists, slab.reference, slab.scratch),
-                slab.workspace,
+                (share.lists, share.reference, share.scratch),
+                share.workspace,
                 factors,
-                self.moments,
+                self.values,
                 jacobian,
             )
         )
-
-
-def moments_of(
-    model: Model,
-    types: NDArray[np.int64],
-    counts: NDArray[np.int64],
-    cells: NDArray[np.float64],
-    positions: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Moments of every atom, shape (n_atoms, n_moments); arguments as for :func:`collect`."""
-    collector = _Collector(model, types, counts, cells, positions)
-    collector.count()
-    return collector.moments
-
-
-def collect(
-    model: Model,
-    types: NDArray[np.int64],
-    counts: NDArray[np.int64],
-    cells: NDArray[np.float64],
-    positions: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], Jacobian]:
-    """Moments and their derivatives.
-
-    Parameters
-    ----------
-    model
-        In double precision; only its basis is used.
-    types, counts, cells, positions
-        As for :class:`nnp.evaluator.Evaluator`.
-
-    Returns
-    -------
-    tuple
-        Moments (n_atoms, n_moments) and Jacobian.
-    """
-    collector = _Collector(model, types, counts, cells, positions)
-    collector.count()
-    return collector.moments, collector.fill()

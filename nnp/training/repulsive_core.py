@@ -50,7 +50,7 @@ def calibrated_repulsion(
     frames
         Training data.
     shortest
-        See :func:`nnp.training.dataset.shortest_distances`.
+        Shortest distance of each pair in Å, shape (n_elements, n_elements).
     samples
         Frames tried for each pair.
     """

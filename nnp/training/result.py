@@ -9,6 +9,7 @@ from monty.json import MSONable
 
 from nnp.metrics import Errors
 from nnp.potential import Potential
+from nnp.storage.documents import decoded
 
 
 @dataclass(frozen=True)
@@ -100,11 +101,8 @@ class TrainingResult(MSONable):
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> TrainingResult:
         """Undo :meth:`as_dict`."""
-        potential = d["potential"]
-        if isinstance(potential, dict):
-            potential = Potential.from_dict(potential)
         return cls(
-            potential,
+            decoded(Potential, d["potential"]),
             [TrainingStep.from_dict(step) for step in d["history"]],
             Errors(**d["training"]),
             Errors(**d["validation"]),

@@ -21,8 +21,9 @@ from nnp.metrics import Errors
 from nnp.potential import Potential
 from nnp.storage.arrays import encode_array
 from nnp.storage.checkpoint import read_checkpoint, write_checkpoint
-from nnp.training import network
-from nnp.training.dataset import Environments, Preprocessing, shortest_distances
+from nnp.training import feed_forward
+from nnp.training.dataset import Environments, Preprocessing
+from nnp.training.distances import shortest_distances
 from nnp.training.loss import Loss
 from nnp.training.optimizers import LBFGS, Adam
 from nnp.training.options import TrainingOptions
@@ -84,7 +85,7 @@ def train(
     chosen = split or choose_split(frames, options, seed)
     # The matrices are small: threads go over frames, and results do not depend on their number.
     with threadpool_limits(1):
-        run = _Run(frames, options, seed, elements or frames.elements, chosen)
+        run = _Training(frames, options, seed, elements or frames.elements, chosen)
         if checkpoint is not None:
             run.restore(checkpoint)
         reasons = run.optimize_members(progress, checkpoint)
@@ -143,7 +144,7 @@ def reference_energies(
     return np.linalg.lstsq(composition, frames.energies[chosen], rcond=None)[0]
 
 
-class _Run:
+class _Training:
     """One training: the problem and where the optimisation stands."""
 
     def __init__(
@@ -190,9 +191,10 @@ class _Run:
         """Begin the next network from fresh weights."""
         self.generator = np.random.default_rng([self.seed, len(self.members)])
         nets = [
-            network.initial_layers(self.loss.sizes, self.generator) for _ in self.functions.elements
+            feed_forward.initial_layers(self.loss.sizes, self.generator)
+            for _ in self.functions.elements
         ]
-        self.parameters = network.flatten(nets)
+        self.parameters = feed_forward.flatten(nets)
         self.optimizer = (
             LBFGS() if self.options.optimizer == "lbfgs" else Adam(len(self.parameters))
         )
@@ -350,7 +352,7 @@ class _Run:
 
     def _potential(self) -> Potential:
         n_elements, n_layers = len(self.functions.elements), len(self.loss.sizes) - 1
-        nets = [network.unflatten(best, self.loss.sizes, n_elements) for best in self.members]
+        nets = [feed_forward.unflatten(best, self.loss.sizes, n_elements) for best in self.members]
 
         def stack(layer: int, part: int) -> NDArray[np.float64]:
             """One array (n_elements, n_members, ...) for a layer's weights or biases."""
@@ -365,7 +367,7 @@ class _Run:
             biases=tuple(stack(k, 1) for k in range(n_layers)),
             reference_energies=self.references,
         )
-        shortest = shortest_distances(self.frames, self.functions.elements)
+        shortest = shortest_distances(self.frames, self.functions.elements).min(axis=0)
         if self.options.repulsion:
             potential.repulsion = calibrated_repulsion(potential, self.frames, shortest)
         potential.record = {

@@ -169,11 +169,11 @@ def test_lists_stay_valid_while_atoms_and_cells_move(potential: Potential) -> No
             new.set_cell(atoms.cell @ (np.eye(3) + 0.02 * step * strain), scale_atoms=True)
             new.positions += 0.02 * step * shift
             moved.append(new)
-        before = evaluator.slabs[0].reference.positions.copy()
+        before = evaluator.shares[0].reference.positions.copy()
         energies, forces, stresses, _ = evaluator.compute(
             [a.cell.array for a in moved], np.concatenate([a.positions for a in moved])
         )
-        rebuilt.append(not np.array_equal(before, evaluator.slabs[0].reference.positions))
+        rebuilt.append(not np.array_equal(before, evaluator.shares[0].reference.positions))
         fresh = potential.compute(moved)
         np.testing.assert_allclose(energies, fresh.energies, rtol=0, atol=1e-10)
         np.testing.assert_allclose(forces, np.concatenate(fresh.forces), atol=1e-11)

@@ -9,13 +9,19 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from nnp.analysis.learning_curve import LearningPoint, learning_curve
 from nnp.calculator import NeuralNetworkCalculator
 from nnp.calibration import Calibration
 from nnp.descriptors import SymmetryFunctions
 from nnp.evaluation import evaluate
 from nnp.frames import Frames
-from nnp.training.trainer import TrainingOptions, TrainingResult, TrainingStep, train
+from nnp.training.trainer import (
+    TrainingOptions,
+    TrainingResult,
+    TrainingStep,
+    choose_split,
+    train,
+)
+from tests.benchmarks.learning_curve import part_of
 from tests.nnp.samples import disordered, random_potential
 
 FUNCTIONS = SymmetryFunctions.standard(("Li", "Cl"), 5.0, 4.0)
@@ -279,11 +285,11 @@ def test_threads_do_not_change_the_result(frames: Frames) -> None:
         np.testing.assert_array_equal(a, b)
 
 
-def test_learning_curve_validates_on_the_same_frames(frames: Frames) -> None:
-    found: list[LearningPoint] = []
-    points = learning_curve(
-        frames, replace(QUICK, stop="converged"), (0.1, 1.0), seed=1, progress=found.append
-    )
-    assert found == points
-    assert points[0].n_frames < 0.2 * points[1].n_frames
-    assert points[1].validation.force < 0.7 * points[0].validation.force
+def test_more_frames_give_smaller_errors_on_the_same_frames(frames: Frames) -> None:
+    options = replace(QUICK, stop="converged")
+    training, validation = choose_split(frames, options, 1)
+    parts = [part_of(training, fraction) for fraction in (0.1, 1.0)]
+    assert len(parts[0]) == round(0.1 * len(training))
+    few, all_ = (train(frames, options, seed=1, split=(part, validation)) for part in parts)
+    assert few.validation_frames == all_.validation_frames
+    assert all_.validation.force < 0.7 * few.validation.force
