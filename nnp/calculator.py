@@ -20,18 +20,19 @@ if TYPE_CHECKING:
 
 
 class NeuralNetworkCalculator(Calculator):
-    """Energies, forces, stress, atomic energies and uncertainty.
+    """
+    Energies, forces, stress, atomic energies and uncertainty.
 
     Neighbour lists are kept while the atoms stay the same, so molecular dynamics and relaxation
     are fast.
 
     Parameters
     ----------
-    potential
+    potential : Potential or str or Path
         A potential or the file of one.
-    threads
+    threads : int
         Threads over the atoms.
-    precision
+    precision : str
         ``float64`` or ``float32``.
 
     Examples

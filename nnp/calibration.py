@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Calibration(MSONable):
-    """Expected error of an energy, sqrt(floor² + (scale * spread)²).
+    """
+    Expected error of an energy, sqrt(floor² + (scale * spread)²).
 
     Networks trained on the same frames share part of their error, which their spread does not
     show: that is the floor. The scale stays at one or above, so that structures on which the
@@ -19,9 +20,9 @@ class Calibration(MSONable):
 
     Parameters
     ----------
-    floor
+    floor : float
         Error at no spread, in eV/atom.
-    scale
+    scale : float
         Factor of the spread.
     """
 
@@ -36,14 +37,15 @@ class Calibration(MSONable):
 
     @classmethod
     def fit(cls, errors: NDArray[np.float64], spreads: NDArray[np.float64]) -> Calibration:
-        """Find what makes normally distributed errors most likely.
+        """
+        Find what makes normally distributed errors most likely.
 
         Parameters
         ----------
-        errors
+        errors : ndarray
             Predicted minus reference energies of held-out frames in eV/atom, shape (n,); those
             that are not finite are left out.
-        spreads
+        spreads : ndarray
             Standard deviations of the ensemble for the same frames in eV/atom, shape (n,).
 
         Returns

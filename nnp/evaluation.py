@@ -17,17 +17,18 @@ from nnp.units import KBAR
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Predictions for frames, and how wrong they are.
+    """
+    Predictions for frames, and how wrong they are.
 
     Parameters
     ----------
-    predictions
+    predictions : Predictions
         Of every frame.
-    errors
+    errors : Errors
         Root-mean-square errors in meV/atom, eV/Å, kbar; NaN for what has no reference.
-    energy_errors
+    energy_errors : ndarray
         Predicted minus reference in eV/atom, shape (n_frames,).
-    calibration
+    calibration : Calibration
         What turns the ensemble's spread into errors of this size; nothing for a single network.
     """
 
@@ -44,15 +45,16 @@ class Evaluation:
 
 
 def evaluate(potential: Potential, frames: Frames, threads: int = 1) -> Evaluation:
-    """Predict frames and compare with their reference values, where they have some.
+    """
+    Predict frames and compare with their reference values, where they have some.
 
     Parameters
     ----------
-    potential
+    potential : Potential
         Any potential that knows the elements.
-    frames
+    frames : Frames
         Configurations; missing references (NaN) are left out of the errors.
-    threads
+    threads : int
         Threads over frames.
     """
     found = predict(potential, frames, threads)

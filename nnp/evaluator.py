@@ -31,25 +31,26 @@ SMALLEST_VOLUME = 1.0
 
 
 class Predictions(NamedTuple):
-    """Results for several structures.
+    """
+    Results for several structures.
 
     Attributes
     ----------
-    energies
+    energies : ndarray
         In eV, shape (n_structures,).
-    forces
+    forces : list of ndarray
         One (n_atoms, 3) array in eV/Å for each structure.
-    stresses
+    stresses : ndarray
         In eV/Å³ with ASE's sign, shape (n_structures, 3, 3).
-    atomic_energies
+    atomic_energies : list of ndarray
         One (n_atoms,) array in eV for each structure.
-    uncertainties
+    uncertainties : ndarray
         Error to expect of the energies in eV/atom, shape (n_structures,): the ensemble's spread,
         calibrated; zero for a single network.
-    atomic_uncertainties
+    atomic_uncertainties : list of ndarray
         Scaled standard deviation of the atomic energies, one (n_atoms,) array in eV for each
         structure; atoms have no reference energies, so that nothing but the scale is calibrated.
-    spreads
+    spreads : ndarray
         Bare standard deviation of the ensemble's energies in eV/atom, shape (n_structures,).
     """
 
@@ -133,20 +134,21 @@ class _ThreadShare:
 
 @dataclass
 class Evaluator:
-    """Evaluate the same structures again and again while they move.
+    """
+    Evaluate the same structures again and again while they move.
 
     Neighbour lists, memory and threads are kept between calls. A structure whose numbers are not
     finite, or whose cell has collapsed, gets NaN results and does not disturb the others.
 
     Parameters
     ----------
-    model
+    model : Model
         The potential for the kernels.
-    types
+    types : ndarray of int
         Element index of every atom, shape (n_total,).
-    counts
+    counts : ndarray of int
         Atoms in each structure, shape (n,).
-    threads
+    threads : int
         Threads that share the work, over structures or, for large ones, over atoms.
     """
 
@@ -183,13 +185,14 @@ class Evaluator:
     def compute(
         self, cells: ArrayLike, positions: ArrayLike
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Energies, forces, stresses and atomic energies.
+        """
+        Energies, forces, stresses and atomic energies.
 
         Parameters
         ----------
-        cells
+        cells : array_like
             Lattice vectors as rows in Å, shape (n, 3, 3).
-        positions
+        positions : array_like
             In Å, shape (n_total, 3).
 
         Returns

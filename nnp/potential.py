@@ -58,7 +58,8 @@ def damaged(path: str | Path, problem: str) -> PotentialFileError:
 
 @dataclass(eq=False)
 class Potential(MSONable):
-    """A high-dimensional neural network potential (or an ensemble of them).
+    """
+    A high-dimensional neural network potential (or an ensemble of them).
 
     The energy of an atom is a dense network of its element applied to
     ``((G - shift) / scale) @ projection``, plus the element's reference energy, plus half of its
@@ -66,25 +67,25 @@ class Potential(MSONable):
 
     Parameters
     ----------
-    functions
+    functions : SymmetryFunctions
         Symmetry functions G.
-    shift, scale
+    shift, scale : ndarray
         Of each function and centre element, shape (n_elements, n_functions).
-    projection
+    projection : ndarray
         Principal components (whitened), shape (n_elements, n_functions, n_inputs).
-    weights
+    weights : tuple of ndarray
         Of each layer, shape (n_elements, n_members, n_in, n_out); the last has one output, in eV.
-    biases
+    biases : tuple of ndarray
         Of each layer, shape (n_elements, n_members, n_out).
-    reference_energies
+    reference_energies : ndarray
         Added to each atom's energy by element, in eV, shape (n_elements,).
-    activation
+    activation : str
         ``tanh`` or ``sigmoid``, after every layer but the last.
-    repulsion
+    repulsion : Repulsion or None
         Core below the shortest trained distances.
-    calibration
+    calibration : Calibration
         Turns the spread of the ensemble into the error expected from held-out frames.
-    record
+    record : dict
         How it was made: errors, shortest distances, ranges of G, versions.
     """
 
@@ -170,17 +171,18 @@ class Potential(MSONable):
         threads: int = 1,
         precision: str = "float64",
     ) -> Evaluator:
-        """Give the persistent evaluation of a fixed batch, for relaxation and dynamics.
+        """
+        Give the persistent evaluation of a fixed batch, for relaxation and dynamics.
 
         Parameters
         ----------
-        numbers
+        numbers : array_like
             Atomic numbers of all structures one after the other, shape (n_total,).
-        counts
+        counts : array_like
             Atoms in each structure, shape (n,).
-        threads
+        threads : int
             Threads over the batch.
-        precision
+        precision : str
             ``float64``, or ``float32`` for about three quarters of the time.
         """
         types = self.functions.types(np.asarray(numbers, dtype=np.int64))
@@ -189,7 +191,8 @@ class Potential(MSONable):
     def compute(
         self, structures: Sequence[Atoms], threads: int = 1, precision: str = "float64"
     ) -> Predictions:
-        """Evaluate structures of any sizes once.
+        """
+        Evaluate structures of any sizes once.
 
         Directions without periodicity are given enough vacuum.
         """
@@ -215,13 +218,16 @@ class Potential(MSONable):
         threads: int = 1,
         precision: str = "float64",
     ) -> Predictions:
-        """Evaluate periodic structures given as flat arrays once.
+        """
+        Evaluate periodic structures given as flat arrays once.
 
         Parameters
         ----------
-        numbers, counts, cells, positions
+        numbers, counts, cells, positions : ndarray
             As in :class:`nnp.frames.Frames`.
-        threads, precision
+        threads : int
+            As in :meth:`evaluator`.
+        precision : str
             As in :meth:`evaluator`.
         """
         if not len(counts):

@@ -21,16 +21,17 @@ def plot_coverage(
     training: Sequence[NDArray[np.float64]],
     structures: Mapping[str, Sequence[NDArray[np.float64]]],
 ) -> Figure:
-    """Scatter plots with projected densities, one for each element.
+    """
+    Scatter plots with projected densities, one for each element.
 
     Parameters
     ----------
-    elements
+    elements : sequence of str
         Chemical symbols.
-    training
+    training : sequence of ndarray
         Principal components of training environments of each element, each
         (n_environments, n_components).
-    structures
+    structures : mapping
         Those of sets to show on top, by label.
     """
     from matplotlib.figure import Figure

@@ -1,4 +1,5 @@
-"""The text format of SIMPLE-NN and of LAMMPS ``pair_style nn``.
+"""
+The text format of SIMPLE-NN and of LAMMPS ``pair_style nn``.
 
 Peers' potentials run here and ours run in LAMMPS. For each element the file lists its symmetry
 functions, their scaling (G - scale1) / scale2, and the layers of its network, of which the first
@@ -319,16 +320,17 @@ def _pad(
 
 
 def write_simple_nn(potential: Potential, path: str | Path) -> None:
-    """Write a potential for LAMMPS.
+    """
+    Write a potential for LAMMPS.
 
     An ensemble becomes one wide network that gives the mean. The repulsive core has no place in
     the format; it is never felt within the trained distances.
 
     Parameters
     ----------
-    potential
+    potential : Potential
         With any number of members.
-    path
+    path : str or Path
         File to write.
     """
     functions = potential.functions

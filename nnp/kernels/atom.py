@@ -1,4 +1,5 @@
-"""One atom at a time: environment, moments, network, and the way back to forces.
+"""
+One atom at a time: environment, moments, network, and the way back to forces.
 
 Everything of one centre stays in the first two cache levels. Triplets are compressed to those
 within the angular cutoff and ordered by element pair, so that each step is a loop over contiguous
@@ -41,17 +42,18 @@ def tile_size(model: Model) -> Any:
 
 @internal
 def gather_neighbors(row: tuple, point: tuple, radial2: float, ws: Workspace) -> None:
-    """Collect the neighbours of one atom within the radial cutoff.
+    """
+    Collect the neighbours of one atom within the radial cutoff.
 
     Parameters
     ----------
-    row
+    row : tuple
         (starts, atoms, images, first atom of the structure) of the neighbour list.
-    point
+    point : tuple
         (wrapped points of the structure, index of the centre among them, translations).
-    radial2
+    radial2 : float
         Squared cutoff in Å².
-    ws
+    ws : Workspace
         Where to.
     """
     starts, atoms, images, first = row

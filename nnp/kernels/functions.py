@@ -1,4 +1,5 @@
-"""The exponential and the cutoff function, for loops that are vectorised.
+"""
+The exponential and the cutoff function, for loops that are vectorised.
 
 Nothing here branches or calls a library. The precision is that of the array ``like``.
 """
@@ -14,7 +15,8 @@ from nnp.kernels.compilation import internal
 
 
 def cutoff_polynomial(dtype: Any = np.float64) -> NDArray[Any]:
-    """Coefficients q of the cosine cutoff written as (1 - t)² q(t), t = (r / cutoff)².
+    """
+    Coefficients q of the cosine cutoff written as (1 - t)² q(t), t = (r / cutoff)².
 
     A polynomial in r² needs neither a root nor a cosine. Degree 10 is good to rounding, degree 5 to
     2e-9, which is enough in single precision. The quotient is evaluated through
@@ -48,7 +50,8 @@ LOG2_E = float(np.log2(np.e))
 
 @internal
 def exp2(x: Any, like: NDArray) -> Any:
-    """2^x for x <= 0 in the precision of ``like``; nearly zero below the smallest number.
+    """
+    2^x for x <= 0 in the precision of ``like``; nearly zero below the smallest number.
 
     x = k + z with integer k and a polynomial in z; k goes into the exponent's bits.
     """
@@ -96,15 +99,16 @@ def horner_step(p: Any, d: Any, t: Any, q: Any) -> tuple:
 
 @internal
 def cutoff(t: Any, q: tuple, like: NDArray) -> tuple:
-    """Cosine cutoff from t = (r / cutoff)² <= 1.
+    """
+    Cosine cutoff from t = (r / cutoff)² <= 1.
 
     Parameters
     ----------
-    t
+    t : scalar
         Squared distance over squared cutoff.
-    q
+    q : tuple
         :func:`polynomial_coefficients` of :func:`cutoff_polynomial`.
-    like
+    like : ndarray
         Gives the precision.
 
     Returns

@@ -1,4 +1,5 @@
-"""The network of one atom, forwards and back.
+"""
+The network of one atom, forwards and back.
 
 Layers are padded (see :func:`nnp.kernels.workspace.padded`), so that loops have no remainder.
 """

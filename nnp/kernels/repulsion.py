@@ -1,4 +1,5 @@
-"""A repulsive core: atoms closer than any the network has seen are pushed apart.
+"""
+A repulsive core: atoms closer than any the network has seen are pushed apart.
 
 The universal potential of Ziegler, Biersack and Littmark, times a strength, switched off smoothly
 at the shortest distance of the training data. It is exactly zero beyond, so the trained range is
@@ -27,7 +28,8 @@ _COLUMNS = 5
 
 @compiled
 def pair_repulsion(r: float, row: NDArray) -> tuple[float, float]:
-    """Energy in eV and its derivative in eV/Å of one pair at distance ``r`` in Å.
+    """
+    Energy in eV and its derivative in eV/Å of one pair at distance ``r`` in Å.
 
     ``row`` is (squared end, start of the switch, end, prefactor in eV Å, 1 / screening length).
     """
@@ -53,16 +55,17 @@ def pair_repulsion(r: float, row: NDArray) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Repulsion(MSONable):
-    """Screened nuclear repulsion below given distances.
+    """
+    Screened nuclear repulsion below given distances.
 
     Parameters
     ----------
-    elements
+    elements : tuple of str
         Chemical symbols.
-    ends
+    ends : tuple of tuple of float
         Distance in Å at which the repulsion of each pair vanishes, symmetric, shape
         (n_elements, n_elements); zero for none.
-    strengths
+    strengths : tuple of tuple of float
         Multiple of the universal potential for each pair, same shape.
     """
 

@@ -1,4 +1,5 @@
-"""Loops over one tile of numbers: the part of the work a compiler can vectorise.
+"""
+Loops over one tile of numbers: the part of the work a compiler can vectorise.
 
 A tile holds :data:`nnp.kernels.workspace.LANES` numbers of each kind, one kind after the other in
 one flat array, so that neither remainders nor overlapping arrays have to be reckoned with.
@@ -104,7 +105,8 @@ def shifted_sum(tiles: NDArray, o: Any, g: Any, eta: Any, shift: Any) -> Any:
 
 @internal
 def radial_pull(tiles: NDArray, o: Any, g: Any, weights: NDArray) -> None:
-    """Add dE/d(r²), times two, of :data:`GROUP` radial functions to the pull of each neighbour.
+    """
+    Add dE/d(r²), times two, of :data:`GROUP` radial functions to the pull of each neighbour.
 
     ``weights`` are 2 dE/dG of each function, then eta times them; ``g`` is where the functions are.
     """
@@ -120,7 +122,8 @@ def radial_pull(tiles: NDArray, o: Any, g: Any, weights: NDArray) -> None:
 
 @internal
 def shifted_pull(tiles: NDArray, o: Any, g: Any, weights: NDArray) -> None:
-    """Add what :func:`radial_pull` leaves out of functions that are not centred on the atom.
+    """
+    Add what :func:`radial_pull` leaves out of functions that are not centred on the atom.
 
     ``weights`` are 2 eta Rs dE/dG of :data:`GROUP` functions.
     """

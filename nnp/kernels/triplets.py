@@ -1,4 +1,5 @@
-"""Angles at one atom: from close neighbours to moments, and back to derivatives.
+"""
+Angles at one atom: from close neighbours to moments, and back to derivatives.
 
 Triplets are compressed to those within the angular cutoff and ordered by element pair, so that
 each step is a loop over tiles of contiguous numbers.
@@ -244,7 +245,8 @@ def scatter_segment(ws: Workspace, span: tuple, j: Any) -> None:
 
 @internal
 def scatter_triplets(ws: Workspace) -> None:
-    """Sum the triplets' derivatives over the neighbours they belong to.
+    """
+    Sum the triplets' derivatives over the neighbours they belong to.
 
     Each neighbour collects a vector, and the factor of its own vector.
     """

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 
 def encode_array(array: NDArray[Any], level: int = 6) -> dict[str, Any]:
-    """Pack an array into a small JSON-safe dictionary.
+    """
+    Pack an array into a small JSON-safe dictionary.
 
     Parameters
     ----------
-    array
+    array : ndarray
         Any array of numbers or of strings; strings are stored as UTF-8 lines.
-    level
+    level : int
         Of compression: from 1, fast, to 9, small.
 
     Returns

@@ -17,15 +17,16 @@ from nnp.training.jacobian import Jacobian, Moments
 
 @dataclass
 class Preprocessing:
-    """From symmetry functions to whitened principal components.
+    """
+    From symmetry functions to whitened principal components.
 
     Parameters
     ----------
-    shift, scale
+    shift, scale : ndarray
         Middle and half range of each function, shape (n_elements, n_functions).
-    projection
+    projection : ndarray
         Whitened components, shape (n_elements, n_functions, n_inputs).
-    lowest, highest
+    lowest, highest : ndarray
         Range of each function, shape (n_elements, n_functions).
     """
 
@@ -43,18 +44,19 @@ class Preprocessing:
         floor: float,
         whiten: bool = True,
     ) -> Preprocessing:
-        """Fit to the symmetry functions of each element.
+        """
+        Fit to the symmetry functions of each element.
 
         Parameters
         ----------
-        values
+        values : list of ndarray
             For each element (n_atoms, n_functions).
-        n_functions
+        n_functions : int
             Number of functions.
-        floor
+        floor : float
             Smallest variance of a component relative to the largest: components with less are
             scaled as if they had this much, so that noise is not blown up.
-        whiten
+        whiten : bool
             Give all components unit variance.
         """
         n = len(values)
@@ -82,15 +84,16 @@ class Preprocessing:
 
 
 class Environments:
-    """Moments and Jacobian of a set of frames; the Jacobian is kept only if it fits.
+    """
+    Moments and Jacobian of a set of frames; the Jacobian is kept only if it fits.
 
     Parameters
     ----------
-    frames
+    frames : Frames
         The configurations.
-    functions
+    functions : SymmetryFunctions
         Symmetry functions.
-    memory
+    memory : float
         Bytes the Jacobian may take; beyond, it is recomputed whenever needed.
     """
 

@@ -1,4 +1,5 @@
-"""Derivatives of the moments with respect to neighbours' positions, for training.
+"""
+Derivatives of the moments with respect to neighbours' positions, for training.
 
 Forces are linear in the network's input gradients and the gradient of the force loss is linear in
 the force residuals, through the same matrix dM/dr. It is kept in single precision and only where it
@@ -36,26 +37,27 @@ _LANES = np.uint64(LANES)
 
 
 class Jacobian(NamedTuple):
-    """dM/dr of some structures.
+    """
+    dM/dr of some structures.
 
     Attributes
     ----------
-    first
+    first : ndarray of int
         First atom of each structure and the total, shape (n_structures + 1,).
-    near_start, close_start
+    near_start, close_start : ndarray of int
         Where the neighbours of each atom and element start, shape (n_atoms, n_elements + 1).
-    near_atom
+    near_atom : ndarray
         Neighbour atoms, shape (n_near,).
-    near_vector
+    near_vector : ndarray
         Vectors to them in Å, shape (n_near, 3).
-    radial
+    radial : ndarray
         Factors of the vectors for each G2, shape (n_near, n_radial).
-    close_near
+    close_near : ndarray of int
         Which of the near neighbours each close one is, shape (n_close,).
-    angular
+    angular : ndarray
         Derivatives of the G4 moments in Å⁻¹ by partner element, shape
         (n_close, 3, n_elements * block_size).
-    pair_block
+    pair_block : ndarray of int
         See :class:`nnp.descriptors.Basis`.
     """
 
@@ -77,7 +79,8 @@ class Jacobian(NamedTuple):
 
 @internal
 def moment_factors(model: Model, tiles: NDArray, o: Any, c: float, out: tuple) -> None:
-    """Value, eta times value, and derivative by cos(theta) of each moment of one triplet.
+    """
+    Value, eta times value, and derivative by cos(theta) of each moment of one triplet.
 
     ``o`` is where its exp(-eta S) F are, :data:`LANES` apart.
     """
@@ -108,17 +111,18 @@ def moment_factors(model: Model, tiles: NDArray, o: Any, c: float, out: tuple) -
 def add_triplet(
     factors: tuple, legs: tuple, inverse: float, slope: float, c: float, out: tuple
 ) -> None:
-    """Add one triplet to the blocks of both its neighbours.
+    """
+    Add one triplet to the blocks of both its neighbours.
 
     Parameters
     ----------
-    factors
+    factors : tuple
         Written by :func:`moment_factors`.
-    legs
+    legs : tuple
         For each leg (x, y, z, slope of its cutoff, 1 / r²).
-    inverse, slope
+    inverse, slope : float
         1 / (r_ij r_ik) and the slope of fc(r_jk).
-    out
+    out : tuple
         Block of each leg, shape (3, n).
     """
     value, decayed, turn = factors
@@ -224,7 +228,8 @@ def fill_range(
     moments: NDArray,
     jacobian: Jacobian,
 ) -> tuple[int, int]:
-    """Count the neighbours of every atom and compute moments, or fill the Jacobian.
+    """
+    Count the neighbours of every atom and compute moments, or fill the Jacobian.
 
     Returns
     -------

@@ -1,4 +1,5 @@
-"""Products with the Jacobian of the moments: forces, and the gradient of the force loss.
+"""
+Products with the Jacobian of the moments: forces, and the gradient of the force loss.
 
 Forces are linear in the network's input gradients, and the gradient of the force loss is linear
 in the force residuals, through the same matrix.
@@ -20,15 +21,16 @@ from nnp.training.jacobian import Jacobian
 def vector_jacobian_product(
     jacobian: Jacobian, structures: NDArray, gradient: NDArray, forces: NDArray, virials: NDArray
 ) -> None:
-    """Turn dE/dM of each atom into forces and virials.
+    """
+    Turn dE/dM of each atom into forces and virials.
 
     Parameters
     ----------
-    structures
+    structures : ndarray
         Which structures; arrays below hold their atoms one after the other.
-    gradient
+    gradient : ndarray
         dE/dM, shape (n_atoms, n_moments), single precision.
-    forces, virials
+    forces, virials : ndarray
         Written: eV/Å (n_atoms, 3), and eV (n_structures, 3, 3) as sum of d ⊗ dE/dd.
     """
     columns = np.zeros(jacobian.angular.shape[2], dtype=np.float32)
@@ -114,17 +116,18 @@ def jacobian_vector_product(
     strains: NDArray,
     out: NDArray,
 ) -> None:
-    """Change of the moments when atoms move and the cell is strained.
+    """
+    Change of the moments when atoms move and the cell is strained.
 
     Parameters
     ----------
-    structures
+    structures : ndarray
         As in :func:`vector_jacobian_product`.
-    displacements
+    displacements : ndarray
         Of each atom, shape (n_atoms, 3).
-    strains
+    strains : ndarray
         e with d -> d + e.T @ d on top, shape (n_structures, 3, 3).
-    out
+    out : ndarray
         Written: shape (n_atoms, n_moments).
     """
     columns = np.zeros(jacobian.angular.shape[2], dtype=np.float32)

@@ -30,25 +30,26 @@ class LossWeights:
 
 
 class Loss:
-    """Loss of networks of given layer widths on a data set.
+    """
+    Loss of networks of given layer widths on a data set.
 
     Parameters
     ----------
-    frames
+    frames : Frames
         All frames; energies, forces and stresses are the targets.
-    environments
+    environments : Environments
         Of the same frames.
-    preprocessing
+    preprocessing : Preprocessing
         From symmetry functions to inputs.
-    hidden
+    hidden : tuple of int
         Widths of the hidden layers.
-    weights
+    weights : LossWeights
         Of the terms.
-    reference_energies
+    reference_energies : ndarray
         By element in eV, taken off the energies.
-    threads
+    threads : int
         Threads over chunks of frames.
-    dtype
+    dtype : type
         Precision of the network passes; sums are always double.
     """
 

@@ -54,26 +54,27 @@ def train(
     elements: tuple[str, ...] | None = None,
     split: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
 ) -> TrainingResult:
-    """Train a potential.
+    """
+    Train a potential.
 
     Parameters
     ----------
-    frames
+    frames : Frames
         Configurations with energies and forces; stresses where there are.
-    options
+    options : TrainingOptions or None
         See :class:`TrainingOptions`.
-    seed
+    seed : int
         Of the split, the initial weights and the minibatches: the same seed, frames and options
         give the same potential.
-    progress
+    progress : callable or None
         Called after each epoch.
-    checkpoint
+    checkpoint : Path or None
         File that is written now and then and read at the start, so that the same call continues
         after an interruption. It is ignored if frames, options or seed differ, and removed at
         the end.
-    elements
+    elements : tuple of str or None
         Order of the elements; by atomic number unless given.
-    split
+    split : tuple of ndarray of int or None
         Training and validation frames, when the options' split is not wanted.
 
     Returns

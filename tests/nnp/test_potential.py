@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -255,7 +256,7 @@ def test_unknown_elements_are_named(potential: Potential) -> None:
         potential.evaluator([3, 3], [3])
 
 
-def test_documents_files_and_pickles_keep_every_digit(potential: Potential, tmp_path) -> None:
+def test_documents_files_and_pickles_keep_every_digit(potential: Potential, tmp_path: Path) -> None:
     atoms = structures()[0]
     potential.record = {"note": "kept"}
     expected = potential.compute([atoms])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from nnp.calibration import Calibration
 from nnp.descriptors import SymmetryFunctions
 from nnp.evaluation import evaluate
 from nnp.frames import Frames
+from nnp.potential import Potential
 from nnp.training.trainer import (
     TrainingOptions,
     TrainingResult,
@@ -45,7 +47,7 @@ def frames() -> Frames:
     return label(structures, teacher)
 
 
-def label(structures: list[Atoms], teacher) -> Frames:
+def label(structures: list[Atoms], teacher: Potential) -> Frames:
     found = teacher.compute(structures)
     labelled = Frames.from_atoms(structures, stage="liquid")
     return replace(
@@ -98,7 +100,7 @@ def test_same_seed_same_potential(frames: Frames, result: TrainingResult) -> Non
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 def test_interrupted_training_continues_where_it_was(
-    frames: Frames, optimizer: str, tmp_path: Path
+    frames: Frames, optimizer: Literal["lbfgs", "adam"], tmp_path: Path
 ) -> None:
     options = replace(
         QUICK,
@@ -162,6 +164,7 @@ def test_core_is_not_felt_in_the_data_and_wins_below(
     i, j = np.unravel_index(distances.argmin(), distances.shape)
     direction = atoms.get_distance(i, j, mic=True, vector=True) / distances[i, j]
     symbols = [potential.elements.index(atoms.symbols[k]) for k in (i, j)]
+    assert potential.repulsion is not None
     end = potential.repulsion.ends[symbols[0]][symbols[1]]
     trials = []
     for r in np.linspace(0.4, 0.85 * end, 15):
