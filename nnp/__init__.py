@@ -46,7 +46,9 @@ if TYPE_CHECKING:
     from nnp.descriptors import SymmetryFunctions
     from nnp.evaluation import Evaluation, evaluate
     from nnp.formats.files import load_potential
+    from nnp.formats.labels import LabelError, read_labels
     from nnp.formats.simple_nn import write_simple_nn
+    from nnp.formats.structures import StructureFileError
     from nnp.frames import Frames
     from nnp.potential import Potential, PotentialFileError
     from nnp.training.options import TrainingOptions
@@ -57,14 +59,17 @@ __all__ = [
     "Coverage",
     "Evaluation",
     "Frames",
+    "LabelError",
     "NeuralNetworkCalculator",
     "Potential",
     "PotentialFileError",
+    "StructureFileError",
     "SymmetryFunctions",
     "TrainingOptions",
     "TrainingResult",
     "evaluate",
     "load_potential",
+    "read_labels",
     "train",
     "write_simple_nn",
 ]
@@ -73,14 +78,17 @@ _MODULES = {
     "Coverage": "nnp.analysis.coverage",
     "Evaluation": "nnp.evaluation",
     "Frames": "nnp.frames",
+    "LabelError": "nnp.formats.labels",
     "NeuralNetworkCalculator": "nnp.calculator",
     "Potential": "nnp.potential",
     "PotentialFileError": "nnp.potential",
+    "StructureFileError": "nnp.formats.structures",
     "SymmetryFunctions": "nnp.descriptors",
     "TrainingOptions": "nnp.training.options",
     "TrainingResult": "nnp.training.result",
     "evaluate": "nnp.evaluation",
     "load_potential": "nnp.formats.files",
+    "read_labels": "nnp.formats.labels",
     "train": "nnp.training.trainer",
     "write_simple_nn": "nnp.formats.simple_nn",
 }

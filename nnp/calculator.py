@@ -24,7 +24,8 @@ class NeuralNetworkCalculator(Calculator):
     Energies, forces, stress, atomic energies and uncertainty.
 
     Neighbour lists are kept while the atoms stay the same, so molecular dynamics and relaxation
-    are fast.
+    are fast. There is no stress if the potential was trained without, so that a relaxation of the
+    cell is refused.
 
     Parameters
     ----------
@@ -92,5 +93,5 @@ class NeuralNetworkCalculator(Calculator):
                 self.potential.expected_errors(np.array([members.std() / len(atoms)]))[0]
             ),
         }
-        if atoms.pbc.all():
+        if atoms.pbc.all() and self.potential.knows_stress:
             self.results["stress"] = full_3x3_to_voigt_6_stress(stresses[0])

@@ -150,6 +150,11 @@ class Potential(MSONable):
         return self.weights[0].shape[1]
 
     @property
+    def knows_stress(self) -> bool:
+        """Whether stresses were among what it was trained on; if nothing is recorded, yes."""
+        return bool(self.record.get("n_stresses", 1))
+
+    @property
     def cutoff(self) -> float:
         """Range of the potential in Å."""
         return self.functions.radial_cutoff

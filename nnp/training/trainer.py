@@ -376,6 +376,7 @@ class _Training:
             "n_frames": len(self.frames),
             "n_training": len(self.training),
             "n_validation": len(self.validation),
+            "n_stresses": int(self.loss.has_stress[self.training].sum()),
             "shortest_distances": [
                 [float(x) if np.isfinite(x) else None for x in row] for row in shortest
             ],
