@@ -9,7 +9,9 @@ import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from nnp.potential import Potential, periodic_cell
+from nnp.formats.files import load_potential
+from nnp.periodicity import periodic_cell
+from nnp.potential import Potential
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -18,18 +20,20 @@ if TYPE_CHECKING:
 
 
 class NeuralNetworkCalculator(Calculator):
-    """Energies, forces, stress, atomic energies and uncertainty.
+    """
+    Energies, forces, stress, atomic energies and uncertainty.
 
     Neighbour lists are kept while the atoms stay the same, so molecular dynamics and relaxation
-    are fast.
+    are fast. There is no stress if the potential was trained without, so that a relaxation of the
+    cell is refused.
 
     Parameters
     ----------
-    potential
+    potential : Potential or str or Path
         A potential or the file of one.
-    threads
+    threads : int
         Threads over the atoms.
-    precision
+    precision : str
         ``float64`` or ``float32``.
 
     Examples
@@ -55,7 +59,7 @@ class NeuralNetworkCalculator(Calculator):
     ) -> None:
         super().__init__(**kwargs)
         self.potential = (
-            potential if isinstance(potential, Potential) else Potential.load(potential)
+            potential if isinstance(potential, Potential) else load_potential(potential)
         )
         self.threads, self.precision = threads, precision
         self._evaluator: Evaluator | None = None
@@ -89,5 +93,5 @@ class NeuralNetworkCalculator(Calculator):
                 self.potential.expected_errors(np.array([members.std() / len(atoms)]))[0]
             ),
         }
-        if atoms.pbc.all():
+        if atoms.pbc.all() and self.potential.knows_stress:
             self.results["stress"] = full_3x3_to_voigt_6_stress(stresses[0])

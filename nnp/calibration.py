@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Calibration(MSONable):
-    """Expected error of an energy, sqrt(floor² + (scale * spread)²).
+    """
+    Expected error of an energy, sqrt(floor² + (scale * spread)²).
 
     Networks trained on the same frames share part of their error, which their spread does not
     show: that is the floor. The scale stays at one or above, so that structures on which the
@@ -19,25 +20,32 @@ class Calibration(MSONable):
 
     Parameters
     ----------
-    floor
+    floor : float
         Error at no spread, in eV/atom.
-    scale
+    scale : float
         Factor of the spread.
     """
 
     floor: float = 0.0
     scale: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not (0.0 <= self.floor < np.inf and 0.0 <= self.scale < np.inf):
+            raise ValueError(
+                f"the calibration must be finite, not floor {self.floor}, scale {self.scale}"
+            )
+
     @classmethod
     def fit(cls, errors: NDArray[np.float64], spreads: NDArray[np.float64]) -> Calibration:
-        """Find what makes normally distributed errors most likely.
+        """
+        Find what makes normally distributed errors most likely.
 
         Parameters
         ----------
-        errors
+        errors : ndarray
             Predicted minus reference energies of held-out frames in eV/atom, shape (n,); those
             that are not finite are left out.
-        spreads
+        spreads : ndarray
             Standard deviations of the ensemble for the same frames in eV/atom, shape (n,).
 
         Returns

@@ -28,24 +28,25 @@ STANDARD_ZETAS = (1.0, 2.0, 4.0)
 
 
 class Basis(NamedTuple):
-    """Symmetry functions as a kernel sees them.
+    """
+    Symmetry functions as a kernel sees them.
 
     Integer zetas are polynomials in cos(theta), so all G4 of an element pair follow from the
     moments sum e^(-eta S) F cos^p(theta): fewer numbers, one exponential for each eta.
 
     Attributes
     ----------
-    radial_cutoff, angular_cutoff
+    radial_cutoff, angular_cutoff : float
         In Å.
-    radial_eta, radial_shift
+    radial_eta, radial_shift : ndarray
         One entry for each G2 of a neighbour element, in Å⁻² and Å.
-    angular_eta
+    angular_eta : ndarray
         The distinct angular eta in Å⁻².
-    degree
+    degree : int
         Highest power of cos(theta).
-    general
+    general : ndarray
         G4 with non-integer zeta, shape (n, 3): index into ``angular_eta``, zeta, lambda.
-    pair_block
+    pair_block : ndarray of int
         Block number of an unordered element pair, shape (n_elements, n_elements).
     """
 
@@ -61,7 +62,8 @@ class Basis(NamedTuple):
 
 @dataclass(frozen=True)
 class SymmetryFunctions(MSONable):
-    """Radial (G2) and narrow angular (G4) symmetry functions, the same for every centre.
+    """
+    Radial (G2) and narrow angular (G4) symmetry functions, the same for every centre.
 
     G2 = sum_j exp(-eta (r_ij - Rs)²) fc(r_ij) for each neighbour element;
     G4 = 2^(1 - zeta) sum_(j<k) (1 + lambda cos theta)^zeta exp(-eta (r_ij² + r_ik² + r_jk²))
@@ -70,13 +72,13 @@ class SymmetryFunctions(MSONable):
 
     Parameters
     ----------
-    elements
+    elements : tuple of str
         Chemical symbols; their order is the order of the functions.
-    radial
+    radial : tuple of tuple of float
         (eta in Å⁻², Rs in Å) of each G2.
-    angular
+    angular : tuple of tuple of float
         (eta in Å⁻², zeta, lambda) of each G4.
-    radial_cutoff, angular_cutoff
+    radial_cutoff, angular_cutoff : float
         In Å; the angular one must not be the larger.
 
     Examples
@@ -105,8 +107,13 @@ class SymmetryFunctions(MSONable):
             )
         if not self.radial:
             raise ValueError("At least one radial symmetry function is needed.")
+        numbers = [x for row in (*self.radial, *self.angular) for x in row]
+        if not np.isfinite([self.radial_cutoff, *numbers]).all():
+            raise ValueError("Symmetry functions need finite parameters.")
         if any(eta < 0 for eta, *_ in (*self.radial, *self.angular)):
             raise ValueError("Symmetry functions need eta >= 0.")
+        if any(zeta <= 0 or abs(sign) > 1 for _, zeta, sign in self.angular):
+            raise ValueError("Angular symmetry functions need zeta > 0 and lambda from -1 to 1.")
 
     @classmethod
     def standard(

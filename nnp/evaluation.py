@@ -10,23 +10,25 @@ from numpy.typing import NDArray
 from nnp.calibration import Calibration
 from nnp.evaluator import Predictions
 from nnp.frames import Frames
+from nnp.metrics import Errors, root_mean_square
 from nnp.potential import Potential
-from nnp.training.loss import KBAR, Errors
+from nnp.units import KBAR
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Predictions for frames, and how wrong they are.
+    """
+    Predictions for frames, and how wrong they are.
 
     Parameters
     ----------
-    predictions
+    predictions : Predictions
         Of every frame.
-    errors
+    errors : Errors
         Root-mean-square errors in meV/atom, eV/Å, kbar; NaN for what has no reference.
-    energy_errors
+    energy_errors : ndarray
         Predicted minus reference in eV/atom, shape (n_frames,).
-    calibration
+    calibration : Calibration
         What turns the ensemble's spread into errors of this size; nothing for a single network.
     """
 
@@ -43,24 +45,25 @@ class Evaluation:
 
 
 def evaluate(potential: Potential, frames: Frames, threads: int = 1) -> Evaluation:
-    """Predict frames and compare with their reference values, where they have some.
+    """
+    Predict frames and compare with their reference values, where they have some.
 
     Parameters
     ----------
-    potential
+    potential : Potential
         Any potential that knows the elements.
-    frames
+    frames : Frames
         Configurations; missing references (NaN) are left out of the errors.
-    threads
+    threads : int
         Threads over frames.
     """
     found = predict(potential, frames, threads)
     energy_errors = (found.energies - frames.energies) / frames.counts
     forces = np.concatenate(found.forces) if len(frames) else np.zeros((0, 3))
     errors = Errors(
-        1e3 * _root_mean_square(energy_errors),
-        _root_mean_square(forces - frames.forces),
-        KBAR * _root_mean_square(found.stresses - frames.stresses),
+        1e3 * root_mean_square(energy_errors),
+        root_mean_square(forces - frames.forces),
+        KBAR * root_mean_square(found.stresses - frames.stresses),
     )
     return Evaluation(found, errors, energy_errors, Calibration.fit(energy_errors, found.spreads))
 
@@ -70,9 +73,3 @@ def predict(potential: Potential, frames: Frames, threads: int = 1) -> Predictio
     return potential.compute_arrays(
         frames.numbers, frames.counts, frames.cells, frames.positions, threads
     )
-
-
-def _root_mean_square(values: NDArray[np.float64]) -> float:
-    """Over the finite entries; NaN if there are none."""
-    finite = values[np.isfinite(values)]
-    return float(np.sqrt(np.mean(finite**2))) if finite.size else float("nan")

@@ -31,25 +31,26 @@ SMALLEST_VOLUME = 1.0
 
 
 class Predictions(NamedTuple):
-    """Results for several structures.
+    """
+    Results for several structures.
 
     Attributes
     ----------
-    energies
+    energies : ndarray
         In eV, shape (n_structures,).
-    forces
+    forces : list of ndarray
         One (n_atoms, 3) array in eV/Å for each structure.
-    stresses
+    stresses : ndarray
         In eV/Å³ with ASE's sign, shape (n_structures, 3, 3).
-    atomic_energies
+    atomic_energies : list of ndarray
         One (n_atoms,) array in eV for each structure.
-    uncertainties
+    uncertainties : ndarray
         Error to expect of the energies in eV/atom, shape (n_structures,): the ensemble's spread,
         calibrated; zero for a single network.
-    atomic_uncertainties
+    atomic_uncertainties : list of ndarray
         Scaled standard deviation of the atomic energies, one (n_atoms,) array in eV for each
         structure; atoms have no reference energies, so that nothing but the scale is calibrated.
-    spreads
+    spreads : ndarray
         Bare standard deviation of the ensemble's energies in eV/atom, shape (n_structures,).
     """
 
@@ -62,7 +63,7 @@ class Predictions(NamedTuple):
     spreads: NDArray[np.float64]
 
 
-class _Slab:
+class _ThreadShare:
     """The share of one thread: a range of atoms with its lists and memory."""
 
     def __init__(self, begin: int, end: int, batch: Batch, model: Model, dtype: Any) -> None:
@@ -111,9 +112,7 @@ class _Slab:
                 usable,
                 self.batch,
                 self.model,
-                self.lists,
-                self.reference,
-                self.scratch,
+                (self.lists, self.reference, self.scratch),
                 self.workspace,
                 self.output,
             )
@@ -135,20 +134,21 @@ class _Slab:
 
 @dataclass
 class Evaluator:
-    """Evaluate the same structures again and again while they move.
+    """
+    Evaluate the same structures again and again while they move.
 
     Neighbour lists, memory and threads are kept between calls. A structure whose numbers are not
     finite, or whose cell has collapsed, gets NaN results and does not disturb the others.
 
     Parameters
     ----------
-    model
+    model : Model
         The potential for the kernels.
-    types
+    types : ndarray of int
         Element index of every atom, shape (n_total,).
-    counts
+    counts : ndarray of int
         Atoms in each structure, shape (n,).
-    threads
+    threads : int
         Threads that share the work, over structures or, for large ones, over atoms.
     """
 
@@ -166,11 +166,12 @@ class Evaluator:
             )
         self._batch = _make_batch(self.types, self.counts, len(self.model.pair_block))
         n_total = len(self.types)
-        n_slabs = max(1, min(self.threads, n_total))
-        bounds = [n_total * k // n_slabs for k in range(n_slabs + 1)]
+        n_shares = max(1, min(self.threads, n_total))
+        bounds = [n_total * k // n_shares for k in range(n_shares + 1)]
         dtype = self.model.weights.dtype.type
-        self.slabs = [
-            _Slab(low, high, self._batch, self.model, dtype) for low, high in pairwise(bounds)
+        self.shares = [
+            _ThreadShare(low, high, self._batch, self.model, dtype)
+            for low, high in pairwise(bounds)
         ]
         self._pool: ThreadPoolExecutor | None = None
 
@@ -184,13 +185,14 @@ class Evaluator:
     def compute(
         self, cells: ArrayLike, positions: ArrayLike
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Energies, forces, stresses and atomic energies.
+        """
+        Energies, forces, stresses and atomic energies.
 
         Parameters
         ----------
-        cells
+        cells : array_like
             Lattice vectors as rows in Å, shape (n, 3, 3).
-        positions
+        positions : array_like
             In Å, shape (n_total, 3).
 
         Returns
@@ -228,7 +230,7 @@ class Evaluator:
             )
         volumes, usable = self._usable(cells, positions)
         self._share(cells, positions, usable)
-        outputs = [slab.output for slab in self.slabs]
+        outputs = [share.output for share in self.shares]
         self._members = sum(output.members for output in outputs[1:]) + outputs[0].members
         self._forces = sum(output.forces for output in outputs[1:]) + outputs[0].forces
         virials = sum(output.virials for output in outputs[1:]) + outputs[0].virials
@@ -255,16 +257,16 @@ class Evaluator:
         return volumes, finite & enough & (images <= neighbors.LARGEST_IMAGE_COUNT)
 
     def _share(self, cells: NDArray, positions: NDArray, usable: NDArray) -> None:
-        """Run every slab, the first in this thread."""
-        others = self.slabs[1:]
+        """Run every share, the first in this thread."""
+        others = self.shares[1:]
         if others and self._pool is None:
             self._pool = ThreadPoolExecutor(len(others))
         tasks = [
-            self._pool.submit(slab.run, cells, positions, usable)
-            for slab in others
+            self._pool.submit(share.run, cells, positions, usable)
+            for share in others
             if self._pool is not None
         ]
-        self.slabs[0].run(cells, positions, usable)
+        self.shares[0].run(cells, positions, usable)
         for task in tasks:
             task.result()
 

@@ -12,6 +12,7 @@ from monty.json import MSONable
 from numpy.typing import NDArray
 
 from nnp.storage.arrays import decode_array, encode_array
+from nnp.storage.files import open_text_atomically
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -21,33 +22,34 @@ _PER_ATOM = ("numbers", "positions", "forces")
 
 @dataclass(eq=False)
 class Frames(MSONable):
-    """A trajectory or a data set: configurations of any sizes in flat arrays.
+    """
+    A trajectory or a data set: configurations of any sizes in flat arrays.
 
     Indexing with an integer, a slice, a list, an index array or a Boolean mask gives
     ``Frames`` again, so ``frames[3]`` is a data set of one.
 
     Parameters
     ----------
-    counts
+    counts : ndarray of int
         Atoms in each frame, shape (n_frames,).
-    numbers
+    numbers : ndarray of int
         Atomic numbers of all frames one after the other, shape (n_atoms_total,).
-    cells
+    cells : ndarray
         Lattice vectors as rows in Å, shape (n_frames, 3, 3).
-    positions
+    positions : ndarray
         Cartesian positions in Å, shape (n_atoms_total, 3).
-    energies
+    energies : ndarray
         Energies in eV, shape (n_frames,).
-    forces
+    forces : ndarray
         Forces in eV/Å, shape (n_atoms_total, 3).
-    stresses
+    stresses : ndarray
         Stresses in eV/Å³ with ASE's sign (positive: the cell wants to shrink), shape
         (n_frames, 3, 3); NaN where missing.
-    stages
+    stages : ndarray of str
         Which part of the campaign made each frame, shape (n_frames,).
-    temperatures
+    temperatures : ndarray
         Target temperatures in K, shape (n_frames,); NaN if none.
-    times
+    times : ndarray
         Simulation times in fs, shape (n_frames,); NaN if none.
     """
 
@@ -140,18 +142,19 @@ class Frames(MSONable):
         stage: str | None = None,
         temperature: float | None = None,
     ) -> Frames:
-        """Collect structures with their attached results.
+        """
+        Collect structures with their attached results.
 
         Missing energies, forces and stresses become NaN. ``stage``, ``temperature`` and
         ``time`` are read from ``atoms.info`` unless given here.
 
         Parameters
         ----------
-        structures
+        structures : sequence of Atoms
             ASE structures, usually with a ``SinglePointCalculator``.
-        stage
+        stage : str or None
             Label for all of them.
-        temperature
+        temperature : float or None
             Target temperature in K for all of them.
         """
         counts = [len(atoms) for atoms in structures]
@@ -234,8 +237,8 @@ class Frames(MSONable):
         return cls.from_atoms(structures if isinstance(structures, list) else [structures])
 
     def write(self, path: str | Path) -> None:
-        """Write extended XYZ with all digits, so that reading gives the same numbers."""
-        with Path(path).open("w", encoding="utf-8") as file:
+        """Write extended XYZ with all digits, replacing what is there in one step."""
+        with open_text_atomically(Path(path)) as file:
             for i, (start, stop) in enumerate(
                 zip(self.offsets[:-1], self.offsets[1:], strict=True)
             ):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,17 +17,49 @@ from nnp.evaluator import Evaluator, Predictions
 from nnp.kernels.functions import cutoff_polynomial
 from nnp.kernels.repulsion import Repulsion
 from nnp.kernels.workspace import Model, padded, rows
+from nnp.periodicity import periodic_cell
 from nnp.storage.arrays import decode_array, encode_array
+from nnp.storage.documents import decoded, read_document, write_document
+from nnp.validation import as_numbers, check_array, check_elements, check_layers, check_scaling
 
 if TYPE_CHECKING:
     from ase import Atoms
 
+#: What may follow each layer but the last.
+ACTIVATIONS = ("tanh", "sigmoid")
 _ARRAYS = ("shift", "scale", "projection", "reference_energies")
+
+
+class PotentialFileError(ValueError):
+    """A file is no potential, or damaged, or its numbers make no sense."""
+
+
+def damaged(path: str | Path, problem: str) -> PotentialFileError:
+    """
+    Say in one sentence what is wrong with a file and what to do.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    problem : str
+        What is wrong with it.
+
+    Returns
+    -------
+    PotentialFileError
+        To be raised.
+    """
+    return PotentialFileError(
+        f"{path} is not a potential that can be used: {problem.rstrip('.')}; copy it again from "
+        "where it came from, or train again."
+    )
 
 
 @dataclass(eq=False)
 class Potential(MSONable):
-    """A high-dimensional neural network potential (or an ensemble of them).
+    """
+    A high-dimensional neural network potential (or an ensemble of them).
 
     The energy of an atom is a dense network of its element applied to
     ``((G - shift) / scale) @ projection``, plus the element's reference energy, plus half of its
@@ -37,25 +67,25 @@ class Potential(MSONable):
 
     Parameters
     ----------
-    functions
+    functions : SymmetryFunctions
         Symmetry functions G.
-    shift, scale
+    shift, scale : ndarray
         Of each function and centre element, shape (n_elements, n_functions).
-    projection
+    projection : ndarray
         Principal components (whitened), shape (n_elements, n_functions, n_inputs).
-    weights
+    weights : tuple of ndarray
         Of each layer, shape (n_elements, n_members, n_in, n_out); the last has one output, in eV.
-    biases
+    biases : tuple of ndarray
         Of each layer, shape (n_elements, n_members, n_out).
-    reference_energies
+    reference_energies : ndarray
         Added to each atom's energy by element, in eV, shape (n_elements,).
-    activation
+    activation : str
         ``tanh`` or ``sigmoid``, after every layer but the last.
-    repulsion
+    repulsion : Repulsion or None
         Core below the shortest trained distances.
-    calibration
+    calibration : Calibration
         Turns the spread of the ensemble into the error expected from held-out frames.
-    record
+    record : dict
         How it was made: errors, shortest distances, ranges of G, versions.
     """
 
@@ -72,12 +102,42 @@ class Potential(MSONable):
     record: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.activation not in ("tanh", "sigmoid"):
-            raise ValueError(f"Activation must be tanh or sigmoid, not {self.activation!r}.")
+        for name in _ARRAYS:
+            setattr(self, name, as_numbers(name, getattr(self, name)))
+        self.weights = tuple(as_numbers("weights", array) for array in self.weights)
+        self.biases = tuple(as_numbers("biases", array) for array in self.biases)
         self._models: dict[str, Model] = {}
+        self.validate()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_models": {}}
+
+    def validate(self) -> None:
+        """
+        Check that all parts fit together and all numbers are finite.
+
+        Raises
+        ------
+        ValueError
+            Naming what is wrong, and the element.
+        """
+        elements, n_functions = self.elements, self.functions.n_functions
+        n = len(elements)
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"the activation must be tanh or sigmoid, not {self.activation!r}")
+        check_elements(elements)
+        check_array("shift", self.shift, (n, n_functions), elements)
+        check_array("scale", self.scale, (n, n_functions), elements)
+        n_inputs = self.projection.shape[-1] if self.projection.ndim else 0
+        check_array("projection", self.projection, (n, n_functions, n_inputs), elements)
+        check_scaling(self.scale, self.projection, elements)
+        check_layers(self.weights, self.biases, n_inputs, elements)
+        check_array("reference_energies", self.reference_energies, (n,), elements)
+        if self.repulsion is not None and self.repulsion.elements != elements:
+            raise ValueError(
+                f"the repulsion is for {', '.join(self.repulsion.elements)}, the networks are for "
+                f"{', '.join(elements)}"
+            )
 
     @property
     def elements(self) -> tuple[str, ...]:
@@ -90,6 +150,11 @@ class Potential(MSONable):
         return self.weights[0].shape[1]
 
     @property
+    def knows_stress(self) -> bool:
+        """Whether stresses were among what it was trained on; if nothing is recorded, yes."""
+        return bool(self.record.get("n_stresses", 1))
+
+    @property
     def cutoff(self) -> float:
         """Range of the potential in Å."""
         return self.functions.radial_cutoff
@@ -97,7 +162,7 @@ class Potential(MSONable):
     def model(self, precision: str = "float64") -> Model:
         """Fold everything linear into the first layer, for the kernels."""
         if precision not in self._models:
-            self._models[precision] = _fold(self, np.dtype(precision))
+            self._models[precision] = _kernel_model(self, np.dtype(precision))
         return self._models[precision]
 
     def expected_errors(self, spreads: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -111,17 +176,18 @@ class Potential(MSONable):
         threads: int = 1,
         precision: str = "float64",
     ) -> Evaluator:
-        """Give the persistent evaluation of a fixed batch, for relaxation and dynamics.
+        """
+        Give the persistent evaluation of a fixed batch, for relaxation and dynamics.
 
         Parameters
         ----------
-        numbers
+        numbers : array_like
             Atomic numbers of all structures one after the other, shape (n_total,).
-        counts
+        counts : array_like
             Atoms in each structure, shape (n,).
-        threads
+        threads : int
             Threads over the batch.
-        precision
+        precision : str
             ``float64``, or ``float32`` for about three quarters of the time.
         """
         types = self.functions.types(np.asarray(numbers, dtype=np.int64))
@@ -130,7 +196,8 @@ class Potential(MSONable):
     def compute(
         self, structures: Sequence[Atoms], threads: int = 1, precision: str = "float64"
     ) -> Predictions:
-        """Evaluate structures of any sizes once.
+        """
+        Evaluate structures of any sizes once.
 
         Directions without periodicity are given enough vacuum.
         """
@@ -156,13 +223,16 @@ class Potential(MSONable):
         threads: int = 1,
         precision: str = "float64",
     ) -> Predictions:
-        """Evaluate periodic structures given as flat arrays once.
+        """
+        Evaluate periodic structures given as flat arrays once.
 
         Parameters
         ----------
-        numbers, counts, cells, positions
+        numbers, counts, cells, positions : ndarray
             As in :class:`nnp.frames.Frames`.
-        threads, precision
+        threads : int
+            As in :meth:`evaluator`.
+        precision : str
             As in :meth:`evaluator`.
         """
         if not len(counts):
@@ -185,23 +255,49 @@ class Potential(MSONable):
         )
 
     def save(self, path: str | Path) -> None:  # type: ignore[override]
-        """Write one compressed JSON file."""
-        text = json.dumps(self.as_dict())
-        Path(path).write_bytes(zlib.compress(text.encode(), 6))
+        """
+        Write one compressed file with a checksum, replacing what is there in one step.
+
+        Parameters
+        ----------
+        path : str or Path
+            Usually ends in ``.nnp``.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; what was at `path` is still there then.
+        """
+        self.validate()
+        write_document(Path(path), self.as_dict())
 
     @classmethod
     def load(cls, path: str | Path) -> Potential:  # type: ignore[override]
-        """Read what :meth:`save` wrote, or a potential of SIMPLE-NN."""
-        from nnp.formats.simple_nn import is_simple_nn, read_simple_nn
+        """
+        Read what :meth:`save` wrote; :func:`nnp.formats.files.load_potential` reads any format.
 
-        raw = Path(path).read_bytes()
-        if is_simple_nn(raw):
-            return read_simple_nn(path)
+        Parameters
+        ----------
+        path : str or Path
+            File of a potential.
+
+        Returns
+        -------
+        Potential
+
+        Raises
+        ------
+        OSError
+            If there is no such file.
+        PotentialFileError
+            If it is no potential, or damaged, or makes no sense.
+        """
         try:
-            document = json.loads(zlib.decompress(raw))
-        except (zlib.error, ValueError) as error:
-            raise ValueError(f"{path} is not a devitrify potential.") from error
-        return cls.from_dict(document)
+            return cls.from_dict(read_document(Path(path)))
+        except KeyError as error:
+            raise damaged(path, f"it has no {error}") from error
+        except (AttributeError, IndexError, TypeError, ValueError) as error:
+            raise damaged(path, str(error)) from error
 
     def as_dict(self) -> dict[str, Any]:
         """Document with compressed arrays."""
@@ -219,50 +315,20 @@ class Potential(MSONable):
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> Potential:
         """Undo :meth:`as_dict`."""
-        functions, repulsion = d["functions"], d["repulsion"]
-        if isinstance(functions, dict):
-            functions = SymmetryFunctions.from_dict(functions)
-        if isinstance(repulsion, dict):
-            repulsion = Repulsion.from_dict(repulsion)
-        # files of the first version have a factor only
-        calibration = d.get("calibration", Calibration(scale=d.get("uncertainty_scale", 1.0)))
-        if isinstance(calibration, dict):
-            calibration = Calibration.from_dict(calibration)
+        repulsion = d["repulsion"]
         return cls(
-            functions=functions,
+            functions=decoded(SymmetryFunctions, d["functions"]),
             weights=tuple(decode_array(array) for array in d["weights"]),
             biases=tuple(decode_array(array) for array in d["biases"]),
             activation=d["activation"],
-            repulsion=repulsion,
-            calibration=calibration,
+            repulsion=None if repulsion is None else decoded(Repulsion, repulsion),
+            calibration=decoded(Calibration, d["calibration"]),
             record=d["record"],
             **{name: decode_array(d[name]) for name in _ARRAYS},
         )
 
 
-def periodic_cell(atoms: Atoms, cutoff: float) -> NDArray[np.float64]:
-    """Cell in Å in which images do not see each other along directions without periodicity.
-
-    Parameters
-    ----------
-    atoms
-        Any structure; missing lattice vectors are completed.
-    cutoff
-        Range of the potential in Å.
-    """
-    if atoms.pbc.all():
-        return atoms.cell.array.copy()
-    cell = atoms.cell.complete().array.copy()
-    for axis in np.flatnonzero(~atoms.pbc):
-        others = cell[[k for k in range(3) if k != axis]]
-        normal = np.cross(*others)
-        normal /= np.linalg.norm(normal)
-        heights = atoms.positions @ normal
-        cell[axis] = normal * (np.ptp(heights) + cutoff + 3.0)
-    return cell
-
-
-def _fold(potential: Potential, dtype: np.dtype[Any]) -> Model:
+def _kernel_model(potential: Potential, dtype: np.dtype[Any]) -> Model:
     """Potential to kernel arrays; sigmoids become hyperbolic tangents of half the argument."""
     functions, basis = potential.functions, potential.functions.basis
     transform = functions.transform

@@ -13,12 +13,15 @@ ROOT = Path(__file__).parents[1]
 #: A module belongs to the longest prefix that fits.
 LAYERS = (
     # the potential; it knows nobody
-    ("nnp.storage", "nnp.units"),
+    ("nnp.storage", "nnp.units", "nnp.validation"),
     ("nnp.kernels",),
-    ("nnp",),
+    ("nnp.calibration", "nnp.descriptors", "nnp.frames", "nnp.metrics", "nnp.periodicity"),
+    ("nnp.evaluator", "nnp.potential"),
     ("nnp.formats",),
+    ("nnp.calculator", "nnp.evaluation"),
     ("nnp.training",),
     ("nnp.analysis",),
+    ("nnp",),
     # the search: knows how things are stored, and nothing else of the potential
     (
         "search.geometry",

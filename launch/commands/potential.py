@@ -210,14 +210,17 @@ def load_potential(path: Path) -> Potential:
     CampaignError
         If there is none, or it cannot be read.
     """
-    from nnp.potential import Potential
+    from nnp.formats.files import load_potential as load
+    from nnp.potential import PotentialFileError
 
     if not path.is_file():
         raise CampaignError(f"There is no file {path}.")
     try:
-        return Potential.load(path)
-    except (KeyError, IndexError, TypeError, ValueError, OSError) as error:
-        raise CampaignError(f"{path} is not a potential that can be read: {error}.") from error
+        return load(path)
+    except PotentialFileError as error:
+        raise CampaignError(str(error)) from error
+    except OSError as error:
+        raise CampaignError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _require_writable(path: Path) -> None:

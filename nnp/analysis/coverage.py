@@ -1,4 +1,5 @@
-"""Whether structures lie where the training set has been, in the space of symmetry functions.
+"""
+Whether structures lie where the training set has been, in the space of symmetry functions.
 
 Two measures for each atom: how many of its symmetry functions leave the range of the training
 set, and how far its nearest training environment of the same element is along the principal
@@ -19,8 +20,9 @@ from numpy.typing import NDArray
 from nnp.descriptors import SymmetryFunctions
 from nnp.frames import Frames
 from nnp.storage.arrays import decode_array, encode_array
+from nnp.storage.documents import decoded
 from nnp.training.dataset import descriptor_model
-from nnp.training.jacobian import moments_of
+from nnp.training.jacobian import Moments
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,19 +35,20 @@ FAR = 3.0
 
 @dataclass(frozen=True, eq=False)
 class CoverageReport:
-    """How well structures are covered.
+    """
+    How well structures are covered.
 
     Parameters
     ----------
-    outside
+    outside : ndarray
         Fraction of each atom's symmetry functions out of the training range, shape (n_atoms,).
-    distance
+    distance : ndarray
         To the nearest training environment in units of the usual spacing, shape (n_atoms,).
-    components
+    components : ndarray
         Principal components of each atom, shape (n_atoms, n_components).
-    types
+    types : ndarray of int
         Element of each atom, shape (n_atoms,).
-    counts
+    counts : ndarray of int
         Atoms in each structure.
     """
 
@@ -66,6 +69,10 @@ class CoverageReport:
         starts = np.cumsum(self.counts) - self.counts
         return np.maximum.reduceat(self.distance, starts)
 
+    def components_by_element(self, n_elements: int) -> list[NDArray[np.float64]]:
+        """Principal components of the atoms of each element, each (n_atoms, n_components)."""
+        return [self.components[self.types == e] for e in range(n_elements)]
+
     def covered(self, n_elements: int) -> list[float]:
         """Fraction of atoms of each element within the training set; NaN if there are none."""
         return [
@@ -76,20 +83,21 @@ class CoverageReport:
 
 @dataclass(frozen=True, eq=False)
 class Coverage(MSONable):
-    """The region of symmetry-function space a training set spans.
+    """
+    The region of symmetry-function space a training set spans.
 
     Parameters
     ----------
-    functions
+    functions : SymmetryFunctions
         Symmetry functions.
-    lowest, highest
+    lowest, highest : ndarray
         Their ranges by element, shape (n_elements, n_functions).
-    means, axes
+    means, axes : ndarray
         Centre and scaled principal axes by element, shapes (n_elements, n_functions) and
         (n_elements, n_functions, n_components).
-    samples
+    samples : tuple of ndarray
         Principal components of training environments, one (n, n_components) array an element.
-    spacing
+    spacing : ndarray
         Usual distance from a training environment to the nearest sample, shape (n_elements,).
 
     Examples
@@ -115,19 +123,20 @@ class Coverage(MSONable):
         n_samples: int = 1500,
         seed: int = 0,
     ) -> Coverage:
-        """Describe the environments of a training set.
+        """
+        Describe the environments of a training set.
 
         Parameters
         ----------
-        functions
+        functions : SymmetryFunctions
             Usually ``potential.functions``.
-        frames
+        frames : Frames
             The training set.
-        n_components
+        n_components : int
             Principal components kept.
-        n_samples
+        n_samples : int
             Environments kept of each element, drawn at random.
-        seed
+        seed : int
             Of the draw.
         """
         generator = np.random.default_rng(seed)
@@ -151,11 +160,12 @@ class Coverage(MSONable):
         return cls(functions, lowest, highest, means, axes, tuple(samples), spacing)
 
     def assess(self, frames: Frames) -> CoverageReport:
-        """Compare structures with the training set.
+        """
+        Compare structures with the training set.
 
         Parameters
         ----------
-        frames
+        frames : Frames
             Structures; energies and forces may be missing.
         """
         values, types = symmetry_function_values(self.functions, frames)
@@ -173,17 +183,21 @@ class Coverage(MSONable):
         return CoverageReport(outside, distance, components, types, frames.counts)
 
     def plot(self, structures: Mapping[str, Frames] | None = None) -> Figure:
-        """First two principal components of every element with projected densities.
+        """
+        First two principal components of every element with projected densities.
 
         Parameters
         ----------
-        structures
+        structures : mapping or None
             Sets to show on top of the training set, by label.
         """
         from nnp.analysis.coverage_plot import plot_coverage
 
-        reports = {label: self.assess(frames) for label, frames in (structures or {}).items()}
-        return plot_coverage(self.functions.elements, self.samples, reports)
+        components = {
+            label: self.assess(frames).components_by_element(len(self.functions.elements))
+            for label, frames in (structures or {}).items()
+        }
+        return plot_coverage(self.functions.elements, self.samples, components)
 
     def as_dict(self) -> dict[str, Any]:
         """Document with compressed arrays."""
@@ -198,11 +212,8 @@ class Coverage(MSONable):
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> Coverage:
         """Undo :meth:`as_dict`."""
-        functions = d["functions"]
-        if isinstance(functions, dict):
-            functions = SymmetryFunctions.from_dict(functions)
         return cls(
-            functions=functions,
+            functions=decoded(SymmetryFunctions, d["functions"]),
             samples=tuple(decode_array(points).astype(np.float64) for points in d["samples"]),
             **{name: decode_array(d[name]) for name in _ARRAYS},
         )
@@ -213,10 +224,10 @@ def symmetry_function_values(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Symmetry functions (n_atoms, n_functions) and element index (n_atoms,) of every atom."""
     types = functions.types(frames.numbers)
-    moments = moments_of(
+    moments = Moments(
         descriptor_model(functions), types, frames.counts, frames.cells, frames.positions
     )
-    return moments @ functions.transform.T, types
+    return moments.values @ functions.transform.T, types
 
 
 def _principal_axes(values: NDArray[np.float64], n_components: int) -> NDArray[np.float64]:

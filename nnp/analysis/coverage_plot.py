@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-    from nnp.analysis.coverage import CoverageReport
-
 _TRAINING_COLOR = "0.65"
 _COLORS = ("tab:red", "tab:blue", "tab:green", "tab:orange", "tab:purple")
 
@@ -21,18 +19,20 @@ _COLORS = ("tab:red", "tab:blue", "tab:green", "tab:orange", "tab:purple")
 def plot_coverage(
     elements: Sequence[str],
     training: Sequence[NDArray[np.float64]],
-    reports: Mapping[str, CoverageReport],
+    structures: Mapping[str, Sequence[NDArray[np.float64]]],
 ) -> Figure:
-    """Scatter plots with projected densities, one for each element.
+    """
+    Scatter plots with projected densities, one for each element.
 
     Parameters
     ----------
-    elements
+    elements : sequence of str
         Chemical symbols.
-    training
-        Principal components of training environments of each element.
-    reports
-        Sets to show on top, by label.
+    training : sequence of ndarray
+        Principal components of training environments of each element, each
+        (n_environments, n_components).
+    structures : mapping
+        Those of sets to show on top, by label.
     """
     from matplotlib.figure import Figure
 
@@ -40,8 +40,8 @@ def plot_coverage(
     panels = figure.subfigures(1, len(elements), squeeze=False)[0]
     for e, (panel, element) in enumerate(zip(panels, elements, strict=True)):
         sets = {"training": training[e][:, :2]}
-        for label, report in reports.items():
-            sets[label] = report.components[report.types == e, :2]
+        for label, components in structures.items():
+            sets[label] = components[e][:, :2]
         _plot_element(panel, element, sets, legend=e == 0)
     return figure
 

@@ -23,9 +23,9 @@ def frame_features(functions: SymmetryFunctions, frames: Frames) -> NDArray[np.f
 
     Parameters
     ----------
-    functions
+    functions : SymmetryFunctions
         Symmetry functions of all elements that occur.
-    frames
+    frames : Frames
         Configurations of any sizes; energies and forces may be missing.
 
     Returns
@@ -73,11 +73,11 @@ def farthest_points(
 
     Parameters
     ----------
-    features
+    features : ndarray
         Points, shape (n_points, n_features).
-    number
+    number : int
         How many to choose; all that differ if there are fewer.
-    chosen
+    chosen : ndarray of int or None
         Points that are there already; without any, the first choice is the point nearest to the
         mean of all.
 

@@ -1,4 +1,5 @@
-"""One atom at a time: environment, moments, network, and the way back to forces.
+"""
+One atom at a time: environment, moments, network, and the way back to forces.
 
 Everything of one centre stays in the first two cache levels. Triplets are compressed to those
 within the angular cutoff and ordered by element pair, so that each step is a loop over contiguous
@@ -12,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnp.kernels import loops
+from nnp.kernels import tile_loops
 from nnp.kernels.compilation import internal
-from nnp.kernels.layers import network
+from nnp.kernels.layers import energy_and_gradient
 from nnp.kernels.repulsion import pair_repulsion
 from nnp.kernels.triplets import angular_forward, scatter_triplets, tile_of, triplet_backward
 from nnp.kernels.workspace import (
@@ -40,18 +41,19 @@ def tile_size(model: Model) -> Any:
 
 
 @internal
-def gather(row: tuple, point: tuple, radial2: float, ws: Workspace) -> None:
-    """Collect the neighbours of one atom within the radial cutoff.
+def gather_neighbors(row: tuple, point: tuple, radial2: float, ws: Workspace) -> None:
+    """
+    Collect the neighbours of one atom within the radial cutoff.
 
     Parameters
     ----------
-    row
+    row : tuple
         (starts, atoms, images, first atom of the structure) of the neighbour list.
-    point
+    point : tuple
         (wrapped points of the structure, index of the centre among them, translations).
-    radial2
+    radial2 : float
         Squared cutoff in Å².
-    ws
+    ws : Workspace
         Where to.
     """
     starts, atoms, images, first = row
@@ -118,7 +120,7 @@ def select_close(ws: Workspace, angular2: float) -> None:
 
 
 @internal
-def repel(ws: Workspace, size: Any, repulsion: NDArray) -> float:
+def add_repulsion(ws: Workspace, size: Any, repulsion: NDArray) -> float:
     """Half the repulsive energy of one atom in eV; its derivative goes into the pulls."""
     energy = 0.0
     for e in range(ws.near_start.size - 1):
@@ -167,15 +169,15 @@ def radial_forward(model: Model, ws: Workspace, m: NDArray) -> None:
             part[s] = 0.0
         for slot in range(ws.near_slot[e], ws.near_slot[e + 1], _LANES):
             o = slot // _LANES * size
-            loops.near_tile(ws.near, slot, ws.radial, o, inverse2, model.cutoff_q)
+            tile_loops.near_tile(ws.near, slot, ws.radial, o, inverse2, model.cutoff_q)
             for s in range(0, sums.size, GROUP):
                 g = o + RADIAL + np.uint64(s) * _LANES
-                loops.radial_sums(ws.radial, o, g, etas[s:], sums[s:])
+                tile_loops.radial_sums(ws.radial, o, g, etas[s:], sums[s:])
             for s in range(n_radial):
                 if model.radial_shift[s] != 0.0:
                     g = o + RADIAL + np.uint64(s) * _LANES
                     eta, shift = model.radial_eta[s], model.radial_shift[s]
-                    part[s] += loops.shifted_sum(ws.radial, o, g, eta, shift)
+                    part[s] += tile_loops.shifted_sum(ws.radial, o, g, eta, shift)
         for s in range(n_radial):
             if model.radial_shift[s] == 0.0:
                 part[s] = sums[s]
@@ -208,9 +210,9 @@ def radial_backward(model: Model, ws: Workspace, d: NDArray) -> None:
             for group in range(ws.radial_weights.size // (3 * GROUP)):
                 g = o + RADIAL + np.uint64(group) * _GROUP * _LANES
                 weights = ws.radial_weights[3 * GROUP * group :]
-                loops.radial_pull(ws.radial, o, g, weights)
+                tile_loops.radial_pull(ws.radial, o, g, weights)
                 if shifted:
-                    loops.shifted_pull(ws.radial, o, g, weights[2 * GROUP :])
+                    tile_loops.shifted_pull(ws.radial, o, g, weights[2 * GROUP :])
 
 
 @internal
@@ -271,22 +273,22 @@ def add_forces(i: int, model: Model, ws: Workspace, forces: NDArray, virial: NDA
 
 
 @internal
-def environment(row: tuple, point: tuple, ty: int, model: Model, ws: Workspace) -> float:
+def fill_moments(row: tuple, point: tuple, ty: int, model: Model, ws: Workspace) -> float:
     """Moments of one atom in ``ws.moments``; returns half its repulsive energy in eV."""
-    gather(row, point, model.radial_cutoff**2, ws)
+    gather_neighbors(row, point, model.radial_cutoff**2, ws)
     radial_forward(model, ws, ws.moments)
     select_close(ws, model.angular_cutoff**2)
     if model.angular_eta.size > 0:
         angular_forward(model, ws, ws.moments)
-    return repel(ws, tile_size(model), model.repulsion[ty])
+    return add_repulsion(ws, tile_size(model), model.repulsion[ty])
 
 
 @internal
-def energy_and_pulls(
+def energy_and_derivatives(
     row: tuple, point: tuple, ty: int, model: Model, ws: Workspace, members: NDArray
 ) -> None:
     """Energy of one atom in eV by each ensemble member; its derivatives in the workspace."""
-    core = environment(row, point, ty, model, ws)
+    core = fill_moments(row, point, ty, model, ws)
     moments, gradient, first = ws.moments, ws.gradient, ws.layers[0]
     origin = model.origin[ty]
     zero = gradient.dtype.type(0.0)
@@ -297,7 +299,7 @@ def energy_and_pulls(
     n_members = model.weights.shape[1]
     for k in range(n_members):
         flat = model.weights[ty, k]
-        value = network(model.sizes, flat, ws.layers, ws.layer_gradients, gradient)
+        value = energy_and_gradient(model.sizes, flat, ws.layers, ws.layer_gradients, gradient)
         members[k] = value + core
     if n_members > 1:
         for m in range(gradient.size):

@@ -17,17 +17,18 @@ DONE, LISTS_TOO_SMALL, CLOSE_TOO_SMALL, IMAGES_TOO_SMALL = range(4)
 
 
 class Batch(NamedTuple):
-    """What does not change during the life of an evaluator.
+    """
+    What does not change during the life of an evaluator.
 
     Attributes
     ----------
-    first
+    first : ndarray of int
         First atom of each structure and the total, shape (n + 1,).
-    types
+    types : ndarray of int
         Element index of every atom.
-    sorted_atoms
+    sorted_atoms : ndarray of int
         Atoms of each structure (numbered from its first) ordered by element.
-    element_starts
+    element_starts : ndarray of int
         Where each element starts among them, shape (n, n_elements + 1).
     """
 
@@ -38,7 +39,20 @@ class Batch(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """State of each structure when its neighbours were last listed."""
+    """
+    State of each structure when its neighbours were last listed.
+
+    Attributes
+    ----------
+    valid : ndarray of bool
+        Whether there are lists, shape (n,).
+    positions : ndarray
+        In Å, shape (n_total, 3).
+    inverse_cells : ndarray
+        In Å⁻¹, shape (n, 3, 3).
+    limits : ndarray of int
+        Lattice translations -limit..limit that bring a wrapped atom within reach, shape (n, 3).
+    """
 
     valid: NDArray[np.bool_]
     positions: NDArray[np.float64]
@@ -47,7 +61,18 @@ class Reference(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Memory of one thread for one structure at a time."""
+    """
+    Memory of one thread for one structure at a time.
+
+    Attributes
+    ----------
+    points : ndarray
+        Wrapped positions in Å, shape (n_largest, 3).
+    columns : ndarray
+        Coordinates of the atoms ordered by element, and squared distances, shape (4, n_largest).
+    translations : ndarray
+        Lattice translations in Å, shape (n_images, 3).
+    """
 
     points: NDArray[np.float64]
     columns: NDArray[np.float64]
@@ -55,7 +80,18 @@ class Scratch(NamedTuple):
 
 
 class Output(NamedTuple):
-    """Results of one thread, for the whole batch."""
+    """
+    Results of one thread, for the whole batch.
+
+    Attributes
+    ----------
+    members : ndarray
+        Atomic energies in eV by each network, shape (n_total, n_members).
+    forces : ndarray
+        In eV/Å, shape (n_total, 3).
+    virials : ndarray
+        In eV, shape (n, 3, 3).
+    """
 
     members: NDArray[np.float64]
     forces: NDArray[np.float64]
@@ -66,13 +102,14 @@ class Output(NamedTuple):
 def list_structure(
     s: int, span: tuple, cell: NDArray, positions: NDArray, batch: Batch, state: tuple
 ) -> tuple[int, int]:
-    """List the neighbours of some atoms of structure ``s``.
+    """
+    List the neighbours of some atoms of structure ``s``.
 
     Parameters
     ----------
-    span
-        (begin, end, row of begin, cutoff, angular cutoff, skin); distances in Å.
-    state
+    span : tuple
+        (begin, end, row of begin, cutoff, skin); distances in Å.
+    state : tuple
         (neighbour list, reference, scratch).
 
     Returns
@@ -120,13 +157,14 @@ def prepare_structure(
     model: Model,
     state: tuple,
 ) -> tuple[int, int]:
-    """Make lists, wrapped points and translations of structure ``s`` ready.
+    """
+    Make lists, wrapped points and translations of structure ``s`` ready.
 
     Parameters
     ----------
-    span
+    span : tuple
         (first atom wanted, end, first atom of the range the lists are for, skin in Å).
-    state
+    state : tuple
         (neighbour list, reference, scratch).
     """
     low, high, begin, skin = span
@@ -171,23 +209,24 @@ def evaluate_range(
     usable: NDArray,
     batch: Batch,
     model: Model,
-    lists: NeighborList,
-    reference: Reference,
-    scratch: Scratch,
+    state: tuple,
     ws: Workspace,
     output: Output,
 ) -> tuple[int, int]:
-    """Evaluate a range of atoms of the batch.
+    """
+    Evaluate a range of atoms of the batch.
 
     Parameters
     ----------
-    span
+    span : tuple
         (first atom, end, skin in Å).
-    cells, positions
+    cells, positions : ndarray
         In Å, shapes (n, 3, 3) and (n_total, 3).
-    usable
+    usable : ndarray
         Structures to evaluate.
-    output
+    state : tuple
+        (neighbour list, reference, scratch).
+    output : Output
         Results are added to its arrays.
 
     Returns
@@ -196,6 +235,7 @@ def evaluate_range(
         Status and, when some array was too small, the size it should have.
     """
     begin, end, skin = span
+    lists, _, scratch = state
     capacity = ws.close_near.size - 1
     for s in range(cells.shape[0]):
         first, last = batch.first[s], batch.first[s + 1]
@@ -209,7 +249,7 @@ def evaluate_range(
             positions,
             batch,
             model,
-            (lists, reference, scratch),
+            state,
         )
         if status != DONE:
             return status, size
@@ -221,7 +261,7 @@ def evaluate_range(
                 return CLOSE_TOO_SMALL, close
             row = (lists.starts[r], lists.atom[r], lists.image[r], first)
             point = (scratch.points, i - first, scratch.translations)
-            atom.energy_and_pulls(row, point, batch.types[i], model, ws, output.members[i])
+            atom.energy_and_derivatives(row, point, batch.types[i], model, ws, output.members[i])
             atom.add_forces(i, model, ws, output.forces, virial)
         virial[1, 0] = virial[0, 1]
         virial[2, 0] = virial[0, 2]

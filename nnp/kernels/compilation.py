@@ -1,4 +1,5 @@
-"""How every kernel of this package is compiled.
+"""
+How every kernel of this package is compiled.
 
 All kernels release the interpreter lock and are cached on disk. ``error_model="numpy"`` is not a
 matter of taste: a division that may raise keeps a loop from being vectorised. Kernels take their

@@ -1,4 +1,5 @@
-"""Keep those of eight neighbouring numbers that satisfy a condition, without a branch.
+"""
+Keep those of eight neighbouring numbers that satisfy a condition, without a branch.
 
 Which triplets are within the cutoff is as hard to predict as a coin: a branch for each costs more
 than all that is computed of it. Processors with AVX-512 have an instruction for this, which no loop

@@ -1,4 +1,5 @@
-"""The exponential and the cutoff function, for loops that are vectorised.
+"""
+The exponential and the cutoff function, for loops that are vectorised.
 
 Nothing here branches or calls a library. The precision is that of the array ``like``.
 """
@@ -14,7 +15,8 @@ from nnp.kernels.compilation import internal
 
 
 def cutoff_polynomial(dtype: Any = np.float64) -> NDArray[Any]:
-    """Coefficients q of the cosine cutoff written as (1 - t)² q(t), t = (r / cutoff)².
+    """
+    Coefficients q of the cosine cutoff written as (1 - t)² q(t), t = (r / cutoff)².
 
     A polynomial in r² needs neither a root nor a cosine. Degree 10 is good to rounding, degree 5 to
     2e-9, which is enough in single precision. The quotient is evaluated through
@@ -47,8 +49,9 @@ LOG2_E = float(np.log2(np.e))
 
 
 @internal
-def decay(x: Any, like: NDArray) -> Any:
-    """2^x for x <= 0 in the precision of ``like``; nearly zero below the smallest number.
+def exp2(x: Any, like: NDArray) -> Any:
+    """
+    2^x for x <= 0 in the precision of ``like``; nearly zero below the smallest number.
 
     x = k + z with integer k and a polynomial in z; k goes into the exponent's bits.
     """
@@ -83,22 +86,29 @@ def decay(x: Any, like: NDArray) -> Any:
 
 
 @internal
-def coefficients(q: NDArray) -> tuple:
+def polynomial_coefficients(q: NDArray) -> tuple:
     """Give the cutoff's polynomial as numbers, which a loop can hold in registers."""
     return q[0], q[1], q[2], q[3], q[4], q[5], q[6], q[7], q[8], q[9], q[10]
 
 
 @internal
+def horner_step(p: Any, d: Any, t: Any, q: Any) -> tuple:
+    """One step of Horner's rule for a polynomial of t and its derivative."""
+    return p * t + q, d * t + p
+
+
+@internal
 def cutoff(t: Any, q: tuple, like: NDArray) -> tuple:
-    """Cosine cutoff from t = (r / cutoff)² <= 1.
+    """
+    Cosine cutoff from t = (r / cutoff)² <= 1.
 
     Parameters
     ----------
-    t
+    t : scalar
         Squared distance over squared cutoff.
-    q
-        :func:`coefficients` of :func:`cutoff_polynomial`.
-    like
+    q : tuple
+        :func:`polynomial_coefficients` of :func:`cutoff_polynomial`.
+    like : ndarray
         Gives the precision.
 
     Returns
@@ -110,28 +120,17 @@ def cutoff(t: Any, q: tuple, like: NDArray) -> tuple:
     # At the cutoff itself rounding may leave 1 - t = 0; fc times the slope must stay finite.
     u = max(real(1.0) - t, real(1e-12) if like.itemsize == 8 else real(1e-7))
     if like.itemsize == 8:
-        p = q[10] * t + q[9]
-        d = q[10]
-        d = d * t + p
-        p = p * t + q[8]
-        d = d * t + p
-        p = p * t + q[7]
-        d = d * t + p
-        p = p * t + q[6]
-        d = d * t + p
-        p = p * t + q[5]
-        d = d * t + p
-        p = p * t + q[4]
+        p, d = horner_step(q[10], real(0.0), t, q[9])
+        p, d = horner_step(p, d, t, q[8])
+        p, d = horner_step(p, d, t, q[7])
+        p, d = horner_step(p, d, t, q[6])
+        p, d = horner_step(p, d, t, q[5])
+        p, d = horner_step(p, d, t, q[4])
     else:
-        p = q[5] * t + q[4]
-        d = q[5]
-    d = d * t + p
-    p = p * t + q[3]
-    d = d * t + p
-    p = p * t + q[2]
-    d = d * t + p
-    p = p * t + q[1]
-    d = d * t + p
-    p = p * t + q[0]
+        p, d = horner_step(q[5], real(0.0), t, q[4])
+    p, d = horner_step(p, d, t, q[3])
+    p, d = horner_step(p, d, t, q[2])
+    p, d = horner_step(p, d, t, q[1])
+    p, d = horner_step(p, d, t, q[0])
     product = u * p
     return u * product, u * d - p - p, product

@@ -1,4 +1,5 @@
-"""The network of one atom, forwards and back.
+"""
+The network of one atom, forwards and back.
 
 Layers are padded (see :func:`nnp.kernels.workspace.padded`), so that loops have no remainder.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 from numpy.typing import NDArray
 
 from nnp.kernels.compilation import internal
-from nnp.kernels.functions import LOG2_E, decay
+from nnp.kernels.functions import LOG2_E, exp2
 from nnp.kernels.workspace import WIDTH
 
 
@@ -17,7 +18,7 @@ def tanh(x: NDArray, n: int) -> None:
     """Hyperbolic tangent in place, through exp(-2 |x|)."""
     one, rate = x.dtype.type(1.0), x.dtype.type(-2.0 * LOG2_E)
     for i in range(n):
-        e = decay(rate * abs(x[i]), x)
+        e = exp2(rate * abs(x[i]), x)
         t = (one - e) / (one + e)
         x[i] = t if x[i] >= 0 else -t
 
@@ -59,7 +60,7 @@ def multiple(n: int, of: int) -> int:
 
 
 @internal
-def network(
+def energy_and_gradient(
     sizes: NDArray, flat: NDArray, layers: NDArray, gradients: NDArray, dx: NDArray
 ) -> float:
     """Energy of one network; adds dE/dx to ``dx``. The input is ``layers[0]``."""

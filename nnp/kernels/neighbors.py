@@ -1,4 +1,5 @@
-"""Neighbour lists of periodic cells of any size and shape, with a skin.
+"""
+Neighbour lists of periodic cells of any size and shape, with a skin.
 
 A list is kept for each atom, sorted by the neighbours' element, and stays valid until atoms or
 cell have moved too far; building one costs about as much as an evaluation, so a relaxation that
@@ -19,15 +20,16 @@ LARGEST_IMAGE_COUNT = 100_000
 
 
 class NeighborList(NamedTuple):
-    """Neighbours of a range of atoms within the cutoff plus the skin.
+    """
+    Neighbours of a range of atoms within the cutoff plus the skin.
 
     Attributes
     ----------
-    starts
+    starts : ndarray
         Where each element's neighbours start in an atom's row, shape (n, n_elements + 1).
-    atom, image
+    atom, image : ndarray
         Neighbour and its lattice translation, shape (n, capacity).
-    offsets
+    offsets : ndarray
         Lattice translation that wraps each atom of the batch, shape (n_total, 3).
     """
 
@@ -117,7 +119,8 @@ def is_stale(
     cutoff: float,
     skin: float,
 ) -> bool:
-    """Whether a pair outside the list may have come within the cutoff.
+    """
+    Whether a pair outside the list may have come within the cutoff.
 
     Homogeneous deformation is separated from the atoms' own displacements: a pair that was
     ``cutoff + skin`` apart is still at least (smallest stretch) (cutoff + skin) - 2 (largest
@@ -200,13 +203,14 @@ def copy_rows(source: NDArray, target: NDArray) -> None:
 def image_span(
     point: NDArray, inverse: NDArray, limits: NDArray, reach: float, out: NDArray
 ) -> None:
-    """First and last translation in each direction that may bring an atom within reach of a point.
+    """
+    First and last translation in each direction that may bring an atom within reach of a point.
 
     Parameters
     ----------
-    point
+    point : ndarray
         Wrapped position in Å.
-    out
+    out : ndarray
         Written: shape (2, 3).
     """
     for c in range(3):
@@ -220,17 +224,18 @@ def image_span(
 def append_close(
     d2: NDArray, reach2: float, atoms: NDArray, own: int, row: tuple, count: int
 ) -> int:
-    """Append the atoms of one image that are close enough; returns the new count.
+    """
+    Append the atoms of one image that are close enough; returns the new count.
 
     Parameters
     ----------
-    d2
+    d2 : ndarray
         Squared distances in Å².
-    atoms
+    atoms : ndarray
         Atoms these belong to, numbered within the structure.
-    own
+    own : int
         An atom to leave out, or -1.
-    row
+    row : tuple
         (atoms, images, first atom of the structure, image); what does not fit is counted only.
     """
     atom, image, first, t = row
@@ -250,19 +255,20 @@ def append_close(
 def append_element(
     i: int, points: NDArray, atoms: NDArray, columns: tuple, geometry: tuple, row: tuple, count: int
 ) -> int:
-    """Append the neighbours of atom ``i`` of one element; returns the new count.
+    """
+    Append the neighbours of atom ``i`` of one element; returns the new count.
 
     Parameters
     ----------
-    points
+    points : ndarray
         Wrapped positions in Å, shape (n, 3).
-    atoms
+    atoms : ndarray
         Atoms of the element.
-    columns
+    columns : tuple
         Their x, y, z and space for squared distances.
-    geometry
+    geometry : tuple
         (span of :func:`image_span`, translations, limits, reach in Å).
-    row
+    row : tuple
         (atoms, images, first atom of the structure).
     """
     span, translations, limits, reach = geometry
@@ -295,25 +301,26 @@ def build_rows(
     lists: tuple,
     work: NDArray,
 ) -> int:
-    """Fill the rows of some atoms of one structure.
+    """
+    Fill the rows of some atoms of one structure.
 
     Parameters
     ----------
-    first
+    first : int
         Index of the structure's first atom in the batch.
-    rows
+    rows : tuple
         (begin, end, row of begin): atoms of the structure and where their lists go.
-    sorted_atoms
+    sorted_atoms : ndarray
         Atoms of the structure ordered by element.
-    element_starts
+    element_starts : ndarray
         Where each element starts in ``sorted_atoms``.
-    points
+    points : ndarray
         Wrapped positions in Å, shape (n, 3), in the structure's order.
-    geometry
+    geometry : tuple
         (inverse cell, translations, limits, reach in Å).
-    lists
+    lists : tuple
         ``starts``, ``atom``, ``image`` of :class:`NeighborList`.
-    work
+    work : ndarray
         Four rows of scratch, shape (4, n).
 
     Returns

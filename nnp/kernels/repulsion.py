@@ -1,4 +1,5 @@
-"""A repulsive core: atoms closer than any the network has seen are pushed apart.
+"""
+A repulsive core: atoms closer than any the network has seen are pushed apart.
 
 The universal potential of Ziegler, Biersack and Littmark, times a strength, switched off smoothly
 at the shortest distance of the training data. It is exactly zero beyond, so the trained range is
@@ -16,6 +17,7 @@ from monty.json import MSONable
 from numpy.typing import NDArray
 
 from nnp.kernels.compilation import compiled
+from nnp.validation import check_pairs
 
 #: e² / (4 pi eps0) in eV Å.
 COULOMB = 14.399645478425668
@@ -26,7 +28,8 @@ _COLUMNS = 5
 
 @compiled
 def pair_repulsion(r: float, row: NDArray) -> tuple[float, float]:
-    """Energy in eV and its derivative in eV/Å of one pair at distance ``r`` in Å.
+    """
+    Energy in eV and its derivative in eV/Å of one pair at distance ``r`` in Å.
 
     ``row`` is (squared end, start of the switch, end, prefactor in eV Å, 1 / screening length).
     """
@@ -52,16 +55,17 @@ def pair_repulsion(r: float, row: NDArray) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Repulsion(MSONable):
-    """Screened nuclear repulsion below given distances.
+    """
+    Screened nuclear repulsion below given distances.
 
     Parameters
     ----------
-    elements
+    elements : tuple of str
         Chemical symbols.
-    ends
+    ends : tuple of tuple of float
         Distance in Å at which the repulsion of each pair vanishes, symmetric, shape
         (n_elements, n_elements); zero for none.
-    strengths
+    strengths : tuple of tuple of float
         Multiple of the universal potential for each pair, same shape.
     """
 
@@ -73,6 +77,7 @@ class Repulsion(MSONable):
         for name in ("ends", "strengths"):
             rows = tuple(tuple(float(x) for x in row) for row in getattr(self, name))
             object.__setattr__(self, name, rows)
+            check_pairs(f"the {name} of the repulsion", rows, len(self.elements))
         object.__setattr__(self, "elements", tuple(self.elements))
 
     @classmethod

@@ -1,4 +1,5 @@
-"""Angles at one atom: from close neighbours to moments, and back to derivatives.
+"""
+Angles at one atom: from close neighbours to moments, and back to derivatives.
 
 Triplets are compressed to those within the angular cutoff and ordered by element pair, so that
 each step is a loop over tiles of contiguous numbers.
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnp.kernels import loops
+from nnp.kernels import tile_loops
 from nnp.kernels.compilation import internal
 from nnp.kernels.compress import CHUNK, compress_indices, compress_values, count_lanes, lanes_below
 from nnp.kernels.workspace import (
@@ -106,7 +107,7 @@ def select_triplets(model: Model, ws: Workspace) -> None:
                 close[o + CCUT],
             )
             for q in range((j + _LANES - _ONE) // _LANES):
-                loops.pair_tile(close, q * CLOSE_TILE, leg)
+                tile_loops.pair_tile(close, q * CLOSE_TILE, leg)
             local = j - np.uint64(starts[eb])
             for ea in range(eb + 1):
                 block = model.pair_block[ea, eb]
@@ -136,7 +137,7 @@ def angular_forward(model: Model, ws: Workspace, m: NDArray) -> None:
     n = np.uint64(ws.close_start[ws.close_start.size - 1])
     inverse2 = 1.0 / model.angular_cutoff**2
     for q in range((n + _LANES - _ONE) // _LANES):
-        loops.close_tile(
+        tile_loops.close_tile(
             ws.close_xyz, q * _LANES, ws.close, q * CLOSE_TILE, ws.legs, inverse2, model.cutoff_q
         )
     select_triplets(model, ws)
@@ -151,16 +152,16 @@ def angular_forward(model: Model, ws: Workspace, m: NDArray) -> None:
             out[k] = 0.0
         for t in range(ws.block_start[block], ws.block_stop[block], _LANES):
             o = t // _LANES * size
-            loops.triplet_tile(ws.found, t, tiles, o, inverse2, model.cutoff_q)
+            tile_loops.triplet_tile(ws.found, t, tiles, o, inverse2, model.cutoff_q)
             for s in range(model.angular_eta.size):
                 g = o + DECAYS + np.uint64(s) * _LANES
-                loops.angular_sums(tiles, o, g, model.angular_eta[s], out[s * n_powers :])
+                tile_loops.angular_sums(tiles, o, g, model.angular_eta[s], out[s * n_powers :])
                 if model.degree > 4:
-                    loops.higher_sums(tiles, o, g, model.degree, out[s * n_powers :])
+                    tile_loops.higher_sums(tiles, o, g, model.degree, out[s * n_powers :])
             for k in range(len(model.general)):
                 g = o + DECAYS + np.uint64(model.general[k, 0]) * _LANES
-                loops.general_power(tiles, o, model.general[k, 1], model.general[k, 2])
-                out[model.angular_eta.size * n_powers + k] += loops.general_sum(tiles, o, g)
+                tile_loops.general_power(tiles, o, model.general[k, 1], model.general[k, 2])
+                out[model.angular_eta.size * n_powers + k] += tile_loops.general_sum(tiles, o, g)
 
 
 @internal
@@ -169,22 +170,22 @@ def any_backward(model: Model, ws: Workspace, d: NDArray, t: Any, o: Any) -> Non
     tiles = ws.tiles
     n_powers = model.degree + 1
     n_etas = model.angular_eta.size
-    loops.clear_sums(tiles, o)
+    tile_loops.clear_sums(tiles, o)
     for s in range(n_etas):
         g = o + DECAYS + np.uint64(s) * _LANES
         factors = d[s * n_powers :]
         if model.degree == 4:
-            loops.add_backward4(tiles, o, g, model.angular_eta[s], factors)
+            tile_loops.add_backward4(tiles, o, g, model.angular_eta[s], factors)
         else:
-            loops.polynomial(tiles, o, factors, model.degree)
-            loops.add_backward(tiles, o, g, model.angular_eta[s])
+            tile_loops.polynomial(tiles, o, factors, model.degree)
+            tile_loops.add_backward(tiles, o, g, model.angular_eta[s])
     for k in range(len(model.general)):
         s = int(model.general[k, 0])
         g = o + DECAYS + np.uint64(s) * _LANES
-        loops.general_power(tiles, o, model.general[k, 1], model.general[k, 2])
-        loops.scale_power(tiles, o, d[n_etas * n_powers + k])
-        loops.add_backward(tiles, o, g, model.angular_eta[s])
-    loops.finish_backward(tiles, o, ws.triplets, t)
+        tile_loops.general_power(tiles, o, model.general[k, 1], model.general[k, 2])
+        tile_loops.scale_power(tiles, o, d[n_etas * n_powers + k])
+        tile_loops.add_backward(tiles, o, g, model.angular_eta[s])
+    tile_loops.finish_backward(tiles, o, ws.triplets, t)
 
 
 @internal
@@ -201,7 +202,7 @@ def triplet_backward(model: Model, ws: Workspace, d: NDArray) -> None:
         for t in range(ws.block_start[block], ws.block_stop[block], _LANES):
             o = t // _LANES * size
             if three:
-                loops.three_backward(ws.tiles, o, model.angular_eta, factors, ws.triplets, t)
+                tile_loops.three_backward(ws.tiles, o, model.angular_eta, factors, ws.triplets, t)
             else:
                 any_backward(model, ws, factors, t, o)
 
@@ -244,7 +245,8 @@ def scatter_segment(ws: Workspace, span: tuple, j: Any) -> None:
 
 @internal
 def scatter_triplets(ws: Workspace) -> None:
-    """Sum the triplets' derivatives over the neighbours they belong to.
+    """
+    Sum the triplets' derivatives over the neighbours they belong to.
 
     Each neighbour collects a vector, and the factor of its own vector.
     """

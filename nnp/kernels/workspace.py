@@ -34,24 +34,31 @@ SMALLEST_R2 = 1e-4
 
 
 class Model(NamedTuple):
-    """A potential as the kernels see it; arrays of the working precision unless noted.
+    """
+    A potential as the kernels see it; arrays of the working precision unless noted.
 
     Attributes
     ----------
-    radial_cutoff, angular_cutoff, degree, general, pair_block
-        See :class:`nnp.descriptors.Basis`.
-    radial_eta, radial_shift, angular_eta
-        Likewise.
-    cutoff_q
+    radial_cutoff, angular_cutoff : float
+        See :class:`nnp.descriptors.Basis`, as for the next four.
+    radial_eta, radial_shift, angular_eta : ndarray
+        One entry for each G2 of a neighbour element, and the distinct angular eta.
+    degree : int
+        Highest power of cos(theta).
+    general : ndarray
+        G4 with non-integer zeta, shape (n, 3), double precision.
+    pair_block : ndarray of int
+        Block number of an unordered element pair, shape (n_elements, n_elements).
+    cutoff_q : ndarray
         Polynomial of the cutoff function, see :func:`nnp.kernels.functions.cutoff_polynomial`.
-    sizes
+    sizes : ndarray of int
         Width of every layer, the first being the number of moments.
-    weights
+    weights : ndarray
         For each element and ensemble member all layers as (weights row by row, biases), padded as
         :func:`padded` and :func:`rows` say, shape (n_elements, n_members, n_parameters).
-    origin
+    origin : ndarray
         Moments subtracted before the first layer, shape (n_elements, n_moments).
-    repulsion
+    repulsion : ndarray
         See :class:`nnp.kernels.repulsion.Repulsion`, double precision.
     """
 
@@ -71,49 +78,50 @@ class Model(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """Scratch memory of one thread.
+    """
+    Scratch memory of one thread.
 
     Numbers that are read or written for one neighbour or triplet at a time lie side by side;
     numbers that are computed for many at once are in tiles (see :data:`LANES`).
 
     Attributes
     ----------
-    near
+    near : ndarray
         Vector and squared length of each neighbour within the radial cutoff: four numbers for
         each slot. An element's neighbours start at a full tile.
-    near_force
+    near_force : ndarray
         Derivative of the energy with respect to each vector: three of four numbers for each slot.
-    near_atom
+    near_atom : ndarray
         Atom in each slot.
-    near_start, near_slot
+    near_start, near_slot : ndarray
         Number of neighbours before each element, and its first slot.
-    radial
+    radial : ndarray
         Tiles of near neighbours.
-    radial_etas, radial_sums
+    radial_etas, radial_sums : ndarray
         Eta of the radial functions, filled up to whole groups, and the sums of one element.
-    radial_weights
-        Three factors for each radial function, see :func:`nnp.kernels.loops.radial_pull`.
-    close_xyz, close_near, close_start
+    radial_weights : ndarray
+        Three factors for each radial function, see :func:`nnp.kernels.tile_loops.radial_pull`.
+    close_xyz, close_near, close_start : ndarray
         Vector and squared length of each neighbour within the angular cutoff, its slot among the
         near ones, and where each element starts.
-    close
+    close : ndarray
         Tiles of close neighbours.
-    legs
+    legs : ndarray
         1 / r² and the slope of the cutoff of each close neighbour.
-    found
+    found : ndarray
         cos(theta), r_jk², r_ij r_ik and fc fc of the triplets kept, shape (4, n).
-    triplets
+    triplets : ndarray
         Four numbers for each on the way back: dE/d(d_j . d_k), the factor of the cutoffs' slopes,
         half the rest of dE/d(r²), and the factor of -1 / r².
-    triplet_k, segments
+    triplet_k, segments : ndarray
         k of each triplet, and where those of each j start and end, shape (n_blocks, n_close, 2).
-    block_start, block_stop
+    block_start, block_stop : ndarray
         First triplet of each element pair, at a full tile, and the end.
-    tiles
+    tiles : ndarray
         Tiles of triplets.
-    scatter
+    scatter : ndarray
         Sums over triplets for each close neighbour: a vector, and a factor of its own vector.
-    moments, gradient, layers, layer_gradients
+    moments, gradient, layers, layer_gradients : ndarray
         The network's.
     """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -11,15 +10,13 @@ from typing import Any
 import numpy as np
 
 from nnp.storage.arrays import decode_array, encode_array
+from nnp.storage.files import write_atomically
 
 
 def write_checkpoint(path: Path, fingerprint: str, state: dict[str, Any]) -> None:
     """Write a nested dictionary of arrays and plain values, replacing the file in one step."""
     document = {"fingerprint": fingerprint, "state": _encode(state)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(zlib.compress(json.dumps(document).encode(), 1))
-    temporary.replace(path)
+    write_atomically(path, zlib.compress(json.dumps(document).encode(), 1))
 
 
 def read_checkpoint(path: Path, fingerprint: str) -> dict[str, Any] | None:

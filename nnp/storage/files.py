@@ -3,7 +3,67 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
+from typing import BinaryIO, TextIO
+
+
+@contextmanager
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
+    """
+    Open a file whose content takes the place of `path` in one step, once it is complete.
+
+    Parameters
+    ----------
+    path : Path
+        Replaced at the end; its folder is made if it is missing.
+
+    Yields
+    ------
+    BinaryIO
+        What is written to it goes beside `path` until the end.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, the disk is full for one; what was at `path` is still there then,
+        as it is after any other error within.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def open_text_atomically(path: Path) -> Iterator[TextIO]:
+    """
+    Open a text file in UTF-8 as :func:`open_atomically` does.
+
+    Parameters
+    ----------
+    path : Path
+        Replaced at the end.
+
+    Yields
+    ------
+    TextIO
+        To write to.
+    """
+    with open_atomically(path) as raw:
+        text = TextIOWrapper(raw, encoding="utf-8")
+        yield text
+        text.flush()
+        text.detach()
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -22,15 +82,5 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     OSError
         If it cannot be written, the disk is full for one; what was at `path` is still there then.
     """
-    raw = content.encode() if isinstance(content, str) else content
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    with open_atomically(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)

@@ -12,21 +12,21 @@ from nnp.descriptors import SymmetryFunctions
 from nnp.frames import Frames
 from nnp.kernels.workspace import Model
 from nnp.potential import Potential
-from nnp.training import jacobian
-from nnp.training.jacobian import Jacobian
+from nnp.training.jacobian import Jacobian, Moments
 
 
 @dataclass
 class Preprocessing:
-    """From symmetry functions to whitened principal components.
+    """
+    From symmetry functions to whitened principal components.
 
     Parameters
     ----------
-    shift, scale
+    shift, scale : ndarray
         Middle and half range of each function, shape (n_elements, n_functions).
-    projection
+    projection : ndarray
         Whitened components, shape (n_elements, n_functions, n_inputs).
-    lowest, highest
+    lowest, highest : ndarray
         Range of each function, shape (n_elements, n_functions).
     """
 
@@ -44,18 +44,19 @@ class Preprocessing:
         floor: float,
         whiten: bool = True,
     ) -> Preprocessing:
-        """Fit to the symmetry functions of each element.
+        """
+        Fit to the symmetry functions of each element.
 
         Parameters
         ----------
-        values
+        values : list of ndarray
             For each element (n_atoms, n_functions).
-        n_functions
+        n_functions : int
             Number of functions.
-        floor
+        floor : float
             Smallest variance of a component relative to the largest: components with less are
             scaled as if they had this much, so that noise is not blown up.
-        whiten
+        whiten : bool
             Give all components unit variance.
         """
         n = len(values)
@@ -83,15 +84,16 @@ class Preprocessing:
 
 
 class Environments:
-    """Moments and Jacobian of a set of frames; the Jacobian is kept only if it fits.
+    """
+    Moments and Jacobian of a set of frames; the Jacobian is kept only if it fits.
 
     Parameters
     ----------
-    frames
+    frames : Frames
         The configurations.
-    functions
+    functions : SymmetryFunctions
         Symmetry functions.
-    memory
+    memory : float
         Bytes the Jacobian may take; beyond, it is recomputed whenever needed.
     """
 
@@ -108,17 +110,13 @@ class Environments:
         moments, used = [], 0
         for low in range(0, len(self.counts), self.CHUNK):
             chunk = np.arange(low, min(low + self.CHUNK, len(self.counts)))
-            values, matrix = self._collect(chunk)
-            moments.append(values)
+            found = self._moments(chunk)
+            matrix = found.jacobian()
+            moments.append(found.values)
             used += matrix.nbytes
             if used <= memory:
                 self._kept.update({int(s): (matrix, k) for k, s in enumerate(chunk)})
         self.moments = np.concatenate(moments) if moments else np.zeros((0, functions.n_moments))
-
-    @property
-    def cached(self) -> bool:
-        """Whether every frame's Jacobian is kept."""
-        return len(self._kept) == len(self.counts)
 
     @cached_property
     def values(self) -> list[NDArray[np.float64]]:
@@ -155,13 +153,13 @@ class Environments:
         found = [(np.array(k), matrix, np.array(s)) for k, matrix, s in pieces.values()]
         if missing:
             rows = np.array(missing)
-            matrix = self._collect(np.asarray(structures)[rows])[1]
+            matrix = self._moments(np.asarray(structures)[rows]).jacobian()
             found.append((rows, matrix, np.arange(len(rows))))
         return found
 
-    def _collect(self, structures: NDArray[np.int64]) -> tuple[NDArray[np.float64], Jacobian]:
+    def _moments(self, structures: NDArray[np.int64]) -> Moments:
         atoms = self.atoms(structures)
-        return jacobian.collect(
+        return Moments(
             self._model,
             self.types[atoms],
             self.counts[structures],
@@ -182,23 +180,3 @@ def descriptor_model(functions: SymmetryFunctions) -> Model:
         biases=(np.zeros((n, 1, 1)),),
         reference_energies=np.zeros(n),
     ).model()
-
-
-def shortest_distances(frames: Frames, elements: tuple[str, ...]) -> NDArray[np.float64]:
-    """Shortest distance of each element pair in Å, infinite if further than 4 Å.
-
-    Returns
-    -------
-    ndarray
-        Symmetric, shape (n_elements, n_elements).
-    """
-    functions = SymmetryFunctions(elements, ((0.0, 0.0),), (), 4.0, 4.0)
-    n = len(elements)
-    shortest = np.full((n, n), np.inf)
-    model = descriptor_model(functions)
-    types = functions.types(frames.numbers)
-    _, matrix = jacobian.collect(model, types, frames.counts, frames.cells, frames.positions)
-    lengths = np.linalg.norm(matrix.near_vector, axis=1)
-    centres = np.repeat(types, matrix.near_start[:, -1] - matrix.near_start[:, 0])
-    np.minimum.at(shortest, (centres, types[matrix.near_atom]), lengths)
-    return np.minimum(shortest, shortest.T)

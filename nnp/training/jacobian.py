@@ -1,4 +1,5 @@
-"""Derivatives of the moments with respect to neighbours' positions, for training.
+"""
+Derivatives of the moments with respect to neighbours' positions, for training.
 
 Forces are linear in the network's input gradients and the gradient of the force loss is linear in
 the force residuals, through the same matrix dM/dr. It is kept in single precision and only where it
@@ -16,7 +17,7 @@ from nnp.evaluator import SKIN, Evaluator
 from nnp.kernels import atom
 from nnp.kernels.batch import CLOSE_TOO_SMALL, DONE, Batch, close_count, prepare_structure
 from nnp.kernels.compilation import compiled, internal
-from nnp.kernels.loops import clear_cube
+from nnp.kernels.tile_loops import clear_cube
 from nnp.kernels.triplets import tile_of
 from nnp.kernels.triplets import tile_size as triplet_tile_size
 from nnp.kernels.workspace import (
@@ -36,26 +37,27 @@ _LANES = np.uint64(LANES)
 
 
 class Jacobian(NamedTuple):
-    """dM/dr of some structures.
+    """
+    dM/dr of some structures.
 
     Attributes
     ----------
-    first
+    first : ndarray of int
         First atom of each structure and the total, shape (n_structures + 1,).
-    near_start, close_start
+    near_start, close_start : ndarray of int
         Where the neighbours of each atom and element start, shape (n_atoms, n_elements + 1).
-    near_atom
+    near_atom : ndarray
         Neighbour atoms, shape (n_near,).
-    near_vector
+    near_vector : ndarray
         Vectors to them in Å, shape (n_near, 3).
-    radial
+    radial : ndarray
         Factors of the vectors for each G2, shape (n_near, n_radial).
-    close_near
+    close_near : ndarray of int
         Which of the near neighbours each close one is, shape (n_close,).
-    angular
+    angular : ndarray
         Derivatives of the G4 moments in Å⁻¹ by partner element, shape
         (n_close, 3, n_elements * block_size).
-    pair_block
+    pair_block : ndarray of int
         See :class:`nnp.descriptors.Basis`.
     """
 
@@ -77,7 +79,8 @@ class Jacobian(NamedTuple):
 
 @internal
 def moment_factors(model: Model, tiles: NDArray, o: Any, c: float, out: tuple) -> None:
-    """Value, eta times value, and derivative by cos(theta) of each moment of one triplet.
+    """
+    Value, eta times value, and derivative by cos(theta) of each moment of one triplet.
 
     ``o`` is where its exp(-eta S) F are, :data:`LANES` apart.
     """
@@ -108,17 +111,18 @@ def moment_factors(model: Model, tiles: NDArray, o: Any, c: float, out: tuple) -
 def add_triplet(
     factors: tuple, legs: tuple, inverse: float, slope: float, c: float, out: tuple
 ) -> None:
-    """Add one triplet to the blocks of both its neighbours.
+    """
+    Add one triplet to the blocks of both its neighbours.
 
     Parameters
     ----------
-    factors
+    factors : tuple
         Written by :func:`moment_factors`.
-    legs
+    legs : tuple
         For each leg (x, y, z, slope of its cutoff, 1 / r²).
-    inverse, slope
+    inverse, slope : float
         1 / (r_ij r_ik) and the slope of fc(r_jk).
-    out
+    out : tuple
         Block of each leg, shape (3, n).
     """
     value, decayed, turn = factors
@@ -212,7 +216,7 @@ def fill_close(ws: Workspace, first: int, out: NDArray) -> None:
 
 
 @compiled
-def collect_range(
+def fill_range(
     counting: bool,
     cells: NDArray,
     positions: NDArray,
@@ -224,7 +228,8 @@ def collect_range(
     moments: NDArray,
     jacobian: Jacobian,
 ) -> tuple[int, int]:
-    """Count the neighbours of every atom and compute moments, or fill the Jacobian.
+    """
+    Count the neighbours of every atom and compute moments, or fill the Jacobian.
 
     Returns
     -------
@@ -246,7 +251,7 @@ def collect_range(
                 return CLOSE_TOO_SMALL, close
             row = (lists.starts[i], lists.atom[i], lists.image[i], first)
             point = (scratch.points, i - first, scratch.translations)
-            atom.environment(row, point, batch.types[i], model, ws)
+            atom.fill_moments(row, point, batch.types[i], model, ws)
             if counting:
                 for m in range(moments.shape[1]):
                     moments[i, m] = ws.moments[m]
@@ -264,8 +269,24 @@ def collect_range(
     return DONE, 0
 
 
-class _Collector:
-    """Passes over a batch with one set of lists."""
+class Moments:
+    """
+    Moments of every atom of some structures, and their derivatives.
+
+    Parameters
+    ----------
+    model : Model
+        In double precision; only its basis is used.
+    types, counts : ndarray of int
+        As for :class:`nnp.evaluator.Evaluator`.
+    cells, positions : ndarray
+        In Å, as for :meth:`nnp.evaluator.Evaluator.compute`.
+
+    Attributes
+    ----------
+    values : ndarray
+        Shape (n_atoms, n_moments).
+    """
 
     def __init__(
         self,
@@ -278,32 +299,30 @@ class _Collector:
         self.model = model
         self.cells = np.ascontiguousarray(cells, dtype=np.float64)
         self.positions = np.ascontiguousarray(positions, dtype=np.float64)
-        self.slab = Evaluator(model, types, counts).slabs[0]
+        self.share = Evaluator(model, types, counts).shares[0]
         n_atoms, n_elements = len(types), len(model.pair_block)
         self.size = len(model.angular_eta) * (model.degree + 1) + len(model.general)
-        self.moments = np.zeros((n_atoms, int(model.sizes[0])))
+        self.values = np.zeros((n_atoms, int(model.sizes[0])))
+        # starts of each atom's neighbours, counted from its first
         self.starts = np.zeros((2, n_atoms, n_elements + 1), np.int64)
+        self._run(True, self._empty_jacobian((0, 0), *self.starts))
 
-    def count(self) -> None:
-        """Fill moments, and the starts of each atom's neighbours counted from its first."""
-        self._run(True, self._jacobian((0, 0), *self.starts))
-
-    def fill(self) -> Jacobian:
-        """Derivatives; call :meth:`count` first."""
+    def jacobian(self) -> Jacobian:
+        """Derivatives with respect to the neighbours' positions."""
         totals = self.starts[:, :, -1]
         shifts = np.cumsum(totals, axis=1) - totals
         near, close = (int(total) for total in totals.sum(axis=1))
-        jacobian = self._jacobian((near, close), *(self.starts + shifts[:, :, None]))
+        jacobian = self._empty_jacobian((near, close), *(self.starts + shifts[:, :, None]))
         self._run(False, jacobian)
         return jacobian
 
-    def _jacobian(
+    def _empty_jacobian(
         self, sizes: tuple[int, int], near_start: NDArray, close_start: NDArray
     ) -> Jacobian:
         near, close = sizes
         width = len(self.model.pair_block) * self.size
         return Jacobian(
-            first=self.slab.batch.first,
+            first=self.share.batch.first,
             near_start=near_start,
             close_start=close_start,
             near_atom=np.zeros(near, np.int32),
@@ -315,58 +334,19 @@ class _Collector:
         )
 
     def _run(self, counting: bool, jacobian: Jacobian) -> None:
-        slab = self.slab
+        share = self.share
         factors = tuple(np.zeros(self.size) for _ in range(3))
-        slab.enlarge_until_done(
-            lambda: collect_range(
+        share.enlarge_until_done(
+            lambda: fill_range(
                 counting,
                 self.cells,
                 self.positions,
-                slab.batch,
+                share.batch,
                 self.model,
-                (slab.lists, slab.reference, slab.scratch),
-                slab.workspace,
+                (share.lists, share.reference, share.scratch),
+                share.workspace,
                 factors,
-                self.moments,
+                self.values,
                 jacobian,
             )
         )
-
-
-def moments_of(
-    model: Model,
-    types: NDArray[np.int64],
-    counts: NDArray[np.int64],
-    cells: NDArray[np.float64],
-    positions: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Moments of every atom, shape (n_atoms, n_moments); arguments as for :func:`collect`."""
-    collector = _Collector(model, types, counts, cells, positions)
-    collector.count()
-    return collector.moments
-
-
-def collect(
-    model: Model,
-    types: NDArray[np.int64],
-    counts: NDArray[np.int64],
-    cells: NDArray[np.float64],
-    positions: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], Jacobian]:
-    """Moments and their derivatives.
-
-    Parameters
-    ----------
-    model
-        In double precision; only its basis is used.
-    types, counts, cells, positions
-        As for :class:`nnp.evaluator.Evaluator`.
-
-    Returns
-    -------
-    tuple
-        Moments (n_atoms, n_moments) and Jacobian.
-    """
-    collector = _Collector(model, types, counts, cells, positions)
-    collector.count()
-    return collector.moments, collector.fill()

@@ -9,30 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnp.frames import Frames
-from nnp.training import network, products
+from nnp.metrics import Errors
+from nnp.training import feed_forward
 from nnp.training.dataset import Environments, Preprocessing
-
-#: kbar in one eV/Å³.
-KBAR = 1602.1766208
-
-
-@dataclass(frozen=True)
-class Errors:
-    """Root-mean-square errors.
-
-    Parameters
-    ----------
-    energy
-        In meV/atom.
-    force
-        In eV/Å, over components.
-    stress
-        In kbar, over the nine components; NaN without reference stresses.
-    """
-
-    energy: float
-    force: float
-    stress: float
+from nnp.training.jacobian_products import jacobian_vector_product, vector_jacobian_product
+from nnp.units import KBAR
 
 
 @dataclass(frozen=True)
@@ -49,25 +30,26 @@ class LossWeights:
 
 
 class Loss:
-    """Loss of networks of given layer widths on a data set.
+    """
+    Loss of networks of given layer widths on a data set.
 
     Parameters
     ----------
-    frames
+    frames : Frames
         All frames; energies, forces and stresses are the targets.
-    environments
+    environments : Environments
         Of the same frames.
-    preprocessing
+    preprocessing : Preprocessing
         From symmetry functions to inputs.
-    hidden
+    hidden : tuple of int
         Widths of the hidden layers.
-    weights
+    weights : LossWeights
         Of the terms.
-    reference_energies
+    reference_energies : ndarray
         By element in eV, taken off the energies.
-    threads
+    threads : int
         Threads over chunks of frames.
-    dtype
+    dtype : type
         Precision of the network passes; sums are always double.
     """
 
@@ -106,7 +88,7 @@ class Loss:
         for e, values in enumerate(environments.values):
             scaled = (values - preprocessing.shift[e]) / preprocessing.scale[e]
             self.inputs[types == e] = scaled @ preprocessing.projection[e]
-        self._mask = network.weight_mask(self.sizes, self.n_elements)
+        self._mask = feed_forward.weight_mask(self.sizes, self.n_elements)
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def __call__(
@@ -146,7 +128,9 @@ class Loss:
         self, parameters: NDArray[np.float64], structures: NDArray, with_gradient: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Add up squares and gradient, chunk by chunk in a fixed order."""
-        networks = network.unflatten(parameters.astype(self.dtype), self.sizes, self.n_elements)
+        networks = feed_forward.unflatten(
+            parameters.astype(self.dtype), self.sizes, self.n_elements
+        )
         n = self._sizes(structures)
         chunks = [structures[k : k + self.CHUNK] for k in range(0, len(structures), self.CHUNK)]
         run = self._pool.map if self._pool is not None else map
@@ -159,13 +143,17 @@ class Loss:
         return sums, gradient
 
     def _chunk(
-        self, networks: list[network.Layers], structures: NDArray, n: tuple, with_gradient: bool
+        self,
+        networks: list[feed_forward.Layers],
+        structures: NDArray,
+        n: tuple,
+        with_gradient: bool,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         atoms = self.environments.atoms(structures)
         types, inputs = self.environments.types[atoms], self.inputs[atoms]
         rows = [np.flatnonzero(types == e) for e in range(self.n_elements)]
         states = [
-            network.forward(net, inputs[row]) for net, row in zip(networks, rows, strict=True)
+            feed_forward.forward(net, inputs[row]) for net, row in zip(networks, rows, strict=True)
         ]
         atomic = np.zeros(len(atoms))
         slopes = np.zeros((len(atoms), len(self.matrices[0])), np.float32)
@@ -178,7 +166,7 @@ class Loss:
         frame = np.repeat(np.arange(len(structures)), counts)
         energies = np.bincount(frame, atomic, minlength=len(structures))
         pieces = self.environments.jacobians(structures)
-        forces, virials = self._pull_back(pieces, counts, slopes)
+        forces, virials = self._forces_and_virials(pieces, counts, slopes)
         de = (energies - self.energies[structures]) / counts
         df = forces - self.frames.forces[atoms]
         ds = virials / self.volumes[structures, None, None] - self.frames.stresses[structures]
@@ -191,36 +179,36 @@ class Loss:
         by_force = 2.0 * w.force / w.force_unit**2 / n[1] * df
         by_stress = 2.0 * w.stress * (KBAR / w.stress_unit) ** 2 / max(n[2], 1) * ds
         by_virial = by_stress / self.volumes[structures, None, None]
-        tangents = self._push_forward(pieces, counts, -by_force, by_virial)
+        tangents = self._moment_tangents(pieces, counts, -by_force, by_virial)
         gradients = []
         for e, (net, row, state) in enumerate(zip(networks, rows, states, strict=True)):
             weights = by_energy[frame[row]].astype(self.dtype)
-            gradient, factor = network.parameter_gradient(
+            gradient, factor = feed_forward.parameter_gradient(
                 net, state, tangents[row] @ folded[e], weights
             )
             gradient[0][0][...] += self.matrices[e].T @ (tangents[row].T @ factor)
             gradients.append(gradient)
-        return sums, network.flatten(gradients).astype(np.float64)
+        return sums, feed_forward.flatten(gradients).astype(np.float64)
 
-    def _pull_back(
+    def _forces_and_virials(
         self, pieces: list, counts: NDArray, slopes: NDArray[np.float32]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         forces, virials = np.zeros((int(counts.sum()), 3)), np.zeros((len(counts), 3, 3))
         for positions, matrix, inside in pieces:
             rows = _rows(counts, positions)
             part_f, part_v = np.zeros((len(rows), 3)), np.zeros((len(positions), 3, 3))
-            products.pull_back(matrix, inside, slopes[rows], part_f, part_v)
+            vector_jacobian_product(matrix, inside, slopes[rows], part_f, part_v)
             forces[rows], virials[positions] = part_f, part_v
         return forces, virials
 
-    def _push_forward(
+    def _moment_tangents(
         self, pieces: list, counts: NDArray, displacements: NDArray, strains: NDArray
     ) -> NDArray[np.float32]:
         out = np.zeros((int(counts.sum()), len(self.matrices[0])), np.float32)
         for positions, matrix, inside in pieces:
             rows = _rows(counts, positions)
             part = np.zeros((len(rows), out.shape[1]), np.float32)
-            products.push_forward(matrix, inside, displacements[rows], strains[positions], part)
+            jacobian_vector_product(matrix, inside, displacements[rows], strains[positions], part)
             out[rows] = part
         return out
 

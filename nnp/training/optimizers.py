@@ -12,13 +12,14 @@ Objective = Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]]
 
 
 class LBFGS:
-    """Limited-memory BFGS with a line search by bisection (weak Wolfe conditions).
+    """
+    Limited-memory BFGS with a line search by bisection (weak Wolfe conditions).
 
     Parameters
     ----------
-    memory
+    memory : int
         Steps remembered.
-    largest_step
+    largest_step : float
         Longest change of the parameters in one step (Euclidean norm), so that an early step
         cannot saturate the network.
     """

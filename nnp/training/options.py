@@ -9,7 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from monty.json import MSONable
 
-from nnp.training.loss import Errors, LossWeights
+from nnp.metrics import Errors
+from nnp.training.loss import LossWeights
 
 MINIBATCHES = 15_000
 """Steps of Adam, unless epochs are given."""
@@ -24,7 +25,8 @@ def _option(default: Any, unit: str, text: str, **more: bool) -> Any:
 
 @dataclass(frozen=True)
 class TrainingOptions(MSONable):
-    """Everything that can be chosen about training.
+    """
+    Everything that can be chosen about training.
 
     Units and meanings are in the fields' metadata.
     """
@@ -78,7 +80,8 @@ class TrainingOptions(MSONable):
             raise ValueError("At least one hidden layer is needed, each of one neuron or more.")
 
     def epoch_limit(self, n_training: int) -> int:
-        """Epochs at most, with `n_training` frames to train on.
+        """
+        Epochs at most, with `n_training` frames to train on.
 
         What Adam needs is a number of steps, whatever the number of frames.
         """
@@ -89,7 +92,8 @@ class TrainingOptions(MSONable):
         return math.ceil(MINIBATCHES / math.ceil(max(n_training, 1) / self.batch_size))
 
     def patience_limit(self, n_training: int) -> int:
-        """Epochs without improvement that end training, with `n_training` frames to train on.
+        """
+        Epochs without improvement that end training, with `n_training` frames to train on.
 
         Few frames make short epochs: a fifth of the way is waited for, at least.
         """

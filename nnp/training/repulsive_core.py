@@ -24,7 +24,8 @@ MARGIN = 2.0
 
 
 def core_ends(elements: tuple[str, ...], shortest: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where the core of each pair ends in Å: at its shortest trained distance.
+    """
+    Where the core of each pair ends in Å: at its shortest trained distance.
 
     Pairs that never met take 0.8 of the sum of their covalent radii.
     """
@@ -38,20 +39,21 @@ def core_ends(elements: tuple[str, ...], shortest: NDArray[np.float64]) -> NDArr
 def calibrated_repulsion(
     potential: Potential, frames: Frames, shortest: NDArray[np.float64], samples: int = 3
 ) -> Repulsion:
-    """Core that makes every approach of two atoms go uphill.
+    """
+    Core that makes every approach of two atoms go uphill.
 
     In a few frames the closest pair of each kind is pushed together along its line; the strength
     of the core is raised until it outweighs whatever the network does there.
 
     Parameters
     ----------
-    potential
+    potential : Potential
         Without a core.
-    frames
+    frames : Frames
         Training data.
-    shortest
-        See :func:`nnp.training.dataset.shortest_distances`.
-    samples
+    shortest : ndarray
+        Shortest distance of each pair in Å, shape (n_elements, n_elements).
+    samples : int
         Frames tried for each pair.
     """
     elements = potential.elements

@@ -7,25 +7,27 @@ from typing import Any
 
 from monty.json import MSONable
 
+from nnp.metrics import Errors
 from nnp.potential import Potential
-from nnp.training.loss import Errors
+from nnp.storage.documents import decoded
 
 
 @dataclass(frozen=True)
 class TrainingStep(MSONable):
-    """Errors after one epoch.
+    """
+    Errors after one epoch.
 
     Parameters
     ----------
-    epoch
+    epoch : int
         Counted from one.
-    seconds
+    seconds : float
         Since training began, interruptions not counted.
-    training, validation
+    training, validation : Errors
         Root-mean-square errors in meV/atom, eV/Å and kbar.
-    member
+    member : int
         Which network of the ensemble, from zero; epochs start again with each.
-    limit
+    limit : int
         Epoch at which training ends at the latest.
     """
 
@@ -55,21 +57,22 @@ class TrainingStep(MSONable):
 
 @dataclass(frozen=True, eq=False)
 class TrainingResult(MSONable):
-    """What training gives.
+    """
+    What training gives.
 
     Parameters
     ----------
-    potential
+    potential : Potential
         Best on validation; its ``record`` says how it was made.
-    history
+    history : list of TrainingStep
         Every epoch of every member.
-    training, validation
+    training, validation : Errors
         Errors of that potential in meV/atom, eV/Å and kbar.
-    reached
+    reached : bool
         Whether all thresholds were met on validation.
-    reason
+    reason : str
         Why training stopped.
-    training_frames, validation_frames
+    training_frames, validation_frames : list of int
         Indices of the frames that trained and validated.
     """
 
@@ -100,11 +103,8 @@ class TrainingResult(MSONable):
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> TrainingResult:
         """Undo :meth:`as_dict`."""
-        potential = d["potential"]
-        if isinstance(potential, dict):
-            potential = Potential.from_dict(potential)
         return cls(
-            potential,
+            decoded(Potential, d["potential"]),
             [TrainingStep.from_dict(step) for step in d["history"]],
             Errors(**d["training"]),
             Errors(**d["validation"]),

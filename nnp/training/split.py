@@ -22,22 +22,23 @@ def random_split(
 def block_split(
     frames: Frames, fraction: float, seed: int, block: int = 12, gap: int = 2
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Choose validation frames in stretches of time, with frames left out on both sides.
+    """
+    Choose validation frames in stretches of time, with frames left out on both sides.
 
     Frames 20 fs apart are nearly copies of each other, so a random split measures memory. Every
     run of consecutive frames of one stage gives its share of validation blocks.
 
     Parameters
     ----------
-    frames
+    frames : Frames
         In the order of their time.
-    fraction
+    fraction : float
         Of frames that validate.
-    seed
+    seed : int
         Of the blocks' positions.
-    block
+    block : int
         Frames in a validation block.
-    gap
+    gap : int
         Frames dropped between validation and training.
 
     Returns

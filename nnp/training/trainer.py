@@ -17,12 +17,14 @@ from threadpoolctl import threadpool_limits
 from nnp.descriptors import SymmetryFunctions
 from nnp.evaluation import evaluate
 from nnp.frames import Frames
+from nnp.metrics import Errors
 from nnp.potential import Potential
 from nnp.storage.arrays import encode_array
 from nnp.storage.checkpoint import read_checkpoint, write_checkpoint
-from nnp.training import network
-from nnp.training.dataset import Environments, Preprocessing, shortest_distances
-from nnp.training.loss import Errors, Loss
+from nnp.training import feed_forward
+from nnp.training.dataset import Environments, Preprocessing
+from nnp.training.distances import shortest_distances
+from nnp.training.loss import Loss
 from nnp.training.optimizers import LBFGS, Adam
 from nnp.training.options import TrainingOptions
 from nnp.training.repulsive_core import calibrated_repulsion
@@ -52,26 +54,27 @@ def train(
     elements: tuple[str, ...] | None = None,
     split: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
 ) -> TrainingResult:
-    """Train a potential.
+    """
+    Train a potential.
 
     Parameters
     ----------
-    frames
+    frames : Frames
         Configurations with energies and forces; stresses where there are.
-    options
+    options : TrainingOptions or None
         See :class:`TrainingOptions`.
-    seed
+    seed : int
         Of the split, the initial weights and the minibatches: the same seed, frames and options
         give the same potential.
-    progress
+    progress : callable or None
         Called after each epoch.
-    checkpoint
+    checkpoint : Path or None
         File that is written now and then and read at the start, so that the same call continues
         after an interruption. It is ignored if frames, options or seed differ, and removed at
         the end.
-    elements
+    elements : tuple of str or None
         Order of the elements; by atomic number unless given.
-    split
+    split : tuple of ndarray of int or None
         Training and validation frames, when the options' split is not wanted.
 
     Returns
@@ -83,7 +86,7 @@ def train(
     chosen = split or choose_split(frames, options, seed)
     # The matrices are small: threads go over frames, and results do not depend on their number.
     with threadpool_limits(1):
-        run = _Run(frames, options, seed, elements or frames.elements, chosen)
+        run = _Training(frames, options, seed, elements or frames.elements, chosen)
         if checkpoint is not None:
             run.restore(checkpoint)
         reasons = run.optimize_members(progress, checkpoint)
@@ -142,7 +145,7 @@ def reference_energies(
     return np.linalg.lstsq(composition, frames.energies[chosen], rcond=None)[0]
 
 
-class _Run:
+class _Training:
     """One training: the problem and where the optimisation stands."""
 
     def __init__(
@@ -189,9 +192,10 @@ class _Run:
         """Begin the next network from fresh weights."""
         self.generator = np.random.default_rng([self.seed, len(self.members)])
         nets = [
-            network.initial_layers(self.loss.sizes, self.generator) for _ in self.functions.elements
+            feed_forward.initial_layers(self.loss.sizes, self.generator)
+            for _ in self.functions.elements
         ]
-        self.parameters = network.flatten(nets)
+        self.parameters = feed_forward.flatten(nets)
         self.optimizer = (
             LBFGS() if self.options.optimizer == "lbfgs" else Adam(len(self.parameters))
         )
@@ -349,7 +353,7 @@ class _Run:
 
     def _potential(self) -> Potential:
         n_elements, n_layers = len(self.functions.elements), len(self.loss.sizes) - 1
-        nets = [network.unflatten(best, self.loss.sizes, n_elements) for best in self.members]
+        nets = [feed_forward.unflatten(best, self.loss.sizes, n_elements) for best in self.members]
 
         def stack(layer: int, part: int) -> NDArray[np.float64]:
             """One array (n_elements, n_members, ...) for a layer's weights or biases."""
@@ -364,7 +368,7 @@ class _Run:
             biases=tuple(stack(k, 1) for k in range(n_layers)),
             reference_energies=self.references,
         )
-        shortest = shortest_distances(self.frames, self.functions.elements)
+        shortest = shortest_distances(self.frames, self.functions.elements).min(axis=0)
         if self.options.repulsion:
             potential.repulsion = calibrated_repulsion(potential, self.frames, shortest)
         potential.record = {
@@ -372,6 +376,7 @@ class _Run:
             "n_frames": len(self.frames),
             "n_training": len(self.training),
             "n_validation": len(self.validation),
+            "n_stresses": int(self.loss.has_stress[self.training].sum()),
             "shortest_distances": [
                 [float(x) if np.isfinite(x) else None for x in row] for row in shortest
             ],

@@ -77,8 +77,8 @@ def kernel_time(
         evaluator.compute(cell, atoms.positions)
 
     def call_with_list() -> None:
-        for slab in evaluator.slabs:
-            slab.reference.valid[:] = False
+        for share in evaluator.shares:
+            share.reference.valid[:] = False
         call()
 
     call()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.build import bulk
 
+from nnp.formats.files import load_potential
 from nnp.potential import Potential
 from search.create.random_crystals import RandomSymmetric
 from search.geometry import DistanceLimits
@@ -188,7 +189,7 @@ def linearity(file: Path, options: EvolutionOptions) -> None:
             run_islands(
                 [Evolution(SILICATE, options, seed) for seed in (1, 2)],
                 Relaxer(),
-                partial(Potential.load, file),
+                partial(load_potential, file),
                 Path(folder),
                 IslandOptions(block=5, processes=processes),
                 partial(_add_seconds, seconds),
@@ -232,7 +233,7 @@ def same_minimum(file: Path, number: int, width: float | None) -> None:
     """
     from ase.optimize import BFGS, FIRE
 
-    potential = Potential.load(file)
+    potential = load_potential(file)
     structures = starts(number)
     # as tight as 0.02 eV/Å is for ASE's filter, which takes the virial (eV) for a force
     relaxer = Relaxer(RelaxationLimits(0.02, 0.1, 3000), energy_window=None, tight_window=None)
@@ -291,7 +292,7 @@ def duplicates(state: Path, file: Path, number: int) -> None:
     evolution = Evolution.from_dict(json.loads(state.read_text()))
     members = [member.structure for member in evolution.archive.members[:number]]
     disguised = disturbed(members * 2, 0.1)
-    potential = Potential.load(file)
+    potential = load_potential(file)
     for name, relaxer in (
         ("as the search relaxes its best", Relaxer()),
         ("all within the tight limits (0.01 eV/Å, 1 kbar)", TIGHT_SEARCH),

@@ -26,13 +26,13 @@ from typing import Any
 
 import numpy as np
 
-from nnp.analysis.learning_curve import FRACTIONS
 from nnp.evaluation import Evaluation, evaluate
 from nnp.frames import Frames
-from nnp.training.loss import Errors
+from nnp.metrics import Errors
 from nnp.training.split import block_split
 from nnp.training.trainer import TrainingOptions, TrainingStep, choose_split, train
 from tests.benchmarks.frames import SETTINGS, load
+from tests.benchmarks.learning_curve import FRACTIONS, part_of
 
 #: meV/atom, eV/Å, kbar: the paper's thresholds, and what is aimed at beyond them.
 LEVELS = {"10 meV/atom, 0.2 eV/Å, 10 kbar": (10, 0.2, 10), "5, 0.15, 5": (5, 0.15, 5)}
@@ -72,8 +72,7 @@ def run(frames: Frames, options: TrainingOptions, seed: int, part: float = 1.0) 
                 found.setdefault(name, step.seconds)
 
     training, validation = choose_split(frames, options, seed)
-    n = max(1, round(part * len(training)))
-    chosen = training[np.unique(np.linspace(0, len(training) - 1, n).round().astype(int))]
+    chosen = part_of(training, part)
     wall, cpu = time.perf_counter(), time.process_time()
     result = train(frames, options, seed=seed, progress=watch, split=(chosen, validation))
     return {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from ase import Atoms
 from ase.neighborlist import primitive_neighbor_list
@@ -9,6 +11,12 @@ from numpy.typing import NDArray
 
 from nnp.descriptors import SymmetryFunctions
 from nnp.potential import Potential
+
+ACTIVATIONS: dict[str, Callable[[NDArray], NDArray]] = {
+    "linear": lambda x: x,
+    "tanh": lambda x: np.tanh(x),
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+}
 
 
 def cosine_cutoff(r: NDArray, cutoff: float) -> NDArray:
@@ -57,7 +65,7 @@ def _angular(d: NDArray, r: NDArray, species: NDArray, functions: SymmetryFuncti
 def atomic_energies(atoms: Atoms, potential: Potential) -> NDArray:
     """Energies in eV by each ensemble member without repulsion, shape (n_atoms, n_members)."""
     values = symmetry_functions(atoms, potential.functions)
-    activate = {"tanh": np.tanh, "sigmoid": lambda x: 1 / (1 + np.exp(-x))}[potential.activation]
+    activate = ACTIVATIONS[potential.activation]
     energies = np.zeros((len(atoms), potential.n_members))
     for n, symbol in enumerate(atoms.get_chemical_symbols()):
         e = potential.elements.index(symbol)

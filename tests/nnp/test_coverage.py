@@ -73,4 +73,4 @@ def test_document_and_plot(coverage: Coverage, training: Frames) -> None:
     titles = [axes.get_title() for axes in figure.get_axes()]
     assert [title for title in titles if title] == ["Li", "Cl"]
     scatter = figure.get_axes()[2].collections
-    assert [len(points.get_offsets()) for points in scatter] == [150, 12]
+    assert [len(np.asarray(points.get_offsets())) for points in scatter] == [150, 12]

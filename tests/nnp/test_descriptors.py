@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from nnp.descriptors import SymmetryFunctions
 from nnp.training.dataset import descriptor_model
-from nnp.training.jacobian import collect
-from nnp.training.products import pull_back, push_forward
+from nnp.training.jacobian import Moments
+from nnp.training.jacobian_products import jacobian_vector_product, vector_jacobian_product
 from tests.nnp.oracle import symmetry_functions
 from tests.nnp.samples import disordered, random_potential
 from tests.nnp.torch_oracle import TorchPotential, neighbors
@@ -27,14 +27,14 @@ GENERAL = SymmetryFunctions(
 
 def kernel_values(atoms: Atoms, functions: SymmetryFunctions) -> NDArray[np.float64]:
     """Symmetry functions by the compiled kernel, shape (n_atoms, n_functions)."""
-    moments, _ = collect(
+    moments = Moments(
         descriptor_model(functions),
         functions.types(atoms.numbers),
         np.array([len(atoms)]),
         atoms.cell.array[None],
         atoms.positions,
     )
-    return moments @ functions.transform.T
+    return moments.values @ functions.transform.T
 
 
 def test_standard_set_agrees_with_dscribe() -> None:
@@ -102,22 +102,23 @@ def test_jacobian_products(functions: SymmetryFunctions) -> None:
     def moments(h: float) -> NDArray[np.float64]:
         deformed = positions + h * np.einsum("adc,ad->ac", strains[frame], positions)
         cell = cells + h * np.einsum("adc,abd->abc", strains, cells)
-        return collect(model, types, counts, cell, deformed + h * moves)[0]
+        return Moments(model, types, counts, cell, deformed + h * moves).values
 
-    values, jacobian = collect(model, types, counts, cells, positions)
+    found = Moments(model, types, counts, cells, positions)
+    values, jacobian = found.values, found.jacobian()
     both = np.array([0, 1])
     forward = np.zeros(values.shape, np.float32)
-    push_forward(jacobian, both, moves, strains, forward)
+    jacobian_vector_product(jacobian, both, moves, strains, forward)
     numerical = (moments(1e-5) - moments(-1e-5)) / 2e-5
     np.testing.assert_allclose(forward, numerical, rtol=1e-5, atol=1e-5 * np.abs(numerical).max())
     gradient = rng.normal(size=values.shape).astype(np.float32)
     forces, virials = np.zeros_like(positions), np.zeros_like(cells)
-    pull_back(jacobian, both, gradient, forces, virials)
+    vector_jacobian_product(jacobian, both, gradient, forces, virials)
     expected = (virials * strains).sum() - (forces * moves).sum()
     assert (gradient * forward).sum() == pytest.approx(expected, rel=1e-4)
     # One structure alone gives its own part.
     part, virial = np.zeros((counts[1], 3)), np.zeros((1, 3, 3))
-    pull_back(jacobian, both[1:], gradient[counts[0] :], part, virial)
+    vector_jacobian_product(jacobian, both[1:], gradient[counts[0] :], part, virial)
     np.testing.assert_allclose(part, forces[counts[0] :], atol=1e-6)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -169,11 +170,11 @@ def test_lists_stay_valid_while_atoms_and_cells_move(potential: Potential) -> No
             new.set_cell(atoms.cell @ (np.eye(3) + 0.02 * step * strain), scale_atoms=True)
             new.positions += 0.02 * step * shift
             moved.append(new)
-        before = evaluator.slabs[0].reference.positions.copy()
+        before = evaluator.shares[0].reference.positions.copy()
         energies, forces, stresses, _ = evaluator.compute(
             [a.cell.array for a in moved], np.concatenate([a.positions for a in moved])
         )
-        rebuilt.append(not np.array_equal(before, evaluator.slabs[0].reference.positions))
+        rebuilt.append(not np.array_equal(before, evaluator.shares[0].reference.positions))
         fresh = potential.compute(moved)
         np.testing.assert_allclose(energies, fresh.energies, rtol=0, atol=1e-10)
         np.testing.assert_allclose(forces, np.concatenate(fresh.forces), atol=1e-11)
@@ -255,7 +256,7 @@ def test_unknown_elements_are_named(potential: Potential) -> None:
         potential.evaluator([3, 3], [3])
 
 
-def test_documents_files_and_pickles_keep_every_digit(potential: Potential, tmp_path) -> None:
+def test_documents_files_and_pickles_keep_every_digit(potential: Potential, tmp_path: Path) -> None:
     atoms = structures()[0]
     potential.record = {"note": "kept"}
     expected = potential.compute([atoms])
@@ -269,5 +270,5 @@ def test_documents_files_and_pickles_keep_every_digit(potential: Potential, tmp_
         assert copy.record == {"note": "kept"}
         assert copy.compute([atoms]).energies[0] == expected.energies[0]
     (tmp_path / "other").write_text("nonsense")
-    with pytest.raises(ValueError, match="not a devitrify potential"):
+    with pytest.raises(ValueError, match="not a potential that can be used"):
         Potential.load(tmp_path / "other")

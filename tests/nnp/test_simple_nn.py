@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +14,9 @@ from ase.io import read
 from numpy.typing import NDArray
 
 from nnp.descriptors import SymmetryFunctions
+from nnp.formats.files import load_potential
 from nnp.formats.simple_nn import read_simple_nn, write_simple_nn
-from nnp.potential import Potential
-from tests.nnp.oracle import symmetry_functions
+from tests.nnp.oracle import ACTIVATIONS, symmetry_functions
 from tests.nnp.samples import disordered, random_potential
 
 REFERENCE = Path(
@@ -33,8 +34,9 @@ needs_reference = pytest.mark.skipif(
     "name", ["Mg2SiO4_112_perturbed", "Mg2SiO4_polymorphs_exp", "Mg2SiO4_polymorphs_relaxed"]
 )
 def test_lammps_energies_forces_and_stresses_of_spinner(name: str) -> None:
-    potential = Potential.load(SPINNER / "potential_saved")
+    potential = load_potential(SPINNER / "potential_saved")
     structures = read(SPINNER / f"{name}.extxyz", ":")
+    assert isinstance(structures, list)
     found = potential.compute(structures)
     for n, atoms in enumerate(structures):
         assert abs(found.energies[n] - atoms.get_potential_energy()) / len(atoms) < 1e-9
@@ -52,8 +54,10 @@ def test_forsterite_relaxes_to_the_known_minimum() -> None:
     from nnp.calculator import NeuralNetworkCalculator
 
     atoms = read(REFERENCE / "structures" / "Mg2SiO4_forsterite_Pnma.vasp")
+    assert isinstance(atoms, Atoms)
     atoms.calc = NeuralNetworkCalculator(SPINNER / "potential_saved")
-    assert LBFGS(FrechetCellFilter(atoms), logfile=None).run(fmax=1e-3, steps=300)
+    relaxation: Any = LBFGS
+    assert relaxation(FrechetCellFilter(atoms), logfile=None).run(fmax=1e-3, steps=300)
     assert atoms.get_potential_energy() == pytest.approx(-192.44142873, abs=2e-5)
     assert atoms.get_volume() == pytest.approx(296.77, abs=0.02)
 
@@ -84,19 +88,21 @@ def _functions(rows: list[list[str]], elements: tuple[str, ...], atoms: Atoms) -
     for row in rows:
         radius, *numbers = map(float, row[1:5])
         radial = ((numbers[0], numbers[1]),) if row[0] == "2" else ((1.0, 0.0),)
-        angular = (tuple(numbers),) if row[0] == "4" else ()
+        angular = ((numbers[0], numbers[1], numbers[2]),) if row[0] == "4" else ()
         one = SymmetryFunctions(elements, radial, angular, radius, radius)
         values = symmetry_functions(atoms, one)
         if row[0] == "2":
             columns.append(values[:, elements.index(row[5])])
         else:
-            pair = tuple(sorted(row[5:7], key=elements.index))
-            columns.append(values[:, len(elements) + one.pairs.index(pair)])
+            a, b = sorted(row[5:7], key=elements.index)
+            columns.append(values[:, len(elements) + one.pairs.index((a, b))])
     return np.array(columns).T
 
 
 def _network(x: NDArray, lines: list[list[str]]) -> float:
-    kinds, weights, biases = [], [], []
+    kinds: list[str] = []
+    weights: list[list[NDArray]] = []
+    biases: list[list[NDArray]] = []
     for words in lines[1:]:
         if words[0] == "LAYER":
             kinds.append(words[2])
@@ -104,9 +110,8 @@ def _network(x: NDArray, lines: list[list[str]]) -> float:
             biases.append([])
         else:
             (weights if words[0][0] == "w" else biases)[-1].append(np.array(words[1:], float))
-    act = {"linear": lambda z: z, "tanh": np.tanh, "sigmoid": lambda z: 1 / (1 + np.exp(-z))}
     for kind, w, b in zip(kinds, weights, biases, strict=True):
-        x = act[kind](np.array(w) @ x + np.ravel(b))
+        x = ACTIVATIONS[kind](np.array(w) @ x + np.ravel(b))
     return float(x[0])
 
 
@@ -155,7 +160,7 @@ def test_elements_may_differ_in_functions_and_widths(tmp_path: Path) -> None:
         f"scale1 0.1 0.2\nscale2 1.0 2.0\n{network([2, 3, 3, 1])}\n"
     )
     atoms = disordered("Si2O4", 5.5)
-    energy = Potential.load(path).compute([atoms]).energies[0]
+    energy = load_potential(path).compute([atoms]).energies[0]
     assert energy == pytest.approx(evaluate_file(path, atoms), abs=1e-9)
 
 

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 from ase import Atoms
 
-from nnp.analysis.learning_curve import LearningPoint, learning_curve
 from nnp.calculator import NeuralNetworkCalculator
 from nnp.calibration import Calibration
 from nnp.descriptors import SymmetryFunctions
 from nnp.evaluation import evaluate
 from nnp.frames import Frames
-from nnp.training.trainer import TrainingOptions, TrainingResult, TrainingStep, train
+from nnp.potential import Potential
+from nnp.training.trainer import (
+    TrainingOptions,
+    TrainingResult,
+    TrainingStep,
+    choose_split,
+    train,
+)
+from tests.benchmarks.learning_curve import part_of
 from tests.nnp.samples import disordered, random_potential
 
 FUNCTIONS = SymmetryFunctions.standard(("Li", "Cl"), 5.0, 4.0)
@@ -39,7 +47,7 @@ def frames() -> Frames:
     return label(structures, teacher)
 
 
-def label(structures: list[Atoms], teacher) -> Frames:
+def label(structures: list[Atoms], teacher: Potential) -> Frames:
     found = teacher.compute(structures)
     labelled = Frames.from_atoms(structures, stage="liquid")
     return replace(
@@ -92,7 +100,7 @@ def test_same_seed_same_potential(frames: Frames, result: TrainingResult) -> Non
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 def test_interrupted_training_continues_where_it_was(
-    frames: Frames, optimizer: str, tmp_path: Path
+    frames: Frames, optimizer: Literal["lbfgs", "adam"], tmp_path: Path
 ) -> None:
     options = replace(
         QUICK,
@@ -156,6 +164,7 @@ def test_core_is_not_felt_in_the_data_and_wins_below(
     i, j = np.unravel_index(distances.argmin(), distances.shape)
     direction = atoms.get_distance(i, j, mic=True, vector=True) / distances[i, j]
     symbols = [potential.elements.index(atoms.symbols[k]) for k in (i, j)]
+    assert potential.repulsion is not None
     end = potential.repulsion.ends[symbols[0]][symbols[1]]
     trials = []
     for r in np.linspace(0.4, 0.85 * end, 15):
@@ -279,11 +288,11 @@ def test_threads_do_not_change_the_result(frames: Frames) -> None:
         np.testing.assert_array_equal(a, b)
 
 
-def test_learning_curve_validates_on_the_same_frames(frames: Frames) -> None:
-    found: list[LearningPoint] = []
-    points = learning_curve(
-        frames, replace(QUICK, stop="converged"), (0.1, 1.0), seed=1, progress=found.append
-    )
-    assert found == points
-    assert points[0].n_frames < 0.2 * points[1].n_frames
-    assert points[1].validation.force < 0.7 * points[0].validation.force
+def test_more_frames_give_smaller_errors_on_the_same_frames(frames: Frames) -> None:
+    options = replace(QUICK, stop="converged")
+    training, validation = choose_split(frames, options, 1)
+    parts = [part_of(training, fraction) for fraction in (0.1, 1.0)]
+    assert len(parts[0]) == round(0.1 * len(training))
+    few, all_ = (train(frames, options, seed=1, split=(part, validation)) for part in parts)
+    assert few.validation_frames == all_.validation_frames
+    assert all_.validation.force < 0.7 * few.validation.force

@@ -29,11 +29,12 @@ def neighbors(atoms: Atoms, cutoff: float) -> Neighbors:
 
 
 class TorchPotential:
-    """Energy, forces and stress of one structure.
+    """
+    Energy, forces and stress of one structure.
 
     Parameters
     ----------
-    potential
+    potential : Potential
         Without repulsion; one network with tanh.
     """
 

@@ -11,6 +11,7 @@ import numpy as np
 from jobflow import Job, JobConfig, Maker, job
 
 from nnp.frames import Frames
+from nnp.training.distances import shortest_distances
 from workflows.documents.schemas import SampleDocument, SegmentDocument
 from workflows.jobs.idempotency import once
 from workflows.jobs.outputs import output_of
@@ -100,52 +101,42 @@ class SampleMaker(Maker):
         flat = [segment for part in segments for segment in part]
         earlier: list[SegmentDocument] = [output_of(uuid) for part in search_runs for uuid in part]
         frames = Frames.concatenate([segment.frames for segment in (*earlier, *flat)])
-        distances = [shortest_distances(frames[i]) for i in range(len(frames))]
-        usable = np.array(
-            [
-                bool(np.isfinite(frame.energies).all() and np.isfinite(frame.forces).all())
-                and min(shortest.values(), default=np.inf) >= self.min_distance
-                for frame, shortest in zip(frames, distances, strict=True)
-            ],
-            dtype=bool,
-        )
+        finite = _finite(frames)
+        frames = frames[finite]
+        distances = shortest_distances(frames, frames.elements)
+        usable = distances.min(axis=(1, 2), initial=np.inf) >= self.min_distance
         if not usable.any():
             raise ValueError("no frame of the trajectory is usable: all are exploded or not finite")
         kept = frames[np.flatnonzero(usable)]
-        shortest: dict[str, float] = {}
-        for index in np.flatnonzero(usable):
-            for pair, distance in distances[index].items():
-                shortest[pair] = min(distance, shortest.get(pair, np.inf))
         return SampleDocument(
             formula=flat[0].structure.composition.reduced_formula,
             n_frames=len(kept),
             n_atoms=int(kept.counts[0]),
             frames_by_stage=dict(Counter(map(str, kept.stages))),
-            frames_left_out=int((~usable).sum()),
-            shortest_distances=shortest,
+            frames_left_out=len(finite) - len(kept),
+            shortest_distances=_by_pair(distances[usable].min(axis=0), frames.elements),
             volume_per_atom=flat[-1].volume / len(flat[-1].structure),
             series=_series(flat),
             frames=kept,
         )
 
 
-def shortest_distances(frame: Frames) -> dict[str, float]:
-    """
-    Shortest distance of each pair of elements in one frame, periodic images included.
+def _finite(frames: Frames) -> NDArray[np.bool_]:
+    """Which frames have finite cells, positions, energies and forces, shape (n_frames,)."""
+    per_atom = np.isfinite(np.hstack([frames.positions, frames.forces])).all(axis=1)
+    whole = np.logical_and.reduceat(per_atom, frames.offsets[:-1])
+    cells = np.isfinite(frames.cells).all(axis=(1, 2))
+    return np.asarray(whole & cells & np.isfinite(frames.energies))
 
-    Parameters
-    ----------
-    frame : Frames
-        A single frame.
 
-    Returns
-    -------
-    dict
-        Å by pair, e.g. ``"Al-Cl"``; symbols in alphabetical order.
-    """
-    from search.geometry import shortest_by_pair
-
-    return shortest_by_pair(frame.cells[0], frame.positions, frame.numbers, 4.0)
+def _by_pair(distances: NDArray[np.float64], elements: tuple[str, ...]) -> dict[str, float]:
+    """Finite distances (Å) by pair, e.g. ``"Al-Cl"``; symbols in alphabetical order."""
+    return {
+        "-".join(sorted((elements[a], elements[b]))): float(distances[a, b])
+        for a in range(len(elements))
+        for b in range(a, len(elements))
+        if np.isfinite(distances[a, b])
+    }
 
 
 def _series(segments: list[SegmentDocument]) -> dict[str, list[float]]:

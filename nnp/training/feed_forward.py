@@ -1,4 +1,5 @@
-"""Dense networks with the derivatives that training on forces needs.
+"""
+Dense networks with the derivatives that training on forces needs.
 
 Forces contain dE/dx, so the gradient of a force loss needs second derivatives. They come from a
 tangent pass: with x' the change of the inputs that the force residuals ask for, the wanted gradient
@@ -17,15 +18,16 @@ Layers = list[tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
 class Forward(NamedTuple):
-    """What a forward pass leaves for the passes after it.
+    """
+    What a forward pass leaves for the passes after it.
 
     Attributes
     ----------
-    activations
+    activations : list of ndarray
         Input and output of every hidden layer, each (n_atoms, width).
-    energies
+    energies : ndarray
         In units of the network, shape (n_atoms,).
-    first_gradient
+    first_gradient : ndarray
         Derivative by what the first hidden neurons are fed, shape (n_atoms, width): dE/dx is this
         times the first weights, which the caller folds into a matrix of its own.
     """
@@ -88,17 +90,18 @@ def forward(layers: Layers, x: NDArray) -> Forward:
 def parameter_gradient(
     layers: Layers, state: Forward, first_tangent: NDArray, energy_weights: NDArray
 ) -> tuple[Layers, NDArray]:
-    """Gradient of sum(energy_weights E) + sum(E'), E' the change of E along a tangent x'.
+    """
+    Gradient of sum(energy_weights E) + sum(E'), E' the change of E along a tangent x'.
 
     Parameters
     ----------
-    layers
+    layers : list of (ndarray, ndarray)
         Of the network.
-    state
+    state : Forward
         Of the forward pass.
-    first_tangent
+    first_tangent : ndarray
         x' times the first weights, shape (n_atoms, width).
-    energy_weights
+    energy_weights : ndarray
         Shape (n_atoms,).
 
     Returns

@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 
 from nnp.kernels.compilation import compiled
 from nnp.kernels.compress import CHUNK, compress_indices, compress_values, count_lanes, lanes_below
-from nnp.kernels.functions import coefficients, cutoff, cutoff_polynomial, decay
+from nnp.kernels.functions import cutoff, cutoff_polynomial, exp2, polynomial_coefficients
 
 
 @compiled
 def _decay(x: Any, out: Any) -> None:
     for i in range(x.size):
-        out[i] = decay(x[i], x)
+        out[i] = exp2(x[i], x)
 
 
 @compiled
 def _cutoff(t: Any, q: Any, value: Any, slope: Any) -> None:
-    numbers = coefficients(q)
+    numbers = polynomial_coefficients(q)
     for i in range(t.size):
         value[i], above, below = cutoff(t[i], numbers, t)
         slope[i] = above / below

@@ -1,4 +1,5 @@
-"""Loops over one tile of numbers: the part of the work a compiler can vectorise.
+"""
+Loops over one tile of numbers: the part of the work a compiler can vectorise.
 
 A tile holds :data:`nnp.kernels.workspace.LANES` numbers of each kind, one kind after the other in
 one flat array, so that neither remainders nor overlapping arrays have to be reckoned with.
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnp.kernels.compilation import internal
-from nnp.kernels.functions import LOG2_E, coefficients, cutoff, decay
+from nnp.kernels.functions import LOG2_E, cutoff, exp2, horner_step, polynomial_coefficients
 from nnp.kernels.workspace import (
     CCUT,
     COSINE,
@@ -50,7 +51,7 @@ def near_tile(near: NDArray, slot: Any, tiles: NDArray, o: Any, inverse: float, 
     """Squared distances and cutoffs of one tile of near neighbours."""
     real = tiles.dtype.type
     scale = real(inverse)
-    numbers = coefficients(q)
+    numbers = polynomial_coefficients(q)
     zero = real(0.0)
     a = slot * _FOUR + _THREE
     for i in range(_LANES):
@@ -71,10 +72,10 @@ def radial_sums(tiles: NDArray, o: Any, g: Any, etas: NDArray, out: NDArray) -> 
     s0, s1, s2, s3 = zero, zero, zero, zero
     for i in range(_LANES):
         x, cut = tiles[o + R2 + i], tiles[o + CUT + i]
-        g0 = decay(e0 * x, tiles) * cut
-        g1 = decay(e1 * x, tiles) * cut
-        g2 = decay(e2 * x, tiles) * cut
-        g3 = decay(e3 * x, tiles) * cut
+        g0 = exp2(e0 * x, tiles) * cut
+        g1 = exp2(e1 * x, tiles) * cut
+        g2 = exp2(e2 * x, tiles) * cut
+        g3 = exp2(e3 * x, tiles) * cut
         tiles[g + i] = g0
         tiles[g + _LANES + i] = g1
         tiles[g + _TWO * _LANES + i] = g2
@@ -96,7 +97,7 @@ def shifted_sum(tiles: NDArray, o: Any, g: Any, eta: Any, shift: Any) -> Any:
     rate = tiles.dtype.type(-LOG2_E) * eta
     for i in range(_LANES):
         x = np.sqrt(tiles[o + R2 + i]) - shift
-        value = decay(rate * x * x, tiles) * tiles[o + CUT + i]
+        value = exp2(rate * x * x, tiles) * tiles[o + CUT + i]
         tiles[g + i] = value
         total += value
     return total
@@ -104,7 +105,8 @@ def shifted_sum(tiles: NDArray, o: Any, g: Any, eta: Any, shift: Any) -> Any:
 
 @internal
 def radial_pull(tiles: NDArray, o: Any, g: Any, weights: NDArray) -> None:
-    """Add dE/d(r²), times two, of :data:`GROUP` radial functions to the pull of each neighbour.
+    """
+    Add dE/d(r²), times two, of :data:`GROUP` radial functions to the pull of each neighbour.
 
     ``weights`` are 2 dE/dG of each function, then eta times them; ``g`` is where the functions are.
     """
@@ -120,7 +122,8 @@ def radial_pull(tiles: NDArray, o: Any, g: Any, weights: NDArray) -> None:
 
 @internal
 def shifted_pull(tiles: NDArray, o: Any, g: Any, weights: NDArray) -> None:
-    """Add what :func:`radial_pull` leaves out of functions that are not centred on the atom.
+    """
+    Add what :func:`radial_pull` leaves out of functions that are not centred on the atom.
 
     ``weights`` are 2 eta Rs dE/dG of :data:`GROUP` functions.
     """
@@ -138,7 +141,7 @@ def close_tile(
     """Unit vectors, lengths and cutoffs of one tile of close neighbours."""
     real = tiles.dtype.type
     scale, one = real(inverse), real(1.0)
-    numbers = coefficients(q)
+    numbers = polynomial_coefficients(q)
     a, b = first * _FOUR, first * _TWO
     for i in range(_LANES):
         r2 = xyz[a + i * _FOUR + _THREE]
@@ -176,7 +179,7 @@ def triplet_tile(
     """What all angular functions of one tile of triplets share."""
     real = tiles.dtype.type
     scale, one = real(inverse), real(1.0)
-    numbers = coefficients(q)
+    numbers = polynomial_coefficients(q)
     cosines, separations, products, cuts = found[0], found[1], found[2], found[3]
     for i in range(_LANES):
         c, r2, product = cosines[first + i], separations[first + i], products[first + i]
@@ -199,7 +202,7 @@ def angular_sums(tiles: NDArray, o: Any, target: Any, eta: Any, out: NDArray) ->
     s0, s1, s2, s3, s4 = zero, zero, zero, zero, zero
     rate = out.dtype.type(-LOG2_E) * eta
     for i in range(_LANES):
-        g = decay(rate * tiles[o + SQUARES + i], tiles) * tiles[o + CUTS + i]
+        g = exp2(rate * tiles[o + SQUARES + i], tiles) * tiles[o + CUTS + i]
         c = tiles[o + COSINE + i]
         tiles[target + i] = g
         c2 = c * c
@@ -311,13 +314,10 @@ def add_backward4(tiles: NDArray, o: Any, source: Any, eta: Any, d: NDArray) -> 
 @internal
 def horner4(x: Any, d: tuple) -> tuple:
     """Polynomial of degree 4 and its derivative."""
-    p = x * d[4] + d[3]
-    q = x * d[4] + p
-    p = p * x + d[2]
-    q = q * x + p
-    p = p * x + d[1]
-    q = q * x + p
-    return p * x + d[0], q
+    p, q = x * d[4] + d[3], d[4]
+    p, q = horner_step(p, q, x, d[2])
+    p, q = horner_step(p, q, x, d[1])
+    return horner_step(p, q, x, d[0])
 
 
 @internal

@@ -1,0 +1,103 @@
+"""JSON documents in compressed files that know when they are damaged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nnp.storage.files import write_atomically
+
+T = TypeVar("T")
+
+_CHECKSUM = "checksum"
+
+
+def write_document(path: Path, document: dict[str, Any]) -> None:
+    """
+    Write a document with its checksum, replacing the file in one step.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    document : dict
+        Plain values.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; what was at `path` is still there then.
+    """
+    # Keys as they will be read, so that the checksum is that of what is read.
+    plain = json.loads(json.dumps(document))
+    text = json.dumps({**plain, _CHECKSUM: _checksum(plain)})
+    write_atomically(path, zlib.compress(text.encode(), 6))
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """
+    Read what :func:`write_document` wrote; nothing in the file is executed.
+
+    Parameters
+    ----------
+    path : Path
+        File to read. Documents of other programs may lack the checksum.
+
+    Returns
+    -------
+    dict
+        Without the checksum.
+
+    Raises
+    ------
+    OSError
+        If there is no such file.
+    ValueError
+        If it is something else, or has been cut or changed.
+    """
+    raw = path.read_bytes()
+    try:
+        unpacker = zlib.decompressobj()
+        text = unpacker.decompress(raw)
+    except zlib.error as error:
+        raise ValueError("it is not a compressed document") from error
+    if not unpacker.eof:
+        raise ValueError("it has been cut: its end is missing")
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("it is not a document") from error
+    if not isinstance(document, dict):
+        raise ValueError("it is not a document")
+    found = document.pop(_CHECKSUM, None)
+    if found is not None and found != _checksum(document):
+        raise ValueError("it has been changed: its checksum does not fit")
+    return document
+
+
+def decoded(cls: type[T], value: Any) -> T:
+    """
+    Give an object from its document, or the object if that was done already, as Monty does.
+
+    Parameters
+    ----------
+    cls : type
+        Class with a method ``from_dict``.
+    value : object or dict
+        An object of the class, or its document.
+
+    Returns
+    -------
+    object
+    """
+    found: T = cls.from_dict(value) if isinstance(value, dict) else value  # type: ignore[attr-defined]
+    return found
+
+
+def _checksum(document: dict[str, Any]) -> str:
+    """SHA-256 of the document in its one canonical form."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

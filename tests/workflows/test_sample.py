@@ -1,0 +1,41 @@
+"""The training set leaves out what exploded, and knows its shortest distances."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from pymatgen.core import Lattice, Structure
+
+from nnp.frames import Frames
+from workflows.stages.sample import SampleMaker
+
+
+def segment(distances: list[float], energies: list[float]) -> Any:
+    """Part of a trajectory of NaCl pairs, as the stage sees it."""
+    structures = []
+    for distance, energy in zip(distances, energies, strict=True):
+        atoms = Atoms(
+            "NaCl", cell=np.eye(3) * 12, pbc=True, positions=[[0, 0, 0], [distance, 0, 0]]
+        )
+        atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=np.zeros((2, 3)))
+        structures.append(atoms)
+    return SimpleNamespace(
+        frames=Frames.from_atoms(structures, stage="liquid"),
+        structure=Structure(Lattice.cubic(12), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]),
+        volume=1728.0, sample_interval=20.0, temperatures=[300.0] * len(distances),
+        energies=[0.0] * len(distances), pressures=[0.0] * len(distances),
+    )  # fmt: skip
+
+
+def test_exploded_frames_are_left_out() -> None:
+    parts = [segment([2.4, 0.3, 2.2], [-1.0, -1.0, -1.0]), segment([2.1, np.nan], [np.nan, -1.0])]
+    document = SampleMaker().describe([cast(Any, parts)], [])
+    assert (document.n_frames, document.frames_left_out) == (2, 3)
+    assert document.shortest_distances == {"Cl-Na": pytest.approx(2.2)}
+    with pytest.raises(ValueError, match="no frame of the trajectory is usable"):
+        SampleMaker().describe([[segment([0.3, np.nan], [-1.0, -1.0])]], [])
