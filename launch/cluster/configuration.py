@@ -108,7 +108,7 @@ class Configuration:
         """
         from pymongo.errors import ConfigurationError
 
-        from launch.database.embedded import configure_fireworks
+        from launch.database.connections import configure_fireworks
         from launch.database.launchpad import CampaignLaunchPad
 
         configure_fireworks(self._lock_seconds())

@@ -14,7 +14,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from launch.cluster.slurm import LIVE
-from launch.database.release import ACTIVE, conclude, guarded, job_of, release, unfinished
+from launch.database.release import conclude, guarded, job_of, release, unfinished
+from launch.database.retries import LOST_FIELD
+from launch.database.states import HELD
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -64,7 +66,7 @@ class Repair:
 
 
 @dataclass(frozen=True)
-class Options:
+class Deadlines:
     """
     When something counts as left behind.
 
@@ -84,7 +86,7 @@ class Options:
 
 
 def reconcile(
-    pad: LaunchPad, workers: Iterable[str], options: Options | None = None
+    pad: LaunchPad, workers: Iterable[str], deadlines: Deadlines | None = None
 ) -> list[Repair]:
     """
     Free Fireworks whose SLURM job has ended.
@@ -96,7 +98,7 @@ def reconcile(
     workers
         Names of the FireWorks workers whose jobs this SLURM runs; launches of other clusters on
         the same launchpad are not touched.
-    options
+    deadlines
         When something counts as left behind.
 
     Raises
@@ -106,25 +108,25 @@ def reconcile(
     """
     from launch.cluster import slurm
 
-    options = options or Options()
+    deadlines = deadlines or Deadlines()
     # in this order: a job that is submitted in between must not be missed
     fields = dict.fromkeys(("launch_id", "fw_id", "state", "state_history", "fworker.env"), 1)
-    held = {"state": {"$in": ACTIVE}, "fworker.name": {"$in": sorted(workers)}}
+    held = {"state": {"$in": HELD}, "fworker.name": {"$in": sorted(workers)}}
     launches = list(pad.launches.find(held, fields))
     jobs = slurm.jobs()
     repairs = []
     for launch in launches:
-        ended = how_it_ended(launch, jobs, options)
+        ended = how_it_ended(launch, jobs, deadlines)
         if ended is None:
             continue
         after = guarded(launch["fw_id"], partial(release, pad, launch["launch_id"], *ended))
         if after is not None:
             repairs.append(Repair(launch["fw_id"], launch["state"], after, ended[1]))
-    return repairs + _finish(pad, options.grace_seconds)
+    return repairs + _finish(pad, deadlines.grace_seconds)
 
 
 def how_it_ended(
-    launch: Mapping[str, Any], jobs: Mapping[str, str] | None, options: Options
+    launch: Mapping[str, Any], jobs: Mapping[str, str] | None, deadlines: Deadlines
 ) -> tuple[str, str] | None:
     """
     Kind and description of the end of a launch's job; none while it may live.
@@ -135,17 +137,17 @@ def how_it_ended(
         Its document.
     jobs
         States by number, as squeue gives them; none: it is another cluster's job.
-    options
+    deadlines
         When a launch without a known job counts as given up.
     """
     job = job_of(launch)
     if job is None or jobs is None:
         age = _age(launch["state_history"][-1])
         if launch["state"] == "RESERVED":
-            given_up = age > options.submission_seconds
+            given_up = age > deadlines.submission_seconds
             return ("node", "it was reserved but never submitted") if given_up else None
         # started by hand, or by an rlaunch: it lives as long as FireWorks says so
-        given_up = age > options.silent_seconds
+        given_up = age > deadlines.silent_seconds
         return ("node", f"no sign of life for {age / 3600:.1f} h") if given_up else None
     state = jobs.get(job, "GONE")
     if state in LIVE:
@@ -176,7 +178,7 @@ def _free_orphans(pad: LaunchPad, before: datetime) -> list[Repair]:
     # only then the time is a date; FireWorks replaces it by text when it records the launch
     taken = {"state": "RESERVED", "updated_on": {"$lt": before}}
     for firework in pad.fireworks.find(taken, {"fw_id": 1, "launches": 1, "updated_on": 1}):
-        active = {"launch_id": {"$in": firework["launches"]}, "state": {"$in": ACTIVE}}
+        active = {"launch_id": {"$in": firework["launches"]}, "state": {"$in": HELD}}
         if pad.launches.find_one(active, {"_id": 1}) is not None:
             continue
         same = {**taken, "fw_id": firework["fw_id"], "updated_on": firework["updated_on"]}
@@ -194,7 +196,7 @@ def _apply_ended(pad: LaunchPad, before: datetime) -> list[Repair]:
             {
                 "launch_id": {"$in": firework["launches"][-1:]},
                 "state": {"$in": ["COMPLETED", "FIZZLED"]},
-                "action.stored_data._lost": {"$exists": False},
+                LOST_FIELD: {"$exists": False},
                 "time_end": {"$lt": before.isoformat()},
             },
             {"state": 1},

@@ -66,7 +66,7 @@ class ConfinedWorker(FWorker):
 
 
 @dataclass
-class Leftover:
+class RemainingTime:
     """
     Chooses Fireworks that fit into the rest of a batch job.
 
@@ -90,7 +90,7 @@ class Leftover:
     longest: dict[Kind, float] = field(default_factory=dict)
 
     @classmethod
-    def of_job(cls, configuration: Configuration, queue: str) -> Leftover:
+    def of_job(cls, configuration: Configuration, queue: str) -> RemainingTime:
         """Of the SLURM job that this process belongs to."""
         try:
             adapter = configuration.read(f"{queue}/my_qadapter.yaml")

@@ -20,20 +20,15 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from launch.cluster.configuration import Configuration
 from launch.cluster.rocket import TOLD_TO_END
 from launch.cluster.slurm import ask
 from launch.errors import CampaignError
 
-if TYPE_CHECKING:
-    from fireworks import LaunchPad
-
 MARGIN_SECONDS = 60.0  # for the bookkeeping after the last Firework of a job
 DATABASE_SECONDS = 900.0  # a database that is gone is waited for
-RETRIES = 1  # of a Firework that raised an error
-DATABASE_RETRIES = 5  # of one whose error was the database's
 
 
 class Supervisor:
@@ -109,14 +104,15 @@ class Supervisor:
         persist(lambda: self._settle(kind, reason))
 
     def _settle(self, kind: str, reason: str) -> None:
-        from launch.database.release import ACTIVE, guarded, launches_of, release
+        from launch.database.release import guarded, launches_of, release, retry_guarded
+        from launch.database.states import HELD
 
         configuration = Configuration.find(self.folder.parent)
         pad = configuration.launchpad()
         # another cluster may have a job of the same number
         worker = configuration.worker(self.folder.name).name
         mine = {**launches_of(self.job), "fworker.name": worker}
-        held = pad.launches.find({**mine, "state": {"$in": ACTIVE}}, {"launch_id": 1, "fw_id": 1})
+        held = pad.launches.find({**mine, "state": {"$in": HELD}}, {"launch_id": 1, "fw_id": 1})
         for launch in list(held):
             fw_id = launch["fw_id"]
             state = guarded(fw_id, partial(release, pad, launch["launch_id"], kind, reason))
@@ -124,30 +120,8 @@ class Supervisor:
                 print(f"Firework {launch['fw_id']}: {reason}; it is {state} now", flush=True)
         failed = pad.launches.find({**mine, "state": "FIZZLED"}, {"launch_id": 1, "fw_id": 1})
         for launch in list(failed):
-            fw_id = launch["fw_id"]
-            guarded(fw_id, partial(retry_failed, pad, fw_id, launch["launch_id"]))
+            retry_guarded(pad, launch["fw_id"], launch["launch_id"])
         pad.connection.close()
-
-
-def retry_failed(pad: LaunchPad, fw_id: int, launch_id: int) -> None:
-    """Make a Firework READY again whose last launch raised an error, if it may be tried again."""
-    from launch.database.recovery import LOST_FIELD, TIME_OVER, retry
-    from launch.database.release import LIMITS
-
-    failed_now = {"fw_id": fw_id, "launches": launch_id, "state": "FIZZLED"}
-    if pad.fireworks.find_one(failed_now, {"fw_id": 1}) is None:
-        return
-    own = {"fw_id": fw_id, "state": "FIZZLED", LOST_FIELD: {"$exists": False}}
-    traces = [
-        str(((launch.get("action") or {}).get("stored_data") or {}).get("_exception"))
-        for launch in pad.launches.find(own, {"action.stored_data._exception": 1})
-    ]
-    by_time = sum(TIME_OVER in trace for trace in traces)
-    by_database = sum("pymongo.errors" in trace for trace in traces)
-    own_fault = len(traces) - by_database - by_time
-    if own_fault <= RETRIES and by_database <= DATABASE_RETRIES and by_time <= LIMITS["time"]:
-        retry(pad, fw_id)
-        print(f"Firework {fw_id} raised an error and is tried again", flush=True)
 
 
 def persist(action: Callable[[], None], seconds: float = DATABASE_SECONDS) -> None:

@@ -55,7 +55,7 @@ def results(
 @contextmanager
 def open_results(campaign: Campaign, uri: str | None) -> Iterator[CampaignResults]:
     """Open the results of a campaign in a folder; starts its database if nobody has."""
-    from launch.database.embedded import job_store
+    from launch.database.connections import job_store
     from launch.report.results import CampaignResults
     from launch.report.status import open_database
 

@@ -336,8 +336,8 @@ def _require_same_search(
     folder: Path, settings: dict[str, Any], evolutions: list[Evolution]
 ) -> None:
     """Refuse to go on with another potential or other settings; allow a larger budget."""
-    from launch.database.server import write_atomically
     from launch.local.campaign import digest
+    from nnp.storage.files import write_atomically
     from search.run.driver import load, save
     from search.run.islands import island_path
 

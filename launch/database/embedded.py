@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import psutil
 
@@ -32,20 +32,14 @@ from launch.database.server import (
     end_process,
     free_port,
     without_password,
-    write_atomically,
 )
 from launch.errors import CampaignError
-
-if TYPE_CHECKING:
-    from fireworks import LaunchPad
-    from jobflow import JobStore
+from nnp.storage.files import write_atomically
 
 SECANTUS = "secantusd-py"
 MONGOD = "mongod"
 START_SECONDS = 60.0
 CACHE_SIZE = "256M"
-LOCK_SECONDS = 30  # a workflow lock older than this was left by a dead process
-OUTPUTS = "outputs"
 USER = "devitrify"
 
 
@@ -97,7 +91,7 @@ class EmbeddedDatabase:
                 f"The campaign's documents are in its own database in {self.folder}: leave --db "
                 "out, or give another --folder."
             )
-        _write_secret(self._uri_file, uri)
+        write_atomically(self._uri_file, uri, mode=0o600)
 
     @property
     def log(self) -> Path:
@@ -242,7 +236,7 @@ class EmbeddedDatabase:
             connection.admin.command(command, USER, pwd=password, roles=["root"])
         self.stop()
         # Last, and only for this user: until it is there the next start sets a new password.
-        _write_secret(self._password_file, password)
+        write_atomically(self._password_file, password, mode=0o600)
 
     def _start_server(self, *options: str) -> Server:
         for _ in range(3):  # another program may take the free port before the server does
@@ -307,73 +301,3 @@ class EmbeddedDatabase:
         raise CampaignError(
             f"The database in {self.folder} cannot be opened, {reason} ({self.log})."
         )
-
-
-def _write_secret(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
-    draft = path.with_name(f".{path.name}")
-    draft.unlink(missing_ok=True)
-    draft.touch(mode=0o600)
-    draft.write_text(text)
-    draft.replace(path)
-
-
-def launchpad(uri: str, name: str, log_level: str = "ERROR", patience: float = 30.0) -> LaunchPad:
-    """Return the FireWorks launchpad of a campaign.
-
-    Parameters
-    ----------
-    uri
-        Connection string of the server.
-    name
-        Name of the campaign's database.
-    log_level
-        What FireWorks prints.
-    patience
-        How long to look for the server before an operation fails, in seconds.
-    """
-    from launch.database.launchpad import CampaignLaunchPad
-
-    configure_fireworks()
-    options = {"serverSelectionTimeoutMS": int(1000 * patience)}
-    return CampaignLaunchPad(
-        host=uri, name=name, uri_mode=True, strm_lvl=log_level, mongoclient_kwargs=options
-    )
-
-
-def configure_fireworks(lock_seconds: int = LOCK_SECONDS) -> None:
-    """Set what FireWorks binds at import: its own configuration files would come too late.
-
-    Locks of dead processes are taken over soon, and no Firework is copied into its folder.
-
-    Parameters
-    ----------
-    lock_seconds
-        How long a workflow's lock is respected.
-    """
-    from fireworks.core import launchpad as launchpad_module
-    from fireworks.core import rocket
-
-    launchpad_module.WFLock.__init__.__defaults__ = (lock_seconds, True)
-    rocket.PRINT_FW_JSON = False
-
-
-def job_store(uri: str, name: str) -> JobStore:
-    """Return the jobflow store of a campaign.
-
-    Documents go to the collection ``outputs``; what a job saves as ``data`` (trajectories,
-    potentials) to GridFS, since a MongoDB document ends at 16 MB.
-    """
-    from jobflow import JobStore
-    from maggma.stores import GridFSStore, MongoStore
-
-    documents = MongoStore(database=name, collection_name=OUTPUTS, uri=uri)
-    blobs = GridFSStore(database=name, collection_name=f"{OUTPUTS}_blobs", uri=uri)
-    return JobStore(documents, additional_stores={"data": blobs})
-
-
-def create_indexes(uri: str, name: str) -> None:
-    """Create the launchpad's counters and all indexes; harmless on a database in use."""
-    from launch.database.indexes import prepare
-
-    prepare(launchpad(uri, name))

@@ -21,8 +21,8 @@ from typing import IO, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from launch.database.embedded import EmbeddedDatabase
-from launch.database.server import write_atomically
 from launch.errors import CampaignError
+from nnp.storage.files import write_atomically
 
 CAMPAIGN_FILE = "campaign.json"
 LOCK_FILE = ".lock"

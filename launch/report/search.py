@@ -39,7 +39,7 @@ class Watcher:
 
     def __call__(self, island: int, figures: SearchFigures) -> None:
         """Take in one generation of one island."""
-        from launch.database.embedded import write_atomically
+        from nnp.storage.files import write_atomically
 
         # a generation that was lost when the search was killed is done again
         self.entries = [
@@ -131,8 +131,8 @@ class Found:
         """Write CIFs, the summary and the plots."""
         from ase.io import write
 
-        from launch.database.embedded import write_atomically
         from launch.report.plots import plot_landscape
+        from nnp.storage.files import write_atomically
 
         for old in folder.glob("*.cif"):
             old.unlink()

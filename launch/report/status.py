@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
-from launch.database.embedded import launchpad
+from launch.database.connections import launchpad
 from launch.database.failures import Failure, failures, stage_of
+from launch.database.states import ENDED, HELD, UNDER_WAY
 from launch.errors import CampaignError
 from launch.local.campaign import Campaign
 from workflows.jobs.progress import STAGES
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-ENDED = ("COMPLETED", "FIZZLED", "DEFUSED", "ARCHIVED")
-ACTIVE = ("RUNNING", "RESERVED")
 PATIENCE = 10.0  # s for the server of a campaign that is just starting
 UNITS = {
     "K": "{:.0f} K",
@@ -230,7 +229,7 @@ def _stage_status(
 
 
 def _stage_state(counts: Counter[str]) -> str:
-    if any(counts[state] for state in ACTIVE):
+    if any(counts[state] for state in HELD):
         return "running"
     left_out = counts["FIZZLED"]
     if counts["COMPLETED"] and counts["COMPLETED"] + left_out == counts.total():
@@ -248,7 +247,7 @@ def _campaign_state(pad: LaunchPad, fireworks: list[dict[str, Any]], running: bo
         return "completed"
     if running:
         return "running"
-    can_go_on = any(firework["state"] in ("READY", *ACTIVE) for firework in fireworks)
+    can_go_on = any(firework["state"] in UNDER_WAY for firework in fireworks)
     return "stopped" if can_go_on else "failed"
 
 

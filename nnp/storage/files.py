@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
+def write_atomically(path: Path, content: str | bytes, mode: int = 0o666) -> None:
     """
     Write a file so that neither a reader nor a crash ever sees half of it.
 
@@ -16,6 +16,8 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         Replaced in one step; its folder is made if it is missing.
     content : str or bytes
         Text is written as UTF-8.
+    mode : int
+        Permissions, as far as the umask leaves them: 0o600 for a secret.
 
     Raises
     ------
@@ -26,7 +28,9 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)  # of a killed process of the same number
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(handle, "wb") as file:
             file.write(raw)
             file.flush()
             os.fsync(file.fileno())

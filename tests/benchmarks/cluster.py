@@ -30,7 +30,9 @@ from fireworks import FWorker, LaunchPad
 from jobflow.managers.fireworks import flow_to_workflow
 
 from launch.commands.request import Choices, read_request
-from launch.database.embedded import EmbeddedDatabase, create_indexes, launchpad
+from launch.database.connections import launchpad
+from launch.database.embedded import EmbeddedDatabase
+from launch.database.indexes import create_indexes
 from launch.local.campaign import Campaign
 from launch.report.overview import overview
 from tests.benchmarks.cluster_overhead import overhead

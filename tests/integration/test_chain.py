@@ -18,7 +18,7 @@ import pytest
 from ase.io import read
 from pymatgen.core import Structure
 
-from launch.database.embedded import launchpad
+from launch.database.connections import launchpad
 from launch.local.campaign import Campaign
 from nnp.potential import Potential
 from tests.integration.conftest import DEVITRIFY, RUN, environment

@@ -17,10 +17,11 @@ import pytest
 from launch.cluster.configuration import Configuration
 from launch.cluster.files import Site
 from launch.commands.init import write_files
-from launch.database.embedded import EmbeddedDatabase, create_indexes
+from launch.database.embedded import EmbeddedDatabase
 from launch.database.failures import failures
+from launch.database.indexes import create_indexes
 from launch.local.processes import WorkerProcess, worker_environment
-from launch.local.worker import WorkerSettings
+from launch.local.worker import WorkerOptions
 from launch.report.overview import overview
 from launch.report.results import Results
 from launch.report.status import state_counts
@@ -73,7 +74,7 @@ def _run_to_the_end(config: Path, uri: str) -> None:
     workers = []
     try:
         for number in (1, 2):
-            settings = WorkerSettings(
+            settings = WorkerOptions(
                 name=f"worker-{number}", parent=os.getpid(), uri=uri, database="shared",
                 launches=str(launches), retries=0, since="",
             )  # fmt: skip

@@ -17,7 +17,7 @@ from fireworks.user_objects.queue_adapters.common_adapter import CommonAdapter
 from launch.cluster.configuration import Configuration
 from launch.cluster.files import Site
 from launch.commands.init import write_files
-from launch.database.embedded import configure_fireworks
+from launch.database.connections import configure_fireworks
 from launch.database.launchpad import CampaignLaunchPad
 from launch.errors import CampaignError
 from tests.launch.test_cli import call

@@ -12,7 +12,9 @@ from jobflow.managers.fireworks import flow_to_workflow
 
 from launch.cluster.files import Site
 from launch.commands.init import write_files
-from launch.database.embedded import EmbeddedDatabase, create_indexes, launchpad
+from launch.database.connections import launchpad
+from launch.database.embedded import EmbeddedDatabase
+from launch.database.indexes import create_indexes
 from launch.report.overview import CampaignOverview, Overview, _state, overview, overview_table
 from tests.launch.sample_jobs import leaf
 from tests.launch.test_cli import call

@@ -4,8 +4,11 @@ import pytest
 from fireworks import FWAction, FWorker, LaunchPad
 from jobflow.managers.fireworks import flow_to_workflow
 
-from launch.database.embedded import EmbeddedDatabase, create_indexes, launchpad
-from launch.database.recovery import recover, retry, retry_failed
+from launch.database.connections import launchpad
+from launch.database.embedded import EmbeddedDatabase
+from launch.database.indexes import create_indexes
+from launch.database.recovery import recover
+from launch.database.retries import retry, retry_all
 from tests.launch import sample_jobs
 
 
@@ -49,7 +52,7 @@ def test_recovery_frees_what_a_dead_worker_held(pad: LaunchPad) -> None:
 def test_recovery_gives_up(pad: LaunchPad) -> None:
     recover(pad, "gone", give_up=lambda lost: lost.worker == "dead")
     assert states(pad) == ["COMPLETED", "FIZZLED", "WAITING"]
-    assert retry_failed(pad) == [2]
+    assert retry_all(pad) == [2]
     assert states(pad) == ["COMPLETED", "READY", "WAITING"]
 
 

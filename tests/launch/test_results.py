@@ -19,7 +19,9 @@ from pymatgen.core import Lattice, Structure
 
 from launch.cluster.files import Site
 from launch.commands.init import write_files
-from launch.database.embedded import EmbeddedDatabase, create_indexes, job_store
+from launch.database.connections import job_store
+from launch.database.embedded import EmbeddedDatabase
+from launch.database.indexes import create_indexes
 from launch.report.results import Results, to_dataframe
 from nnp.frames import Frames
 from tests.launch.test_cli import call

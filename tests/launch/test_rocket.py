@@ -19,7 +19,9 @@ from jobflow.managers.fireworks import flow_to_workflow
 from launch.cluster.files import Site
 from launch.cluster.rocket import TOLD_TO_END
 from launch.commands.init import write_files
-from launch.database.embedded import EmbeddedDatabase, create_indexes, launchpad
+from launch.database.connections import launchpad
+from launch.database.embedded import EmbeddedDatabase
+from launch.database.indexes import create_indexes
 from tests.integration.cluster_jobs import climb, keep_watch, stop_by_itself
 from tests.launch.sample_jobs import leaf
 from workflows.jobs.tags import label

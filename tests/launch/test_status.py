@@ -9,8 +9,10 @@ import pytest
 from jobflow.managers.fireworks import flow_to_workflow
 from rich.console import Console
 
-from launch.database.embedded import EmbeddedDatabase, create_indexes, launchpad
+from launch.database.connections import launchpad
+from launch.database.embedded import EmbeddedDatabase
 from launch.database.failures import last_error
+from launch.database.indexes import create_indexes
 from launch.errors import CampaignError
 from launch.local.campaign import Campaign
 from launch.local.display import Display
@@ -146,7 +148,7 @@ def test_status_when_the_holder_has_no_database(
     new_campaign: Callable[..., Campaign], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     campaign = new_campaign()
-    monkeypatch.setattr("launch.status.PATIENCE", 0.3)
+    monkeypatch.setattr("launch.report.status.PATIENCE", 0.3)
     with campaign.lock(), pytest.raises(CampaignError, match="does not answer"):
         campaign_status(campaign.folder)
 

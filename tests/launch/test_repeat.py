@@ -17,7 +17,8 @@ from jobflow.managers.fireworks import flow_to_workflow
 from launch.cluster.configuration import Configuration
 from launch.cluster.files import Site
 from launch.commands.init import write_files
-from launch.database.embedded import EmbeddedDatabase, create_indexes
+from launch.database.embedded import EmbeddedDatabase
+from launch.database.indexes import create_indexes
 from tests.launch.test_overview import campaign
 
 pytestmark = pytest.mark.slow
