@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,6 +129,15 @@ class Configuration:
                 f"The URI or an option of the database in {self.folder / 'my_launchpad.yaml'} is "
                 "not one that pymongo takes, or its host has no name server's entry: correct it."
             ) from None
+
+    @contextmanager
+    def connected(self) -> Iterator[CampaignLaunchPad]:
+        """Connect to the launchpad for a while."""
+        pad = self.launchpad()
+        try:
+            yield pad
+        finally:
+            pad.connection.close()
 
     def job_store(self) -> JobStore:
         """

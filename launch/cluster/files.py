@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from dataclasses import dataclass, field
@@ -68,9 +69,9 @@ SITES = ("knl", "cpu", "local")
 
 
 @dataclass(frozen=True)
-class Site:
+class ClusterDescription:
     """
-    What ``devitrify init`` asks for.
+    A cluster as ``devitrify init`` is told of it, from which the files of its configuration follow.
 
     Attributes
     ----------
@@ -294,3 +295,27 @@ def _yaml(document: dict[str, Any]) -> str:
     import yaml
 
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def write_files(folder: Path, files: dict[str, str]) -> list[Path]:
+    """
+    Write new files, readable by their owner only, since some hold a password.
+
+    Raises
+    ------
+    CampaignError
+        If one of them is there already; then none is written.
+    """
+    present = [name for name in files if (folder / name).exists()]
+    if present:
+        raise CampaignError(
+            f"{folder} has a configuration already ({', '.join(present[:3])}): edit its files, "
+            "move it away, or give another --folder."
+        )
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+    return [folder / name for name in files]

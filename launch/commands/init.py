@@ -11,8 +11,8 @@ from typing import Annotated, overload
 import typer
 
 from launch.cluster.configuration import MALFORMED, is_uri
-from launch.cluster.files import SIGNAL_SECONDS, Site
-from launch.commands.options import command_of
+from launch.cluster.files import SIGNAL_SECONDS, ClusterDescription, write_files
+from launch.commands.shared.options import command_of
 from launch.errors import CampaignError
 from workflows.jobs.site import default_folder
 
@@ -69,9 +69,9 @@ class InitOptions:
         int, typer.Option(help="Jobs are told this long before their time is up.", min=1)
     ] = SIGNAL_SECONDS
 
-    def describe(self) -> Site:
+    def describe(self) -> ClusterDescription:
         """
-        Return the site, after asking for what is missing.
+        Return the cluster, after asking for what is missing.
 
         Raises
         ------
@@ -81,7 +81,7 @@ class InitOptions:
         partition = self.partition
         if self.site in ("knl", "cpu") and partition is None:
             partition = _ask("the SLURM partition", "--partition")
-        return Site(
+        return ClusterDescription(
             kind=self.site,
             uri=self._uri(),
             database=self.database,
@@ -113,16 +113,12 @@ class InitOptions:
         return uri
 
     def _walltimes(self) -> dict[str, str]:
-        from workflows.jobs.site import SiteError, walltime_seconds
+        from workflows.jobs.site import walltime_seconds
 
         given = {"dft": self.walltime, "nnp": self.nnp_walltime}
         walltimes = {queue: time for queue, time in given.items() if time}
         for time in walltimes.values():
-            try:
-                seconds = walltime_seconds(time)
-            except SiteError as error:
-                raise CampaignError(f"{str(error).capitalize()}.") from None
-            if seconds < 2 * self.signal_seconds:
+            if walltime_seconds(time) < 2 * self.signal_seconds:
                 raise CampaignError(
                     f"A walltime of {time} is too short: jobs are told to end "
                     f"{self.signal_seconds} s before, see --signal-seconds."
@@ -168,30 +164,6 @@ def _own_name(site: str) -> str:
         user = str(os.getuid())
     host = socket.gethostname().partition(".")[0]
     return f"{user}@{(None if site == 'local' else cluster_name()) or host}"
-
-
-def write_files(folder: Path, files: dict[str, str]) -> list[Path]:
-    """
-    Write new files, readable by their owner only, since some hold a password.
-
-    Raises
-    ------
-    CampaignError
-        If one of them is there already; then none is written.
-    """
-    present = [name for name in files if (folder / name).exists()]
-    if present:
-        raise CampaignError(
-            f"{folder} has a configuration already ({', '.join(present[:3])}): edit its files, "
-            "move it away, or give another --folder."
-        )
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-    return [folder / name for name in files]
 
 
 def _ask(what: str, option: str, hide: bool = False) -> str:

@@ -2,69 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from launch.commands.shared.campaign_results import open_results
+from launch.commands.shared.options import CampaignDatabase, ConfigurationFolder, command_of
 from launch.errors import CampaignError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from launch.local.campaign import Campaign
-    from launch.report.results import CampaignResults, CandidateRecord
+    from launch.report.results import CandidateRecord
 
 FORMATS = ("table", "json", "csv", "cif")
 
 
-def results(
+@dataclass(frozen=True, kw_only=True)
+class ResultsOptions:
+    """What ``devitrify results`` is told."""
+
     folder: Annotated[
         Path | None, typer.Argument(help="Campaign's folder; none: the cluster's database.")
-    ] = None,
-    formula: Annotated[str | None, typer.Option(help="Of one formula only.")] = None,
-    campaign: Annotated[str | None, typer.Option(help="Of one campaign only.")] = None,
-    stage: Annotated[str, typer.Option(help="Figures of another stage, e.g. train.")] = (
-        "candidates"
-    ),
+    ] = None
+    formula: Annotated[str | None, typer.Option(help="Of one formula only.")] = None
+    campaign: Annotated[str | None, typer.Option(help="Of one campaign only.")] = None
+    stage: Annotated[str, typer.Option(help="Figures of another stage, e.g. train.")] = "candidates"
     above_best: Annotated[
         float | None, typer.Option(help="meV/atom above the best of its formula.", min=0)
-    ] = None,
-    form: Annotated[str, typer.Option("--format", help="table, json, csv or cif.")] = "table",
+    ] = None
+    form: Annotated[str, typer.Option("--format", help="table, json, csv or cif.")] = "table"
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the CIF files.")] = Path(
         "structures"
-    ),
-    config: Annotated[
-        Path | None, typer.Option("--config", help="Configuration; default: ~/.config/devitrify.")
-    ] = None,
-    db: Annotated[
-        str | None, typer.Option("--db", help="URI of the campaign's MongoDB, if it has moved.")
-    ] = None,
-) -> None:
+    )
+    config: ConfigurationFolder = None
+    db: CampaignDatabase = None
+
+
+@command_of(ResultsOptions)
+def results(options: ResultsOptions) -> None:
     """Print the ranking of the campaign in FOLDER, or of all campaigns in a shared database."""
-    if form not in FORMATS:
-        raise CampaignError(f"--format takes {', '.join(FORMATS)}, not {form!r}.")
-    if folder is not None:
-        _of_folder(folder, db)
-        return
-    _of_database(config, formula, campaign, stage, above_best, form, output)
-
-
-@contextmanager
-def open_results(campaign: Campaign, uri: str | None) -> Iterator[CampaignResults]:
-    """Open the results of a campaign in a folder; starts its database if nobody has."""
-    from launch.database.connections import job_store
-    from launch.report.results import CampaignResults
-    from launch.report.status import open_database
-
-    with open_database(campaign, uri) as (address, _):
-        store = job_store(address, campaign.document.database)
-        try:
-            yield CampaignResults(store, campaign.id)
-        finally:
-            store.close()
+    if options.form not in FORMATS:
+        raise CampaignError(f"--format takes {', '.join(FORMATS)}, not {options.form!r}.")
+    if options.folder is not None:
+        _of_folder(options.folder, options.db)
+    else:
+        _of_database(options)
 
 
 def _of_folder(folder: Path, db: str | None) -> None:
@@ -83,57 +69,53 @@ def _of_folder(folder: Path, db: str | None) -> None:
     typer.echo(f"{len(paths)} files written in {campaign.folder}")
 
 
-def _of_database(
-    config: Path | None,
-    formula: str | None,
-    campaign: str | None,
-    stage: str,
-    above_best: float | None,
-    form: str,
-    output: Path,
-) -> None:
-    from pymongo.errors import PyMongoError
-
+def _of_database(options: ResultsOptions) -> None:
+    """Print what a cluster's database holds, in the format that is asked for."""
     from launch.report.results import STAGE_DOCUMENTS, Results
 
+    stage, form = options.stage, options.form
     if stage not in STAGE_DOCUMENTS:
         raise CampaignError(f"--stage takes {', '.join(STAGE_DOCUMENTS)}, not {stage!r}.")
     if form == "cif" and stage != "candidates":
         raise CampaignError("--format cif is for structures: leave --stage out.")
-    try:
-        with Results.open(config) as database:
-            if stage != "candidates":
-                _print_rows(database.stages(stage, formula, campaign), form, stage)
-                return
-            whole = form in ("json", "cif")
-            found = database.candidates(formula, campaign, above_best, structures=whole)
-    except PyMongoError as error:
-        raise CampaignError(
-            f"The database does not answer ({type(error).__name__}): see devitrify doctor."
-        ) from None
-    if form == "cif":
-        for path in write_cif(found, output):
+    with Results.open(options.config) as database:
+        if stage != "candidates":
+            _print_rows(database.stages(stage, options.formula, options.campaign), form, stage)
+            return
+        whole = form in ("json", "cif")
+        found = database.candidates(
+            options.formula, options.campaign, options.above_best, structures=whole
+        )
+    _print_candidates(found, options)
+
+
+def _print_candidates(found: Sequence[CandidateRecord], options: ResultsOptions) -> None:
+    """Print candidates, or write them where the format is CIF."""
+    if options.form == "cif":
+        for path in write_cif(found, options.output):
             typer.echo(path)
-    elif form == "table":
+    elif options.form == "table":
         from launch.report.files import wide_console
 
         wide_console().print(candidate_table(found))
     else:
-        exclude = {"structure"} if form == "csv" else set()
+        exclude = {"structure"} if options.form == "csv" else set()
         rows = [record.model_dump(exclude=exclude) for record in found]
-        _print_rows(rows, form, stage)
+        _print_rows(rows, options.form, options.stage)
 
 
 def write_cif(records: Sequence[CandidateRecord], folder: Path) -> list[Path]:
     """Write one CIF a structure, named by campaign, rank and space group."""
     from pymatgen.io.cif import CifWriter
 
+    from nnp.storage.files import write_atomically
+
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for record in records:
         symbol = record.space_group.replace("/", "")
         path = folder / f"{record.campaign}_{record.rank:02d}_Z{record.formula_units}_{symbol}.cif"
-        CifWriter(record.to_structure()).write_file(path)
+        write_atomically(path, str(CifWriter(record.to_structure())))
         paths.append(path)
     return paths
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from launch.commands.options import command_of
-from launch.errors import CampaignError
+from launch.commands.shared.options import CellOptions, command_of
+from launch.commands.shared.parsing import apply_overrides, read_numbers, read_object
+from launch.errors import CampaignError, as_sentence
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -32,7 +33,7 @@ ENDLESS = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchChoices:
+class SearchOptions(CellOptions):
     """What ``devitrify search`` is told."""
 
     potential: Annotated[
@@ -49,8 +50,6 @@ class SearchChoices:
     population: Annotated[
         int | None, typer.Option("--population", help="Default: 20-60 by cell size.")
     ] = None
-    z: Annotated[str | None, typer.Option("--z", help="Formula units, e.g. 1,2,4.")] = None
-    atoms_max: Annotated[int | None, typer.Option("--atoms-max", help="Largest cell.")] = None
     islands: Annotated[
         int, typer.Option("--islands", help="Populations that exchange their best.", min=1)
     ] = 1
@@ -84,11 +83,11 @@ class SearchChoices:
         from workflows.composition import FormulaError, parse_target
 
         known = frozenset(self.energy().elements) or None
-        units = _whole_numbers(self.z)
+        units = read_numbers(self.z)
         try:
             return parse_target(self.formula, known, self.potential, units, self.atoms_max)
         except FormulaError as error:
-            raise CampaignError(_sentence(error)) from None
+            raise CampaignError(as_sentence(str(error))) from None
 
     def settings(
         self, target: Target, options: EvolutionOptions, relaxer: Relaxer
@@ -106,8 +105,8 @@ class SearchChoices:
         }
 
 
-@command_of(SearchChoices)
-def search(choices: SearchChoices) -> None:
+@command_of(SearchOptions)
+def search(choices: SearchOptions) -> None:
     """Search crystals of FORMULA on POTENTIAL; the same command resumes."""
     from launch.report.files import wide_console
     from launch.report.search import Found, Watcher
@@ -126,12 +125,7 @@ def search(choices: SearchChoices) -> None:
     typer.echo(f"Structures, summary and plots are in {folder}")
 
 
-def _sentence(error: Exception) -> str:
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:]}."
-
-
-def _islands(target: Target, options: EvolutionOptions, choices: SearchChoices) -> list[Evolution]:
+def _islands(target: Target, options: EvolutionOptions, choices: SearchOptions) -> list[Evolution]:
     """
     Set up the islands, which share the budget and the seeds.
 
@@ -144,7 +138,7 @@ def _islands(target: Target, options: EvolutionOptions, choices: SearchChoices) 
     try:
         return _divide(target, options, choices.seed, seeds, choices.islands)
     except ValueError as error:
-        raise CampaignError(_sentence(error)) from None
+        raise CampaignError(as_sentence(str(error))) from None
 
 
 def _divide(
@@ -170,7 +164,7 @@ def _divide(
 
 
 def _run(
-    evolutions: list[Evolution], relaxer: Relaxer, choices: SearchChoices, watcher: Watcher
+    evolutions: list[Evolution], relaxer: Relaxer, choices: SearchOptions, watcher: Watcher
 ) -> list[Evolution]:
     """Search to the end; say how to go on if that is not reached."""
     try:
@@ -186,7 +180,7 @@ def _run(
 
 
 def _run_alone(
-    evolution: Evolution, relaxer: Relaxer, choices: SearchChoices, watcher: Watcher
+    evolution: Evolution, relaxer: Relaxer, choices: SearchOptions, watcher: Watcher
 ) -> Evolution:
     """One search, in threads."""
     from search.run.driver import run_generations
@@ -204,7 +198,7 @@ def _run_alone(
 
 
 def _run_side_by_side(
-    evolutions: list[Evolution], relaxer: Relaxer, choices: SearchChoices, watcher: Watcher
+    evolutions: list[Evolution], relaxer: Relaxer, choices: SearchOptions, watcher: Watcher
 ) -> list[Evolution]:
     """Islands, in processes."""
     from search.run.islands import IslandOptions, run_islands
@@ -233,7 +227,7 @@ def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
     CampaignError
         If it is none of these.
     """
-    from launch.commands.potential import load_potential
+    from launch.commands.shared.potential_files import load_potential
     from search.relax.energy import AseEnergy
     from workflows.engines.ase.engine import AseEngine
     from workflows.engines.base import UnknownEngineError
@@ -241,14 +235,7 @@ def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
 
     if ":" not in name and name not in ENGINES:
         return load_potential(Path(name))
-    try:
-        keywords = json.loads(arguments) if arguments else {}
-        if not isinstance(keywords, dict):
-            raise TypeError
-    except (ValueError, TypeError):
-        raise CampaignError(
-            f'--calculator-arguments takes a JSON object such as {{"key": 1}}, not {arguments!r}.'
-        ) from None
+    keywords = read_object(arguments, "--calculator-arguments")
     try:
         engine = find_engine(name, keywords)
         if not isinstance(engine, AseEngine):
@@ -258,7 +245,7 @@ def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
             )
         return AseEnergy(engine.build(), tuple(sorted(engine.elements() or ())))
     except (UnknownEngineError, ValueError) as error:
-        raise CampaignError(_sentence(error)) from None
+        raise CampaignError(as_sentence(str(error))) from None
     except TypeError as error:
         raise CampaignError(f"{name} cannot be built from its arguments: {error}.") from None
 
@@ -280,18 +267,10 @@ def _read_structures(path: Path) -> list[Atoms]:
     return structures
 
 
-def _whole_numbers(text: str | None) -> tuple[int, ...] | None:
-    try:
-        return None if text is None else tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise CampaignError(f"--z takes whole numbers such as 1,2,4, not {text!r}.") from None
-
-
-def _options(target: Target, choices: SearchChoices) -> tuple[EvolutionOptions, Relaxer]:
+def _options(target: Target, choices: SearchOptions) -> tuple[EvolutionOptions, Relaxer]:
     """Options of the search and the relaxer, with what was set on the command line."""
     from search.options import EvolutionOptions
     from search.relax.relaxer import Relaxer
-    from workflows.settings import SettingError, override
 
     options = EvolutionOptions(
         formula_units=target.formula_units,
@@ -299,20 +278,16 @@ def _options(target: Target, choices: SearchChoices) -> tuple[EvolutionOptions, 
         generations=ENDLESS,
         max_structures=choices.structures,
     )
-    relaxer = Relaxer()
-    try:
-        for text in choices.overrides or []:
-            path, _, value = text.partition("=")
-            branch, _, rest = path.strip().partition(".")
-            if branch == "relaxer":
-                relaxer = override(relaxer, rest, value.strip())
-            elif branch == "evolution":
-                options = override(options, rest, value.strip())
-            else:
-                raise SettingError(f"--set {text!r} starts with neither evolution. nor relaxer.")
-        return replace(options), relaxer
-    except (SettingError, ValueError) as error:
-        raise CampaignError(f"{error}.") from None
+    tree = apply_overrides(_Settings(options, Relaxer()), choices.overrides)
+    return tree.evolution, tree.relaxer
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What ``--set`` reaches."""
+
+    evolution: EvolutionOptions
+    relaxer: Relaxer
 
 
 def _make_folder(folder: Path) -> None:

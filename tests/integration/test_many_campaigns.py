@@ -15,8 +15,7 @@ import pymongo
 import pytest
 
 from launch.cluster.configuration import Configuration
-from launch.cluster.files import Site
-from launch.commands.init import write_files
+from launch.cluster.files import ClusterDescription, write_files
 from launch.database.embedded import EmbeddedDatabase
 from launch.database.failures import failures
 from launch.database.indexes import create_indexes
@@ -47,7 +46,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with EmbeddedDatabase(folder / "server") as server:
         create_indexes(server.uri, "shared")
         config = folder / "config"
-        write_files(config, Site("local", server.uri, database="shared").files(config))
+        write_files(
+            config, ClusterDescription("local", server.uri, database="shared").files(config)
+        )
         variables = {**environment(), "FW_CONFIG_FILE": str(config / "FW_config.yaml")}
 
         def type_(*command: str | Path) -> None:

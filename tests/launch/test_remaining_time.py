@@ -12,10 +12,9 @@ from jobflow import Flow
 from jobflow.managers.fireworks import flow_to_workflow
 
 from launch.cluster.configuration import Configuration
-from launch.cluster.files import Site
+from launch.cluster.files import ClusterDescription, write_files
 from launch.cluster.remaining_time import Kind, RemainingTime
 from launch.cluster.rocket import JobWorker
-from launch.commands.init import write_files
 from launch.database.connections import launchpad
 from launch.database.embedded import EmbeddedDatabase
 from launch.database.indexes import create_indexes
@@ -91,9 +90,14 @@ def test_a_stage_that_was_seen_to_be_shorter_than_it_asks_for(pad: LaunchPad) ->
 def test_what_fireworks_ask_for_that_do_not_say(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site = Site("cpu", "mongodb://127.0.0.1:1", partitions={"dft": "p", "nnp": "p"}, nodes=2,
-                walltimes={"dft": "02:00:00"})  # fmt: skip
-    write_files(tmp_path, site.files(tmp_path))
+    cluster = ClusterDescription(
+        "cpu",
+        "mongodb://127.0.0.1:1",
+        partitions={"dft": "p", "nnp": "p"},
+        nodes=2,
+        walltimes={"dft": "02:00:00"},
+    )
+    write_files(tmp_path, cluster.files(tmp_path))
     monkeypatch.setenv("SLURM_JOB_NUM_NODES", "2")
     remaining = RemainingTime.of_job(Configuration(tmp_path), "dft")
     silent = Kind(None, None, None)

@@ -17,8 +17,7 @@ import pytest
 from monty.json import jsanitize
 from pymatgen.core import Lattice, Structure
 
-from launch.cluster.files import Site
-from launch.commands.init import write_files
+from launch.cluster.files import ClusterDescription, write_files
 from launch.database.connections import job_store
 from launch.database.embedded import EmbeddedDatabase
 from launch.database.indexes import create_indexes
@@ -56,7 +55,9 @@ def config(server: EmbeddedDatabase, tmp_path: Path) -> Iterator[Path]:
     """Configuration of a database with three campaigns, two of one formula."""
     name = f"results_{next(numbers)}"
     create_indexes(server.uri, name)
-    write_files(tmp_path / "config", Site("local", server.uri, database=name).files(tmp_path))
+    write_files(
+        tmp_path / "config", ClusterDescription("local", server.uri, database=name).files(tmp_path)
+    )
     store = job_store(server.uri, name)
     store.connect()
     melting = MeltingTemperatureDocument.model_construct(

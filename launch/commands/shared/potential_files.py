@@ -1,0 +1,87 @@
+"""Files of potentials and of structures, as the commands are given them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launch.errors import CampaignError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from nnp.frames import Frames
+    from nnp.potential import Potential
+
+
+def read_frames(paths: list[Path]) -> Frames:
+    """
+    Read all frames of some files.
+
+    Parameters
+    ----------
+    paths : list of Path
+        Anything ASE reads.
+
+    Raises
+    ------
+    CampaignError
+        If a file cannot be read, or holds nothing.
+    """
+    from nnp.frames import Frames
+
+    parts = []
+    for path in paths:
+        if not path.is_file():
+            raise CampaignError(f"There is no file {path}.")
+        try:
+            part = Frames.read(path)
+        except Exception as error:  # ASE's readers raise whatever a malformed file leads them to
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+            raise CampaignError(f"{path} cannot be read as structures: {reason}.") from error
+        if not len(part):
+            raise CampaignError(f"{path} holds no structure.")
+        parts.append(part)
+    return Frames.concatenate(parts)
+
+
+def load_potential(path: Path) -> Potential:
+    """
+    Load a potential of ours or of SIMPLE-NN.
+
+    Raises
+    ------
+    CampaignError
+        If there is none, or it cannot be read.
+    """
+    from nnp.potential import Potential
+
+    if not path.is_file():
+        raise CampaignError(f"There is no file {path}.")
+    try:
+        return Potential.load(path)
+    except (KeyError, IndexError, TypeError, ValueError, OSError) as error:
+        raise CampaignError(f"{path} is not a potential that can be read: {error}.") from error
+
+
+def require_writable(path: Path) -> None:
+    """Find out before hours of work that the result cannot be written."""
+    existed = path.exists()
+    try:
+        with path.open("ab"):
+            pass
+    except OSError as error:
+        raise CampaignError(f"{path} cannot be written: {error.strerror}.") from None
+    if not existed:
+        path.unlink()
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all."""
+    from io import BytesIO
+
+    from nnp.storage.files import write_atomically
+
+    image = BytesIO()
+    figure.savefig(image, dpi=150, bbox_inches="tight", format="png")
+    write_atomically(path, image.getvalue())
