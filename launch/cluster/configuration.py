@@ -48,7 +48,7 @@ class Configuration:
 
     Attributes
     ----------
-    folder
+    folder : Path
         Absolute path.
     """
 
@@ -100,7 +100,7 @@ class Configuration:
 
         Parameters
         ----------
-        kind
+        kind : type or None
             Class of the launchpad; default: the one with safe counters.
 
         Raises

@@ -32,13 +32,13 @@ class Check:
 
     Attributes
     ----------
-    name
+    name : str
         The thing.
-    state
+    state : str
         ``ok``, ``warning`` or ``failed``.
-    finding
+    finding : str
         What was found.
-    mend
+    mend : str
         What to do about it.
     """
 
@@ -54,9 +54,9 @@ def examine(configuration: Configuration, formula: str | None = None) -> list[Ch
 
     Parameters
     ----------
-    configuration
+    configuration : Configuration
         As written by ``devitrify init``.
-    formula
+    formula : str or None
         Look for the POTCARs of its elements.
     """
     checks = [_imports(), *_variables(configuration), *_database(configuration)]

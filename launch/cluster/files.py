@@ -26,11 +26,11 @@ class Layout:
 
     Attributes
     ----------
-    ranks
+    ranks : int
         MPI ranks a node.
-    logical_cores
+    logical_cores : int
         Logical cores a rank.
-    threads
+    threads : int
         OpenMP threads a rank.
     """
 
@@ -46,11 +46,11 @@ class NodeType:
 
     Attributes
     ----------
-    logical_cores
+    logical_cores : int
         Of a node, hardware threads counted.
-    layouts
+    layouts : dict
         For the reference engine; the first is the default.
-    constraint
+    constraint : str or None
         Features asked of the nodes.
     """
 
@@ -75,35 +75,35 @@ class ClusterDescription:
 
     Attributes
     ----------
-    kind
+    kind : str
         One of :data:`SITES`.
-    uri
+    uri : str
         Of the MongoDB, with whatever it needs of user, password and TLS options.
-    database
+    database : str
         Its name.
-    name
+    name : str
         Of user and cluster, in the launches.
-    partitions, walltimes
+    partitions, walltimes : dict
         By queue; a walltime as SLURM writes it.
-    account, qos
+    account, qos : str or None
         Whom the time is charged to.
-    constraint
+    constraint : str or None
         Features asked of the nodes; none: what the kind of node says, empty: nothing.
-    layout
+    layout : str or None
         Ranks x threads of the reference engine, e.g. ``64x1``.
-    cores
+    cores : int
         Cores of a node of a cluster of kind ``cpu``.
-    nodes
+    nodes : int
         Nodes of a job of the reference engine.
-    modules
+    modules : tuple of str
         Environment modules that jobs load.
-    vasp_command, vasp_gamma_command
+    vasp_command, vasp_gamma_command : str or None
         How VASP is started inside a job; none: by srun, each rank bound to its cores.
-    potcars
+    potcars : Path or None
         Folder of the pseudopotentials, as pymatgen wants it.
-    work
+    work : Path or None
         Folder that all nodes see, for checkpoints; none: within the configuration.
-    signal_seconds
+    signal_seconds : int
         A job is told that long before its time is up.
     """
 
@@ -164,7 +164,7 @@ class ClusterDescription:
 
         Parameters
         ----------
-        folder
+        folder : Path
             Where they are going to be; absolute.
         """
         files = {

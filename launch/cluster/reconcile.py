@@ -1,4 +1,5 @@
-"""Compare what the launchpad believes with the jobs that SLURM has, and put it right.
+"""
+Compare what the launchpad believes with the jobs that SLURM has, and put it right.
 
 A job that dies with its node, or by SIGKILL, tells nobody: its Firework would stay RUNNING, or
 RESERVED, for ever. Everything here may run at any time, from several places at once.
@@ -51,11 +52,11 @@ class Repair:
 
     Attributes
     ----------
-    fw_id
+    fw_id : int
         The Firework.
-    before, after
+    before, after : str
         Its states.
-    reason
+    reason : str
         What had happened.
     """
 
@@ -72,11 +73,11 @@ class Deadlines:
 
     Attributes
     ----------
-    submission_seconds
+    submission_seconds : float
         Age of a reservation without a job.
-    grace_seconds
+    grace_seconds : float
         Age of half-done bookkeeping.
-    silent_seconds
+    silent_seconds : float
         Age of the last sign of life of a launch that runs in no known job.
     """
 
@@ -93,12 +94,12 @@ def reconcile(
 
     Parameters
     ----------
-    pad
+    pad : LaunchPad
         Launchpad.
-    workers
+    workers : iterable of str
         Names of the FireWorks workers whose jobs this SLURM runs; launches of other clusters on
         the same launchpad are not touched.
-    deadlines
+    deadlines : Deadlines or None
         When something counts as left behind.
 
     Raises
@@ -133,11 +134,11 @@ def how_it_ended(
 
     Parameters
     ----------
-    launch
+    launch : mapping
         Its document.
-    jobs
+    jobs : mapping or None
         States by number, as squeue gives them; none: it is another cluster's job.
-    deadlines
+    deadlines : Deadlines
         When a launch without a known job counts as given up.
     """
     job = job_of(launch)

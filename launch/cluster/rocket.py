@@ -1,4 +1,5 @@
-"""Run the Fireworks of one SLURM job; started by :mod:`launch.cluster.supervisor`.
+"""
+Run the Fireworks of one SLURM job; started by :mod:`launch.cluster.supervisor`.
 
 ``python -m launch.cluster.rocket FOLDER [--fw_id N]``, where the folder is that of a queue. Told to
 end, it ends at once if a job of ours is computing, for that keeps checkpoints; while FireWorks or
@@ -62,7 +63,7 @@ class ClusterLaunchPad(CampaignLaunchPad):
 
     Attributes
     ----------
-    taken
+    taken : Firework or None
         The Firework that was checked out last.
     """
 
@@ -192,11 +193,11 @@ def run(folder: Path, fw_id: int | None, finish: float | None) -> None:
 
     Parameters
     ----------
-    folder
+    folder : Path
         Of the queue.
-    fw_id
+    fw_id : int or None
         The Firework to begin with; none: any.
-    finish
+    finish : float or None
         When nothing may run any more (seconds since the epoch); none: run one Firework only.
     """
     from fireworks.core.rocket_launcher import launch_rocket

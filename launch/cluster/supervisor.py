@@ -1,4 +1,5 @@
-"""The first process of a SLURM job: starts the rocket and puts right what it leaves behind.
+"""
+The first process of a SLURM job: starts the rocket and puts right what it leaves behind.
 
 Written into the batch script by ``devitrify init`` as ``python -m launch.cluster.supervisor FOLDER
 singleshot``; ``qlaunch -r`` adds ``--fw_id N``. Whatever ends the rocket (the time limit, scancel,
@@ -37,11 +38,11 @@ class Supervisor:
 
     Parameters
     ----------
-    folder
+    folder : Path
         Of the queue, in the configuration folder.
-    fw_id
+    fw_id : int or None
         The Firework that the job was submitted for.
-    job
+    job : str
         SLURM's number of this job.
     """
 
@@ -55,10 +56,10 @@ class Supervisor:
     def run(self) -> int:
         """Run the job to its end; return the exit code of the batch script."""
         for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
-            signal.signal(number, self.tell)
+            signal.signal(number, self.remember)
         if os.environ.get("SLURM_RESTART_COUNT", "0") != "0":
-            self.settle("node", "SLURM started the job anew")
-        code = self.fly()
+            self.release_held("node", "SLURM started the job anew")
+        code = self.run_rocket()
         if self.told == "time":
             kind, reason = "time", "the job's time was over"
         elif self.told == "cancelled":
@@ -67,10 +68,10 @@ class Supervisor:
             kind, reason = "crash", f"the job was ended by {signal.Signals(-code).name}"
         else:
             kind, reason = "database", f"the job's process ended with exit code {code}"
-        self.settle(kind, reason)
+        self.release_held(kind, reason)
         return 0 if code in (0, TOLD_TO_END) else 1
 
-    def fly(self) -> int:
+    def run_rocket(self) -> int:
         """Start the rocket, wait for it, and end whatever it has started."""
         command = [sys.executable, "-m", "launch.cluster.rocket", str(self.folder)]
         if self.fw_id is not None:
@@ -80,30 +81,30 @@ class Supervisor:
             command += ["--finish", str(finish - MARGIN_SECONDS)]
         self.rocket = subprocess.Popen(command, start_new_session=True)
         if self.told:  # while it was being started
-            self.pass_on()
-        # what settling needs, now: at the end there may be little time
+            self.forward()
+        # what releasing needs, now: at the end there may be little time
         importlib.import_module("launch.database.launchpad")
         code = self.rocket.wait()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.rocket.pid, signal.SIGKILL)
         return code
 
-    def tell(self, number: int, _: Any) -> None:
+    def remember(self, number: int, _: Any) -> None:
         """Remember why the job ends; SLURM signals USR1 when its time is nearly over."""
         self.told = self.told or ("time" if number == signal.SIGUSR1 else "cancelled")
-        self.pass_on(number)
+        self.forward(number)
 
-    def pass_on(self, number: int = signal.SIGTERM) -> None:
+    def forward(self, number: int = signal.SIGTERM) -> None:
         """Signal the rocket: USR1 if only the time is nearly over, else TERM."""
         if self.rocket is not None and self.rocket.poll() is None:
             late = number == signal.SIGUSR1
             self.rocket.send_signal(signal.SIGUSR1 if late else signal.SIGTERM)
 
-    def settle(self, kind: str, reason: str) -> None:
+    def release_held(self, kind: str, reason: str) -> None:
         """Give back what the rocket still held, and try failed Fireworks again."""
-        persist(lambda: self._settle(kind, reason))
+        persist(lambda: self._release_held(kind, reason))
 
-    def _settle(self, kind: str, reason: str) -> None:
+    def _release_held(self, kind: str, reason: str) -> None:
         from launch.database.release import guarded, launches_of, release, retry_guarded
         from launch.database.states import HELD
 

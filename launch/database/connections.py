@@ -63,10 +63,8 @@ def job_store(uri: str, name: str) -> JobStore:
 
     Parameters
     ----------
-    uri : str
-        Connection string of the server.
-    name : str
-        Name of the campaign's database.
+    uri, name : str
+        As for :func:`launchpad`.
     """
     from jobflow import JobStore
     from maggma.stores import GridFSStore, MongoStore

@@ -1,4 +1,5 @@
-"""The database of a campaign: an embedded server in its folder, or any MongoDB by URI.
+"""
+The database of a campaign: an embedded server in its folder, or any MongoDB by URI.
 
 The embedded server is SecantusDB, an independent program that speaks MongoDB's wire protocol;
 where a ``mongod`` is on the PATH that is preferred. Either runs as a subprocess on a loopback
@@ -44,13 +45,14 @@ USER = "devitrify"
 
 
 class EmbeddedDatabase:
-    """A database server for one campaign folder, or a connection to a given one.
+    """
+    A database server for one campaign folder, or a connection to a given one.
 
     Parameters
     ----------
-    folder
+    folder : Path or str
         The folder for the server's data, log and ``server.json``; created if missing.
-    uri
+    uri : str or None
         Use the server at this URI instead of starting one. It is remembered in the folder, in a
         file that only its owner may read.
     """
@@ -104,7 +106,8 @@ class EmbeddedDatabase:
         return self.folder / "server.json"
 
     def running(self) -> Server | None:
-        """Return the server that already serves this folder, or None.
+        """
+        Return the server that already serves this folder, or None.
 
         It must be alive, be the process that was started here and answer.
         """
@@ -114,7 +117,8 @@ class EmbeddedDatabase:
         return server
 
     def start(self) -> str:
-        """Start the server, stopping first one that a killed run has left behind.
+        """
+        Start the server, stopping first one that a killed run has left behind.
 
         A server that is left is not adopted: it would not end with this process.
 
@@ -224,7 +228,8 @@ class EmbeddedDatabase:
             return f"mongodb://{address}"
 
     def _set_password(self) -> None:
-        """Protect a new database: anybody on this machine can reach its port.
+        """
+        Protect a new database: anybody on this machine can reach its port.
 
         Jobs are code, so whoever writes to the launchpad runs programs as this user.
         """

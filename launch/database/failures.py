@@ -29,9 +29,9 @@ def failures(pad: LaunchPad, campaign: str | None = None) -> list[Failure]:
 
     Parameters
     ----------
-    pad
+    pad : LaunchPad
         Launchpad.
-    campaign
+    campaign : str or None
         Only of this one; none: of all that is in the launchpad.
     """
     wanted: dict[str, Any] = {"state": "FIZZLED"}
@@ -67,7 +67,8 @@ def _failure(firework: dict[str, Any], launch: dict[str, Any] | None) -> Failure
 
 
 def last_error(trace: str) -> str:
-    r"""Return the line of a traceback that names the error.
+    r"""
+    Return the line of a traceback that names the error.
 
     Examples
     --------

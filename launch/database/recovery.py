@@ -1,4 +1,5 @@
-"""Put a launchpad in order after processes were killed.
+"""
+Put a launchpad in order after processes were killed.
 
 FireWorks writes several documents for one step: a kill can leave a Firework RUNNING or RESERVED
 for ever, a workflow locked, new Fireworks that belong to no workflow, and Fireworks whose state
@@ -40,17 +41,18 @@ def recover(
     alive: Collection[str] = (),
     give_up: Callable[[Lost], bool] | None = None,
 ) -> list[Lost]:
-    """Free what dead workers held.
+    """
+    Free what dead workers held.
 
     Parameters
     ----------
-    pad
+    pad : LaunchPad
         The launchpad.
-    reason
+    reason : str
         Why the launches ended, recorded with each.
-    alive
+    alive : collection of str
         Names of the workers that still run; what they hold is left alone.
-    give_up
+    give_up : callable or None
         Decides whether a lost Firework becomes FIZZLED, with the reason, rather than READY.
 
     Returns
@@ -80,7 +82,8 @@ def recover(
 
 
 def _match_workflow(pad: LaunchPad, node: int) -> list[int]:
-    """Give Fireworks the state that their workflow records; return those that differed.
+    """
+    Give Fireworks the state that their workflow records; return those that differed.
 
     A state between READY and COMPLETED is set before the workflow hears of it, and is dealt
     with by :func:`_free_running`.
@@ -177,9 +180,9 @@ def ended_action(reason: str, kind: str = "") -> Any:
 
     Parameters
     ----------
-    reason
+    reason : str
         For people.
-    kind
+    kind : str
         Of end; one of :data:`launch.database.retries.LIMITS`.
     """
     from fireworks import FWAction

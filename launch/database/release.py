@@ -1,4 +1,5 @@
-"""Give a Firework back that was being run by a job that ended.
+"""
+Give a Firework back that was being run by a job that ended.
 
 Several may notice the end of a job: the job itself, and any number of reconciliations. Whoever
 changes the state of the launch first, in one atomic operation, puts the Firework right; to the
@@ -33,13 +34,13 @@ def release(pad: LaunchPad, launch_id: int, kind: str, reason: str) -> str | Non
 
     Parameters
     ----------
-    pad
+    pad : LaunchPad
         Launchpad.
-    launch_id
+    launch_id : int
         Launch of a job that ended.
-    kind
+    kind : str
         One of :data:`launch.database.retries.LIMITS`.
-    reason
+    reason : str
         Recorded with the launch.
 
     Returns

@@ -1,4 +1,5 @@
-"""Which Fireworks are tried again, and how often: one policy, here as on a cluster.
+"""
+Which Fireworks are tried again, and how often: one policy, here as on a cluster.
 
 A Firework may end in two ways that are not its success. Its process may end without a word (the
 time limit, scancel, a node that dies, lack of memory): :data:`LIMITS` says how often each kind of

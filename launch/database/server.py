@@ -17,15 +17,16 @@ STOP_SECONDS = 5.0  # then it is killed, which loses nothing that was acknowledg
 
 @dataclass(frozen=True)
 class Server:
-    """A running server, as written to ``server.json`` in the database folder.
+    """
+    A running server, as written to ``server.json`` in the database folder.
 
     Attributes
     ----------
-    pid
+    pid : int
         Process id.
-    created
+    created : float
         Start of that process, seconds since the epoch: tells a reused process id apart.
-    port
+    port : int
         Port on 127.0.0.1.
     """
 

@@ -56,15 +56,16 @@ class CampaignDocument(BaseModel):
 
 
 class Campaign:
-    """A campaign folder.
+    """
+    A campaign folder.
 
     Use :meth:`create_or_open` to start or resume a campaign and :meth:`open` to look at one.
 
     Parameters
     ----------
-    folder
+    folder : Path
         The campaign's folder.
-    document
+    document : CampaignDocument
         Its description.
     """
 
@@ -83,15 +84,18 @@ class Campaign:
         seed: int,
         settings: Mapping[str, Any] | None = None,
     ) -> Campaign:
-        """Return the campaign in a folder, creating it where there is none.
+        """
+        Return the campaign in a folder, creating it where there is none.
 
         Parameters
         ----------
-        folder
+        folder : Path or str
             The campaign's folder; created with its parents if missing.
-        formula, engine, protocol, seed
+        formula, engine, protocol : str
             What the campaign is for. A campaign that exists must agree.
-        settings
+        seed : int
+            Of all random numbers; it must agree too.
+        settings : mapping or None
             Everything else that changes the result, as JSON types.
 
         Raises
@@ -178,11 +182,12 @@ class Campaign:
 
     @contextmanager
     def lock(self, patience: float = 3.0) -> Iterator[None]:
-        """Hold the campaign alone: the lock ends with the process, however that ends.
+        """
+        Hold the campaign alone: the lock ends with the process, however that ends.
 
         Parameters
         ----------
-        patience
+        patience : float
             How long to wait for another holder, in seconds.
         """
         path = self.folder / LOCK_FILE

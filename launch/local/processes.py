@@ -102,7 +102,8 @@ def worker_environment(folder: Path, workers: int) -> dict[str, str]:
 
 
 def end_orphans(folder: Path) -> list[int]:
-    """End processes that a killed run of this campaign has left, and return their ids.
+    """
+    End processes that a killed run of this campaign has left, and return their ids.
 
     Workers die with their parent; programs that their jobs started may not.
     """

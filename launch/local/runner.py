@@ -1,4 +1,5 @@
-"""Run a campaign's workflow on this machine: the database, the workers, and watching over both.
+"""
+Run a campaign's workflow on this machine: the database, the workers, and watching over both.
 
 The workflow is a FireWorks workflow in the campaign's database, the same that a cluster would
 run. Nothing is kept in memory that a resumed run would miss.
@@ -23,7 +24,7 @@ from launch.database.connections import launchpad
 from launch.database.embedded import EmbeddedDatabase
 from launch.database.failures import Failure
 from launch.database.indexes import create_indexes
-from launch.database.retries import is_granted
+from launch.database.retries import Allowance, is_granted
 from launch.database.states import UNDER_WAY
 from launch.errors import CampaignError
 from launch.local.campaign import Campaign, require_space
@@ -57,15 +58,16 @@ DATABASE_RESTARTS = 2
 
 @dataclass
 class CampaignResult:
-    """How a run of a campaign ended.
+    """
+    How a run of a campaign ended.
 
     Attributes
     ----------
-    state
+    state : str
         ``completed``, ``failed`` or ``interrupted``.
-    status
+    status : CampaignStatus
         Stages and figures at the end.
-    failures
+    failures : list of Failure
         Jobs that were left, each with its reason; a completed campaign may have some.
     """
 
@@ -81,23 +83,24 @@ def run_campaign(
     workers: int = 2,
     display: Display | None = None,
     uri: str | None = None,
-    retries: int = 1,
+    retries: int = Allowance.errors,
 ) -> CampaignResult:
-    """Run a campaign to its end, or resume it.
+    """
+    Run a campaign to its end, or resume it.
 
     Parameters
     ----------
-    campaign
+    campaign : Campaign
         The campaign; it is locked meanwhile.
-    build_flow
+    build_flow : callable
         Makes the flow; called on the first run only.
-    workers
+    workers : int
         Number of worker processes.
-    display
+    display : Display or None
         Shows the progress.
-    uri
+    uri : str or None
         Use the MongoDB at this URI instead of the embedded database.
-    retries
+    retries : int
         How often a Firework that raised an error runs again.
 
     Returns

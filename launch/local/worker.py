@@ -1,4 +1,5 @@
-"""One worker process of a campaign: runs ready Fireworks until its parent tells it to stop.
+"""
+One worker process of a campaign: runs ready Fireworks until its parent tells it to stop.
 
 Started by :mod:`launch.local.runner` as ``python -m launch.local.worker``. Its first line of
 standard input is a JSON object with its options; ``stop`` asks it to end after the current
@@ -29,21 +30,22 @@ STOP_LINE = "stop"
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """What a worker is told by its parent.
+    """
+    What a worker is told by its parent.
 
     Attributes
     ----------
-    name
+    name : str
         Name in the launchpad; unique among all processes of the campaign.
-    parent
+    parent : int
         Process id of the parent.
-    uri, database
+    uri, database : str
         Where the launchpad and the job store are.
-    launches
+    launches : str
         Folder in which jobs get a folder each.
-    retries
+    retries : int
         How often a failed Firework runs again.
-    since
+    since : str
         Start of the campaign's run (ISO 8601): older failures do not count.
     """
 
@@ -61,11 +63,12 @@ class WorkerOptions:
 
 
 class Worker:
-    """The loop of a worker process.
+    """
+    The loop of a worker process.
 
     Parameters
     ----------
-    options
+    options : WorkerOptions
         What the parent asks for.
     """
 

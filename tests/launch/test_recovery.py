@@ -14,7 +14,8 @@ from tests.launch import sample_jobs
 
 @pytest.fixture
 def pad(server: EmbeddedDatabase, request: pytest.FixtureRequest) -> LaunchPad:
-    """Return a launchpad with a chain of three Fireworks: 1 COMPLETED, 2 RUNNING, 3 WAITING.
+    """
+    Return a launchpad with a chain of three Fireworks: 1 COMPLETED, 2 RUNNING, 3 WAITING.
 
     FireWorks numbers them from the last to the first of the chain.
     """
@@ -71,7 +72,8 @@ def test_recovery_of_a_killed_checkout(pad: LaunchPad) -> None:
 
 @pytest.mark.parametrize("written", [0, 1, 2])
 def test_recovery_of_a_killed_update(pad: LaunchPad, written: int) -> None:
-    """A job that spawned ended; its Firework, its children or neither had been written.
+    """
+    A job that spawned ended; its Firework, its children or neither had been written.
 
     The workflow document comes last: it still says RUNNING, and is locked.
     """
