@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import typer
 
 from launch import commands
-from launch.errors import explain
+from launch.errors import explain, report_defect
 
 
 def find_commands() -> Iterator[tuple[str, Callable[..., None]]]:
@@ -46,12 +46,11 @@ def build_app() -> typer.Typer:
 def main() -> None:
     """Run the command line; an expected error is one sentence on standard error."""
     try:
+        for word in sys.argv:
+            word.encode()  # neither a document nor a database takes other bytes
         build_app()()
     except Exception as error:
-        sentence = explain(error)
-        if sentence is None:
-            raise
-        typer.echo(f"Error: {sentence}", err=True)
+        typer.echo(f"Error: {explain(error) or report_defect(error)}", err=True)
         sys.exit(1)
 
 

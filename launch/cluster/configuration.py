@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launch.errors import CampaignError
+from launch.yaml_files import read_mapping
 from workflows.jobs.site import default_folder
 
 if TYPE_CHECKING:
@@ -81,18 +82,8 @@ class Configuration:
         CampaignError
             If it cannot be read.
         """
-        import yaml
-
-        path = self.folder / name
-        try:
-            document = yaml.safe_load(path.read_text()) or {}
-        except OSError as error:
-            raise CampaignError(f"{path} cannot be read ({error.strerror}).") from None
-        except yaml.YAMLError:  # its message shows the line, which may hold a password
-            raise CampaignError(f"{path} is not YAML: correct it.") from None
-        if not isinstance(document, dict):
-            raise CampaignError(f"{path} must map names to values.")
-        return document
+        # its text may hold a password
+        return read_mapping(self.folder / name, quote=False)
 
     def launchpad(self, kind: type[CampaignLaunchPad] | None = None) -> CampaignLaunchPad:
         """

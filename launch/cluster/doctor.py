@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from launch.cluster.configuration import Configuration
 from launch.errors import CampaignError
+from launch.shell import command_line
 
 if TYPE_CHECKING:
     from pymongo.database import Database
@@ -89,7 +90,7 @@ def _variables(configuration: Configuration) -> Iterator[Check]:
     if missing:
         yield Check(
             "environment", "warning", f"{', '.join(missing)} name something else",
-            f"run: . {configuration.folder / 'env.sh'}",
+            f"run: {command_line('.', configuration.folder / 'env.sh')}",
         )  # fmt: skip
     else:
         yield Check("environment", "ok", "env.sh was read")

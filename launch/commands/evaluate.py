@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from launch.commands.shared.options import command_of
+from launch.commands.shared.options import Threads, command_of
 from launch.commands.shared.potential_files import (
     load_potential,
     read_frames,
@@ -38,7 +38,7 @@ class EvaluateOptions:
         list[Path] | None,
         typer.Option("--training", "-t", help="Frames it was trained on; says what they cover."),
     ] = None
-    threads: Annotated[int | None, typer.Option("--threads", help="Default: all cores.")] = None
+    threads: Threads = None
 
 
 @command_of(EvaluateOptions)

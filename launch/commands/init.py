@@ -14,6 +14,7 @@ from launch.cluster.configuration import MALFORMED, is_uri
 from launch.cluster.files import SIGNAL_SECONDS, ClusterDescription, write_files
 from launch.commands.shared.options import command_of
 from launch.errors import CampaignError
+from launch.shell import command_line
 from workflows.jobs.site import default_folder
 
 
@@ -133,8 +134,8 @@ def init(options: InitOptions) -> None:
     for path in write_files(target, options.describe().files(target)):
         typer.echo(path)
     typer.echo(
-        f"Add '. {target / 'env.sh'}' to your shell's profile, then look it all over with: "
-        f"devitrify doctor --folder {target}"
+        f"Add this line to your shell's profile: {command_line('.', target / 'env.sh')}\n"
+        f"Then look it all over with: {command_line('devitrify', 'doctor', '--folder', target)}"
     )
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from launch.commands.shared.campaign_results import open_results
+from launch.commands.shared.campaign_results import open_results, open_store
 from launch.commands.shared.options import CampaignDatabase, ConfigurationFolder, command_of
 from launch.errors import CampaignError
+from launch.shell import command_line
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from launch.report.results import CandidateRecord
+    from launch.report.results import CandidateRecord, Results
 
 FORMATS = ("table", "json", "csv", "cif")
 
@@ -41,19 +43,34 @@ class ResultsOptions:
     config: ConfigurationFolder = None
     db: CampaignDatabase = None
 
+    @property
+    def is_query(self) -> bool:
+        """Whether other things are asked for than the ranking."""
+        asked = (self.formula, self.campaign, self.above_best)
+        usual = (self.stage, self.form) == ("candidates", "table")
+        return not usual or any(value is not None for value in asked)
+
 
 @command_of(ResultsOptions)
 def results(options: ResultsOptions) -> None:
     """Print the ranking of the campaign in FOLDER, or of all campaigns in a shared database."""
+    from launch.report.results import STAGE_DOCUMENTS
+
     if options.form not in FORMATS:
         raise CampaignError(f"--format takes {', '.join(FORMATS)}, not {options.form!r}.")
-    if options.folder is not None:
-        _of_folder(options.folder, options.db)
-    else:
-        _of_database(options)
+    if options.stage not in STAGE_DOCUMENTS:
+        known = ", ".join(STAGE_DOCUMENTS)
+        raise CampaignError(f"--stage takes {known}, not {options.stage!r}.")
+    if options.form == "cif" and options.stage != "candidates":
+        raise CampaignError("--format cif is for structures: leave --stage out.")
+    if options.folder is not None and not options.is_query:
+        _report_anew(options.folder, options.db)
+        return
+    with _open(options) as found:
+        _print(found, options)
 
 
-def _of_folder(folder: Path, db: str | None) -> None:
+def _report_anew(folder: Path, db: str | None) -> None:
     """Print the ranking of one campaign and write its report anew."""
     from launch.local.campaign import Campaign
     from launch.report.files import ranking_table, wide_console, write_report
@@ -63,29 +80,37 @@ def _of_folder(folder: Path, db: str | None) -> None:
         paths = write_report(found, campaign.folder)
         if found.prediction is None:
             raise CampaignError(
-                f"The campaign in {folder} has no ranking yet; see devitrify status {folder}."
+                f"The campaign in {folder} has no ranking yet; see: "
+                f"{command_line('devitrify', 'status', folder)}"
             )
         wide_console().print(ranking_table(found.prediction))
     typer.echo(f"{len(paths)} files written in {campaign.folder}")
 
 
-def _of_database(options: ResultsOptions) -> None:
-    """Print what a cluster's database holds, in the format that is asked for."""
-    from launch.report.results import STAGE_DOCUMENTS, Results
+@contextmanager
+def _open(options: ResultsOptions) -> Iterator[Results]:
+    """Open the results of the campaign in a folder, or those of a cluster's database."""
+    from launch.local.campaign import Campaign
+    from launch.report.results import Results
 
+    if options.folder is None:
+        with Results.open(options.config) as found:
+            yield found
+    else:
+        with open_store(Campaign.open(options.folder), options.db) as store:
+            yield Results(store)
+
+
+def _print(results: Results, options: ResultsOptions) -> None:
+    """Print what is asked for, in the format that is asked for."""
     stage, form = options.stage, options.form
-    if stage not in STAGE_DOCUMENTS:
-        raise CampaignError(f"--stage takes {', '.join(STAGE_DOCUMENTS)}, not {stage!r}.")
-    if form == "cif" and stage != "candidates":
-        raise CampaignError("--format cif is for structures: leave --stage out.")
-    with Results.open(options.config) as database:
-        if stage != "candidates":
-            _print_rows(database.stages(stage, options.formula, options.campaign), form, stage)
-            return
-        whole = form in ("json", "cif")
-        found = database.candidates(
-            options.formula, options.campaign, options.above_best, structures=whole
-        )
+    if stage != "candidates":
+        _print_rows(results.stages(stage, options.formula, options.campaign), form, stage)
+        return
+    whole = form in ("json", "cif")
+    found = results.candidates(
+        options.formula, options.campaign, options.above_best, structures=whole
+    )
     _print_candidates(found, options)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from launch.commands.shared.options import command_of
+from launch.commands.shared.options import MOST_WORKERS, command_of
 from launch.commands.shared.prediction import Prediction, PredictionOptions, require_installed
 from launch.errors import CampaignError
 from workflows.jobs.site import without_site
@@ -35,7 +35,9 @@ _RESULT_OF = {
 class RunOptions(PredictionOptions):
     """What ``devitrify run`` is told."""
 
-    workers: Annotated[int, typer.Option("--workers", "-w", help="Worker processes.", min=1)] = 2
+    workers: Annotated[
+        int, typer.Option("--workers", "-w", help="Worker processes.", min=1, max=MOST_WORKERS)
+    ] = 2
     folder: Annotated[
         Path | None, typer.Option("--folder", "-f", help="Campaign's folder; default: the formula.")
     ] = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from launch.commands.shared.options import CellOptions, command_of
+from launch.commands.shared.options import LARGEST_SEED, CellOptions, command_of
 from launch.commands.shared.parsing import apply_overrides, read_numbers, read_object
 from launch.errors import CampaignError, as_sentence
 
@@ -57,7 +57,9 @@ class SearchOptions(CellOptions):
         int | None,
         typer.Option("--workers", "-w", help="Processes or threads; default: all cores.", min=1),
     ] = None
-    seed: Annotated[int, typer.Option("--seed", help="The same seed, the same search.")] = 0
+    seed: Annotated[
+        int, typer.Option("--seed", help="The same seed, the same search.", min=0, max=LARGEST_SEED)
+    ] = 0
     seed_structures: Annotated[
         list[Path] | None,
         typer.Option(

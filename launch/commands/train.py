@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
-from launch.commands.shared.options import command_of
+from launch.commands.shared.options import LARGEST_SEED, Threads, command_of
 from launch.commands.shared.parsing import apply_overrides
 from launch.commands.shared.potential_files import read_frames, require_writable, save_figure
 from launch.errors import CampaignError
@@ -37,8 +37,10 @@ class TrainOptions:
     overrides: Annotated[
         list[str] | None, typer.Option("--set", "-s", help="One option, e.g. angular_cutoff=6.")
     ] = None
-    seed: Annotated[int, typer.Option("--seed", help="Of split, weights and batches.")] = 0
-    threads: Annotated[int | None, typer.Option("--threads", help="Default: all cores.")] = None
+    seed: Annotated[
+        int, typer.Option("--seed", help="Of split, weights and batches.", min=0, max=LARGEST_SEED)
+    ] = 0
+    threads: Threads = None
     simple_nn: Annotated[
         Path | None, typer.Option("--simple-nn", help="Also write it for LAMMPS pair_style nn.")
     ] = None

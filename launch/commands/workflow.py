@@ -11,6 +11,7 @@ import typer
 from launch.commands.shared.options import command_of
 from launch.commands.shared.prediction import PredictionOptions
 from launch.commands.shared.workflow_file import cost_table, require_format, write_workflow
+from launch.shell import command_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,4 +48,5 @@ def workflow(options: WorkflowOptions) -> None:
         markup=False,
     )
     console.print(cost_table(graph, estimate(prediction.maker, prediction.target)))
-    console.print(f"Add it with: lpad add {options.output}", markup=False)
+    command = command_line("lpad", "add", options.output)
+    console.print(f"Add it with: {command}", markup=False, soft_wrap=True)

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Self
+from urllib.parse import quote_plus
 
 import psutil
 
@@ -78,10 +79,8 @@ class EmbeddedDatabase:
         return self.folder / "uri"
 
     def _remembered(self) -> str | None:
-        try:
-            return self._uri_file.read_text().strip() or None
-        except OSError:
-            return None
+        text = _read_secret(self._uri_file)
+        return text.strip() if text else None
 
     def _remember(self, uri: str) -> None:
         """Keep the URI of a server that is not ours for the commands that come later."""
@@ -167,11 +166,8 @@ class EmbeddedDatabase:
 
     def _recorded(self) -> Server | None:
         """Return the live server of ``server.json`` if it serves this very folder."""
-        try:
-            server = Server(**json.loads(self.record.read_text()))
-        except (OSError, ValueError, TypeError):
-            return None
-        process = server.process()
+        server = Server.read(self.record)
+        process = server.process() if server else None
         with contextlib.suppress(psutil.Error):
             if process is not None and str(self.folder.resolve()) in " ".join(process.cmdline()):
                 return server
@@ -222,10 +218,10 @@ class EmbeddedDatabase:
     def _uri(self, server: Server) -> str:
         """Return the connection string, with the password once the server asks for one."""
         address = f"127.0.0.1:{server.port}/?directConnection=true"
-        try:
-            return f"mongodb://{USER}:{self._password_file.read_text()}@{address}&authSource=admin"
-        except FileNotFoundError:
+        password = _read_secret(self._password_file)
+        if password is None:
             return f"mongodb://{address}"
+        return f"mongodb://{USER}:{quote_plus(password)}@{address}&authSource=admin"
 
     def _set_password(self) -> None:
         """
@@ -306,3 +302,13 @@ class EmbeddedDatabase:
         raise CampaignError(
             f"The database in {self.folder} cannot be opened, {reason} ({self.log})."
         )
+
+
+def _read_secret(path: Path) -> str | None:
+    """Return the text of a file that was written here; none if there is none."""
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError):
+        raise CampaignError(f"{path} cannot be read: restore it from a copy.") from None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -34,13 +36,22 @@ class Server:
     created: float
     port: int
 
+    @classmethod
+    def read(cls, path: Path) -> Server | None:
+        """Read ``server.json``; none if there is none, or it holds no such record."""
+        try:
+            found = json.loads(path.read_text())
+            return cls(int(found["pid"]), float(found["created"]), int(found["port"]))
+        except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            return None
+
     def process(self) -> psutil.Process | None:
         """Return the process if it still runs and is the one that was started."""
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.created) < 2.0
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except psutil.Error:
+        except (psutil.Error, ValueError, OverflowError):  # the number is no process id
             return None
 
 

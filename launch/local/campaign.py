@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from launch.database.embedded import EmbeddedDatabase
 from launch.errors import CampaignError
+from launch.shell import command_line
 from nnp.storage.files import write_atomically
 
 CAMPAIGN_FILE = "campaign.json"
@@ -140,8 +141,8 @@ class Campaign:
             document = CampaignDocument.model_validate_json(path.read_text())
         except FileNotFoundError:
             raise CampaignError(
-                f"There is no campaign in {folder}: start one with 'devitrify run FORMULA "
-                f"--folder {folder}'."
+                f"There is no campaign in {folder}: start one with: "
+                f"{command_line('devitrify', 'run', 'FORMULA', '--folder', folder)}"
             ) from None
         except (OSError, ValidationError, ValueError) as error:
             raise CampaignError(

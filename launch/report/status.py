@@ -17,6 +17,7 @@ from launch.database.failures import Failure, failures, stage_of
 from launch.database.states import ENDED, HELD, UNDER_WAY
 from launch.errors import CampaignError
 from launch.local.campaign import Campaign
+from launch.shell import command_line
 from workflows.jobs.progress import STAGES
 
 if TYPE_CHECKING:
@@ -331,4 +332,8 @@ def print_status(status: CampaignStatus, console: Console | None = None) -> None
             f"(Firework {failure.fw_id}): {escape(failure.reason)}"
         )
     if status.state in ("stopped", "failed"):
-        console.print(f"Resume with: devitrify run {status.formula} --folder {status.folder}")
+        command = command_line(
+            *("devitrify", "run", status.formula, "--protocol", status.protocol),
+            *("--engine", status.engine, "--folder", Path(status.folder)),
+        )
+        console.print(f"Resume with: {command}", markup=False, soft_wrap=True)

@@ -209,7 +209,7 @@ def test_printed_status_names_failures_and_how_to_resume() -> None:
     print_status(failed, Console(file=text, width=120))
     assert "T 1480 K  p -3.0 kbar" in text.getvalue()
     assert "failed quench: quench [0] (Firework 7): ValueError: [x]" in text.getvalue()
-    assert "devitrify run LiAlCl4 --folder /f" in text.getvalue()
+    assert "devitrify run LiAlCl4 --protocol quick --engine emt --folder /f" in text.getvalue()
 
 
 def test_plain_lines_at_changes_and_intervals(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,21 @@ import typer
 
 Options = TypeVar("Options")
 
+#: More than any search can treat; far fewer than would be counted for ever.
+MOST_ATOMS = 1000
+#: What a document holds as a whole number.
+LARGEST_SEED = 2**63 - 1
+#: Processes or threads of one machine.
+MOST_WORKERS = 1024
+
 #: Of a cluster, for the commands that read its database.
 ConfigurationFolder = Annotated[
     Path | None, typer.Option("--config", help="Configuration; default: ~/.config/devitrify.")
+]
+#: Of one process.
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", help="Default: all cores.", min=1, max=MOST_WORKERS),
 ]
 #: Where the database of a campaign in a folder is now.
 CampaignDatabase = Annotated[
@@ -31,7 +43,8 @@ class CellOptions:
         None
     )
     atoms_max: Annotated[
-        int | None, typer.Option("--atoms-max", help="Largest cell to search.")
+        int | None,
+        typer.Option("--atoms-max", help="Largest cell to search.", min=1, max=MOST_ATOMS),
     ] = None
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
+from launch.commands.shared.options import MOST_ATOMS
 from launch.errors import CampaignError
 
 Tree = TypeVar("Tree")
@@ -51,10 +52,15 @@ def read_numbers(text: str | None, option: str = "--z") -> tuple[int, ...] | Non
     >>> read_numbers("1,2,4")
     (1, 2, 4)
     """
+    if text is None:
+        return None
     try:
-        return None if text is None else tuple(int(part) for part in text.split(","))
+        numbers = tuple(int(part) for part in text.split(","))
     except ValueError:
         raise CampaignError(f"{option} takes whole numbers such as 1,2,4, not {text!r}.") from None
+    if any(not 1 <= number <= MOST_ATOMS for number in numbers):
+        raise CampaignError(f"{option} takes whole numbers from 1 to {MOST_ATOMS}, not {text!r}.")
+    return numbers
 
 
 def read_object(text: str | None, option: str) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from launch.commands.shared.options import CellOptions
+from launch.commands.shared.options import LARGEST_SEED, CellOptions
 from launch.commands.shared.parsing import apply_overrides, read_numbers, read_object
 from launch.errors import CampaignError, as_sentence
+from launch.yaml_files import read_mapping
 
 if TYPE_CHECKING:
     from jobflow import Flow
@@ -101,7 +102,9 @@ class PredictionOptions(CellOptions):
     ] = None
     seed: Annotated[
         int | None,
-        typer.Option("--seed", help="Everything random derives from it; default 0.", min=0),
+        typer.Option(
+            "--seed", help="Everything random derives from it; default 0.", min=0, max=LARGEST_SEED
+        ),
     ] = None
 
     def prediction(self) -> Prediction:
@@ -123,7 +126,7 @@ class PredictionOptions(CellOptions):
         )
         maker = find_protocol(self.protocol)
         if self.config is not None:
-            maker = override_all(maker, _read_yaml(self.config))
+            maker = override_all(maker, read_mapping(self.config))
         maker = apply_overrides(maker, self.overrides)
         maker = replace(maker, sampler=self._sampler(maker, engine, target))
         seed = maker.seed if self.seed is None else self.seed
@@ -193,15 +196,3 @@ def _find_engine(name: str, typed: str | None, option: str = "--engine") -> Engi
                 f"The calculator {name} cannot be made with these arguments: {error}."
             ) from error
     return engine
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        values = yaml.safe_load(path.read_text()) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CampaignError(f"The configuration file {path} cannot be read: {error}.") from None
-    if not isinstance(values, dict):
-        raise CampaignError(f"The configuration file {path} must map settings to values.")
-    return values

@@ -51,4 +51,4 @@ def repeat(action: Callable[[], object], interval: float) -> None:
             time.sleep(interval)
     except KeyboardInterrupt:
         pass
-    raise typer.Exit(128 + told[0])
+    raise typer.Exit(128 + (told[0] if told else signal.SIGINT))
