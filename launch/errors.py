@@ -49,7 +49,7 @@ def explain(error: BaseException) -> str | None:
     str or None
         None for an error that nobody expects: a defect.
     """
-    from pymongo.errors import PyMongoError
+    from pymongo.errors import ConnectionFailure, PyMongoError
 
     from workflows.chains.protocols import UnknownProtocolError
     from workflows.composition import FormulaError
@@ -66,7 +66,8 @@ def explain(error: BaseException) -> str | None:
     ):  # fmt: skip
         return as_sentence(str(error))
     if isinstance(error, PyMongoError):  # of its message nothing: it may quote the URI
-        return f"The database does not answer ({type(error).__name__}): see devitrify doctor."
+        what = "does not answer" if isinstance(error, ConnectionFailure) else "refuses this"
+        return f"The database {what} ({type(error).__name__}): see devitrify doctor."
     if isinstance(error, UnicodeEncodeError):  # bytes of a file's name, for one
         return (
             "What was typed holds bytes that are no UTF-8 text: rename the file, or type it anew."

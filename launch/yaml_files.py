@@ -35,9 +35,11 @@ def read_mapping(path: Path, quote: bool = True) -> dict[str, Any]:
     import yaml
 
     try:
-        if path.stat().st_size > LARGEST:
+        with path.open("rb") as file:  # which may be a device that never ends
+            raw = file.read(LARGEST + 1)
+        if len(raw) > LARGEST:
             raise CampaignError(f"{path} is too large for a configuration file.")
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader())
+        document = yaml.load(raw.decode(), Loader=_loader())
     except OSError as error:
         raise CampaignError(f"{path} cannot be read ({error.strerror}).") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -99,13 +99,14 @@ class Configuration:
         CampaignError
             If its URI is malformed.
         """
-        from pymongo.errors import ConfigurationError
+        from pymongo.errors import ConfigurationError, InvalidName
 
         from launch.database.connections import configure_fireworks
         from launch.database.launchpad import CampaignLaunchPad
 
         configure_fireworks(self._lock_seconds())
         document = self.read("my_launchpad.yaml")
+        document_path = self.folder / "my_launchpad.yaml"
         known = (
             *("host", "port", "name", "username", "password", "authsource", "uri_mode"),
             "mongoclient_kwargs",
@@ -115,10 +116,10 @@ class Configuration:
             self._require_uri(options.get("host"), "my_launchpad.yaml")
         try:
             return (kind or CampaignLaunchPad)(**options, strm_lvl="ERROR")
-        except (ConfigurationError, ValueError):
+        except (ConfigurationError, InvalidName, TypeError, ValueError):
             raise CampaignError(
-                f"The URI or an option of the database in {self.folder / 'my_launchpad.yaml'} is "
-                "not one that pymongo takes, or its host has no name server's entry: correct it."
+                f"The URI, the name or an option of the database in {document_path} is not one that "
+                "pymongo takes, or its host has no name server's entry: correct it."
             ) from None
 
     @contextmanager

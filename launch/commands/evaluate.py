@@ -9,12 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from launch.commands.shared.options import Threads, command_of
-from launch.commands.shared.potential_files import (
-    load_potential,
-    read_frames,
-    require_writable,
-    save_figure,
-)
+from launch.commands.shared.output_files import require_writable, save_figure
+from launch.commands.shared.potential_files import load_potential, read_frames
 from launch.errors import CampaignError
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +86,7 @@ class InitOptions:
         return ClusterDescription(
             kind=self.site,
             uri=self._uri(),
-            database=self.database,
+            database=self._database(),
             name=_own_name(self.site),
             partitions={"dft": partition or "", "nnp": self.nnp_partition or partition or ""},
             walltimes=self._walltimes(),
@@ -102,6 +103,14 @@ class InitOptions:
             work=_absolute(self.work),
             signal_seconds=self.signal_seconds,
         )
+
+    def _database(self) -> str:
+        if not re.fullmatch(r"[\w-]{1,63}", self.database, re.ASCII):
+            raise CampaignError(
+                "--database takes a name of at most 63 letters, digits, - and _, not "
+                f"{self.database!r}."
+            )
+        return self.database
 
     def _uri(self) -> str:
         uri = self.db or _ask(

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from launch.commands.shared.options import LARGEST_SEED, CellOptions, command_of
-from launch.commands.shared.parsing import apply_overrides, read_numbers, read_object
+from launch.commands.shared.parsing import (
+    apply_overrides,
+    read_numbers,
+    read_object,
+    require_foreign,
+)
 from launch.errors import CampaignError, as_sentence
 
 if TYPE_CHECKING:
@@ -237,6 +242,7 @@ def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
 
     if ":" not in name and name not in ENGINES:
         return load_potential(Path(name))
+    require_foreign(name, "The potential")
     keywords = read_object(arguments, "--calculator-arguments")
     try:
         engine = find_engine(name, keywords)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 import typer
 
 from launch.commands.shared.options import LARGEST_SEED, Threads, command_of
+from launch.commands.shared.output_files import require_writable, save_figure
 from launch.commands.shared.parsing import apply_overrides
-from launch.commands.shared.potential_files import read_frames, require_writable, save_figure
+from launch.commands.shared.potential_files import read_frames
 from launch.errors import CampaignError
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from launch.commands.shared.options import command_of
+from launch.commands.shared.output_files import require_writable
 from launch.commands.shared.prediction import PredictionOptions
 from launch.commands.shared.workflow_file import cost_table, require_format, write_workflow
 from launch.shell import command_line
@@ -33,6 +34,7 @@ def workflow(options: WorkflowOptions) -> None:
     from launch.report.files import wide_console
 
     require_format(options.output)
+    require_writable(options.output)
     prediction = options.prediction()
     formula = prediction.target.formula
     name = options.campaign or f"{formula}-{uuid.uuid4().hex[:8]}"

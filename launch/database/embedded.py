@@ -308,7 +308,7 @@ def _read_secret(path: Path) -> str | None:
     """Return the text of a file that was written here; none if there is none."""
     try:
         return path.read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError):
         raise CampaignError(f"{path} cannot be read: restore it from a copy.") from None

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pymongo.errors import ServerSelectionTimeoutError
+from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
 
 from launch import cli
 from launch.database.failures import failures
@@ -34,6 +34,8 @@ ROOT = Path(__file__).parents[2]
         (SiteError("the site settings cannot be read"), "The site settings cannot be read."),
         (ServerSelectionTimeoutError("me:s3cret@host"),
          "The database does not answer (ServerSelectionTimeoutError): see devitrify doctor."),
+        (OperationFailure("s3cret"),
+         "The database refuses this (OperationFailure): see devitrify doctor."),
         (OSError(28, "No space left on device", "/tmp/a"),
          "No space left on device /tmp/a; nothing that was computed is lost: put that right and "
          "give the same command again."),
@@ -92,6 +94,14 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
         ("run", "Cu", "--seed", "-1"),
         ("run", "Cu", "--atoms-max", "9" * 20),
         ("run", "Cu", "--z", "9" * 20),
+        ("run", "Cu", "--engine", "builtins:exit"),
+        ("run", "Cu", "--engine", "os:abort"),
+        ("run", "Cu", "-p", "economical", "--sampler", "builtins:list"),
+        ("run", "Cu", "--engine", "numpy:zeros", "--engine-arguments", '{"shape": 3}'),
+        ("search", "os:abort", "Cu", "-o", "x"),
+        ("run", "Cu", "--config", "/dev/zero"),
+        ("workflow", "Cu", "-e", "emt", "-o", "nowhere/x.json"),
+        ("init", "--site", "local", "--db", "mongodb://h/", "--folder", "x", "--database", "a b"),
         ("run", "Cu", "--z", "0"),
         ("run", "Cu", "--z", "-1"),
         ("train", "x", "--threads", "0"),
@@ -99,7 +109,7 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
         ("search", "emt", "Cu", "-o", "x", "--z", "1" * 5000),
     ],
 )
-def test_numbers_without_sense_are_refused_at_once(
+def test_options_without_sense_are_refused_at_once(
     arguments: tuple[str, ...],
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,

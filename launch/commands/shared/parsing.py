@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -84,3 +85,19 @@ def read_object(text: str | None, option: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise CampaignError(f'{option} takes a JSON object such as {{"epsilon": 0.1}}.')
     return found
+
+
+def require_foreign(name: str, option: str) -> None:
+    """
+    Refuse an import path into Python itself, such as ``os:abort``: no calculator is there.
+
+    Raises
+    ------
+    CampaignError
+        If the path is such.
+    """
+    module, colon, _ = name.partition(":")
+    if colon and module.partition(".")[0] in sys.stdlib_module_names:
+        raise CampaignError(
+            f"{option} {name} is no ASE calculator: Python's own modules have none."
+        )

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from launch.commands.shared.options import LARGEST_SEED, CellOptions
-from launch.commands.shared.parsing import apply_overrides, read_numbers, read_object
+from launch.commands.shared.parsing import (
+    apply_overrides,
+    read_numbers,
+    read_object,
+    require_foreign,
+)
 from launch.errors import CampaignError, as_sentence
 from launch.yaml_files import read_mapping
 
@@ -182,6 +187,7 @@ def _find_engine(name: str, typed: str | None, option: str = "--engine") -> Engi
     from workflows.engines.ase.engine import AseEngine
     from workflows.engines.registry import ENGINES, find_engine
 
+    require_foreign(name, option)
     arguments = read_object(typed, f"{option}-arguments")
     if arguments and name in ENGINES:
         raise CampaignError(
@@ -190,9 +196,11 @@ def _find_engine(name: str, typed: str | None, option: str = "--engine") -> Engi
     engine = find_engine(name, arguments)
     if isinstance(engine, AseEngine) and name not in ENGINES:
         try:
-            engine.build()
-        except Exception as error:  # a foreign constructor raises what it likes
+            built = engine.build()
+        except (Exception, SystemExit) as error:  # a foreign constructor raises what it likes
             raise CampaignError(
                 f"The calculator {name} cannot be made with these arguments: {error}."
             ) from error
+        if not callable(getattr(built, "get_property", None)):
+            raise CampaignError(f"{name} makes no ASE calculator, but a {type(built).__name__}.")
     return engine

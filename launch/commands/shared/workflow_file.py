@@ -35,11 +35,6 @@ def write_workflow(workflow: Workflow, path: Path) -> None:
         FireWorks workflow.
     path : Path
         Its suffix says the format.
-
-    Raises
-    ------
-    CampaignError
-        If it cannot be written.
     """
     # FireWorks' own YAML writer knows fewer types than its JSON writer
     text = workflow.to_format("json")
@@ -48,10 +43,7 @@ def write_workflow(workflow: Workflow, path: Path) -> None:
 
         dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
         text = yaml.dump(json.loads(text), Dumper=dumper, sort_keys=False)
-    try:
-        write_atomically(path, text)
-    except OSError as error:
-        raise CampaignError(f"{path} cannot be written: {error.strerror}.") from None
+    write_atomically(path, text)
 
 
 def cost_table(workflow: Workflow, costs: Sequence[StageCost]) -> Table:
