@@ -106,7 +106,7 @@ class Configuration:
 
         configure_fireworks(self._lock_seconds())
         document = self.read("my_launchpad.yaml")
-        document_path = self.folder / "my_launchpad.yaml"
+        path = self.folder / "my_launchpad.yaml"
         known = (
             *("host", "port", "name", "username", "password", "authsource", "uri_mode"),
             "mongoclient_kwargs",
@@ -118,7 +118,7 @@ class Configuration:
             return (kind or CampaignLaunchPad)(**options, strm_lvl="ERROR")
         except (ConfigurationError, InvalidName, TypeError, ValueError):
             raise CampaignError(
-                f"The URI, the name or an option of the database in {document_path} is not one that "
+                f"The URI, the name or an option of the database in {path} is not one that "
                 "pymongo takes, or its host has no name server's entry: correct it."
             ) from None
 
