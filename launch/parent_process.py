@@ -1,10 +1,11 @@
-"""Tie the life of a child process to the life of its parent.
+"""
+Tie the life of a child process to the life of its parent.
 
 A campaign that is killed (``kill -9``, a closed session, the out-of-memory killer) must leave
 nothing running behind it. On Linux the kernel can signal a process when its parent ends; this
 module asks for that, and as a script it does so for a program that cannot ask for itself::
 
-    python tether.py PARENT_PID SIGNAL PROGRAM ARGUMENT...
+    python parent_process.py PARENT_PID SIGNAL PROGRAM ARGUMENT...
 
 It imports nothing of this project, so that it starts fast.
 """
@@ -18,13 +19,14 @@ PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(parent: int, signal_number: int = signal.SIGKILL) -> bool:
-    """Have the kernel send a signal to this process when its parent ends.
+    """
+    Have the kernel send a signal to this process when its parent ends.
 
     Parameters
     ----------
-    parent
+    parent : int
         The process id of the parent. If it has ended already this process ends at once.
-    signal_number
+    signal_number : int
         The signal to receive; it survives ``exec``.
 
     Returns

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from launch.cli import app
+from launch.cli import build_app
 from workflows.chains.protocols import find_protocol
 from workflows.settings import list_settings
 
@@ -70,7 +70,7 @@ def complaint(line: str, whole: bool = True) -> str | None:
     if ">" in words:
         words = words[: words.index(">")]
     name, arguments = words[0], words[1:]
-    command = typer.main.get_command(app).commands.get(name)  # type: ignore[attr-defined]
+    command = typer.main.get_command(build_app()).commands.get(name)  # type: ignore[attr-defined]
     if command is None:
         return f"There is no command {name}."
     try:

@@ -49,11 +49,12 @@ LAYERS = (
     ("workflows.chains",),
     ("workflows",),
     # what people use
-    ("launch.errors", "launch.parent_process"),
+    ("launch.errors", "launch.parent_process", "launch.shell", "launch.yaml_files"),
     ("launch.database",),
     ("launch.cluster",),
     ("launch.report",),
     ("launch.local",),
+    ("launch.commands.shared",),
     ("launch.commands",),
     ("launch",),
 )

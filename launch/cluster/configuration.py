@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launch.errors import CampaignError
+from launch.yaml_files import read_mapping
 from workflows.jobs.site import default_folder
 
 if TYPE_CHECKING:
@@ -46,7 +49,7 @@ class Configuration:
 
     Attributes
     ----------
-    folder
+    folder : Path
         Absolute path.
     """
 
@@ -79,18 +82,8 @@ class Configuration:
         CampaignError
             If it cannot be read.
         """
-        import yaml
-
-        path = self.folder / name
-        try:
-            document = yaml.safe_load(path.read_text()) or {}
-        except OSError as error:
-            raise CampaignError(f"{path} cannot be read ({error.strerror}).") from None
-        except yaml.YAMLError:  # its message shows the line, which may hold a password
-            raise CampaignError(f"{path} is not YAML: correct it.") from None
-        if not isinstance(document, dict):
-            raise CampaignError(f"{path} must map names to values.")
-        return document
+        # its text may hold a password
+        return read_mapping(self.folder / name, quote=False)
 
     def launchpad(self, kind: type[CampaignLaunchPad] | None = None) -> CampaignLaunchPad:
         """
@@ -98,7 +91,7 @@ class Configuration:
 
         Parameters
         ----------
-        kind
+        kind : type or None
             Class of the launchpad; default: the one with safe counters.
 
         Raises
@@ -106,13 +99,14 @@ class Configuration:
         CampaignError
             If its URI is malformed.
         """
-        from pymongo.errors import ConfigurationError
+        from pymongo.errors import ConfigurationError, InvalidName
 
-        from launch.database.embedded import configure_fireworks
+        from launch.database.connections import configure_fireworks
         from launch.database.launchpad import CampaignLaunchPad
 
         configure_fireworks(self._lock_seconds())
         document = self.read("my_launchpad.yaml")
+        path = self.folder / "my_launchpad.yaml"
         known = (
             *("host", "port", "name", "username", "password", "authsource", "uri_mode"),
             "mongoclient_kwargs",
@@ -122,11 +116,20 @@ class Configuration:
             self._require_uri(options.get("host"), "my_launchpad.yaml")
         try:
             return (kind or CampaignLaunchPad)(**options, strm_lvl="ERROR")
-        except (ConfigurationError, ValueError):
+        except (ConfigurationError, InvalidName, TypeError, ValueError):
             raise CampaignError(
-                f"The URI or an option of the database in {self.folder / 'my_launchpad.yaml'} is "
-                "not one that pymongo takes, or its host has no name server's entry: correct it."
+                f"The URI, the name or an option of the database in {path} is not one that "
+                "pymongo takes, or its host has no name server's entry: correct it."
             ) from None
+
+    @contextmanager
+    def connected(self) -> Iterator[CampaignLaunchPad]:
+        """Connect to the launchpad for a while."""
+        pad = self.launchpad()
+        try:
+            yield pad
+        finally:
+            pad.connection.close()
 
     def job_store(self) -> JobStore:
         """

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from launch.cluster.configuration import Configuration
 from launch.errors import CampaignError
+from launch.shell import command_line
 
 if TYPE_CHECKING:
     from pymongo.database import Database
@@ -32,13 +33,13 @@ class Check:
 
     Attributes
     ----------
-    name
+    name : str
         The thing.
-    state
+    state : str
         ``ok``, ``warning`` or ``failed``.
-    finding
+    finding : str
         What was found.
-    mend
+    mend : str
         What to do about it.
     """
 
@@ -54,9 +55,9 @@ def examine(configuration: Configuration, formula: str | None = None) -> list[Ch
 
     Parameters
     ----------
-    configuration
+    configuration : Configuration
         As written by ``devitrify init``.
-    formula
+    formula : str or None
         Look for the POTCARs of its elements.
     """
     checks = [_imports(), *_variables(configuration), *_database(configuration)]
@@ -89,7 +90,7 @@ def _variables(configuration: Configuration) -> Iterator[Check]:
     if missing:
         yield Check(
             "environment", "warning", f"{', '.join(missing)} name something else",
-            f"run: . {configuration.folder / 'env.sh'}",
+            f"run: {command_line('.', configuration.folder / 'env.sh')}",
         )  # fmt: skip
     else:
         yield Check("environment", "ok", "env.sh was read")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from dataclasses import dataclass, field
@@ -25,11 +26,11 @@ class Layout:
 
     Attributes
     ----------
-    ranks
+    ranks : int
         MPI ranks a node.
-    logical_cores
+    logical_cores : int
         Logical cores a rank.
-    threads
+    threads : int
         OpenMP threads a rank.
     """
 
@@ -45,11 +46,11 @@ class NodeType:
 
     Attributes
     ----------
-    logical_cores
+    logical_cores : int
         Of a node, hardware threads counted.
-    layouts
+    layouts : dict
         For the reference engine; the first is the default.
-    constraint
+    constraint : str or None
         Features asked of the nodes.
     """
 
@@ -68,41 +69,41 @@ SITES = ("knl", "cpu", "local")
 
 
 @dataclass(frozen=True)
-class Site:
+class ClusterDescription:
     """
-    What ``devitrify init`` asks for.
+    A cluster as ``devitrify init`` is told of it, from which the files of its configuration follow.
 
     Attributes
     ----------
-    kind
+    kind : str
         One of :data:`SITES`.
-    uri
+    uri : str
         Of the MongoDB, with whatever it needs of user, password and TLS options.
-    database
+    database : str
         Its name.
-    name
+    name : str
         Of user and cluster, in the launches.
-    partitions, walltimes
+    partitions, walltimes : dict
         By queue; a walltime as SLURM writes it.
-    account, qos
+    account, qos : str or None
         Whom the time is charged to.
-    constraint
+    constraint : str or None
         Features asked of the nodes; none: what the kind of node says, empty: nothing.
-    layout
+    layout : str or None
         Ranks x threads of the reference engine, e.g. ``64x1``.
-    cores
+    cores : int
         Cores of a node of a cluster of kind ``cpu``.
-    nodes
+    nodes : int
         Nodes of a job of the reference engine.
-    modules
+    modules : tuple of str
         Environment modules that jobs load.
-    vasp_command, vasp_gamma_command
+    vasp_command, vasp_gamma_command : str or None
         How VASP is started inside a job; none: by srun, each rank bound to its cores.
-    potcars
+    potcars : Path or None
         Folder of the pseudopotentials, as pymatgen wants it.
-    work
+    work : Path or None
         Folder that all nodes see, for checkpoints; none: within the configuration.
-    signal_seconds
+    signal_seconds : int
         A job is told that long before its time is up.
     """
 
@@ -163,7 +164,7 @@ class Site:
 
         Parameters
         ----------
-        folder
+        folder : Path
             Where they are going to be; absolute.
         """
         files = {
@@ -294,3 +295,27 @@ def _yaml(document: dict[str, Any]) -> str:
     import yaml
 
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def write_files(folder: Path, files: dict[str, str]) -> list[Path]:
+    """
+    Write new files, readable by their owner only, since some hold a password.
+
+    Raises
+    ------
+    CampaignError
+        If one of them is there already; then none is written.
+    """
+    present = [name for name in files if (folder / name).exists()]
+    if present:
+        raise CampaignError(
+            f"{folder} has a configuration already ({', '.join(present[:3])}): edit its files, "
+            "move it away, or give another --folder."
+        )
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+    return [folder / name for name in files]

@@ -1,4 +1,5 @@
-"""Compare what the launchpad believes with the jobs that SLURM has, and put it right.
+"""
+Compare what the launchpad believes with the jobs that SLURM has, and put it right.
 
 A job that dies with its node, or by SIGKILL, tells nobody: its Firework would stay RUNNING, or
 RESERVED, for ever. Everything here may run at any time, from several places at once.
@@ -14,7 +15,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from launch.cluster.slurm import LIVE
-from launch.database.release import ACTIVE, conclude, guarded, job_of, release, unfinished
+from launch.database.release import conclude, guarded, job_of, release, unfinished
+from launch.database.retries import LOST_FIELD
+from launch.database.states import HELD
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -49,11 +52,11 @@ class Repair:
 
     Attributes
     ----------
-    fw_id
+    fw_id : int
         The Firework.
-    before, after
+    before, after : str
         Its states.
-    reason
+    reason : str
         What had happened.
     """
 
@@ -64,17 +67,17 @@ class Repair:
 
 
 @dataclass(frozen=True)
-class Options:
+class Deadlines:
     """
     When something counts as left behind.
 
     Attributes
     ----------
-    submission_seconds
+    submission_seconds : float
         Age of a reservation without a job.
-    grace_seconds
+    grace_seconds : float
         Age of half-done bookkeeping.
-    silent_seconds
+    silent_seconds : float
         Age of the last sign of life of a launch that runs in no known job.
     """
 
@@ -84,19 +87,19 @@ class Options:
 
 
 def reconcile(
-    pad: LaunchPad, workers: Iterable[str], options: Options | None = None
+    pad: LaunchPad, workers: Iterable[str], deadlines: Deadlines | None = None
 ) -> list[Repair]:
     """
     Free Fireworks whose SLURM job has ended.
 
     Parameters
     ----------
-    pad
+    pad : LaunchPad
         Launchpad.
-    workers
+    workers : iterable of str
         Names of the FireWorks workers whose jobs this SLURM runs; launches of other clusters on
         the same launchpad are not touched.
-    options
+    deadlines : Deadlines or None
         When something counts as left behind.
 
     Raises
@@ -106,46 +109,46 @@ def reconcile(
     """
     from launch.cluster import slurm
 
-    options = options or Options()
+    deadlines = deadlines or Deadlines()
     # in this order: a job that is submitted in between must not be missed
     fields = dict.fromkeys(("launch_id", "fw_id", "state", "state_history", "fworker.env"), 1)
-    held = {"state": {"$in": ACTIVE}, "fworker.name": {"$in": sorted(workers)}}
+    held = {"state": {"$in": HELD}, "fworker.name": {"$in": sorted(workers)}}
     launches = list(pad.launches.find(held, fields))
     jobs = slurm.jobs()
     repairs = []
     for launch in launches:
-        ended = how_it_ended(launch, jobs, options)
+        ended = how_it_ended(launch, jobs, deadlines)
         if ended is None:
             continue
         after = guarded(launch["fw_id"], partial(release, pad, launch["launch_id"], *ended))
         if after is not None:
             repairs.append(Repair(launch["fw_id"], launch["state"], after, ended[1]))
-    return repairs + _finish(pad, options.grace_seconds)
+    return repairs + _finish(pad, deadlines.grace_seconds)
 
 
 def how_it_ended(
-    launch: Mapping[str, Any], jobs: Mapping[str, str] | None, options: Options
+    launch: Mapping[str, Any], jobs: Mapping[str, str] | None, deadlines: Deadlines
 ) -> tuple[str, str] | None:
     """
     Kind and description of the end of a launch's job; none while it may live.
 
     Parameters
     ----------
-    launch
+    launch : mapping
         Its document.
-    jobs
+    jobs : mapping or None
         States by number, as squeue gives them; none: it is another cluster's job.
-    options
+    deadlines : Deadlines
         When a launch without a known job counts as given up.
     """
     job = job_of(launch)
     if job is None or jobs is None:
         age = _age(launch["state_history"][-1])
         if launch["state"] == "RESERVED":
-            given_up = age > options.submission_seconds
+            given_up = age > deadlines.submission_seconds
             return ("node", "it was reserved but never submitted") if given_up else None
         # started by hand, or by an rlaunch: it lives as long as FireWorks says so
-        given_up = age > options.silent_seconds
+        given_up = age > deadlines.silent_seconds
         return ("node", f"no sign of life for {age / 3600:.1f} h") if given_up else None
     state = jobs.get(job, "GONE")
     if state in LIVE:
@@ -176,7 +179,7 @@ def _free_orphans(pad: LaunchPad, before: datetime) -> list[Repair]:
     # only then the time is a date; FireWorks replaces it by text when it records the launch
     taken = {"state": "RESERVED", "updated_on": {"$lt": before}}
     for firework in pad.fireworks.find(taken, {"fw_id": 1, "launches": 1, "updated_on": 1}):
-        active = {"launch_id": {"$in": firework["launches"]}, "state": {"$in": ACTIVE}}
+        active = {"launch_id": {"$in": firework["launches"]}, "state": {"$in": HELD}}
         if pad.launches.find_one(active, {"_id": 1}) is not None:
             continue
         same = {**taken, "fw_id": firework["fw_id"], "updated_on": firework["updated_on"]}
@@ -194,7 +197,7 @@ def _apply_ended(pad: LaunchPad, before: datetime) -> list[Repair]:
             {
                 "launch_id": {"$in": firework["launches"][-1:]},
                 "state": {"$in": ["COMPLETED", "FIZZLED"]},
-                "action.stored_data._lost": {"$exists": False},
+                LOST_FIELD: {"$exists": False},
                 "time_end": {"$lt": before.isoformat()},
             },
             {"state": 1},

@@ -29,10 +29,12 @@ class Kind:
 
     Attributes
     ----------
-    stage
+    stage : str or None
         Of the campaign.
-    nodes, walltime
-        As the queue adapter has them; none: its defaults.
+    nodes : int or None
+        As the queue adapter has it; none: its default.
+    walltime : str or None
+        Likewise.
     """
 
     stage: str | None
@@ -66,7 +68,7 @@ class ConfinedWorker(FWorker):
 
 
 @dataclass
-class Leftover:
+class RemainingTime:
     """
     Chooses Fireworks that fit into the rest of a batch job.
 
@@ -76,11 +78,13 @@ class Leftover:
 
     Attributes
     ----------
-    nodes
+    nodes : int
         Of the job.
-    default_nodes, default_walltime
-        What Fireworks ask for that do not say.
-    longest
+    default_nodes : int
+        Of Fireworks that do not say.
+    default_walltime : str or None
+        Likewise.
+    longest : dict of Kind to float
         Seconds that each kind took in this job, at most.
     """
 
@@ -90,7 +94,7 @@ class Leftover:
     longest: dict[Kind, float] = field(default_factory=dict)
 
     @classmethod
-    def of_job(cls, configuration: Configuration, queue: str) -> Leftover:
+    def of_job(cls, configuration: Configuration, queue: str) -> RemainingTime:
         """Of the SLURM job that this process belongs to."""
         try:
             adapter = configuration.read(f"{queue}/my_qadapter.yaml")
@@ -121,11 +125,11 @@ class Leftover:
 
         Parameters
         ----------
-        pad
+        pad : LaunchPad
             Launchpad.
-        fworker
+        fworker : FWorker
             Of the queue.
-        seconds
+        seconds : float
             That are left.
         """
         same = {"stage": f"${STAGE}", "nodes": f"${NODES}", "walltime": f"${WALLTIME}"}

@@ -1,4 +1,5 @@
-"""Run the Fireworks of one SLURM job; started by :mod:`launch.cluster.supervisor`.
+"""
+Run the Fireworks of one SLURM job; started by :mod:`launch.cluster.supervisor`.
 
 ``python -m launch.cluster.rocket FOLDER [--fw_id N]``, where the folder is that of a queue. Told to
 end, it ends at once if a job is computing, which goes on from its checkpoint or begins anew; while
@@ -12,7 +13,6 @@ import argparse
 import os
 import signal
 import time
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from fireworks import FWorker
 
 from launch.cluster.configuration import Configuration
-from launch.cluster.reconcile import Options, how_it_ended
-from launch.cluster.remaining_time import Leftover
+from launch.cluster.reconcile import Deadlines, how_it_ended
+from launch.cluster.remaining_time import RemainingTime
 from launch.database.launchpad import CampaignLaunchPad
 from launch.database.release import JOB_VARIABLE
 from launch.errors import CampaignError
@@ -65,7 +65,7 @@ class ClusterLaunchPad(CampaignLaunchPad):
 
     Attributes
     ----------
-    taken
+    taken : Firework or None
         The Firework that was checked out last.
     """
 
@@ -124,7 +124,7 @@ def wait_for_others(pad: CampaignLaunchPad, fw_id: int, launch_id: int, worker: 
         except CampaignError:
             jobs = None
         if all(
-            how_it_ended(launch, jobs if launch["fworker"]["name"] == worker else None, Options())
+            how_it_ended(launch, jobs if launch["fworker"]["name"] == worker else None, Deadlines())
             for launch in launches
         ):
             return
@@ -140,8 +140,7 @@ def retry_if_failed(pad: CampaignLaunchPad, fw_id: int) -> None:
 
     At once and not at the end of the job: children that do without it could begin meanwhile.
     """
-    from launch.cluster.supervisor import retry_failed  # which starts this module
-    from launch.database.release import guarded, launches_of
+    from launch.database.release import launches_of, retry_guarded
 
     job = os.environ.get(JOB_VARIABLE)
     if not job:
@@ -149,7 +148,7 @@ def retry_if_failed(pad: CampaignLaunchPad, fw_id: int) -> None:
     failed = {**launches_of(job), "fw_id": fw_id, "state": "FIZZLED"}
     last = pad.launches.find_one(failed, {"launch_id": 1}, sort=[("launch_id", -1)])
     if last is not None:
-        guarded(fw_id, partial(retry_failed, pad, fw_id, last["launch_id"]))
+        retry_guarded(pad, fw_id, last["launch_id"])
 
 
 def record_job(pad: CampaignLaunchPad, launch_id: int, job: str) -> None:
@@ -185,11 +184,11 @@ def run(folder: Path, fw_id: int | None, finish: float | None) -> None:
 
     Parameters
     ----------
-    folder
+    folder : Path
         Of the queue.
-    fw_id
+    fw_id : int or None
         The Firework to begin with; none: any.
-    finish
+    finish : float or None
         When nothing may run any more (seconds since the epoch); none: run one Firework only.
     """
     from fireworks.core.rocket_launcher import launch_rocket
@@ -200,7 +199,7 @@ def run(folder: Path, fw_id: int | None, finish: float | None) -> None:
     configuration = Configuration.find(folder.parent)
     pad = configuration.launchpad(ClusterLaunchPad)
     queue = configuration.worker(folder.name)
-    leftover = Leftover.of_job(configuration, folder.name)
+    remaining = RemainingTime.of_job(configuration, folder.name)
     worker: FWorker | None = queue
     home = Path.cwd()
     count = 0
@@ -212,11 +211,11 @@ def run(folder: Path, fw_id: int | None, finish: float | None) -> None:
         if pad.taken is None:
             return
         retry_if_failed(pad, pad.taken.fw_id)
-        leftover.note(pad.taken, time.time() - started)
+        remaining.note(pad.taken, time.time() - started)
         left = (finish or 0.0) - time.time()
         if _told or left <= 0:
             return
-        worker = leftover.worker(pad, queue, left)
+        worker = remaining.worker(pad, queue, left)
         fw_id, count = None, count + 1
         beside = home / f"next_{count:03d}"
         beside.mkdir(exist_ok=True)

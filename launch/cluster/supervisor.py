@@ -1,4 +1,5 @@
-"""The first process of a SLURM job: starts the rocket and puts right what it leaves behind.
+"""
+The first process of a SLURM job: starts the rocket and puts right what it leaves behind.
 
 Written into the batch script by ``devitrify init`` as ``python -m launch.cluster.supervisor FOLDER
 singleshot``; ``qlaunch -r`` adds ``--fw_id N``. Whatever ends the rocket (the time limit, scancel,
@@ -20,20 +21,15 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from launch.cluster.configuration import Configuration
 from launch.cluster.rocket import TOLD_TO_END
 from launch.cluster.slurm import ask
 from launch.errors import CampaignError
 
-if TYPE_CHECKING:
-    from fireworks import LaunchPad
-
 MARGIN_SECONDS = 60.0  # for the bookkeeping after the last Firework of a job
 DATABASE_SECONDS = 900.0  # a database that is gone is waited for
-RETRIES = 1  # of a Firework that raised an error
-DATABASE_RETRIES = 5  # of one whose error was the database's
 
 
 class Supervisor:
@@ -42,11 +38,11 @@ class Supervisor:
 
     Parameters
     ----------
-    folder
+    folder : Path
         Of the queue, in the configuration folder.
-    fw_id
+    fw_id : int or None
         The Firework that the job was submitted for.
-    job
+    job : str
         SLURM's number of this job.
     """
 
@@ -60,10 +56,10 @@ class Supervisor:
     def run(self) -> int:
         """Run the job to its end; return the exit code of the batch script."""
         for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
-            signal.signal(number, self.tell)
+            signal.signal(number, self.remember)
         if os.environ.get("SLURM_RESTART_COUNT", "0") != "0":
-            self.settle("node", "SLURM started the job anew")
-        code = self.fly()
+            self.release_held("node", "SLURM started the job anew")
+        code = self.run_rocket()
         if self.told == "time":
             kind, reason = "time", "the job's time was over"
         elif self.told == "cancelled":
@@ -72,10 +68,10 @@ class Supervisor:
             kind, reason = "crash", f"the job was ended by {signal.Signals(-code).name}"
         else:
             kind, reason = "database", f"the job's process ended with exit code {code}"
-        self.settle(kind, reason)
+        self.release_held(kind, reason)
         return 0 if code in (0, TOLD_TO_END) else 1
 
-    def fly(self) -> int:
+    def run_rocket(self) -> int:
         """Start the rocket, wait for it, and end whatever it has started."""
         command = [sys.executable, "-m", "launch.cluster.rocket", str(self.folder)]
         if self.fw_id is not None:
@@ -85,38 +81,39 @@ class Supervisor:
             command += ["--finish", str(finish - MARGIN_SECONDS)]
         self.rocket = subprocess.Popen(command, start_new_session=True)
         if self.told:  # while it was being started
-            self.pass_on()
-        # what settling needs, now: at the end there may be little time
+            self.forward()
+        # what releasing needs, now: at the end there may be little time
         importlib.import_module("launch.database.launchpad")
         code = self.rocket.wait()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.rocket.pid, signal.SIGKILL)
         return code
 
-    def tell(self, number: int, _: Any) -> None:
+    def remember(self, number: int, _: Any) -> None:
         """Remember why the job ends; SLURM signals USR1 when its time is nearly over."""
         self.told = self.told or ("time" if number == signal.SIGUSR1 else "cancelled")
-        self.pass_on(number)
+        self.forward(number)
 
-    def pass_on(self, number: int = signal.SIGTERM) -> None:
+    def forward(self, number: int = signal.SIGTERM) -> None:
         """Signal the rocket: USR1 if only the time is nearly over, else TERM."""
         if self.rocket is not None and self.rocket.poll() is None:
             late = number == signal.SIGUSR1
             self.rocket.send_signal(signal.SIGUSR1 if late else signal.SIGTERM)
 
-    def settle(self, kind: str, reason: str) -> None:
+    def release_held(self, kind: str, reason: str) -> None:
         """Give back what the rocket still held, and try failed Fireworks again."""
-        persist(lambda: self._settle(kind, reason))
+        persist(lambda: self._release_held(kind, reason))
 
-    def _settle(self, kind: str, reason: str) -> None:
-        from launch.database.release import ACTIVE, guarded, launches_of, release
+    def _release_held(self, kind: str, reason: str) -> None:
+        from launch.database.release import guarded, launches_of, release, retry_guarded
+        from launch.database.states import HELD
 
         configuration = Configuration.find(self.folder.parent)
         pad = configuration.launchpad()
         # another cluster may have a job of the same number
         worker = configuration.worker(self.folder.name).name
         mine = {**launches_of(self.job), "fworker.name": worker}
-        held = pad.launches.find({**mine, "state": {"$in": ACTIVE}}, {"launch_id": 1, "fw_id": 1})
+        held = pad.launches.find({**mine, "state": {"$in": HELD}}, {"launch_id": 1, "fw_id": 1})
         for launch in list(held):
             fw_id = launch["fw_id"]
             state = guarded(fw_id, partial(release, pad, launch["launch_id"], kind, reason))
@@ -124,30 +121,8 @@ class Supervisor:
                 print(f"Firework {launch['fw_id']}: {reason}; it is {state} now", flush=True)
         failed = pad.launches.find({**mine, "state": "FIZZLED"}, {"launch_id": 1, "fw_id": 1})
         for launch in list(failed):
-            fw_id = launch["fw_id"]
-            guarded(fw_id, partial(retry_failed, pad, fw_id, launch["launch_id"]))
+            retry_guarded(pad, launch["fw_id"], launch["launch_id"])
         pad.connection.close()
-
-
-def retry_failed(pad: LaunchPad, fw_id: int, launch_id: int) -> None:
-    """Make a Firework READY again whose last launch raised an error, if it may be tried again."""
-    from launch.database.recovery import LOST_FIELD, TIME_OVER, retry
-    from launch.database.release import LIMITS
-
-    failed_now = {"fw_id": fw_id, "launches": launch_id, "state": "FIZZLED"}
-    if pad.fireworks.find_one(failed_now, {"fw_id": 1}) is None:
-        return
-    own = {"fw_id": fw_id, "state": "FIZZLED", LOST_FIELD: {"$exists": False}}
-    traces = [
-        str(((launch.get("action") or {}).get("stored_data") or {}).get("_exception"))
-        for launch in pad.launches.find(own, {"action.stored_data._exception": 1})
-    ]
-    by_time = sum(TIME_OVER in trace for trace in traces)
-    by_database = sum("pymongo.errors" in trace for trace in traces)
-    own_fault = len(traces) - by_database - by_time
-    if own_fault <= RETRIES and by_database <= DATABASE_RETRIES and by_time <= LIMITS["time"]:
-        retry(pad, fw_id)
-        print(f"Firework {fw_id} raised an error and is tried again", flush=True)
 
 
 def persist(action: Callable[[], None], seconds: float = DATABASE_SECONDS) -> None:

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from launch.commands.shared.options import command_of
 from launch.errors import CampaignError
 
 if TYPE_CHECKING:
     from launch.cluster.configuration import Configuration
 
 
-def doctor(
+@dataclass(frozen=True, kw_only=True)
+class DoctorOptions:
+    """What ``devitrify doctor`` is told."""
+
     folder: Annotated[
         Path | None, typer.Option("--folder", "-f", help="Default: ~/.config/devitrify.")
-    ] = None,
-    formula: Annotated[
-        str | None, typer.Option(help="Look for the POTCARs of its elements.")
-    ] = None,
+    ] = None
+    formula: Annotated[str | None, typer.Option(help="Look for the POTCARs of its elements.")] = (
+        None
+    )
     prepare: Annotated[
         bool, typer.Option("--prepare", help="Create the database's counters and indexes.")
-    ] = False,
-) -> None:
+    ] = False
+
+
+@command_of(DoctorOptions)
+def doctor(options: DoctorOptions) -> None:
     """Check a cluster's configuration and say how to mend what is amiss."""
     from rich.markup import escape
     from rich.table import Table
@@ -32,10 +40,10 @@ def doctor(
     from launch.cluster.doctor import examine
     from launch.report.files import wide_console
 
-    configuration = Configuration.find(folder)
-    if prepare:
+    configuration = Configuration.find(options.folder)
+    if options.prepare:
         _prepare(configuration)
-    checks = examine(configuration, formula)
+    checks = examine(configuration, options.formula)
     table = Table(title=str(configuration.folder), title_justify="left")
     for heading in ("", "state", "found", "to mend it"):
         table.add_column(heading, overflow="fold")
@@ -56,14 +64,11 @@ def _prepare(configuration: Configuration) -> None:
 
     from launch.database.indexes import prepare as prepare_launchpad
 
-    with suppress(ConnectionFailure):
-        pad = configuration.launchpad()
-        try:
+    try:
+        with suppress(ConnectionFailure), configuration.connected() as pad:
             prepare_launchpad(pad)
-        except OperationFailure as error:
-            raise CampaignError(
-                f"The database of {configuration.folder} cannot be prepared (error {error.code}): "
-                "its user needs the role readWrite on it."
-            ) from None
-        finally:
-            pad.connection.close()
+    except OperationFailure as error:
+        raise CampaignError(
+            f"The database of {configuration.folder} cannot be prepared (error {error.code}): "
+            "its user needs the role readWrite on it."
+        ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Annotated, overload
 import typer
 
 from launch.cluster.configuration import MALFORMED, is_uri
-from launch.cluster.files import SIGNAL_SECONDS, Site
-from launch.commands.options import command_of
+from launch.cluster.files import SIGNAL_SECONDS, ClusterDescription, write_files
+from launch.commands.shared.options import command_of
 from launch.errors import CampaignError
+from launch.shell import command_line
 from workflows.jobs.site import default_folder
 
 
@@ -69,9 +71,9 @@ class InitOptions:
         int, typer.Option(help="Jobs are told this long before their time is up.", min=1)
     ] = SIGNAL_SECONDS
 
-    def describe(self) -> Site:
+    def describe(self) -> ClusterDescription:
         """
-        Return the site, after asking for what is missing.
+        Return the cluster, after asking for what is missing.
 
         Raises
         ------
@@ -81,10 +83,10 @@ class InitOptions:
         partition = self.partition
         if self.site in ("knl", "cpu") and partition is None:
             partition = _ask("the SLURM partition", "--partition")
-        return Site(
+        return ClusterDescription(
             kind=self.site,
             uri=self._uri(),
-            database=self.database,
+            database=self._database(),
             name=_own_name(self.site),
             partitions={"dft": partition or "", "nnp": self.nnp_partition or partition or ""},
             walltimes=self._walltimes(),
@@ -102,6 +104,14 @@ class InitOptions:
             signal_seconds=self.signal_seconds,
         )
 
+    def _database(self) -> str:
+        if not re.fullmatch(r"[\w-]{1,63}", self.database, re.ASCII):
+            raise CampaignError(
+                "--database takes a name of at most 63 letters, digits, - and _, not "
+                f"{self.database!r}."
+            )
+        return self.database
+
     def _uri(self) -> str:
         uri = self.db or _ask(
             "the URI of the MongoDB", "--db or the variable DEVITRIFY_DB", hide=True
@@ -113,16 +123,12 @@ class InitOptions:
         return uri
 
     def _walltimes(self) -> dict[str, str]:
-        from workflows.jobs.site import SiteError, walltime_seconds
+        from workflows.jobs.site import walltime_seconds
 
         given = {"dft": self.walltime, "nnp": self.nnp_walltime}
         walltimes = {queue: time for queue, time in given.items() if time}
         for time in walltimes.values():
-            try:
-                seconds = walltime_seconds(time)
-            except SiteError as error:
-                raise CampaignError(f"{str(error).capitalize()}.") from None
-            if seconds < 2 * self.signal_seconds:
+            if walltime_seconds(time) < 2 * self.signal_seconds:
                 raise CampaignError(
                     f"A walltime of {time} is too short: jobs are told to end "
                     f"{self.signal_seconds} s before, see --signal-seconds."
@@ -137,8 +143,8 @@ def init(options: InitOptions) -> None:
     for path in write_files(target, options.describe().files(target)):
         typer.echo(path)
     typer.echo(
-        f"Add '. {target / 'env.sh'}' to your shell's profile, then look it all over with: "
-        f"devitrify doctor --folder {target}"
+        f"Add this line to your shell's profile: {command_line('.', target / 'env.sh')}\n"
+        f"Then look it all over with: {command_line('devitrify', 'doctor', '--folder', target)}"
     )
 
 
@@ -168,30 +174,6 @@ def _own_name(site: str) -> str:
         user = str(os.getuid())
     host = socket.gethostname().partition(".")[0]
     return f"{user}@{(None if site == 'local' else cluster_name()) or host}"
-
-
-def write_files(folder: Path, files: dict[str, str]) -> list[Path]:
-    """
-    Write new files, readable by their owner only, since some hold a password.
-
-    Raises
-    ------
-    CampaignError
-        If one of them is there already; then none is written.
-    """
-    present = [name for name in files if (folder / name).exists()]
-    if present:
-        raise CampaignError(
-            f"{folder} has a configuration already ({', '.join(present[:3])}): edit its files, "
-            "move it away, or give another --folder."
-        )
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-    return [folder / name for name in files]
 
 
 def _ask(what: str, option: str, hide: bool = False) -> str:

@@ -2,57 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from launch.commands.repeat import repeat
-from launch.errors import CampaignError
+from launch.commands.shared.options import ConfigurationFolder, command_of
+from launch.commands.shared.repeat import repeat
 
 if TYPE_CHECKING:
     from launch.cluster.configuration import Configuration
 
 
-def reconcile(
-    folder: Annotated[
-        Path | None, typer.Option("--config", help="Configuration; default: ~/.config/devitrify.")
-    ] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on until interrupted.")] = False,
-    interval: Annotated[float, typer.Option(help="Seconds between two looks.", min=1)] = 60.0,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class ReconcileOptions:
+    """What ``devitrify reconcile`` is told."""
+
+    config: ConfigurationFolder = None
+    again: Annotated[bool, typer.Option("--watch", help="Go on until interrupted.")] = False
+    interval: Annotated[float, typer.Option(help="Seconds between two looks.", min=1)] = 60.0
+
+
+@command_of(ReconcileOptions)
+def reconcile(options: ReconcileOptions) -> None:
     """Compare RUNNING and RESERVED Fireworks with squeue and repair those whose job is gone."""
     from launch.cluster.configuration import Configuration
 
-    configuration = Configuration.find(folder)
-    if watch:
-        repeat(lambda: _repair(configuration, quiet=True), interval)
+    configuration = Configuration.find(options.config)
+    if options.again:
+        repeat(lambda: _repair(configuration), options.interval)
     else:
-        _repair(configuration)
+        typer.echo(f"{_repair(configuration)} Fireworks repaired")
 
 
-def _repair(configuration: Configuration, quiet: bool = False) -> None:
-    from pymongo.errors import PyMongoError
-
+def _repair(configuration: Configuration) -> int:
+    """Repair what is amiss, print each repair, and return how many there were."""
     from launch.cluster.reconcile import reconcile as compare
 
-    try:
-        pad = configuration.launchpad()
-        try:
-            repairs = compare(pad, configuration.worker_names())
-        finally:
-            pad.connection.close()
-    except PyMongoError as error:
-        raise CampaignError(
-            f"The database of {configuration.folder} does not answer ({type(error).__name__}); "
-            "nothing was changed: see devitrify doctor."
-        ) from None
+    with configuration.connected() as pad:
+        repairs = compare(pad, configuration.worker_names())
     for repair in repairs:
-        _say(f"Firework {repair.fw_id}: {repair.before} -> {repair.after}, {repair.reason}")
-    if not quiet:
-        typer.echo(f"{len(repairs)} Fireworks repaired")
-
-
-def _say(text: str) -> None:
-    typer.echo(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {text}")
+        typer.echo(
+            f"{datetime.now():%Y-%m-%d %H:%M:%S}  Firework {repair.fw_id}: "
+            f"{repair.before} -> {repair.after}, {repair.reason}"
+        )
+    return len(repairs)

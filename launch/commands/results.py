@@ -4,70 +4,74 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from launch.commands.shared.campaign_results import open_results, open_store
+from launch.commands.shared.options import CampaignDatabase, ConfigurationFolder, command_of
 from launch.errors import CampaignError
+from launch.shell import command_line
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from launch.local.campaign import Campaign
-    from launch.report.results import CampaignResults, CandidateRecord
+    from launch.report.results import CandidateRecord, Results
 
 FORMATS = ("table", "json", "csv", "cif")
 
 
-def results(
+@dataclass(frozen=True, kw_only=True)
+class ResultsOptions:
+    """What ``devitrify results`` is told."""
+
     folder: Annotated[
         Path | None, typer.Argument(help="Campaign's folder; none: the cluster's database.")
-    ] = None,
-    formula: Annotated[str | None, typer.Option(help="Of one formula only.")] = None,
-    campaign: Annotated[str | None, typer.Option(help="Of one campaign only.")] = None,
-    stage: Annotated[str, typer.Option(help="Figures of another stage, e.g. train.")] = (
-        "candidates"
-    ),
+    ] = None
+    formula: Annotated[str | None, typer.Option(help="Of one formula only.")] = None
+    campaign: Annotated[str | None, typer.Option(help="Of one campaign only.")] = None
+    stage: Annotated[str, typer.Option(help="Figures of another stage, e.g. train.")] = "candidates"
     above_best: Annotated[
         float | None, typer.Option(help="meV/atom above the best of its formula.", min=0)
-    ] = None,
-    form: Annotated[str, typer.Option("--format", help="table, json, csv or cif.")] = "table",
+    ] = None
+    form: Annotated[str, typer.Option("--format", help="table, json, csv or cif.")] = "table"
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the CIF files.")] = Path(
         "structures"
-    ),
-    config: Annotated[
-        Path | None, typer.Option("--config", help="Configuration; default: ~/.config/devitrify.")
-    ] = None,
-    db: Annotated[
-        str | None, typer.Option("--db", help="URI of the campaign's MongoDB, if it has moved.")
-    ] = None,
-) -> None:
+    )
+    config: ConfigurationFolder = None
+    db: CampaignDatabase = None
+
+    @property
+    def is_query(self) -> bool:
+        """Whether other things are asked for than the ranking."""
+        asked = (self.formula, self.campaign, self.above_best)
+        usual = (self.stage, self.form) == ("candidates", "table")
+        return not usual or any(value is not None for value in asked)
+
+
+@command_of(ResultsOptions)
+def results(options: ResultsOptions) -> None:
     """Print the ranking of the campaign in FOLDER, or of all campaigns in a shared database."""
-    if form not in FORMATS:
-        raise CampaignError(f"--format takes {', '.join(FORMATS)}, not {form!r}.")
-    if folder is not None:
-        _of_folder(folder, db)
+    from workflows.stages.table import STAGES
+
+    if options.form not in FORMATS:
+        raise CampaignError(f"--format takes {', '.join(FORMATS)}, not {options.form!r}.")
+    documented = [row.name for row in STAGES.values() if row.document is not None]
+    if options.stage not in documented:
+        known = ", ".join(documented)
+        raise CampaignError(f"--stage takes {known}, not {options.stage!r}.")
+    if options.form == "cif" and options.stage != "candidates":
+        raise CampaignError("--format cif is for structures: leave --stage out.")
+    if options.folder is not None and not options.is_query:
+        _report_anew(options.folder, options.db)
         return
-    _of_database(config, formula, campaign, stage, above_best, form, output)
+    with _open(options) as found:
+        _print(found, options)
 
 
-@contextmanager
-def open_results(campaign: Campaign, uri: str | None) -> Iterator[CampaignResults]:
-    """Open the results of a campaign in a folder; starts its database if nobody has."""
-    from launch.database.embedded import job_store
-    from launch.local.status import open_database
-    from launch.report.results import CampaignResults
-
-    with open_database(campaign, uri) as (address, _):
-        store = job_store(address, campaign.document.database)
-        try:
-            yield CampaignResults(store, campaign.id)
-        finally:
-            store.close()
-
-
-def _of_folder(folder: Path, db: str | None) -> None:
+def _report_anew(folder: Path, db: str | None) -> None:
     """Print the ranking of one campaign and write its report anew."""
     from launch.local.campaign import Campaign
     from launch.report.files import ranking_table, wide_console, write_report
@@ -79,65 +83,67 @@ def _of_folder(folder: Path, db: str | None) -> None:
         prediction = found.newest(PredictionDocument)
         if prediction is None:
             raise CampaignError(
-                f"The campaign in {folder} has no ranking yet; see devitrify status {folder}."
+                f"The campaign in {folder} has no ranking yet; see: "
+                f"{command_line('devitrify', 'status', folder)}"
             )
         wide_console().print(ranking_table(prediction))
     typer.echo(f"{len(paths)} files written in {campaign.folder}")
 
 
-def _of_database(
-    config: Path | None,
-    formula: str | None,
-    campaign: str | None,
-    stage: str,
-    above_best: float | None,
-    form: str,
-    output: Path,
-) -> None:
-    from pymongo.errors import PyMongoError
-
+@contextmanager
+def _open(options: ResultsOptions) -> Iterator[Results]:
+    """Open the results of the campaign in a folder, or those of a cluster's database."""
+    from launch.local.campaign import Campaign
     from launch.report.results import Results
-    from workflows.stages.table import STAGES
 
-    documented = [row.name for row in STAGES.values() if row.document is not None]
-    if stage not in documented:
-        raise CampaignError(f"--stage takes {', '.join(documented)}, not {stage!r}.")
-    if form == "cif" and stage != "candidates":
-        raise CampaignError("--format cif is for structures: leave --stage out.")
-    try:
-        with Results.open(config) as database:
-            if stage != "candidates":
-                _print_rows(database.stages(stage, formula, campaign), form, stage)
-                return
-            whole = form in ("json", "cif")
-            found = database.candidates(formula, campaign, above_best, structures=whole)
-    except PyMongoError as error:
-        raise CampaignError(
-            f"The database does not answer ({type(error).__name__}): see devitrify doctor."
-        ) from None
-    if form == "cif":
-        for path in write_cif(found, output):
+    if options.folder is None:
+        with Results.open(options.config) as found:
+            yield found
+    else:
+        with open_store(Campaign.open(options.folder), options.db) as store:
+            yield Results(store)
+
+
+def _print(results: Results, options: ResultsOptions) -> None:
+    """Print what is asked for, in the format that is asked for."""
+    stage, form = options.stage, options.form
+    if stage != "candidates":
+        _print_rows(results.stages(stage, options.formula, options.campaign), form, stage)
+        return
+    whole = form in ("json", "cif")
+    found = results.candidates(
+        options.formula, options.campaign, options.above_best, structures=whole
+    )
+    _print_candidates(found, options)
+
+
+def _print_candidates(found: Sequence[CandidateRecord], options: ResultsOptions) -> None:
+    """Print candidates, or write them where the format is CIF."""
+    if options.form == "cif":
+        for path in write_cif(found, options.output):
             typer.echo(path)
-    elif form == "table":
+    elif options.form == "table":
         from launch.report.files import wide_console
 
         wide_console().print(candidate_table(found))
     else:
-        exclude = {"structure"} if form == "csv" else set()
+        exclude = {"structure"} if options.form == "csv" else set()
         rows = [record.model_dump(exclude=exclude) for record in found]
-        _print_rows(rows, form, stage)
+        _print_rows(rows, options.form, options.stage)
 
 
 def write_cif(records: Sequence[CandidateRecord], folder: Path) -> list[Path]:
     """Write one CIF a structure, named by campaign, rank and space group."""
     from pymatgen.io.cif import CifWriter
 
+    from nnp.storage.files import write_atomically
+
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for record in records:
         symbol = record.space_group.replace("/", "")
         path = folder / f"{record.campaign}_{record.rank:02d}_Z{record.formula_units}_{symbol}.cif"
-        CifWriter(record.to_structure()).write_file(path)
+        write_atomically(path, str(CifWriter(record.to_structure())))
         paths.append(path)
     return paths
 

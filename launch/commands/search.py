@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from launch.commands.options import command_of
-from launch.errors import CampaignError
+from launch.commands.shared.options import LARGEST_SEED, CellOptions, command_of
+from launch.commands.shared.parsing import (
+    apply_overrides,
+    read_numbers,
+    read_object,
+    require_foreign,
+)
+from launch.errors import CampaignError, as_sentence
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -29,7 +35,7 @@ ENDLESS = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchCommand:
+class SearchOptions(CellOptions):
     """What ``devitrify search`` is told."""
 
     potential: Annotated[
@@ -46,8 +52,6 @@ class SearchCommand:
     population: Annotated[
         int | None, typer.Option("--population", help="Default: 20-60 by cell size.")
     ] = None
-    z: Annotated[str | None, typer.Option("--z", help="Formula units, e.g. 1,2,4.")] = None
-    atoms_max: Annotated[int | None, typer.Option("--atoms-max", help="Largest cell.")] = None
     islands: Annotated[
         int, typer.Option("--islands", help="Populations that exchange their best.", min=1)
     ] = 1
@@ -55,7 +59,9 @@ class SearchCommand:
         int | None,
         typer.Option("--workers", "-w", help="Processes or threads; default: all cores.", min=1),
     ] = None
-    seed: Annotated[int, typer.Option("--seed", help="The same seed, the same search.")] = 0
+    seed: Annotated[
+        int, typer.Option("--seed", help="The same seed, the same search.", min=0, max=LARGEST_SEED)
+    ] = 0
     seed_structures: Annotated[
         list[Path] | None,
         typer.Option(
@@ -81,11 +87,11 @@ class SearchCommand:
         from workflows.composition import FormulaError, parse_target
 
         known = frozenset(self.energy().elements) or None
-        units = _whole_numbers(self.z)
+        units = read_numbers(self.z)
         try:
             return parse_target(self.formula, known, self.potential, units, self.atoms_max)
         except FormulaError as error:
-            raise CampaignError(_sentence(error)) from None
+            raise CampaignError(as_sentence(str(error))) from None
 
     def settings(
         self, target: Target, options: EvolutionOptions, relaxer: Relaxer
@@ -103,8 +109,8 @@ class SearchCommand:
         }
 
 
-@command_of(SearchCommand)
-def search(command: SearchCommand) -> None:
+@command_of(SearchOptions)
+def search(command: SearchOptions) -> None:
     """Search crystals of FORMULA on POTENTIAL; the same command resumes."""
     from launch.report.files import wide_console
     from launch.report.search import ProgressLog, SearchReport
@@ -123,12 +129,7 @@ def search(command: SearchCommand) -> None:
     typer.echo(f"Structures, summary and plots are in {folder}")
 
 
-def _sentence(error: Exception) -> str:
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:]}."
-
-
-def _islands(target: Target, options: EvolutionOptions, command: SearchCommand) -> list[Evolution]:
+def _islands(target: Target, options: EvolutionOptions, command: SearchOptions) -> list[Evolution]:
     """
     Set up the islands, which share the budget and the seeds.
 
@@ -150,11 +151,11 @@ def _islands(target: Target, options: EvolutionOptions, command: SearchCommand) 
     try:
         return set_up_islands(target.counts, options, seeds, structures)
     except ValueError as error:
-        raise CampaignError(_sentence(error)) from None
+        raise CampaignError(as_sentence(str(error))) from None
 
 
 def _run(
-    islands: list[Evolution], relaxer: Relaxer, command: SearchCommand, log: ProgressLog
+    islands: list[Evolution], relaxer: Relaxer, command: SearchOptions, log: ProgressLog
 ) -> list[Evolution]:
     """Search to the end; say how to go on if that is not reached."""
     from search.run.processes import IslandOptions, run_islands
@@ -180,9 +181,9 @@ def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
 
     Parameters
     ----------
-    name
+    name : str
         Path, name of an engine, or ``module:callable``.
-    arguments
+    arguments : str or None
         JSON object of keyword arguments of the callable.
 
     Raises
@@ -190,21 +191,15 @@ def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
     CampaignError
         If it is none of these.
     """
-    from launch.commands.potential import load_potential
+    from launch.commands.shared.potential_files import load_potential
     from search.relax.energy import AseEnergy
     from workflows.engines.base import MissingEngineError, UnknownEngineError
     from workflows.engines.registry import ENGINES, find_engine
 
     if ":" not in name and name not in ENGINES:
         return load_potential(Path(name))
-    try:
-        keywords = json.loads(arguments) if arguments else {}
-        if not isinstance(keywords, dict):
-            raise TypeError
-    except (ValueError, TypeError):
-        raise CampaignError(
-            f'--calculator-arguments takes a JSON object such as {{"key": 1}}, not {arguments!r}.'
-        ) from None
+    require_foreign(name, "The potential")
+    keywords = read_object(arguments, "--calculator-arguments")
     try:
         engine = find_engine(name, keywords)
         calculator = engine.crystal_calculator()
@@ -215,7 +210,7 @@ def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
             )
         return AseEnergy(calculator, tuple(sorted(engine.elements() or ())))
     except (MissingEngineError, UnknownEngineError, ValueError) as error:
-        raise CampaignError(_sentence(error)) from None
+        raise CampaignError(as_sentence(str(error))) from None
     except TypeError as error:
         raise CampaignError(f"{name} cannot be built from its arguments: {error}.") from None
 
@@ -237,18 +232,10 @@ def _read_structures(path: Path) -> list[Atoms]:
     return structures
 
 
-def _whole_numbers(text: str | None) -> tuple[int, ...] | None:
-    try:
-        return None if text is None else tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise CampaignError(f"--z takes whole numbers such as 1,2,4, not {text!r}.") from None
-
-
-def _options(target: Target, command: SearchCommand) -> tuple[EvolutionOptions, Relaxer]:
+def _options(target: Target, command: SearchOptions) -> tuple[EvolutionOptions, Relaxer]:
     """Options of the search and the relaxer, with what was set on the command line."""
     from search.options import EvolutionOptions
     from search.relax.relaxer import Relaxer
-    from workflows.settings import SettingError, override
 
     options = EvolutionOptions(
         formula_units=target.formula_units,
@@ -256,20 +243,16 @@ def _options(target: Target, command: SearchCommand) -> tuple[EvolutionOptions, 
         generations=ENDLESS,
         max_structures=command.structures,
     )
-    relaxer = Relaxer()
-    try:
-        for text in command.overrides or []:
-            path, _, value = text.partition("=")
-            branch, _, rest = path.strip().partition(".")
-            if branch == "relaxer":
-                relaxer = override(relaxer, rest, value.strip())
-            elif branch == "evolution":
-                options = override(options, rest, value.strip())
-            else:
-                raise SettingError(f"--set {text!r} starts with neither evolution. nor relaxer.")
-        return replace(options), relaxer
-    except (SettingError, ValueError) as error:
-        raise CampaignError(f"{error}.") from None
+    tree = apply_overrides(_Settings(options, Relaxer()), command.overrides)
+    return tree.evolution, tree.relaxer
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What ``--set`` reaches."""
+
+    evolution: EvolutionOptions
+    relaxer: Relaxer
 
 
 def _make_folder(folder: Path) -> None:

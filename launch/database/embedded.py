@@ -1,4 +1,5 @@
-"""The database of a campaign: an embedded server in its folder, or any MongoDB by URI.
+"""
+The database of a campaign: an embedded server in its folder, or any MongoDB by URI.
 
 The embedded server is SecantusDB, an independent program that speaks MongoDB's wire protocol;
 where a ``mongod`` is on the PATH that is preferred. Either runs as a subprocess on a loopback
@@ -20,7 +21,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
+from urllib.parse import quote_plus
 
 import psutil
 
@@ -32,31 +34,26 @@ from launch.database.server import (
     end_process,
     free_port,
     without_password,
-    write_atomically,
 )
 from launch.errors import CampaignError
-
-if TYPE_CHECKING:
-    from fireworks import LaunchPad
-    from jobflow import JobStore
+from nnp.storage.files import write_atomically
 
 SECANTUS = "secantusd-py"
 MONGOD = "mongod"
 START_SECONDS = 60.0
 CACHE_SIZE = "256M"
-LOCK_SECONDS = 30  # a workflow lock older than this was left by a dead process
-OUTPUTS = "outputs"
 USER = "devitrify"
 
 
 class EmbeddedDatabase:
-    """A database server for one campaign folder, or a connection to a given one.
+    """
+    A database server for one campaign folder, or a connection to a given one.
 
     Parameters
     ----------
-    folder
+    folder : Path or str
         The folder for the server's data, log and ``server.json``; created if missing.
-    uri
+    uri : str or None
         Use the server at this URI instead of starting one. It is remembered in the folder, in a
         file that only its owner may read.
     """
@@ -82,10 +79,8 @@ class EmbeddedDatabase:
         return self.folder / "uri"
 
     def _remembered(self) -> str | None:
-        try:
-            return self._uri_file.read_text().strip() or None
-        except OSError:
-            return None
+        text = _read_secret(self._uri_file)
+        return text.strip() if text else None
 
     def _remember(self, uri: str) -> None:
         """Keep the URI of a server that is not ours for the commands that come later."""
@@ -97,7 +92,7 @@ class EmbeddedDatabase:
                 f"The campaign's documents are in its own database in {self.folder}: leave --db "
                 "out, or give another --folder."
             )
-        _write_secret(self._uri_file, uri)
+        write_atomically(self._uri_file, uri, mode=0o600)
 
     @property
     def log(self) -> Path:
@@ -110,7 +105,8 @@ class EmbeddedDatabase:
         return self.folder / "server.json"
 
     def running(self) -> Server | None:
-        """Return the server that already serves this folder, or None.
+        """
+        Return the server that already serves this folder, or None.
 
         It must be alive, be the process that was started here and answer.
         """
@@ -120,7 +116,8 @@ class EmbeddedDatabase:
         return server
 
     def start(self) -> str:
-        """Start the server, stopping first one that a killed run has left behind.
+        """
+        Start the server, stopping first one that a killed run has left behind.
 
         A server that is left is not adopted: it would not end with this process.
 
@@ -169,11 +166,8 @@ class EmbeddedDatabase:
 
     def _recorded(self) -> Server | None:
         """Return the live server of ``server.json`` if it serves this very folder."""
-        try:
-            server = Server(**json.loads(self.record.read_text()))
-        except (OSError, ValueError, TypeError):
-            return None
-        process = server.process()
+        server = Server.read(self.record)
+        process = server.process() if server else None
         with contextlib.suppress(psutil.Error):
             if process is not None and str(self.folder.resolve()) in " ".join(process.cmdline()):
                 return server
@@ -224,13 +218,14 @@ class EmbeddedDatabase:
     def _uri(self, server: Server) -> str:
         """Return the connection string, with the password once the server asks for one."""
         address = f"127.0.0.1:{server.port}/?directConnection=true"
-        try:
-            return f"mongodb://{USER}:{self._password_file.read_text()}@{address}&authSource=admin"
-        except FileNotFoundError:
+        password = _read_secret(self._password_file)
+        if password is None:
             return f"mongodb://{address}"
+        return f"mongodb://{USER}:{quote_plus(password)}@{address}&authSource=admin"
 
     def _set_password(self) -> None:
-        """Protect a new database: anybody on this machine can reach its port.
+        """
+        Protect a new database: anybody on this machine can reach its port.
 
         Jobs are code, so whoever writes to the launchpad runs programs as this user.
         """
@@ -242,7 +237,7 @@ class EmbeddedDatabase:
             connection.admin.command(command, USER, pwd=password, roles=["root"])
         self.stop()
         # Last, and only for this user: until it is there the next start sets a new password.
-        _write_secret(self._password_file, password)
+        write_atomically(self._password_file, password, mode=0o600)
 
     def _start_server(self, *options: str) -> Server:
         for _ in range(3):  # another program may take the free port before the server does
@@ -309,71 +304,11 @@ class EmbeddedDatabase:
         )
 
 
-def _write_secret(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
-    draft = path.with_name(f".{path.name}")
-    draft.unlink(missing_ok=True)
-    draft.touch(mode=0o600)
-    draft.write_text(text)
-    draft.replace(path)
-
-
-def launchpad(uri: str, name: str, log_level: str = "ERROR", patience: float = 30.0) -> LaunchPad:
-    """Return the FireWorks launchpad of a campaign.
-
-    Parameters
-    ----------
-    uri
-        Connection string of the server.
-    name
-        Name of the campaign's database.
-    log_level
-        What FireWorks prints.
-    patience
-        How long to look for the server before an operation fails, in seconds.
-    """
-    from launch.database.launchpad import CampaignLaunchPad
-
-    configure_fireworks()
-    options = {"serverSelectionTimeoutMS": int(1000 * patience)}
-    return CampaignLaunchPad(
-        host=uri, name=name, uri_mode=True, strm_lvl=log_level, mongoclient_kwargs=options
-    )
-
-
-def configure_fireworks(lock_seconds: int = LOCK_SECONDS) -> None:
-    """Set what FireWorks binds at import: its own configuration files would come too late.
-
-    Locks of dead processes are taken over soon, and no Firework is copied into its folder.
-
-    Parameters
-    ----------
-    lock_seconds
-        How long a workflow's lock is respected.
-    """
-    from fireworks.core import launchpad as launchpad_module
-    from fireworks.core import rocket
-
-    launchpad_module.WFLock.__init__.__defaults__ = (lock_seconds, True)
-    rocket.PRINT_FW_JSON = False
-
-
-def job_store(uri: str, name: str) -> JobStore:
-    """Return the jobflow store of a campaign.
-
-    Documents go to the collection ``outputs``; what a job saves as ``data`` (trajectories,
-    potentials) to GridFS, since a MongoDB document ends at 16 MB.
-    """
-    from jobflow import JobStore
-    from maggma.stores import GridFSStore, MongoStore
-
-    documents = MongoStore(database=name, collection_name=OUTPUTS, uri=uri)
-    blobs = GridFSStore(database=name, collection_name=f"{OUTPUTS}_blobs", uri=uri)
-    return JobStore(documents, additional_stores={"data": blobs})
-
-
-def create_indexes(uri: str, name: str) -> None:
-    """Create the launchpad's counters and all indexes; harmless on a database in use."""
-    from launch.database.indexes import prepare
-
-    prepare(launchpad(uri, name))
+def _read_secret(path: Path) -> str | None:
+    """Return the text of a file that was written here; none if there is none."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, UnicodeDecodeError):
+        raise CampaignError(f"{path} cannot be read: restore it from a copy.") from None

@@ -29,9 +29,9 @@ def failures(pad: LaunchPad, campaign: str | None = None) -> list[Failure]:
 
     Parameters
     ----------
-    pad
+    pad : LaunchPad
         Launchpad.
-    campaign
+    campaign : str or None
         Only of this one; none: of all that is in the launchpad.
     """
     wanted: dict[str, Any] = {"state": "FIZZLED"}
@@ -41,21 +41,17 @@ def failures(pad: LaunchPad, campaign: str | None = None) -> list[Failure]:
         ("fw_id", "name", "launches", "spec.stage", "spec._exception_details._stacktrace"), 1
     )
     failed = list(pad.fireworks.find(wanted, fields))
-    last = {"launch_id": {"$in": [f["launches"][-1] for f in failed if f["launches"]]}}
+    last = {"launch_id": {"$in": [_last(firework) for firework in failed]}}
     ends = {"launch_id": 1, "launch_dir": 1, "action.stored_data._exception._stacktrace": 1}
     launches = {launch["launch_id"]: launch for launch in pad.launches.find(last, ends)}
-    return [
-        _failure(firework, launches.get(next(reversed(firework["launches"]), None)))
-        for firework in failed
-    ]
+    return [_failure(firework, launches.get(_last(firework))) for firework in failed]
 
 
 def _failure(firework: dict[str, Any], launch: dict[str, Any] | None) -> Failure:
     """Describe a failed Firework by its last launch, if it has one."""
-    stored = ((launch or {}).get("action") or {}).get("stored_data") or {}
-    details = firework["spec"].get("_exception_details")
-    told = details.get("_stacktrace") if isinstance(details, dict) else None
-    trace = (stored.get("_exception") or {}).get("_stacktrace") or told or ""
+    trace = _trace(_at(launch, "action", "stored_data", "_exception")) or _trace(
+        _at(firework, "spec", "_exception_details")
+    )
     return Failure(
         fw_id=firework["fw_id"],
         name=firework["name"],
@@ -66,8 +62,26 @@ def _failure(firework: dict[str, Any], launch: dict[str, Any] | None) -> Failure
     )
 
 
+def _last(firework: dict[str, Any]) -> Any:
+    """Return the id of the last launch of a Firework; none if it has none."""
+    return next(reversed(firework.get("launches") or []), None)
+
+
+def _at(document: Any, *names: str) -> Any:
+    """Follow names into a document that jobs, or people, may have filled with anything."""
+    for name in names:
+        document = document.get(name) if isinstance(document, dict) else None
+    return document
+
+
+def _trace(exception: Any) -> str:
+    found = _at(exception, "_stacktrace")
+    return found if isinstance(found, str) else ""
+
+
 def last_error(trace: str) -> str:
-    r"""Return the line of a traceback that names the error.
+    r"""
+    Return the line of a traceback that names the error.
 
     Examples
     --------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from launch.database.embedded import OUTPUTS
+from launch.database.connections import OUTPUTS, launchpad
 from launch.database.release import JOB_VARIABLE
 
 if TYPE_CHECKING:
@@ -18,6 +18,11 @@ OUTPUT_INDEXES = (
     ("metadata.formula", "output.@class"),
     ("metadata.stage",),
 )
+
+
+def create_indexes(uri: str, name: str) -> None:
+    """Create the launchpad's counters and all indexes; harmless on a database in use."""
+    prepare(launchpad(uri, name))
 
 
 def prepare(pad: LaunchPad) -> None:

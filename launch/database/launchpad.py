@@ -14,7 +14,8 @@ CANDIDATES = 20
 
 
 class CampaignLaunchPad(LaunchPad):
-    """The launchpad of a campaign.
+    """
+    The launchpad of a campaign.
 
     FireWorks takes new ids from the document as it was before an increment. SecantusDB 0.7
     increments atomically but, with several clients, may return the state before the increment of

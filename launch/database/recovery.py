@@ -1,4 +1,5 @@
-"""Put a launchpad in order after processes were killed.
+"""
+Put a launchpad in order after processes were killed.
 
 FireWorks writes several documents for one step: a kill can leave a Firework RUNNING or RESERVED
 for ever, a workflow locked, new Fireworks that belong to no workflow, and Fireworks whose state
@@ -15,14 +16,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from launch.database.states import HELD
+
 if TYPE_CHECKING:
     from fireworks import LaunchPad
 
 logger = logging.getLogger(__name__)
 
 RESERVED_SECONDS = 15.0  # a live worker leaves RESERVED much sooner
-TIME_OVER = "TimeOverError"  # in the trace of a launch that left the rest to another one
-LOST_FIELD = "action.stored_data._lost"  # marks launches that ended with their process
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,18 @@ def recover(
     alive: Collection[str] = (),
     give_up: Callable[[Lost], bool] | None = None,
 ) -> list[Lost]:
-    """Free what dead workers held.
+    """
+    Free what dead workers held.
 
     Parameters
     ----------
-    pad
+    pad : LaunchPad
         The launchpad.
-    reason
+    reason : str
         Why the launches ended, recorded with each.
-    alive
+    alive : collection of str
         Names of the workers that still run; what they hold is left alone.
-    give_up
+    give_up : callable or None
         Decides whether a lost Firework becomes FIZZLED, with the reason, rather than READY.
 
     Returns
@@ -79,31 +81,9 @@ def recover(
     return lost
 
 
-def retry_failed(pad: LaunchPad) -> list[int]:
-    """Make FIZZLED Fireworks READY again, except where a child has gone on without them.
-
-    Returns
-    -------
-    list[int]
-        Their ids.
-    """
-    failed = [d["fw_id"] for d in pad.fireworks.find({"state": "FIZZLED"}, {"fw_id": 1})]
-    return [fw_id for fw_id in failed if retry(pad, fw_id)]
-
-
-def retry(pad: LaunchPad, fw_id: int) -> bool:
-    """Make a FIZZLED Firework READY again unless a child of it has run already."""
-    workflow = pad.workflows.find_one({"nodes": fw_id}, {"links": 1})
-    children = workflow["links"].get(str(fw_id), []) if workflow else []
-    gone_on = {"fw_id": {"$in": children}, "state": {"$nin": ["WAITING", "READY"]}}
-    if pad.fireworks.find_one(gone_on, {"fw_id": 1}):
-        return False
-    pad.rerun_fw(fw_id)
-    return True
-
-
 def _match_workflow(pad: LaunchPad, node: int) -> list[int]:
-    """Give Fireworks the state that their workflow records; return those that differed.
+    """
+    Give Fireworks the state that their workflow records; return those that differed.
 
     A state between READY and COMPLETED is set before the workflow hears of it, and is dealt
     with by :func:`_free_running`.
@@ -113,7 +93,7 @@ def _match_workflow(pad: LaunchPad, node: int) -> list[int]:
     members = {"fw_id": {"$in": [int(fw_id) for fw_id in states]}}
     for firework in list(pad.fireworks.find(members, {"fw_id": 1, "state": 1})):
         recorded = states[str(firework["fw_id"])]
-        if firework["state"] in (recorded, "RUNNING", "RESERVED"):
+        if firework["state"] in (recorded, *HELD):
             continue
         pad.fireworks.update_one({"fw_id": firework["fw_id"]}, {"$set": {"state": recorded}})
         differing.append(firework["fw_id"])
@@ -147,7 +127,7 @@ def _free_running(
 ) -> list[Lost]:
     """Make the RUNNING and RESERVED Fireworks of dead workers READY again."""
     lost = []
-    held = {"state": {"$in": ["RUNNING", "RESERVED"]}}
+    held = {"state": {"$in": HELD}}
     for firework in list(pad.fireworks.find(held, {"spec": 0})):
         launches = list(
             pad.launches.find({"launch_id": {"$in": firework["launches"]}}, {"action": 0})
@@ -180,7 +160,7 @@ def _is_recent(firework: dict[str, Any]) -> bool:
 
 def _end_launches(pad: LaunchPad, reason: str, alive: Collection[str]) -> None:
     """End launches that no Firework refers to: their worker died between two writes."""
-    open_launches = {"state": {"$in": ["RUNNING", "RESERVED"]}}
+    open_launches = {"state": {"$in": HELD}}
     for launch in list(pad.launches.find(open_launches, {"launch_id": 1, "fworker.name": 1})):
         if launch["fworker"]["name"] not in alive:
             _end_launch(pad, launch["launch_id"], reason)
@@ -200,10 +180,10 @@ def ended_action(reason: str, kind: str = "") -> Any:
 
     Parameters
     ----------
-    reason
+    reason : str
         For people.
-    kind
-        Of end; one of :data:`launch.database.release.LIMITS`.
+    kind : str
+        Of end; one of :data:`launch.database.retries.LIMITS`.
     """
     from fireworks import FWAction
 

@@ -1,4 +1,5 @@
-"""Give a Firework back that was being run by a job that ended.
+"""
+Give a Firework back that was being run by a job that ended.
 
 Several may notice the end of a job: the job itself, and any number of reconciliations. Whoever
 changes the state of the launch first, in one atomic operation, puts the Firework right; to the
@@ -10,9 +11,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from launch.database.recovery import LOST_FIELD, ended_action
+from launch.database.recovery import ended_action
+from launch.database.retries import LOST_FIELD, count_ends, is_granted, retry_launch
+from launch.database.states import HELD
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -20,13 +24,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-#: How a job ended, and how many such ends a Firework is granted before it counts as failed.
-#: Time limits are no failures: a long training takes several jobs.
-LIMITS = {"time": 50, "cancelled": 50, "node": 20, "database": 20, "crash": 3}
 #: SLURM's number of a job: in its environment, and with the worker in its launches.
 JOB_VARIABLE = "SLURM_JOB_ID"
-KIND_FIELD = "action.stored_data._kind"
-ACTIVE = ("RUNNING", "RESERVED")
 
 
 def release(pad: LaunchPad, launch_id: int, kind: str, reason: str) -> str | None:
@@ -35,13 +34,13 @@ def release(pad: LaunchPad, launch_id: int, kind: str, reason: str) -> str | Non
 
     Parameters
     ----------
-    pad
+    pad : LaunchPad
         Launchpad.
-    launch_id
+    launch_id : int
         Launch of a job that ended.
-    kind
-        One of :data:`LIMITS`.
-    reason
+    kind : str
+        One of :data:`launch.database.retries.LIMITS`.
+    reason : str
         Recorded with the launch.
 
     Returns
@@ -51,7 +50,7 @@ def release(pad: LaunchPad, launch_id: int, kind: str, reason: str) -> str | Non
     """
     launch = pad.get_launch_by_id(launch_id)
     before = launch.state
-    if before not in ACTIVE:
+    if before not in HELD:
         return None
     launch.state = "FIZZLED"
     launch.action = ended_action(reason, kind)
@@ -83,14 +82,20 @@ def guarded(fw_id: int, action: Callable[[], T]) -> T | None:
         return None
 
 
+def retry_guarded(pad: LaunchPad, fw_id: int, launch_id: int) -> None:
+    """Try a Firework again whose launch raised an error, if it may be; say so in the job's log."""
+    if guarded(fw_id, partial(retry_launch, pad, fw_id, launch_id)):
+        print(f"Firework {fw_id} raised an error and is tried again", flush=True)
+
+
 def conclude(pad: LaunchPad, fw_id: int, launch_id: int, kind: str, reason: str) -> str | None:
     """Bring the Firework of an ended launch to READY or FIZZLED."""
     firework = pad.fireworks.find_one(
-        {"fw_id": fw_id, "launches": launch_id, "state": {"$in": ACTIVE}}, {"fw_id": 1}
+        {"fw_id": fw_id, "launches": launch_id, "state": {"$in": HELD}}, {"fw_id": 1}
     )
     if firework is None:
         return None
-    if count_ends(pad, fw_id, kind) > LIMITS[kind]:
+    if not is_granted(kind, count_ends(pad, fw_id, kind)):
         logger.warning("Firework %d has failed: %s", fw_id, reason)
         pad.complete_launch(launch_id, ended_action(reason, kind), "FIZZLED")
         return "FIZZLED"
@@ -111,11 +116,6 @@ def launches_of(job: str) -> dict[str, Any]:
     return {"$or": [{"state_history.reservation_id": job}, {f"fworker.env.{JOB_VARIABLE}": job}]}
 
 
-def count_ends(pad: LaunchPad, fw_id: int, kind: str) -> int:
-    """How often jobs of a Firework ended that way."""
-    return int(pad.launches.count_documents({"fw_id": fw_id, KIND_FIELD: kind}))
-
-
 def unfinished(pad: LaunchPad, before: datetime) -> list[dict[str, Any]]:
     """
     Launches that were ended before some time but whose Firework was not told.
@@ -123,7 +123,7 @@ def unfinished(pad: LaunchPad, before: datetime) -> list[dict[str, Any]]:
     Whoever claimed them died on the way.
     """
     limit = before.astimezone(UTC).isoformat()
-    active = pad.fireworks.find({"state": {"$in": ACTIVE}}, {"fw_id": 1, "launches": 1})
+    active = pad.fireworks.find({"state": {"$in": HELD}}, {"fw_id": 1, "launches": 1})
     held = {firework["fw_id"]: firework["launches"] for firework in active}
     ended = pad.launches.find(
         {"fw_id": {"$in": list(held)}, "state": "FIZZLED", LOST_FIELD: {"$exists": True}},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import json
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +19,16 @@ STOP_SECONDS = 5.0  # then it is killed, which loses nothing that was acknowledg
 
 @dataclass(frozen=True)
 class Server:
-    """A running server, as written to ``server.json`` in the database folder.
+    """
+    A running server, as written to ``server.json`` in the database folder.
 
     Attributes
     ----------
-    pid
+    pid : int
         Process id.
-    created
+    created : float
         Start of that process, seconds since the epoch: tells a reused process id apart.
-    port
+    port : int
         Port on 127.0.0.1.
     """
 
@@ -35,13 +36,22 @@ class Server:
     created: float
     port: int
 
+    @classmethod
+    def read(cls, path: Path) -> Server | None:
+        """Read ``server.json``; none if there is none, or it holds no such record."""
+        try:
+            found = json.loads(path.read_text())
+            return cls(int(found["pid"]), float(found["created"]), int(found["port"]))
+        except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            return None
+
     def process(self) -> psutil.Process | None:
         """Return the process if it still runs and is the one that was started."""
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.created) < 2.0
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except psutil.Error:
+        except (psutil.Error, ValueError, OverflowError):  # the number is no process id
             return None
 
 
@@ -86,13 +96,3 @@ def without_password(uri: str) -> str:
     """Return a URI that may be printed."""
     scheme, separator, rest = uri.partition("://")
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that a reader, or a crash, never sees half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

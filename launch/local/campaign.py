@@ -20,9 +20,10 @@ from typing import IO, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from launch.database.embedded import EmbeddedDatabase
-from launch.database.server import write_atomically
 from launch.errors import CampaignError
 from launch.report.status import CampaignHeading
+from launch.shell import command_line
+from nnp.storage.files import write_atomically
 
 CAMPAIGN_FILE = "campaign.json"
 #: Raised where jobs or documents of running campaigns can no longer be understood.
@@ -55,15 +56,16 @@ class CampaignDocument(BaseModel):
 
 
 class Campaign:
-    """A campaign folder.
+    """
+    A campaign folder.
 
     Use :meth:`create_or_open` to start or resume a campaign and :meth:`open` to look at one.
 
     Parameters
     ----------
-    folder
+    folder : Path
         The campaign's folder.
-    document
+    document : CampaignDocument
         Its description.
     """
 
@@ -82,15 +84,18 @@ class Campaign:
         seed: int,
         settings: Mapping[str, Any] | None = None,
     ) -> Campaign:
-        """Return the campaign in a folder, creating it where there is none.
+        """
+        Return the campaign in a folder, creating it where there is none.
 
         Parameters
         ----------
-        folder
+        folder : Path or str
             The campaign's folder; created with its parents if missing.
-        formula, engine, protocol, seed
+        formula, engine, protocol : str
             What the campaign is for. A campaign that exists must agree.
-        settings
+        seed : int
+            Of all random numbers; it must agree too.
+        settings : mapping or None
             Everything else that changes the result, as JSON types.
 
         Raises
@@ -137,8 +142,8 @@ class Campaign:
             document = CampaignDocument.model_validate(content)
         except FileNotFoundError:
             raise CampaignError(
-                f"There is no campaign in {folder}: start one with 'devitrify run FORMULA "
-                f"--folder {folder}'."
+                f"There is no campaign in {folder}: start one with: "
+                f"{command_line('devitrify', 'run', 'FORMULA', '--folder', folder)}"
             ) from None
         except (OSError, ValidationError, ValueError) as error:
             raise CampaignError(
@@ -190,11 +195,12 @@ class Campaign:
 
     @contextmanager
     def lock(self, patience: float = 3.0) -> Iterator[None]:
-        """Hold the campaign alone: the lock ends with the process, however that ends.
+        """
+        Hold the campaign alone: the lock ends with the process, however that ends.
 
         Parameters
         ----------
-        patience
+        patience : float
             How long to wait for another holder, in seconds.
         """
         path = self.folder / LOCK_FILE

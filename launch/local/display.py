@@ -21,13 +21,14 @@ LINE_INTERVAL = 30.0  # s between two plain lines when no stage changes
 
 
 class Display:
-    """Shows a campaign's stages; use as a context manager and feed it with :meth:`update`.
+    """
+    Shows a campaign's stages; use as a context manager and feed it with :meth:`update`.
 
     Parameters
     ----------
-    console
+    console : Console or None
         Where to write; standard output by default.
-    line_interval
+    line_interval : float
         Seconds between two plain lines while no stage changes its state.
     """
 

@@ -14,7 +14,7 @@ from typing import IO
 
 import psutil
 
-from launch.local.worker import STOP_LINE, WorkerSettings
+from launch.local.worker import STOP_LINE, WorkerOptions
 from workflows.jobs.cores import usable_cores
 from workflows.jobs.site import CONFIG_VARIABLE
 
@@ -28,22 +28,22 @@ THREAD_VARIABLES = tuple(
 class WorkerProcess:
     """A worker process and what is known about its end."""
 
-    def __init__(self, settings: WorkerSettings, log: Path, environment: dict[str, str]) -> None:
-        self.settings = settings
+    def __init__(self, options: WorkerOptions, log: Path, environment: dict[str, str]) -> None:
+        self.options = options
         self.log = log
-        Path(settings.launches).mkdir(exist_ok=True)
+        Path(options.launches).mkdir(exist_ok=True)
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "launch.local.worker"],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                cwd=settings.launches,
+                cwd=options.launches,
                 env=environment,
                 # Ctrl-C reaches the parent only, which ends its workers in order.
                 start_new_session=True,
             )
-        self.say(settings.to_line())
+        self.say(options.to_line())
 
     @property
     def _stdin(self) -> IO[bytes]:
@@ -101,8 +101,9 @@ def worker_environment(folder: Path, workers: int) -> dict[str, str]:
     }
 
 
-def stop_leftovers(folder: Path) -> list[int]:
-    """End processes that a killed run of this campaign has left, and return their ids.
+def end_orphans(folder: Path) -> list[int]:
+    """
+    End processes that a killed run of this campaign has left, and return their ids.
 
     Workers die with their parent; programs that their jobs started may not.
     """

@@ -1,4 +1,5 @@
-"""Run a campaign's workflow on this machine: the database, the workers, and watching over both.
+"""
+Run a campaign's workflow on this machine: the database, the workers, and watching over both.
 
 The workflow is a FireWorks workflow in the campaign's database, the same that a cluster would
 run. Nothing is kept in memory that a resumed run would miss.
@@ -19,18 +20,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launch.database.embedded import EmbeddedDatabase, create_indexes, launchpad
+from launch.database.connections import launchpad
+from launch.database.embedded import EmbeddedDatabase
 from launch.database.failures import Failure
+from launch.database.indexes import create_indexes
+from launch.database.retries import Allowance, is_granted
+from launch.database.states import UNDER_WAY
 from launch.errors import CampaignError
 from launch.local.campaign import Campaign, require_space
 from launch.local.processes import (
     WorkerProcess,
+    end_orphans,
     remove_empty_folders,
-    stop_leftovers,
     stop_workers,
     worker_environment,
 )
-from launch.local.worker import WorkerSettings
+from launch.local.worker import WorkerOptions
 from launch.report.status import CampaignStatus, collect, state_counts
 
 if TYPE_CHECKING:
@@ -47,21 +52,22 @@ DISPLAY_SECONDS = 2.0  # the full status costs more than one query
 DISK_SECONDS = 1.0
 MINIMUM_SPACE = 50_000_000  # bytes; below this a running campaign stops
 IDLE_POLLS = 4  # a worker may be about to retry what has just failed
-MAX_LOSSES = 2  # a Firework whose process died this often is tried once more
+BARREN_WORKERS = 2  # that may die one after the other without a Firework
 DATABASE_RESTARTS = 2
 
 
 @dataclass
 class CampaignResult:
-    """How a run of a campaign ended.
+    """
+    How a run of a campaign ended.
 
     Attributes
     ----------
-    state
+    state : str
         ``completed``, ``failed`` or ``interrupted``.
-    status
+    status : CampaignStatus
         Stages and figures at the end.
-    failures
+    failures : list of Failure
         Jobs that were left, each with its reason; a completed campaign may have some.
     """
 
@@ -77,23 +83,24 @@ def run_campaign(
     workers: int = 2,
     display: Display | None = None,
     uri: str | None = None,
-    retries: int = 1,
+    retries: int = Allowance.errors,
 ) -> CampaignResult:
-    """Run a campaign to its end, or resume it.
+    """
+    Run a campaign to its end, or resume it.
 
     Parameters
     ----------
-    campaign
+    campaign : Campaign
         The campaign; it is locked meanwhile.
-    build_flow
+    build_flow : callable
         Makes the flow; called on the first run only.
-    workers
+    workers : int
         Number of worker processes.
-    display
+    display : Display or None
         Shows the progress.
-    uri
+    uri : str or None
         Use the MongoDB at this URI instead of the embedded database.
-    retries
+    retries : int
         How often a Firework that raised an error runs again.
 
     Returns
@@ -103,7 +110,7 @@ def run_campaign(
     """
     with campaign.lock(), _log_to(campaign.logs / "campaign.log"), display or nullcontext():
         require_space(campaign.folder)
-        stop_leftovers(campaign.folder)
+        end_orphans(campaign.folder)
         remove_empty_folders(campaign.launches)
         with campaign.database(uri) as database:
             run = _Run(campaign, database, display, workers=workers, retries=retries)
@@ -140,7 +147,7 @@ class _Run:
         for attempt in range(DATABASE_RESTARTS + 1):
             try:
                 pad = self.prepare(build_flow)
-                return self.watch(pad)
+                return self.run_workers(pad)
             except PyMongoError as error:
                 logger.warning("the database failed", exc_info=True)
                 # A full disk is the likeliest reason, and has a better message.
@@ -155,7 +162,8 @@ class _Run:
 
     def prepare(self, build_flow: Callable[[], Flow]) -> LaunchPad:
         """Bring the launchpad in order and add the workflow on the first run."""
-        from launch.database.recovery import recover, retry_failed
+        from launch.database.recovery import recover
+        from launch.database.retries import retry_all
 
         name = self.campaign.document.database
         create_indexes(self.database.uri, name)
@@ -168,7 +176,7 @@ class _Run:
         if workflow is None:
             self.add_workflow(pad, build_flow())
         elif workflow["state"] != "COMPLETED":
-            retry_failed(pad)
+            retry_all(pad)
         return pad
 
     def add_workflow(self, pad: LaunchPad, flow: Flow) -> None:
@@ -183,7 +191,7 @@ class _Run:
         document.fw_ids = sorted(pad.workflows.find_one({}, {"nodes": 1})["nodes"])
         self.campaign.save()
 
-    def watch(self, pad: LaunchPad) -> CampaignResult:
+    def run_workers(self, pad: LaunchPad) -> CampaignResult:
         """Keep the workers running until nothing can run any more."""
         processes: dict[int, WorkerProcess] = {}
         state = "interrupted"
@@ -208,9 +216,9 @@ class _Run:
             now = time.monotonic()
             self.replace_dead(pad, processes)
             counts = state_counts(pad)
-            active = counts["READY"] + counts["RUNNING"] + counts["RESERVED"]
+            under_way = sum(counts[state] for state in UNDER_WAY)
             done = counts["COMPLETED"] == counts.total()
-            idle = IDLE_POLLS if done else 0 if active else idle + 1
+            idle = IDLE_POLLS if done else 0 if under_way else idle + 1
             if counts != last_counts or now >= show_at:
                 last_counts, show_at = counts, now + DISPLAY_SECONDS
                 self.show(pad)
@@ -229,7 +237,7 @@ class _Run:
     def start_worker(self, number: int) -> WorkerProcess:
         """Start a worker process."""
         self.started += 1
-        settings = WorkerSettings(
+        options = WorkerOptions(
             name=f"worker-{number}.{os.getpid()}.{self.started}",
             parent=os.getpid(),
             uri=self.database.uri,
@@ -240,7 +248,7 @@ class _Run:
         )
         log = self.campaign.logs / f"worker-{number}.log"
         environment = worker_environment(self.campaign.folder, self.workers)
-        return WorkerProcess(settings, log, environment)
+        return WorkerProcess(options, log, environment)
 
     def replace_dead(self, pad: LaunchPad, processes: dict[int, WorkerProcess]) -> None:
         """Start a new worker for each that died, and free what it was running."""
@@ -252,8 +260,8 @@ class _Run:
             return
         if dead and not self.database.alive():
             raise _database_ended()
-        alive = {worker.settings.name for worker in processes.values()}
-        alive -= {worker.settings.name for worker in dead.values()}
+        alive = {worker.options.name for worker in processes.values()}
+        alive -= {worker.options.name for worker in dead.values()}
         reason = "; ".join(sorted({worker.reason() for worker in dead.values()}))
         freed = recover(pad, reason or "its worker ended", alive, give_up=self.count_loss)
         # What is RESERVED now may belong to a dead worker or a live one: look again later.
@@ -262,7 +270,7 @@ class _Run:
         for lost in freed:
             self.tell(f"{lost.name} (Firework {lost.fw_id}): {reason}")
         for number, worker in dead.items():
-            if self.barren > MAX_LOSSES:
+            if self.barren > BARREN_WORKERS:
                 raise CampaignError(
                     f"Worker processes cannot run jobs ({worker.reason()}): see {worker.log} for "
                     "the reason and run the same command again to resume."
@@ -272,7 +280,7 @@ class _Run:
     def count_loss(self, lost: Lost) -> bool:
         """Whether a Firework has taken its process down too often."""
         self.losses[lost.fw_id] += 1
-        return self.losses[lost.fw_id] > MAX_LOSSES
+        return not is_granted("crash", self.losses[lost.fw_id])
 
     def tell(self, message: str) -> None:
         """Log a message and show it."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from launch.database.embedded import launchpad
+from launch.database.connections import launchpad
 from launch.errors import CampaignError
 from launch.local.campaign import Campaign
 from launch.report.status import CampaignStatus, collect

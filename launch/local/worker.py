@@ -1,7 +1,8 @@
-"""One worker process of a campaign: runs ready Fireworks until its parent tells it to stop.
+"""
+One worker process of a campaign: runs ready Fireworks until its parent tells it to stop.
 
 Started by :mod:`launch.local.runner` as ``python -m launch.local.worker``. Its first line of
-standard input is a JSON object with the settings; ``stop`` asks it to end after the current
+standard input is a JSON object with its options; ``stop`` asks it to end after the current
 Firework, and the end of standard input means that the parent is gone, upon which it ends at once.
 """
 
@@ -28,22 +29,23 @@ STOP_LINE = "stop"
 
 
 @dataclass(frozen=True)
-class WorkerSettings:
-    """What a worker is told by its parent.
+class WorkerOptions:
+    """
+    What a worker is told by its parent.
 
     Attributes
     ----------
-    name
+    name : str
         Name in the launchpad; unique among all processes of the campaign.
-    parent
+    parent : int
         Process id of the parent.
-    uri, database
+    uri, database : str
         Where the launchpad and the job store are.
-    launches
+    launches : str
         Folder in which jobs get a folder each.
-    retries
+    retries : int
         How often a failed Firework runs again.
-    since
+    since : str
         Start of the campaign's run (ISO 8601): older failures do not count.
     """
 
@@ -56,21 +58,22 @@ class WorkerSettings:
     since: str
 
     def to_line(self) -> bytes:
-        """Return the settings as one line for the worker's standard input."""
+        """Return the options as one line for the worker's standard input."""
         return (json.dumps(asdict(self)) + "\n").encode()
 
 
 class Worker:
-    """The loop of a worker process.
+    """
+    The loop of a worker process.
 
     Parameters
     ----------
-    settings
+    options : WorkerOptions
         What the parent asks for.
     """
 
-    def __init__(self, settings: WorkerSettings) -> None:
-        self.settings = settings
+    def __init__(self, options: WorkerOptions) -> None:
+        self.options = options
         self.stopping = threading.Event()
 
     def run(self) -> None:
@@ -78,11 +81,11 @@ class Worker:
         from fireworks import FWorker
         from jobflow import SETTINGS
 
-        from launch.database.embedded import job_store, launchpad
+        from launch.database.connections import job_store, launchpad
 
-        SETTINGS.JOB_STORE = job_store(self.settings.uri, self.settings.database)
-        pad = launchpad(self.settings.uri, self.settings.database, log_level="INFO")
-        fworker = FWorker(name=self.settings.name)
+        SETTINGS.JOB_STORE = job_store(self.options.uri, self.options.database)
+        pad = launchpad(self.options.uri, self.options.database, log_level="INFO")
+        fworker = FWorker(name=self.options.name)
         shortest, longest = IDLE_SECONDS
         pause = shortest
         while not self.stopping.is_set():
@@ -100,7 +103,7 @@ class Worker:
 
         from workflows.jobs.checkpoints import remove_checkpoints
 
-        launches = Path(self.settings.launches)
+        launches = Path(self.options.launches)
         folder = launches / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{os.getpid()}"
         folder.mkdir(parents=True)
         os.chdir(folder)
@@ -116,25 +119,17 @@ class Worker:
 
     def retry_last(self, pad: LaunchPad) -> None:
         """Make the Firework just run READY again if it failed and may be retried."""
-        from launch.database.recovery import LOST_FIELD, TIME_OVER, retry
-        from launch.database.release import LIMITS
+        from launch.database.retries import Allowance, retry_launch
 
         last = pad.launches.find_one(
-            {"fworker.name": self.settings.name},
+            {"fworker.name": self.options.name},
             {"fw_id": 1, "launch_id": 1},
             sort=[("launch_id", -1)],
         )
         if last is None:
             return
-        failed_now = {"fw_id": last["fw_id"], "launches": last["launch_id"], "state": "FIZZLED"}
-        if pad.fireworks.find_one(failed_now, {"fw_id": 1}) is None:
-            return
-        failed = {"fw_id": last["fw_id"], "state": "FIZZLED", LOST_FIELD: {"$exists": False}}
-        failed["time_start"] = {"$gte": self.settings.since}
-        launches = list(pad.launches.find(failed, {"action.stored_data._exception": 1}))
-        by_time = sum(TIME_OVER in str(launch.get("action")) for launch in launches)
-        if len(launches) - by_time <= self.settings.retries and by_time <= LIMITS["time"]:
-            retry(pad, last["fw_id"])
+        allowance = Allowance(errors=self.options.retries)
+        retry_launch(pad, last["fw_id"], last["launch_id"], allowance, self.options.since)
 
     def listen(self, stream: IO[str]) -> None:
         """Wait for the parent's word, or for its end."""
@@ -150,13 +145,13 @@ def main() -> None:
     stream = os.fdopen(os.dup(0), "r")
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
-    settings = WorkerSettings(**json.loads(stream.readline()))
-    die_with_parent(settings.parent)
-    worker = Worker(settings)
+    options = WorkerOptions(**json.loads(stream.readline()))
+    die_with_parent(options.parent)
+    worker = Worker(options)
     threading.Thread(target=worker.listen, args=(stream,), daemon=True).start()
-    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} worker {settings.name} starts", flush=True)
+    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} worker {options.name} starts", flush=True)
     worker.run()
-    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} worker {settings.name} ends", flush=True)
+    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} worker {options.name} ends", flush=True)
     sys.stdout.flush()
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from launch.database.embedded import write_atomically
+from nnp.storage.files import write_atomically
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, Field
 
 from launch.database.failures import Failure, failures
-from launch.report.status import ENDED
+from launch.database.states import ENDED, UNDER_WAY
 from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 RATE_HOURS = 24.0
-ACTIVE = ("RUNNING", "RESERVED", "READY")
 
 
 class CampaignOverview(BaseModel):
@@ -115,7 +114,7 @@ def _describe(
     states = Counter(firework["state"] for firework in fireworks)
     queue: dict[str, dict[str, int]] = {}
     for firework in fireworks:
-        if firework["state"] in ACTIVE:
+        if firework["state"] in UNDER_WAY:
             counts = queue.setdefault(firework["spec"].get("_category", ""), {})
             counts[firework["state"]] = counts.get(firework["state"], 0) + 1
     since = datetime.now(UTC) - timedelta(hours=RATE_HOURS)
@@ -156,7 +155,7 @@ def _state(states: Counter[str]) -> str:
 
 def _stage(unfinished: list[dict[str, Any]], fireworks: list[dict[str, Any]]) -> str:
     """Earliest stage of what is under way, else of what waits, else the last one."""
-    active = [f for f in unfinished if f["state"] in ACTIVE]
+    active = [f for f in unfinished if f["state"] in UNDER_WAY]
     positions = [
         STAGES[f["spec"]["stage"]].position
         for f in (active or unfinished or fireworks)
@@ -205,7 +204,7 @@ def overview_table(found: Overview) -> Table:
             f"[{colours[row.state]}]{row.state}[/]",
             row.stage,
             f"{ended}/{sum(row.states.values())}",
-            *(str(row.states.get(state, 0)) for state in ACTIVE),
+            *(str(row.states.get(state, 0)) for state in UNDER_WAY),
             f"{row.per_hour:.1f}",
             f"{row.node_hours:.2g}",
             "" if to_go is None else f"{to_go:.2g}",

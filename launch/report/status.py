@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
 from launch.database.failures import Failure, failures, stage_of
+from launch.database.states import ENDED, HELD, UNDER_WAY
+from launch.shell import command_line
 from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
@@ -17,8 +20,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-ENDED = ("COMPLETED", "FIZZLED", "DEFUSED", "ARCHIVED")
-ACTIVE = ("RUNNING", "RESERVED")
 UNITS = {
     "K": "{:.0f} K",
     "kbar": "{:.1f} kbar",
@@ -175,7 +176,7 @@ def _stage_status(
 
 
 def _stage_state(counts: Counter[str]) -> str:
-    if any(counts[state] for state in ACTIVE):
+    if any(counts[state] for state in HELD):
         return "running"
     left_out = counts["FIZZLED"]
     if counts["COMPLETED"] and counts["COMPLETED"] + left_out == counts.total():
@@ -193,7 +194,7 @@ def _campaign_state(pad: LaunchPad, fireworks: list[dict[str, Any]], running: bo
         return "completed"
     if running:
         return "running"
-    can_go_on = any(firework["state"] in ("READY", *ACTIVE) for firework in fireworks)
+    can_go_on = any(firework["state"] in UNDER_WAY for firework in fireworks)
     return "stopped" if can_go_on else "failed"
 
 
@@ -278,4 +279,8 @@ def print_status(status: CampaignStatus, console: Console | None = None) -> None
             f"(Firework {failure.fw_id}): {escape(failure.reason)}"
         )
     if status.state in ("stopped", "failed"):
-        console.print(f"Resume with: devitrify run {status.formula} --folder {status.folder}")
+        command = command_line(
+            *("devitrify", "run", status.formula, "--protocol", status.protocol),
+            *("--engine", status.engine, "--folder", Path(status.folder)),
+        )
+        console.print(f"Resume with: {command}", markup=False, soft_wrap=True)

@@ -11,7 +11,7 @@ from typing import BinaryIO, TextIO
 
 
 @contextmanager
-def open_atomically(path: Path) -> Iterator[BinaryIO]:
+def open_atomically(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """
     Open a file whose content takes the place of `path` in one step, once it is complete.
 
@@ -19,6 +19,8 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
     ----------
     path : Path
         Replaced at the end; its folder is made if it is missing.
+    mode : int
+        Permissions of a new file, less the umask.
 
     Yields
     ------
@@ -34,7 +36,9 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)  # of a killed process of the same number
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -66,7 +70,7 @@ def open_text_atomically(path: Path) -> Iterator[TextIO]:
         text.detach()
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
+def write_atomically(path: Path, content: str | bytes, mode: int = 0o666) -> None:
     """
     Write a file so that neither a reader nor a crash ever sees half of it.
 
@@ -76,11 +80,13 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         Replaced in one step; its folder is made if it is missing.
     content : str or bytes
         Text is written as UTF-8.
+    mode : int
+        Permissions, as far as the umask leaves them: 0o600 for a secret.
 
     Raises
     ------
     OSError
         If it cannot be written, the disk is full for one; what was at `path` is still there then.
     """
-    with open_atomically(path) as file:
+    with open_atomically(path, mode) as file:
         file.write(content.encode() if isinstance(content, str) else content)

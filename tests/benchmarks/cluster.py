@@ -29,8 +29,10 @@ import pymongo
 from fireworks import FWorker, LaunchPad
 from jobflow.managers.fireworks import flow_to_workflow
 
-from launch.commands.request import Choices, read_request
-from launch.database.embedded import EmbeddedDatabase, create_indexes, launchpad
+from launch.commands.shared.prediction import PredictionOptions
+from launch.database.connections import launchpad
+from launch.database.embedded import EmbeddedDatabase
+from launch.database.indexes import create_indexes
 from launch.local.campaign import Campaign
 from launch.report.overview import overview
 from tests.benchmarks.cluster_overhead import overhead
@@ -53,7 +55,7 @@ def best_of(action: Callable[[], object], repeats: int = 3) -> float:
 
 def crowd(sizes: list[int]) -> None:
     """Measure a launchpad with more and more campaigns."""
-    request = read_request("Cu", Choices(protocol="quick", engine="emt"))
+    prediction = PredictionOptions(formula="Cu", protocol="quick", engine="emt").prediction()
     with tempfile.TemporaryDirectory() as folder, EmbeddedDatabase(folder) as database:
         create_indexes(database.uri, DATABASE)
         pad = launchpad(database.uri, DATABASE)
@@ -65,7 +67,7 @@ def crowd(sizes: list[int]) -> None:
         def add() -> None:
             nonlocal present
             present += 1
-            pad.add_wf(flow_to_workflow(request.flow(f"Cu-{present:08d}"),
+            pad.add_wf(flow_to_workflow(prediction.flow(f"Cu-{present:08d}"),
                                         metadata={"campaign": f"Cu-{present:08d}"}))  # fmt: skip
 
         plain = LaunchPad(host=database.uri, name=DATABASE, uri_mode=True, strm_lvl="ERROR")

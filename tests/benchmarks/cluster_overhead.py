@@ -26,7 +26,9 @@ from pymongo.monitoring import (
 )
 
 import workflows.stages.search
-from launch.database.embedded import EmbeddedDatabase, create_indexes, job_store, launchpad
+from launch.database.connections import job_store, launchpad
+from launch.database.embedded import EmbeddedDatabase
+from launch.database.indexes import create_indexes
 from search.options import EvolutionOptions
 from search.relax.limits import RelaxationLimits
 from search.relax.relaxer import Relaxer

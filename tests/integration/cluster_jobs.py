@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jobflow import Flow, Response, job
 
-from launch.database.server import write_atomically
+from nnp.storage.files import write_atomically
 from tests.launch.sample_jobs import leaf, note
 from workflows.jobs.checkpoints import checkpoint
 from workflows.jobs.idempotency import once, spawn

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from launch.local.campaign import Campaign
-from launch.local.runner import stop_leftovers
+from launch.local.processes import end_orphans
 
 SETTINGS = Path(__file__).with_name("small.yaml")
 DEVITRIFY = [sys.executable, "-m", "launch.cli"]
@@ -41,5 +41,5 @@ def devitrify(tmp_path: Path) -> Iterator[Callable[..., subprocess.CompletedProc
 def stop_campaigns(folder: Path) -> None:
     """End the processes of all campaigns in a folder."""
     for file in folder.glob("*/campaign.json"):
-        stop_leftovers(file.parent)
+        end_orphans(file.parent)
         Campaign.open(file.parent).database().stop()

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from launch.database.embedded import launchpad
+from launch.database.connections import launchpad
 from launch.local.campaign import Campaign
 from tests.integration.conftest import DEVITRIFY, RUN, environment
 

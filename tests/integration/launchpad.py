@@ -17,7 +17,8 @@ from jobflow import JobStore
 from monty.json import MontyDecoder
 
 from launch import parent_process
-from launch.database.embedded import EmbeddedDatabase, job_store
+from launch.database.connections import job_store
+from launch.database.embedded import EmbeddedDatabase
 
 DATABASE = "test"
 

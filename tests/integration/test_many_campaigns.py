@@ -15,12 +15,12 @@ import pymongo
 import pytest
 
 from launch.cluster.configuration import Configuration
-from launch.cluster.files import Site
-from launch.commands.init import write_files
-from launch.database.embedded import EmbeddedDatabase, create_indexes
+from launch.cluster.files import ClusterDescription, write_files
+from launch.database.embedded import EmbeddedDatabase
 from launch.database.failures import failures
+from launch.database.indexes import create_indexes
 from launch.local.processes import WorkerProcess, worker_environment
-from launch.local.worker import WorkerSettings
+from launch.local.worker import WorkerOptions
 from launch.report.overview import overview
 from launch.report.results import Results
 from launch.report.status import state_counts
@@ -46,7 +46,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with EmbeddedDatabase(folder / "server") as server:
         create_indexes(server.uri, "shared")
         config = folder / "config"
-        write_files(config, Site("local", server.uri, database="shared").files(config))
+        write_files(
+            config, ClusterDescription("local", server.uri, database="shared").files(config)
+        )
         variables = {**environment(), "FW_CONFIG_FILE": str(config / "FW_config.yaml")}
 
         def type_(*command: str | Path) -> None:
@@ -73,7 +75,7 @@ def _run_to_the_end(config: Path, uri: str) -> None:
     workers = []
     try:
         for number in (1, 2):
-            settings = WorkerSettings(
+            settings = WorkerOptions(
                 name=f"worker-{number}", parent=os.getpid(), uri=uri, database="shared",
                 launches=str(launches), retries=0, since="",
             )  # fmt: skip

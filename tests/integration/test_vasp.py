@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from ase.io import read
 
-from launch.database.embedded import job_store
+from launch.database.connections import job_store
 from launch.local.campaign import Campaign
 from launch.report.results import CampaignResults
 from tests.fake_vasp.fixtures import FakeVasp

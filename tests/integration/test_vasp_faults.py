@@ -12,7 +12,7 @@ import pytest
 from jobflow import Job
 from jobflow.managers.fireworks import flow_to_workflow
 
-from launch.commands.workflow_file import write_workflow
+from launch.commands.shared.workflow_file import write_workflow
 from nnp.frames import Frames
 from search.relax.limits import RelaxationLimits
 from tests.fake_vasp.faults import FAULTS

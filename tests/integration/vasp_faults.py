@@ -10,7 +10,7 @@ from typing import Any
 from jobflow import Flow, Job
 from jobflow.managers.fireworks import flow_to_workflow
 
-from launch.commands.workflow_file import write_workflow
+from launch.commands.shared.workflow_file import write_workflow
 from tests.integration.launchpad import LaunchpadFolder
 from tests.workflows.vasp.stages import rock_salt
 from workflows.documents.schemas import SegmentDocument

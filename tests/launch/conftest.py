@@ -7,7 +7,7 @@ import pytest
 
 from launch.database.embedded import EmbeddedDatabase
 from launch.local.campaign import Campaign
-from launch.local.processes import stop_leftovers
+from launch.local.processes import end_orphans
 
 
 @pytest.fixture(scope="session")
@@ -30,5 +30,5 @@ def new_campaign(tmp_path: Path) -> Iterator[Callable[..., Campaign]]:
 
     yield make
     for campaign in made:
-        stop_leftovers(campaign.folder)
+        end_orphans(campaign.folder)
         campaign.database().stop()

@@ -94,27 +94,30 @@ def test_protocols_print_every_number_with_its_unit(capsys: pytest.CaptureFixtur
 def test_a_printed_protocol_is_a_configuration(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    from launch.commands.request import Choices, read_request
+    from launch.commands.shared.prediction import PredictionOptions
 
     _, out, _ = call(capsys, "protocol", "paper", "--yaml")
     path = tmp_path / "paper.yaml"
     path.write_text(out)
     assert yaml.safe_load(out)["quench.rate"] == 100.0
-    as_read = read_request("LiAlCl4", Choices("quick", "chgnet", config=path))
-    assert as_read.settings() == read_request("LiAlCl4", Choices("paper", "chgnet")).settings()
+    as_read = PredictionOptions(formula="LiAlCl4", protocol="quick", config=path).prediction()
+    paper = PredictionOptions(formula="LiAlCl4", protocol="paper").prediction()
+    assert as_read.settings() == paper.settings()
 
 
 def test_settings_are_overridden_in_order(tmp_path: Path) -> None:
-    from launch.commands.request import Choices, read_request
+    from launch.commands.shared.prediction import PredictionOptions
 
     path = tmp_path / "mine.yaml"
     path.write_text("quench: {rate: 50}\nliquid.duration: 7\n")
-    choices = Choices("quick", "chgnet", overrides=("quench.rate=20",), config=path, seed=4)
-    request = read_request("Mg2SiO4", choices)
-    assert request.maker.quench.rate == 20.0
-    assert request.maker.liquid.duration == 7.0
-    assert request.settings()["seed"] == 4
-    assert request.target.formula_units == (1, 2, 4)
+    options = PredictionOptions(
+        formula="Mg2SiO4", overrides=["quench.rate=20"], config=path, seed=4
+    )
+    prediction = options.prediction()
+    assert prediction.maker.quench.rate == 20.0
+    assert prediction.maker.liquid.duration == 7.0
+    assert prediction.settings()["seed"] == 4
+    assert prediction.target.formula_units == (1, 2, 4)
 
 
 def test_workflow_writes_a_file_for_lpad(

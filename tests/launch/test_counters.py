@@ -15,7 +15,9 @@ from jobflow.managers.fireworks import flow_to_workflow
 
 from launch.cluster import rocket, slurm
 from launch.cluster.rocket import ClusterLaunchPad
-from launch.database.embedded import EmbeddedDatabase, create_indexes, job_store, launchpad
+from launch.database.connections import job_store, launchpad
+from launch.database.embedded import EmbeddedDatabase
+from launch.database.indexes import create_indexes
 from tests.launch.sample_jobs import leaf, spawn
 
 numbers = itertools.count()

@@ -15,19 +15,18 @@ import pytest
 from pymongo.errors import OperationFailure
 
 from launch.database import embedded as module
+from launch.database.connections import job_store, launchpad
 from launch.database.embedded import (
     EmbeddedDatabase,
     Server,
     answers,
     client,
-    create_indexes,
     free_port,
-    job_store,
-    launchpad,
     without_password,
-    write_atomically,
 )
+from launch.database.indexes import create_indexes
 from launch.errors import CampaignError
+from nnp.storage.files import write_atomically
 
 START_AND_WAIT = """
 import sys, time

@@ -8,8 +8,7 @@ import pytest
 
 from launch.cluster import doctor, slurm
 from launch.cluster.configuration import Configuration
-from launch.cluster.files import Site
-from launch.commands.init import write_files
+from launch.cluster.files import ClusterDescription, write_files
 from launch.database.embedded import EmbeddedDatabase
 from launch.errors import CampaignError
 from tests.launch.test_cli import call
@@ -18,7 +17,7 @@ from tests.launch.test_cli import call
 def configuration(folder: Path, uri: str, **changes: object) -> Configuration:
     """Write a configuration."""
     partitions = {"dft": "knl", "nnp": "normal"}
-    site = Site(**{"kind": "local", "uri": uri, "partitions": partitions, **changes})
+    site = ClusterDescription(**{"kind": "local", "uri": uri, "partitions": partitions, **changes})
     write_files(folder, site.files(folder))
     return Configuration(folder)
 

@@ -15,9 +15,8 @@ from fireworks.core.launchpad import WFLock
 from fireworks.user_objects.queue_adapters.common_adapter import CommonAdapter
 
 from launch.cluster.configuration import Configuration
-from launch.cluster.files import Site
-from launch.commands.init import write_files
-from launch.database.embedded import configure_fireworks
+from launch.cluster.files import ClusterDescription, write_files
+from launch.database.connections import configure_fireworks
 from launch.database.launchpad import CampaignLaunchPad
 from launch.errors import CampaignError
 from tests.launch.test_cli import call
@@ -102,7 +101,7 @@ def test_folders_with_a_blank(capsys: pytest.CaptureFixture[str], tmp_path: Path
 
 
 def test_sixteen_ranks_of_four_threads(tmp_path: Path) -> None:
-    site = Site("knl", URI, partitions={"dft": "p", "nnp": "p"}, layout="16x4")
+    site = ClusterDescription("knl", URI, partitions={"dft": "p", "nnp": "p"}, layout="16x4")
     adapter = yaml.safe_load(site.files(tmp_path)["dft/my_qadapter.yaml"])
     assert adapter["ntasks_per_node"] * adapter["cpus_per_task"] <= 272
     assert (adapter["ntasks_per_node"], adapter["omp_num_threads"]) == (16, 4)
@@ -113,18 +112,18 @@ def test_sixteen_ranks_of_four_threads(tmp_path: Path) -> None:
         in (commands["VASP_GAMMA_CMD"])
     )
     assert (
-        Site("local", URI, vasp_command="mpirun v")
+        ClusterDescription("local", URI, vasp_command="mpirun v")
         .files(tmp_path)["atomate2.yaml"]
         .startswith("VASP_CMD: mpirun v\n")
     )
     with pytest.raises(CampaignError, match="64x1 or 16x4"):
-        Site("knl", URI, layout="8x8")
+        ClusterDescription("knl", URI, layout="8x8")
 
 
 @pytest.mark.parametrize("layout", ["64x1", "16x4"])
 def test_no_process_of_a_job_is_bound_to_one_core(tmp_path: Path, layout: str) -> None:
     """An OpenMP runtime that is told to bind takes its process, and all children, to one core."""
-    site = Site("knl", URI, partitions={"dft": "p", "nnp": "p"}, layout=layout)
+    site = ClusterDescription("knl", URI, partitions={"dft": "p", "nnp": "p"}, layout=layout)
     write_files(tmp_path, site.files(tmp_path))
     show = (
         "import os, torch;"
@@ -178,7 +177,7 @@ def test_mistakes_get_a_sentence_and_no_folder(
 def test_a_malformed_uri_gets_a_sentence_without_it(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, uri: str
 ) -> None:
-    for name, text in Site("local", uri).files(tmp_path).items():
+    for name, text in ClusterDescription("local", uri).files(tmp_path).items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     found = Configuration.find(tmp_path)
@@ -198,7 +197,9 @@ def test_the_configuration_is_read_back(tmp_path: Path, monkeypatch: pytest.Monk
     assert default_folder() == tmp_path
     with pytest.raises(CampaignError, match="devitrify init"):
         Configuration.find()
-    for name, text in Site("local", URI, database="mine", name="here").files(tmp_path).items():
+    for name, text in (
+        ClusterDescription("local", URI, database="mine", name="here").files(tmp_path).items()
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     found = Configuration.find()

@@ -10,9 +10,10 @@ from fireworks import FWAction, FWorker
 from jobflow import Flow
 from jobflow.managers.fireworks import flow_to_workflow
 
-from launch.cluster.files import Site
-from launch.commands.init import write_files
-from launch.database.embedded import EmbeddedDatabase, create_indexes, launchpad
+from launch.cluster.files import ClusterDescription, write_files
+from launch.database.connections import launchpad
+from launch.database.embedded import EmbeddedDatabase
+from launch.database.indexes import create_indexes
 from launch.report.overview import CampaignOverview, Overview, _state, overview, overview_table
 from tests.launch.sample_jobs import leaf
 from tests.launch.test_cli import call
@@ -63,7 +64,9 @@ def test_all_campaigns(
     assert len(overview(pad).failures) == 1
     assert [row.campaign for row in overview(pad, "MgO-1").campaigns] == ["MgO-1"]
 
-    write_files(tmp_path, Site("local", server.uri, database="overview").files(tmp_path))
+    write_files(
+        tmp_path, ClusterDescription("local", server.uri, database="overview").files(tmp_path)
+    )
     code, out, error = call(capsys, "status", "--config", str(tmp_path))
     assert code == 0, error
     assert all(name in out for name in found)
@@ -96,7 +99,7 @@ def test_a_database_that_is_away_gets_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     uri = "mongodb://me:s3cret@127.0.0.1:1"
-    write_files(tmp_path, Site("local", uri).files(tmp_path))
+    write_files(tmp_path, ClusterDescription("local", uri).files(tmp_path))
     path = tmp_path / "my_launchpad.yaml"
     path.write_text(path.read_text().replace("60000", "200"))
     code, _, error = call(capsys, "status", "--config", str(tmp_path))

@@ -13,7 +13,7 @@ import pytest
 from launch import parent_process
 from launch.local import processes
 from launch.local.campaign import Campaign
-from launch.local.worker import WorkerSettings
+from launch.local.worker import WorkerOptions
 
 
 def test_workers_share_the_cores(
@@ -34,7 +34,7 @@ def test_leftovers_of_a_killed_run_are_ended(tmp_path: Path) -> None:
     stranger = subprocess.Popen(command)
     try:
         deadline = time.monotonic() + 10
-        while not processes.stop_leftovers(tmp_path) and time.monotonic() < deadline:
+        while not processes.end_orphans(tmp_path) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert leftover.wait(10) == -signal.SIGKILL
         assert stranger.poll() is None
@@ -47,7 +47,7 @@ def test_leftovers_of_a_killed_run_are_ended(tmp_path: Path) -> None:
 
 def test_worker_ends_with_its_standard_input(tmp_path: Path) -> None:
     """Where the kernel sends no signal at the parent's end, the closed pipe tells."""
-    settings = WorkerSettings(
+    settings = WorkerOptions(
         name="worker",
         parent=os.getpid(),
         uri="mongodb://127.0.0.1:1/",

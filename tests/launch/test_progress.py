@@ -10,7 +10,8 @@ import pytest
 from jobflow import CURRENT_JOB, SETTINGS, Flow, Job, JobStore, run_locally
 from maggma.stores import MemoryStore
 
-from launch.database.embedded import EmbeddedDatabase, client, job_store
+from launch.database.connections import job_store
+from launch.database.embedded import EmbeddedDatabase, client
 from tests.launch import sample_jobs
 from workflows.jobs import idempotency, progress
 from workflows.jobs.progress import report_progress

@@ -15,19 +15,22 @@ from jobflow import Flow
 from jobflow.managers.fireworks import flow_to_workflow
 
 from launch.cluster import slurm
-from launch.cluster.reconcile import Options, Repair, reconcile
+from launch.cluster.reconcile import Deadlines, Repair, reconcile
 from launch.cluster.rocket import ClusterLaunchPad
-from launch.cluster.supervisor import retry_failed, seconds_left
-from launch.database.embedded import EmbeddedDatabase, create_indexes, launchpad
+from launch.cluster.supervisor import seconds_left
+from launch.database.connections import launchpad
+from launch.database.embedded import EmbeddedDatabase
+from launch.database.indexes import create_indexes
 from launch.database.recovery import ended_action
-from launch.database.release import LIMITS, release
+from launch.database.release import release
+from launch.database.retries import LIMITS, retry_launch
 from launch.errors import CampaignError
 from tests.launch.sample_jobs import leaf
 
 numbers = itertools.count()
 HERE = FWorker(name="here-dft")
 OURS = ["here-dft", "here-nnp"]
-AT_ONCE = Options(submission_seconds=0.0, grace_seconds=-1.0)
+AT_ONCE = Deadlines(submission_seconds=0.0, grace_seconds=-1.0)
 Jobs = Callable[[dict[str, str]], None]
 
 
@@ -271,11 +274,11 @@ def test_an_error_is_tried_again_once(pad: LaunchPad) -> None:
     action = FWAction(stored_data={"_exception": {"_stacktrace": "ValueError: no"}}, exit=True)
     fw_id, launch_id = start(pad)
     pad.complete_launch(launch_id, action, "FIZZLED")
-    retry_failed(pad, fw_id, launch_id)
+    retry_launch(pad, fw_id, launch_id)
     assert state(pad, fw_id) == "READY"
     fw_id, launch_id = start(pad)
     pad.complete_launch(launch_id, action, "FIZZLED")
-    retry_failed(pad, fw_id, launch_id)
+    retry_launch(pad, fw_id, launch_id)
     assert state(pad, fw_id) == "FIZZLED"
 
 

@@ -4,14 +4,18 @@ import pytest
 from fireworks import FWAction, FWorker, LaunchPad
 from jobflow.managers.fireworks import flow_to_workflow
 
-from launch.database.embedded import EmbeddedDatabase, create_indexes, launchpad
-from launch.database.recovery import recover, retry, retry_failed
+from launch.database.connections import launchpad
+from launch.database.embedded import EmbeddedDatabase
+from launch.database.indexes import create_indexes
+from launch.database.recovery import recover
+from launch.database.retries import retry, retry_all
 from tests.launch import sample_jobs
 
 
 @pytest.fixture
 def pad(server: EmbeddedDatabase, request: pytest.FixtureRequest) -> LaunchPad:
-    """Return a launchpad with a chain of three Fireworks: 1 COMPLETED, 2 RUNNING, 3 WAITING.
+    """
+    Return a launchpad with a chain of three Fireworks: 1 COMPLETED, 2 RUNNING, 3 WAITING.
 
     FireWorks numbers them from the last to the first of the chain.
     """
@@ -49,7 +53,7 @@ def test_recovery_frees_what_a_dead_worker_held(pad: LaunchPad) -> None:
 def test_recovery_gives_up(pad: LaunchPad) -> None:
     recover(pad, "gone", give_up=lambda lost: lost.worker == "dead")
     assert states(pad) == ["COMPLETED", "FIZZLED", "WAITING"]
-    assert retry_failed(pad) == [2]
+    assert retry_all(pad) == [2]
     assert states(pad) == ["COMPLETED", "READY", "WAITING"]
 
 
@@ -68,7 +72,8 @@ def test_recovery_of_a_killed_checkout(pad: LaunchPad) -> None:
 
 @pytest.mark.parametrize("written", [0, 1, 2])
 def test_recovery_of_a_killed_update(pad: LaunchPad, written: int) -> None:
-    """A job that spawned ended; its Firework, its children or neither had been written.
+    """
+    A job that spawned ended; its Firework, its children or neither had been written.
 
     The workflow document comes last: it still says RUNNING, and is locked.
     """

@@ -7,7 +7,7 @@ import io
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,11 @@ import pytest
 from monty.json import jsanitize
 from pymatgen.core import Lattice, Structure
 
-from launch.cluster.files import Site
-from launch.commands.init import write_files
-from launch.database.embedded import EmbeddedDatabase, create_indexes, job_store
+from launch.cluster.files import ClusterDescription, write_files
+from launch.database.connections import job_store
+from launch.database.embedded import EmbeddedDatabase
+from launch.database.indexes import create_indexes
+from launch.local.campaign import Campaign
 from launch.report.results import Results, to_dataframe
 from nnp.frames import Frames
 from tests.launch.test_cli import call
@@ -54,7 +56,9 @@ def config(server: EmbeddedDatabase, tmp_path: Path) -> Iterator[Path]:
     """Configuration of a database with three campaigns, two of one formula."""
     name = f"results_{next(numbers)}"
     create_indexes(server.uri, name)
-    write_files(tmp_path / "config", Site("local", server.uri, database=name).files(tmp_path))
+    write_files(
+        tmp_path / "config", ClusterDescription("local", server.uri, database=name).files(tmp_path)
+    )
     store = job_store(server.uri, name)
     store.connect()
     melting = MeltingTemperatureDocument.model_construct(
@@ -191,3 +195,33 @@ def test_a_blob_travels(server: EmbeddedDatabase) -> None:
     assert quenched is not None
     assert set(quenched.stages) == {"quench"}
     assert results.outputs.find_one({"uuid": "sample"})["output"]["frames"].keys() >= {"blob_uuid"}
+
+
+def test_a_folder_is_asked_like_a_database(
+    new_campaign: Callable[..., Campaign], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Format, stage and filters hold for the campaign in a folder too."""
+    campaign = new_campaign(formula="MgO")
+    with campaign.database() as database:
+        store = job_store(database.uri, campaign.document.database)
+        store.connect()
+        output = jsanitize(ranking("MgO", [-6.0, -5.9]), strict=True, enum_values=True)
+        store.update(
+            {"uuid": "a", "index": 1, "output": output, "completed_at": "2030",
+             "metadata": {"campaign": campaign.id, "formula": "MgO"}},
+            key=["uuid", "index"],
+        )  # fmt: skip
+        store.close()
+    folder = str(campaign.folder)
+    code, out, error = call(capsys, "results", folder, "--format", "json")
+    assert code == 0, error
+    assert [row["energy"] for row in json.loads(out)] == [-6.0, -5.9]
+    _, out, _ = call(capsys, "results", folder, "--format", "csv", "--above-best", "50")
+    assert [row["energy"] for row in csv.DictReader(io.StringIO(out))] == ["-6.0"]
+    _, out, _ = call(capsys, "results", folder, "--formula", "SiO2", "--format", "json")
+    assert json.loads(out) == []
+    _, out, _ = call(capsys, "results", folder, "--stage", "train", "--format", "json")
+    assert json.loads(out) == []
+    cifs = tmp_path / "cifs"
+    assert call(capsys, "results", folder, "--format", "cif", "-o", str(cifs))[0] == 0
+    assert len(list(cifs.glob("*.cif"))) == 2

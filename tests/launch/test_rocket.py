@@ -18,10 +18,11 @@ from jobflow import Flow, Job, JobStore
 from jobflow.managers.fireworks import flow_to_workflow
 from maggma.stores import MemoryStore
 
-from launch.cluster.files import Site
+from launch.cluster.files import ClusterDescription, write_files
 from launch.cluster.rocket import TOLD_TO_END, guard
-from launch.commands.init import write_files
-from launch.database.embedded import EmbeddedDatabase, create_indexes, launchpad
+from launch.database.connections import launchpad
+from launch.database.embedded import EmbeddedDatabase
+from launch.database.indexes import create_indexes
 from tests.integration.cluster_jobs import (
     climb,
     keep_busy,
@@ -70,7 +71,7 @@ def rockets(server: EmbeddedDatabase, tmp_path: Path) -> Iterator[Rockets]:
     """Rockets of a configuration of their own."""
     name = f"rockets_{tmp_path.name}"[:60]
     folder = tmp_path / "config"
-    write_files(folder, Site("local", server.uri, database=name).files(folder))
+    write_files(folder, ClusterDescription("local", server.uri, database=name).files(folder))
     create_indexes(server.uri, name)
     pad = launchpad(server.uri, name)
     found = Rockets(folder, pad)

@@ -14,7 +14,10 @@ import pytest
 from jobflow import Flow
 from jobflow.managers.fireworks import flow_to_workflow
 
-from launch.database.embedded import EmbeddedDatabase, create_indexes, job_store, launchpad
+from launch.database.connections import job_store, launchpad
+from launch.database.embedded import EmbeddedDatabase
+from launch.database.indexes import create_indexes
+from launch.database.retries import LIMITS
 from launch.errors import CampaignError
 from launch.local import processes, runner
 from launch.local.campaign import Campaign
@@ -226,7 +229,7 @@ def test_failures_are_retried_and_then_left(
 def test_dying_workers_are_replaced(
     new_campaign: Callable[..., Campaign], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "MAX_LOSSES", 1)
+    monkeypatch.setitem(LIMITS, "crash", 1)
     campaign = new_campaign()
     survivor, killer = str(tmp_path / "survivor"), str(tmp_path / "killer")
     display = Recorder()
@@ -248,7 +251,7 @@ def test_dying_workers_are_replaced(
 def test_workers_that_cannot_start(
     new_campaign: Callable[..., Campaign], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner.WorkerSettings, "to_line", lambda _: b"{}\n")
+    monkeypatch.setattr(runner.WorkerOptions, "to_line", lambda _: b"{}\n")
     campaign = new_campaign()
     with pytest.raises(CampaignError, match=r"cannot run jobs \(the worker process ended with"):
         run_campaign(campaign, lambda: sample_jobs.chain("unused", 1, 0.0), workers=1)

@@ -67,8 +67,8 @@ def test_another_formula_or_seed_does_not_go_on_with_the_search(
     [
         (["nosuch.nnp", "Cu"], "There is no file nosuch.nnp"),
         (["emt", "LiCl"], "does not know"),
-        (["emt", "Cu", "--set", "relaxer.max_forces=1"], "did you mean 'max_force'"),
-        (["emt", "Cu", "--set", "rate=1"], "starts with neither"),
+        (["emt", "Cu", "--set", "relaxer.max_forces=1"], "did you mean 'relaxer.max_force'"),
+        (["emt", "Cu", "--set", "rate=1"], "There is no setting 'rate'"),
         (["emt", "Cu", "--z", "two"], "--z takes whole numbers"),
         (["no.such:Thing", "Cu"], "cannot be imported"),
         (["ase.calculators.morse:MorsePotential", "Cu", "--calculator-arguments", "3"], "JSON"),

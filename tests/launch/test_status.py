@@ -9,8 +9,10 @@ import pytest
 from jobflow.managers.fireworks import flow_to_workflow
 from rich.console import Console
 
-from launch.database.embedded import EmbeddedDatabase, create_indexes, launchpad
+from launch.database.connections import launchpad
+from launch.database.embedded import EmbeddedDatabase
 from launch.database.failures import last_error
+from launch.database.indexes import create_indexes
 from launch.errors import CampaignError
 from launch.local.campaign import Campaign
 from launch.local.display import Display
@@ -207,7 +209,7 @@ def test_printed_status_names_failures_and_how_to_resume() -> None:
     print_status(failed, Console(file=text, width=120))
     assert "T 1480 K  p -3.0 kbar" in text.getvalue()
     assert "failed quench: quench [0] (Firework 7): ValueError: [x]" in text.getvalue()
-    assert "devitrify run LiAlCl4 --folder /f" in text.getvalue()
+    assert "devitrify run LiAlCl4 --protocol quick --engine emt --folder /f" in text.getvalue()
 
 
 def test_plain_lines_at_changes_and_intervals(monkeypatch: pytest.MonkeyPatch) -> None:

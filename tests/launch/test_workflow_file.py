@@ -10,7 +10,7 @@ import pytest
 import yaml
 from fireworks import Workflow
 
-from launch.commands.request import Choices, read_request
+from launch.commands.shared.prediction import PredictionOptions
 from launch.report.estimate import estimate
 from tests.launch.test_cli import call
 
@@ -61,20 +61,20 @@ def test_other_formats_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_expected_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    request = read_request("Cu", Choices(protocol="paper", engine="emt"))
+    prediction = PredictionOptions(formula="Cu", protocol="paper", engine="emt").prediction()
 
     def hours(queue: str, **changes: object) -> float:
-        maker = replace(request.maker, **changes)
-        return sum(c.node_hours for c in estimate(maker, request.target) if c.queue == queue)
+        maker = replace(prediction.maker, **changes)
+        return sum(c.node_hours for c in estimate(maker, prediction.target) if c.queue == queue)
 
     # 5 ps of superheating, 5 rungs of 5 ps, 4 volumes of 4 ps, 20 ps, 17 ps down, 15 ps; 2 fs
-    stages = {c.stage: c for c in estimate(request.maker, request.target) if c.queue == "dft"}
+    stages = {c.stage: c for c in estimate(prediction.maker, prediction.target) if c.queue == "dft"}
     dynamics = sum(c.node_hours for stage, c in stages.items() if stage != "candidates")
     assert dynamics == pytest.approx((5 + 25 + 16 + 20 + 17 + 15) * 500 * 0.005 / 3600, rel=0.02)
     assert stages["liquid"].fireworks == 10
-    assert stages["candidates"].fireworks == request.maker.candidates.n_candidates
+    assert stages["candidates"].fireworks == prediction.maker.candidates.n_candidates
     # what is left out costs nothing
-    until_train = estimate(replace(request.maker, until="train"), request.target)
+    until_train = estimate(replace(prediction.maker, until="train"), prediction.target)
     assert {c.stage for c in until_train}.isdisjoint({"search", "candidates"})
     # a site may know better how fast it is
     (tmp_path / "devitrify.yaml").write_text("seconds_per_step: {emt: 0.01}\n")

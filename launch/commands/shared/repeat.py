@@ -9,10 +9,10 @@ from typing import Any
 
 import typer
 
-from launch.errors import CampaignError
+from launch.errors import explain
 
 
-def repeat(action: Callable[[], None], interval: float) -> None:
+def repeat(action: Callable[[], object], interval: float) -> None:
     """
     Do something again and again until SIGINT or SIGTERM.
 
@@ -21,9 +21,9 @@ def repeat(action: Callable[[], None], interval: float) -> None:
 
     Parameters
     ----------
-    action
+    action : callable
         What to do.
-    interval
+    interval : float
         Seconds between two times.
 
     Raises
@@ -43,9 +43,12 @@ def repeat(action: Callable[[], None], interval: float) -> None:
         while not told:  # an interrupt within a destructor is only printed
             try:
                 action()
-            except CampaignError as error:
-                typer.echo(str(error), err=True)
+            except Exception as error:
+                sentence = explain(error)
+                if sentence is None:
+                    raise
+                typer.echo(sentence, err=True)
             time.sleep(interval)
     except KeyboardInterrupt:
         pass
-    raise typer.Exit(128 + told[0])
+    raise typer.Exit(128 + (told[0] if told else signal.SIGINT))

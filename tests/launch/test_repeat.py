@@ -15,9 +15,9 @@ import pytest
 from jobflow.managers.fireworks import flow_to_workflow
 
 from launch.cluster.configuration import Configuration
-from launch.cluster.files import Site
-from launch.commands.init import write_files
-from launch.database.embedded import EmbeddedDatabase, create_indexes
+from launch.cluster.files import ClusterDescription, write_files
+from launch.database.embedded import EmbeddedDatabase
+from launch.database.indexes import create_indexes
 from tests.launch.test_overview import campaign
 
 pytestmark = pytest.mark.slow
@@ -58,7 +58,9 @@ def folder(tmp_path: Path, server: EmbeddedDatabase) -> Path:
     """A configuration with a database of its own."""
     name = f"watch_{next(numbers)}"
     create_indexes(server.uri, name)
-    write_files(tmp_path / "config", Site("local", server.uri, database=name).files(tmp_path))
+    write_files(
+        tmp_path / "config", ClusterDescription("local", server.uri, database=name).files(tmp_path)
+    )
     return tmp_path / "config"
 
 

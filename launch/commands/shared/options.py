@@ -1,14 +1,51 @@
-"""Commands whose options are a dataclass, not a long list of parameters."""
+"""Commands whose options are a dataclass, and options that several commands have."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import MISSING, fields
-from typing import Any, TypeVar, get_type_hints
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import typer
 
 Options = TypeVar("Options")
+
+#: More than any search can treat; far fewer than would be counted for ever.
+MOST_ATOMS = 1000
+#: What a document holds as a whole number.
+LARGEST_SEED = 2**63 - 1
+#: Processes or threads of one machine.
+MOST_WORKERS = 1024
+
+#: Of a cluster, for the commands that read its database.
+ConfigurationFolder = Annotated[
+    Path | None, typer.Option("--config", help="Configuration; default: ~/.config/devitrify.")
+]
+#: Of one process.
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", help="Default: all cores.", min=1, max=MOST_WORKERS),
+]
+#: Where the database of a campaign in a folder is now.
+CampaignDatabase = Annotated[
+    str | None, typer.Option("--db", help="URI of the campaign's MongoDB, if it has moved.")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellOptions:
+    """Which cells to search."""
+
+    z: Annotated[str | None, typer.Option("--z", help="Formula units in the cell, e.g. 1,2,4.")] = (
+        None
+    )
+    atoms_max: Annotated[
+        int | None,
+        typer.Option("--atoms-max", help="Largest cell to search.", min=1, max=MOST_ATOMS),
+    ] = None
 
 
 def command_of(kind: type[Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
@@ -17,7 +54,7 @@ def command_of(kind: type[Options]) -> Callable[[Callable[[Options], None]], Cal
 
     Parameters
     ----------
-    kind
+    kind : type
         Dataclass; its fields are annotated as Typer's parameters are.
 
     Examples

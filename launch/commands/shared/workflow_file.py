@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launch.errors import CampaignError
+from nnp.storage.files import write_atomically
 
 if TYPE_CHECKING:
     from fireworks import Workflow
@@ -30,15 +31,10 @@ def write_workflow(workflow: Workflow, path: Path) -> None:
 
     Parameters
     ----------
-    workflow
+    workflow : Workflow
         FireWorks workflow.
-    path
+    path : Path
         Its suffix says the format.
-
-    Raises
-    ------
-    CampaignError
-        If it cannot be written.
     """
     # FireWorks' own YAML writer knows fewer types than its JSON writer
     text = workflow.to_format("json")
@@ -47,10 +43,7 @@ def write_workflow(workflow: Workflow, path: Path) -> None:
 
         dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
         text = yaml.dump(json.loads(text), Dumper=dumper, sort_keys=False)
-    try:
-        path.write_text(text)
-    except OSError as error:
-        raise CampaignError(f"{path} cannot be written: {error.strerror}.") from None
+    write_atomically(path, text)
 
 
 def cost_table(workflow: Workflow, costs: Sequence[Cost]) -> Table:

@@ -1,0 +1,154 @@
+"""``devitrify evaluate``: what a potential says of structures, and how far it can be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from launch.commands.shared.options import Threads, command_of
+from launch.commands.shared.output_files import require_writable, save_figure
+from launch.commands.shared.potential_files import load_potential, read_frames
+from launch.errors import CampaignError
+
+if TYPE_CHECKING:
+    from nnp.evaluation import Evaluation
+    from nnp.frames import Frames
+    from nnp.potential import Potential
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """What ``devitrify evaluate`` is told."""
+
+    potential: Annotated[Path, typer.Argument(help="A devitrify or SIMPLE-NN potential.")]
+    structures: Annotated[
+        list[Path], typer.Argument(help="Anything ASE reads: extended XYZ, POSCAR, CIF, OUTCAR.")
+    ]
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Extended XYZ with the predictions.")
+    ] = None
+    training: Annotated[
+        list[Path] | None,
+        typer.Option("--training", "-t", help="Frames it was trained on; says what they cover."),
+    ] = None
+    threads: Threads = None
+
+
+@command_of(EvaluateOptions)
+def evaluate(options: EvaluateOptions) -> None:
+    """Energies, forces, stresses and uncertainties of STRUCTURES; errors where they have values."""
+    from nnp.evaluation import evaluate as compare
+    from workflows.jobs.cores import usable_cores
+
+    model = load_potential(options.potential)
+    data = read_frames(options.structures)
+    unknown = set(data.elements) - set(model.elements)
+    if unknown:
+        raise CampaignError(
+            f"{options.potential} does not know {', '.join(sorted(unknown))}; it was trained on "
+            f"{', '.join(model.elements)}."
+        )
+    if options.output is not None:
+        require_writable(options.output)
+    found = compare(model, data, options.threads or usable_cores())
+    if options.output is not None:
+        _write_predictions(data, found, options.output)
+        typer.echo(f"{len(data)} structures written to {options.output}")
+    else:
+        _print_energies(data, found)
+    _print_errors(model, found)
+    if options.training:
+        plot = (options.output or Path(options.potential.name)).with_suffix(".coverage.png")
+        _report_coverage(model, read_frames(options.training), data, plot)
+
+
+def _print_energies(data: Frames, found: Evaluation) -> None:
+    """Print a line for each structure."""
+    for index, energy in enumerate(found.predictions.energies):
+        uncertainty = found.predictions.uncertainties[index]
+        typer.echo(
+            f"{index:6d}  {energy:16.6f} eV  {energy / data.counts[index]:12.6f} eV/atom"
+            + (f"  ± {1000 * uncertainty:.1f} meV/atom" if uncertainty > 0 else "")
+        )
+
+
+def _print_errors(model: Potential, found: Evaluation) -> None:
+    """Print errors where the input had reference values, and whether uncertainties cover them."""
+    errors = found.errors
+    for name, value, unit in (
+        ("energy", errors.energy, "meV/atom"),
+        ("force", errors.force, "eV/Å"),
+        ("stress", errors.stress, "kbar"),
+    ):
+        if value == value:  # not NaN: the input had reference values
+            typer.echo(f"{name} RMSE: {value:.4g} {unit}")
+    if model.n_members > 1 and errors.energy == errors.energy:
+        one, two = (100 * found.within(sigmas).mean() for sigmas in (1.0, 2.0))
+        typer.echo(
+            f"energies within one uncertainty: {one:.0f} %, within two: {two:.0f} % "
+            "(68 and 95 % expected)"
+        )
+
+
+def _report_coverage(model: Potential, training: Frames, data: Frames, plot: Path) -> None:
+    """Say which atoms have no like in the training set, element by element, and draw them."""
+    import numpy as np
+
+    from nnp.analysis.coverage import FAR, Coverage
+
+    if set(model.elements) != set(training.elements):
+        raise CampaignError(
+            f"The frames of --training are of {', '.join(training.elements)}, the potential of "
+            f"{', '.join(model.elements)}: they are not what it was trained on."
+        )
+    require_writable(plot)
+    coverage = Coverage.fit(model.functions, training)
+    found = coverage.assess(data)
+    for element, share in zip(model.elements, found.covered(len(model.elements)), strict=True):
+        if share == share:  # not NaN: the element occurs
+            typer.echo(f"{element}: {100 * share:.1f} % of the atoms within the training set")
+    far = np.flatnonzero(found.largest_distance > FAR)
+    if len(far):
+        listed = ", ".join(map(str, far[:20])) + (", ..." if len(far) > 20 else "")
+        typer.echo(f"{len(far)} structures have atoms far outside the training set: {listed}")
+    save_figure(coverage.plot({"structures": data}), plot)
+    typer.echo(f"coverage drawn in {plot}")
+
+
+def _write_predictions(data: Frames, found: Evaluation, output: Path) -> None:
+    """Predictions as the results of each structure, reference values beside them."""
+    from io import StringIO
+
+    import numpy as np
+    from ase.calculators.singlepoint import SinglePointCalculator
+    from ase.io import write
+    from ase.stress import full_3x3_to_voigt_6_stress
+
+    from nnp.storage.files import write_atomically
+
+    predictions = found.predictions
+    written = []
+    for index, reference in enumerate(data.to_atoms()):
+        atoms = reference.copy()
+        known = reference.calc.results if reference.calc is not None else {}
+        if "energy" in known:
+            atoms.info["reference_energy"] = known["energy"]
+        if "forces" in known:
+            atoms.arrays["reference_forces"] = np.asarray(known["forces"])
+        if "stress" in known:
+            atoms.info["reference_stress"] = np.asarray(known["stress"])
+        atoms.info["uncertainty"] = float(predictions.uncertainties[index])
+        atoms.calc = SinglePointCalculator(
+            atoms,
+            energy=float(predictions.energies[index]),
+            forces=predictions.forces[index],
+            stress=full_3x3_to_voigt_6_stress(predictions.stresses[index]),
+            energies=predictions.atomic_energies[index],
+        )
+        written.append(atoms)
+    text = StringIO()
+    write(text, written, format="extxyz")
+    write_atomically(output, text.getvalue())

@@ -1,0 +1,143 @@
+"""``devitrify run``: predict the structures of one formula on this machine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from launch.commands.shared.options import MOST_WORKERS, command_of
+from launch.commands.shared.prediction import Prediction, PredictionOptions, require_installed
+from launch.errors import CampaignError
+from workflows.jobs.site import without_site
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from launch.database.failures import Failure
+    from launch.local.campaign import Campaign
+    from launch.report.results import CampaignResults
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(PredictionOptions):
+    """What ``devitrify run`` is told."""
+
+    workers: Annotated[
+        int, typer.Option("--workers", "-w", help="Worker processes.", min=1, max=MOST_WORKERS)
+    ] = 2
+    folder: Annotated[
+        Path | None, typer.Option("--folder", "-f", help="Campaign's folder; default: the formula.")
+    ] = None
+    db: Annotated[
+        str | None,
+        typer.Option("--db", help="URI of a MongoDB to use instead of the embedded one."),
+    ] = None
+
+    def campaign(self, prediction: Prediction) -> Campaign:
+        """Return the campaign of a prediction, which is new or is resumed."""
+        from launch.local.campaign import Campaign
+
+        return Campaign.create_or_open(
+            self.folder or Path(prediction.target.formula),
+            formula=prediction.target.formula,
+            engine=prediction.engine,
+            protocol=prediction.protocol,
+            seed=prediction.maker.seed,
+            settings=prediction.settings(),
+        )
+
+
+@command_of(RunOptions)
+def run(options: RunOptions) -> None:
+    """Predict the crystal structures of FORMULA here; the same command resumes."""
+    prediction = options.prediction()
+    require_installed(prediction.maker.reference)
+    campaign = options.campaign(prediction)
+    _log_to_file(campaign.folder / "devitrify.log")
+    with without_site():  # a cluster's settings are not for this machine
+        _run_and_report(campaign, prediction, options)
+
+
+def _run_and_report(campaign: Campaign, prediction: Prediction, options: RunOptions) -> None:
+    """Run to the end, write the report, and print the ranking or the reason why there is none."""
+    from launch.commands.shared.campaign_results import open_results
+    from launch.local.display import Display
+    from launch.local.runner import run_campaign
+    from launch.report.files import wide_console
+    from launch.report.status import format_duration
+
+    console = wide_console()
+    target = prediction.target
+    console.print(
+        f"{target.formula}, Z = {', '.join(map(str, target.formula_units))}; "
+        f"engine {prediction.engine}, protocol {prediction.protocol}; folder {campaign.folder}",
+        markup=False,
+    )
+    outcome = run_campaign(
+        campaign,
+        lambda: prediction.flow(campaign.id),
+        workers=options.workers,
+        display=Display(console),
+        uri=options.db,
+    )
+    if outcome.state == "interrupted":
+        console.print("Interrupted. The same command resumes where it stopped.")
+        raise typer.Exit(130)
+    with open_results(campaign, options.db) as results:
+        _report(campaign, prediction, results, outcome.failures, console)
+    console.print(
+        f"{format_duration(outcome.status.elapsed)} of wall time. Results are in {campaign.folder}",
+        markup=False,
+    )
+
+
+def _report(
+    campaign: Campaign,
+    prediction: Prediction,
+    results: CampaignResults,
+    failures: Sequence[Failure],
+    console: Console,
+) -> None:
+    """
+    Write the report and print the ranking.
+
+    Raises
+    ------
+    CampaignError
+        If there is none: what failed is printed before.
+    """
+    from launch.report.files import ranking_table, write_report
+    from workflows.documents.schemas import PredictionDocument
+    from workflows.stages.table import STAGES
+
+    write_report(results, campaign.folder)
+    for warning in results.warnings():
+        console.print(f"Warning: {warning}.", style="yellow", markup=False)
+    for failure in failures:
+        console.print(f"Failed: {failure.name}: {failure.reason}", style="yellow", markup=False)
+    if results.of_stage(STAGES[prediction.maker.until]) is None:
+        raise CampaignError(
+            "The campaign ended before its last stage, because of the failure above; the logs "
+            f"are in {campaign.logs}. The same command tries the failed jobs again."
+        )
+    ranked = results.newest(PredictionDocument)
+    if ranked is None:
+        return
+    if not ranked.candidates:
+        reasons = "; ".join(ranked.failures)
+        raise CampaignError(f"No candidate could be relaxed by {prediction.engine}: {reasons}.")
+    console.print(ranking_table(ranked))
+
+
+def _log_to_file(path: Path) -> None:
+    logging.basicConfig(
+        filename=path,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        force=True,
+    )

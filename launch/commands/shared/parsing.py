@@ -1,0 +1,103 @@
+"""Options that are more than one word: lists of numbers, JSON, settings by their paths."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from launch.commands.shared.options import MOST_ATOMS
+from launch.errors import CampaignError
+
+Tree = TypeVar("Tree")
+
+
+def apply_overrides(tree: Tree, texts: Iterable[str] | None) -> Tree:
+    """
+    Return a copy of a tree of dataclasses with the numbers that ``--set`` gives.
+
+    Parameters
+    ----------
+    tree : dataclass
+        With the numbers to change, see :mod:`workflows.settings`.
+    texts : iterable of str or None
+        ``path=value`` each; a later one wins.
+
+    Raises
+    ------
+    SettingError
+        If there is no such number, or its value does not fit.
+    """
+    from workflows.settings import SettingError, override
+
+    for text in texts or ():
+        path, equals, value = text.partition("=")
+        if not equals:
+            raise SettingError(f"--set {text!r} has no value; write --set {path.strip()}=VALUE")
+        tree = override(tree, path.strip(), value.strip())
+    return tree
+
+
+def read_numbers(text: str | None, option: str = "--z") -> tuple[int, ...] | None:
+    """
+    Read whole numbers with commas between them; none for none.
+
+    Raises
+    ------
+    CampaignError
+        If they are no such numbers.
+
+    Examples
+    --------
+    >>> read_numbers("1,2,4")
+    (1, 2, 4)
+    """
+    if text is None:
+        return None
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise CampaignError(f"{option} takes whole numbers such as 1,2,4, not {text!r}.") from None
+    if any(not 1 <= number <= MOST_ATOMS for number in numbers):
+        raise CampaignError(f"{option} takes whole numbers from 1 to {MOST_ATOMS}, not {text!r}.")
+    return numbers
+
+
+def read_object(text: str | None, option: str) -> dict[str, Any]:
+    """
+    Read a JSON object, of keyword arguments; an empty one for none.
+
+    Raises
+    ------
+    CampaignError
+        If it is none; the message names the option.
+
+    Examples
+    --------
+    >>> read_object('{"epsilon": 0.1}', "--engine-arguments")
+    {'epsilon': 0.1}
+    """
+    try:
+        found = json.loads(text) if text else {}
+    except ValueError as error:
+        raise CampaignError(f"{option} is not JSON: {error}.") from None
+    if not isinstance(found, dict):
+        raise CampaignError(f'{option} takes a JSON object such as {{"epsilon": 0.1}}.')
+    return found
+
+
+def require_foreign(name: str, option: str) -> None:
+    """
+    Refuse an import path into Python itself, such as ``os:abort``: no calculator is there.
+
+    Raises
+    ------
+    CampaignError
+        If the path is such.
+    """
+    module, colon, _ = name.partition(":")
+    if colon and module.partition(".")[0] in sys.stdlib_module_names:
+        raise CampaignError(
+            f"{option} {name} is no ASE calculator: Python's own modules have none."
+        )

@@ -1,0 +1,212 @@
+"""What the user asks for: options, and the prediction from which a run or a file is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from launch.commands.shared.options import LARGEST_SEED, CellOptions
+from launch.commands.shared.parsing import (
+    apply_overrides,
+    read_numbers,
+    read_object,
+    require_foreign,
+)
+from launch.errors import CampaignError, as_sentence
+from launch.yaml_files import read_mapping
+from workflows.engines.registry import DEFAULT_ENGINE, ENGINES
+
+if TYPE_CHECKING:
+    from jobflow import Flow
+
+    from workflows.chains.prediction import StructurePredictionMaker
+    from workflows.composition import Target
+    from workflows.engines.base import Engine
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """
+    A prediction, ready to be built.
+
+    Attributes
+    ----------
+    target : Target
+        Composition and formula units.
+    maker : StructurePredictionMaker
+        Protocol with all overrides applied.
+    protocol : str
+        Name of the protocol.
+    """
+
+    target: Target
+    maker: StructurePredictionMaker
+    protocol: str
+
+    @property
+    def engine(self) -> str:
+        """Name of the reference engine."""
+        return self.maker.reference.name
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that changes the result, by path."""
+        from workflows.settings import list_settings
+
+        numbers = {setting.path: setting.value for setting in list_settings(self.maker)}
+        engines = {"engine": _without_cost(self.maker.reference)}
+        if self.maker.sampler is not None:
+            engines["sampler"] = _without_cost(self.maker.sampler)
+        return {**numbers, "formula_units": list(self.target.formula_units), **engines}
+
+    def flow(self, campaign: str) -> Flow:
+        """Build the task graph."""
+        return self.maker.make(self.target, campaign)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionOptions(CellOptions):
+    """What to predict, and how: what ``run`` and ``workflow`` are told alike."""
+
+    formula: Annotated[str, typer.Argument(help="Chemical formula, e.g. LiAlCl4.")]
+    protocol: Annotated[
+        str,
+        typer.Option("--protocol", "-p", help="Named set of numbers: quick, economical or paper."),
+    ] = "quick"
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine",
+            "-e",
+            help=f"Reference engine: {', '.join(sorted(ENGINES))}, or an ASE calculator "
+            "module:callable.",
+        ),
+    ] = DEFAULT_ENGINE
+    engine_arguments: Annotated[
+        str | None,
+        typer.Option("--engine-arguments", help="JSON object passed to the ASE calculator."),
+    ] = None
+    sampler: Annotated[
+        str | None,
+        typer.Option(
+            "--sampler",
+            help="Fast engine of the dynamics, where the reference engine only labels: "
+            f"{', '.join(name for name, row in sorted(ENGINES.items()) if row.sampler)}, or an ASE "
+            "calculator module:callable.",
+        ),
+    ] = None
+    sampler_arguments: Annotated[
+        str | None,
+        typer.Option("--sampler-arguments", help="JSON object passed to the sampler's calculator."),
+    ] = None
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="YAML file that overrides settings.")
+    ] = None
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", "-s", help="One setting, e.g. quench.rate=200.")
+    ] = None
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed", help="Everything random derives from it; default 0.", min=0, max=LARGEST_SEED
+        ),
+    ] = None
+
+    def prediction(self) -> Prediction:
+        """
+        Check what was typed and make a prediction of it.
+
+        Raises
+        ------
+        CampaignError, FormulaError, SettingError, UnknownEngineError, UnknownProtocolError
+            If anything does not fit; the message says what to do.
+        """
+        from workflows.chains.protocols import find_protocol
+        from workflows.composition import parse_target
+        from workflows.settings import override_all
+
+        engine = _find_engine(self.engine, self.engine_arguments)
+        target = parse_target(
+            self.formula, engine.elements(), engine.name, read_numbers(self.z), self.atoms_max
+        )
+        maker = find_protocol(self.protocol)
+        if self.config is not None:
+            maker = override_all(maker, read_mapping(self.config))
+        maker = apply_overrides(maker, self.overrides)
+        maker = replace(maker, sampler=self._sampler(maker, engine, target))
+        seed = maker.seed if self.seed is None else self.seed
+        maker = replace(maker, seed=seed).with_reference(engine)
+        return Prediction(target=target, maker=maker, protocol=self.protocol)
+
+    def _sampler(
+        self, maker: StructurePredictionMaker, engine: Engine, target: Target
+    ) -> Engine | None:
+        """Find the engine of the dynamics, if it is not the reference engine."""
+        from workflows.engines.registry import default_sampler
+
+        if not maker.active.rounds:
+            if self.sampler is not None:
+                raise CampaignError(
+                    f"--sampler is of no use here, since {engine.name} makes the trajectories "
+                    "itself; take --protocol economical, or --set active.rounds=2."
+                )
+            return None
+        sampler: Engine = default_sampler(engine)
+        if self.sampler is not None:
+            sampler = _find_engine(self.sampler, self.sampler_arguments, "--sampler")
+        if sampler.has_plane_waves:
+            raise CampaignError(
+                f"{sampler.name} is too dear for a --sampler; take a fast engine such as chgnet."
+            )
+        unknown = sorted(set(target.elements) - (sampler.elements() or set(target.elements)))
+        if unknown:
+            raise CampaignError(
+                f"The sampler {sampler.name} does not know {', '.join(unknown)}; choose another "
+                "--sampler, such as pair."
+            )
+        return sampler
+
+
+def _without_cost(engine: Engine) -> dict[str, Any]:
+    """Spell an engine out, but for what only estimates look at."""
+    return {key: value for key, value in engine.as_dict().items() if key != "cost"}
+
+
+def require_installed(engine: Engine) -> None:
+    """
+    Make sure that an engine can compute in this environment.
+
+    Raises
+    ------
+    CampaignError
+        If something is not installed; the message says what to do.
+    """
+    reason = engine.missing()
+    if reason is not None:
+        raise CampaignError(as_sentence(reason))
+
+
+def _find_engine(name: str, typed: str | None, option: str = "--engine") -> Engine:
+    """Find the engine; one that is given by its import path is built, to see that it can be."""
+    from workflows.engines.ase.engine import AseEngine
+    from workflows.engines.registry import find_engine
+
+    require_foreign(name, option)
+    arguments = read_object(typed, f"{option}-arguments")
+    if arguments and name in ENGINES:
+        raise CampaignError(
+            f"{option}-arguments are for calculators given as module:callable, not for {name}."
+        )
+    engine = find_engine(name, arguments)
+    if isinstance(engine, AseEngine) and name not in ENGINES:
+        try:
+            built = engine.build()
+        except (Exception, SystemExit) as error:  # a foreign constructor raises what it likes
+            raise CampaignError(
+                f"The calculator {name} cannot be made with these arguments: {error}."
+            ) from error
+        if not callable(getattr(built, "get_property", None)):
+            raise CampaignError(f"{name} makes no ASE calculator, but a {type(built).__name__}.")
+    return engine

@@ -1,0 +1,102 @@
+"""The commands: which there are, what each is told, and what a new one takes."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from dataclasses import is_dataclass
+from pathlib import Path
+
+import pytest
+import typer
+
+from launch import cli, commands
+from tests.launch.test_cli import call
+
+#: What each command is told: arguments in capitals, options by their names.
+PREDICTION = (
+    "FORMULA --protocol -p --engine -e --engine-arguments --sampler --sampler-arguments "
+    "--config -c --set -s --z --atoms-max --seed"
+)
+WORDS = {
+    "doctor": "--folder -f --formula --prepare",
+    "evaluate": "POTENTIAL STRUCTURES --output -o --training -t --threads",
+    "init": "--site --db --database --folder -f --partition --nnp-partition --account --qos "
+    "--constraint --walltime --nnp-walltime --nodes --cores --layout --modules --vasp-cmd "
+    "--vasp-gamma-cmd --potcars --work --signal-seconds",
+    "protocol": "NAME --yaml",
+    "reconcile": "--config --watch --interval",
+    "results": "FOLDER --formula --campaign --stage --above-best --format --output -o --config "
+    "--db",
+    "run": f"{PREDICTION} --workers -w --folder -f --db",
+    "search": "POTENTIAL FORMULA --output -o --structures -n --population --z --atoms-max "
+    "--islands --workers -w --seed --seed-structures --calculator-arguments --set -s --best",
+    "status": "FOLDER --db --json --watch --interval --campaign --config",
+    "train": "FRAMES --output -o --set -s --seed --threads --simple-nn --list-options",
+    "workflow": f"{PREDICTION} --output -o --campaign",
+}
+GREETING = '''
+"""A command like any other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from launch.commands.shared.options import command_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class GreetOptions:
+    """What it is told."""
+
+    name: Annotated[str, typer.Option(help="Of whom.")] = "you"
+
+
+@command_of(GreetOptions)
+def greet(options: GreetOptions) -> None:
+    """Greet somebody."""
+    typer.echo(f"good day, {options.name}")
+'''
+
+
+def words(name: str) -> set[str]:
+    """Return the names of a command's options, and its arguments in capitals."""
+    command = typer.main.get_command(cli.build_app()).commands[name]
+    found: set[str] = set()
+    for parameter in command.params:
+        if parameter.param_type_name == "argument":
+            found.add(str(parameter.name).upper())
+        else:
+            found |= set(parameter.opts) | set(parameter.secondary_opts)
+    return found
+
+
+def test_these_are_the_commands() -> None:
+    assert [name for name, _ in cli.find_commands()] == sorted(WORDS)
+
+
+@pytest.mark.parametrize("name", sorted(WORDS))
+def test_what_a_command_is_told(name: str) -> None:
+    assert words(name) == set(WORDS[name].split())
+
+
+@pytest.mark.parametrize("name", sorted(WORDS))
+def test_a_command_is_a_dataclass_of_options_and_a_function(name: str) -> None:
+    module = sys.modules[f"launch.commands.{name}"]
+    kind = getattr(module, f"{name.capitalize()}Options")
+    assert is_dataclass(kind)
+    told = inspect.signature(getattr(module, name)).parameters
+    assert list(told) == list(kind.__dataclass_fields__)
+
+
+def test_a_new_command_is_one_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "greet.py").write_text(GREETING)
+    monkeypatch.setattr(commands, "__path__", [*commands.__path__, str(tmp_path)])
+    assert call(capsys, "greet", "--name", "Ada")[:2] == (0, "good day, Ada\n")
+    assert "greet" in call(capsys, "--help")[1]
+    monkeypatch.delitem(sys.modules, "launch.commands.greet")
