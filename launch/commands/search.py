@@ -180,9 +180,9 @@ def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
 
     Parameters
     ----------
-    name
+    name : str
         Path, name of an engine, or ``module:callable``.
-    arguments
+    arguments : str or None
         JSON object of keyword arguments of the callable.
 
     Raises

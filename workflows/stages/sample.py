@@ -129,7 +129,7 @@ def shortest_distances(frame: Frames) -> dict[str, float]:
 
     Parameters
     ----------
-    frame
+    frame : Frames
         A single frame.
 
     Returns
