@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 @numba.njit(cache=True)
 def reduced_cell(cell: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a cell (3, 3) of the same lattice with short, nearly orthogonal vectors.
+    """
+    Return a cell (3, 3) of the same lattice with short, nearly orthogonal vectors.
 
     Pairwise Gauss reduction followed by the shortest of the sums with the third vector; this is
     the Minkowski-reduced cell but for rare ties, and always a basis of the same lattice.
@@ -48,7 +49,8 @@ def reduced_cell(cell: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def may_be_supercell(atoms: Atoms, tolerance: float) -> bool:
-    """Whether a translation may map a crystal onto itself, each atom within `tolerance` (Å).
+    """
+    Whether a translation may map a crystal onto itself, each atom within `tolerance` (Å).
 
     It would map atoms of the rarest element onto each other.
     """

@@ -26,7 +26,8 @@ def volume(cell: NDArray[np.float64]) -> float:
 
 @numba.njit(cache=True)
 def image_shifts(cell: NDArray[np.float64], cutoff: float) -> NDArray[np.float64]:
-    """Lattice vectors (m, 3) in Å that lead to all images within `cutoff` (Å), shortest first.
+    """
+    Lattice vectors (m, 3) in Å that lead to all images within `cutoff` (Å), shortest first.
 
     They are meant to be added to what `nearest` gives, which lies in the cell centred at zero.
     """
@@ -61,7 +62,8 @@ def image_shifts(cell: NDArray[np.float64], cutoff: float) -> NDArray[np.float64
 
 @numba.njit(cache=True)
 def count_near(delta: NDArray[np.float64], shifts: NDArray[np.float64], cutoff: float) -> int:
-    """How many of `shifts` (m, 3), sorted, can bring `delta` (3,) within `cutoff` (Å).
+    """
+    How many of `shifts` (m, 3), sorted, can bring `delta` (3,) within `cutoff` (Å).
 
     By the triangle inequality: of the shifts of a small cell most cannot.
     """
@@ -81,7 +83,8 @@ def nearest(
     inverse: NDArray[np.float64],
     delta: NDArray[np.float64],
 ) -> None:
-    """Write the vector from `one` to an image of `other` near it to `delta`; all (3,), Å.
+    """
+    Write the vector from `one` to an image of `other` near it to `delta`; all (3,), Å.
 
     Its fractional coordinates lie in [-1/2, 1/2]. `inverse` is that of the cell (3, 3).
     """
@@ -112,7 +115,8 @@ def fits(
     i: int,
     limits: NDArray[np.float64],
 ) -> bool:
-    """Whether atom `i` keeps its distances from all `positions` (n, 3) and its own images.
+    """
+    Whether atom `i` keeps its distances from all `positions` (n, 3) and its own images.
 
     `inverse` (3, 3) of the cell and `shifts` (m, 3) to its images are the caller's to reuse.
     """
@@ -134,7 +138,8 @@ def _closest(
     limits: NDArray[np.float64],
     first_only: bool,
 ) -> NDArray[np.float64]:
-    """Shortest distances (n_kinds, n_kinds) within the largest limit; inf where there is none.
+    """
+    Shortest distances (n_kinds, n_kinds) within the largest limit; inf where there is none.
 
     With `first_only` the search ends at the first pair nearer than its limit.
     """
@@ -197,7 +202,8 @@ def _push_apart(
 
 
 class DistanceLimits:
-    """The shortest distances a structure may have, for each pair of elements.
+    """
+    The shortest distances a structure may have, for each pair of elements.
 
     Parameters
     ----------
@@ -287,7 +293,8 @@ class DistanceLimits:
         return bool(np.isfinite(_closest(cell, positions, kinds, self.matrix, True)).any())
 
     def push_apart(self, atoms: Atoms, sweeps: int = 30) -> bool:
-        """Move atoms of `atoms` that are too near apart, in place.
+        """
+        Move atoms of `atoms` that are too near apart, in place.
 
         Pairs are moved along their connection, sweep after sweep. Returns whether all distances
         are allowed in the end; if not, the positions are no use.
@@ -306,41 +313,3 @@ class DistanceLimits:
         if ratio[i, j] >= 1.0:
             return ""
         return f"{self.elements[i]}-{self.elements[j]} at {shortest[i, j]:.2f} Å"
-
-
-def shortest_by_pair(
-    cell: NDArray[np.float64],
-    positions: NDArray[np.float64],
-    numbers: NDArray[np.integer],
-    cutoff: float,
-) -> dict[str, float]:
-    """
-    Shortest distance of each pair of elements in a crystal, images included.
-
-    Parameters
-    ----------
-    cell : (3, 3) array
-        Lattice vectors as rows, Å.
-    positions : (n, 3) array
-        Å.
-    numbers : (n,) array
-        Atomic numbers.
-    cutoff : float
-        Å; pairs that do not come as near are left out.
-
-    Returns
-    -------
-    dict of str to float
-        Å by pair, e.g. "Al-Cl"; symbols in alphabetical order.
-    """
-    from ase.data import chemical_symbols
-
-    elements = sorted({chemical_symbols[number] for number in numbers})
-    pairs = combinations_with_replacement(elements, 2)
-    limits = DistanceLimits({f"{a}-{b}": cutoff for a, b in pairs})
-    matrix = limits.shortest_arrays(cell, positions, limits.kinds(numbers))
-    return {
-        f"{elements[i]}-{elements[j]}": float(matrix[i, j])
-        for i, j in combinations_with_replacement(range(len(elements)), 2)
-        if np.isfinite(matrix[i, j])
-    }

@@ -1,4 +1,5 @@
-"""Structures from nets: symmetric skeletons of equal vertices, then coloured with elements.
+"""
+Structures from nets: symmetric skeletons of equal vertices, then coloured with elements.
 
 Many crystals are ordered decorations of a simple net (close packings, body-centred and diamond
 nets, their stackings), with a symmetry below that of the net. No library of nets is looked up: a
@@ -42,7 +43,8 @@ TRIES = 20
 def net_structure(
     counts: Mapping[str, int], volume: float, limits: DistanceLimits, rng: np.random.Generator
 ) -> Atoms:
-    """A decorated net of `counts` atoms of each element in a cell of `volume` (Å³).
+    """
+    A decorated net of `counts` atoms of each element in a cell of `volume` (Å³).
 
     Raises `GenerationError` if no decoration keeps the distances.
     """
@@ -98,7 +100,8 @@ def _random_hermite(determinant: int, rng: np.random.Generator) -> NDArray[np.in
 def _colours(
     net: Atoms, counts: Mapping[str, int], rng: np.random.Generator
 ) -> NDArray[np.int64] | None:
-    """Atomic numbers (n,) for the vertices: whole orbits of a subgroup for each element.
+    """
+    Atomic numbers (n,) for the vertices: whole orbits of a subgroup for each element.
 
     Returns None if the orbits do not add up to the counts.
     """

@@ -1,4 +1,5 @@
-"""Variation: children from relaxed parents.
+"""
+Variation: children from relaxed parents.
 
 Every operator keeps the composition, returns a child no two atoms of which are nearer than the
 limits, and raises `NoChildError` with the reason when it cannot. Atoms that come out too near are
@@ -30,7 +31,8 @@ class NoChildError(RuntimeError):
 
 
 def permutation(parent: Atoms, limits: DistanceLimits, rng: np.random.Generator) -> Atoms:
-    """Swap atoms of two elements: one pair up to half of the scarcer element.
+    """
+    Swap atoms of two elements: one pair up to half of the scarcer element.
 
     Parameters
     ----------
@@ -66,7 +68,8 @@ def lattice_mutation(
     strength: float = 0.25,
     displacement: float = 0.35,
 ) -> Atoms:
-    """Strain the cell at constant volume and shift the atoms a little.
+    """
+    Strain the cell at constant volume and shift the atoms a little.
 
     Parameters
     ----------
@@ -103,7 +106,8 @@ def rattle(
 
 
 def heredity(one: Atoms, other: Atoms, limits: DistanceLimits, rng: np.random.Generator) -> Atoms:
-    """Join a slab of one parent and the complementary slab of the other.
+    """
+    Join a slab of one parent and the complementary slab of the other.
 
     The parents, in their reduced cells, are cut across a lattice vector of each. Where they carry
     atomic energies, slabs are placed where the atoms are best bound. The child's cell is the mean
@@ -160,7 +164,8 @@ def _mean_cell(one: Atoms, other: Atoms, share: float) -> NDArray[np.float64]:
 def _slab(
     atoms: Atoms, thickness: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Shift `atoms` and say which lie outside the slab of the first `thickness` of the cell.
+    """
+    Shift `atoms` and say which lie outside the slab of the first `thickness` of the cell.
 
     Returns the fractional coordinates (n, 3) and a mask (n,). Of several random shifts along the
     cut the one with the best bound slab is taken, if atomic energies are known.

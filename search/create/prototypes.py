@@ -1,4 +1,5 @@
-"""Structures from prototypes: known structure types with the elements of the search put in.
+"""
+Structures from prototypes: known structure types with the elements of the search put in.
 
 Off unless a source is named, since a search that is given the answer proves nothing. "aflow" takes
 the 288 types of the AFLOW library that pymatgen carries (Mehl et al., Comput. Mater. Sci. 136, S1
@@ -37,7 +38,8 @@ TRIES = 10
 
 @dataclass(frozen=True)
 class PrototypeLibrary:
-    """Structure types of one stoichiometry, whatever their elements.
+    """
+    Structure types of one stoichiometry, whatever their elements.
 
     Examples
     --------
@@ -49,7 +51,8 @@ class PrototypeLibrary:
 
     @classmethod
     def load(cls, source: str, composition: Mapping[str, int]) -> PrototypeLibrary:
-        """Read those of a source that have the stoichiometry of `composition`.
+        """
+        Read those of a source that have the stoichiometry of `composition`.
 
         Parameters
         ----------
@@ -78,7 +81,8 @@ class PrototypeLibrary:
         limits: DistanceLimits,
         rng: np.random.Generator,
     ) -> Atoms:
-        """Fill a random type with `counts` atoms of each element, in a cell of `volume` (Å³).
+        """
+        Fill a random type with `counts` atoms of each element, in a cell of `volume` (Å³).
 
         A type whose primitive cell is a part of what is asked for is repeated. Raises
         `GenerationError` if none fits or keeps the distances.

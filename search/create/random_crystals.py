@@ -37,7 +37,8 @@ class GenerationError(RuntimeError):
 
 
 def typical_volume(counts: Mapping[str, int]) -> float:
-    """Estimate the volume (Å³) of a crystal of `counts` atoms, from covalent radii.
+    """
+    Estimate the volume (Å³) of a crystal of `counts` atoms, from covalent radii.
 
     Spheres of the covalent radii fill about half of a typical inorganic crystal; the search
     corrects the volume as soon as it has relaxed structures.
@@ -53,7 +54,8 @@ def typical_volume(counts: Mapping[str, int]) -> float:
 
 @numba.njit(cache=True)
 def random_lattice(system: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Random cell (3, 3) of unit volume, vectors as rows.
+    """
+    Random cell (3, 3) of unit volume, vectors as rows.
 
     `system` is the index of a crystal system in `search.wyckoff.SYSTEMS`, whose metric it has.
     """
@@ -104,7 +106,8 @@ def _place_orbit(
     cell: NDArray[np.float64],
     positions: NDArray[np.float64],
 ) -> None:
-    """Write where operations from `first` on take a fractional `point` (3,) to `positions` (n, 3).
+    """
+    Write where operations from `first` on take a fractional `point` (3,) to `positions` (n, 3).
 
     Everything by components: a product of arrays as small as these costs an allocation.
     """
@@ -134,7 +137,8 @@ def _place_orbits(
     rng: np.random.Generator,
     positions: NDArray[np.float64],
 ) -> bool:
-    """Fill `positions` (n, 3) orbit after orbit; whether all found a place.
+    """
+    Fill `positions` (n, 3) orbit after orbit; whether all found a place.
 
     Atoms of an orbit are equivalent, so that the first one stands for all of them when distances
     are checked.
@@ -167,7 +171,8 @@ def _crystal(
     tries: Tries,
     rng: np.random.Generator,
 ) -> tuple[bool, NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Try to make a crystal in one space group.
+    """
+    Try to make a crystal in one space group.
 
     Returns whether that succeeded, the primitive cell (3, 3), positions (n, 3) in Å and the
     element (n,) of each atom as an index into `wanted` (n_elements,).
@@ -193,7 +198,8 @@ def _crystal(
 
 @dataclass
 class RandomSymmetric:
-    """Random crystals: space group, Wyckoff positions, lattice and coordinates by chance.
+    """
+    Random crystals: space group, Wyckoff positions, lattice and coordinates by chance.
 
     The cell asked for is the primitive one. A position is tried several times before the
     structure is given up, and no two atoms come nearer than the limits.
@@ -233,7 +239,8 @@ class RandomSymmetric:
     )
 
     def generate(self, counts: Mapping[str, int], volume: float, rng: np.random.Generator) -> Atoms:
-        """One crystal with `counts` atoms of each element in a primitive cell of `volume` (Å³).
+        """
+        One crystal with `counts` atoms of each element in a primitive cell of `volume` (Å³).
 
         `atoms.info["space_group"]` holds the number of the space group it was made in. Raises
         `GenerationError` when all attempts failed; attempts and not time decide, so that the same

@@ -26,7 +26,8 @@ REACH = 4.5
 def bond_hessian(
     cell: NDArray[np.float64], positions: NDArray[np.float64], radii: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Second derivatives (3n, 3n) of a crystal of springs between all near atoms.
+    """
+    Second derivatives (3n, 3n) of a crystal of springs between all near atoms.
 
     A bond of length d between atoms with covalent radii a and b has the stiffness
     exp(-(d - a - b) / 0.37 Å), so that the nearest neighbours count most, whatever they are.
@@ -62,7 +63,8 @@ def bond_hessian(
 def soft_mutation(
     parent: Atoms, limits: DistanceLimits, rng: np.random.Generator, largest: float = 2.2
 ) -> Atoms:
-    """Displace the atoms along one of the softest modes of a bond model.
+    """
+    Displace the atoms along one of the softest modes of a bond model.
 
     Modes weigh less the stiffer they are. The atom that moves most moves up to `largest` (Å).
     After A. R. Lyakhov, A. R. Oganov and M. Valle, Comput. Phys. Commun. 181, 1623 (2010).

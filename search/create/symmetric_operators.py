@@ -1,4 +1,5 @@
-"""Variation that keeps symmetry: orbits of a parent move or change element as a whole.
+"""
+Variation that keeps symmetry: orbits of a parent move or change element as a whole.
 
 Low-energy crystals are symmetric as a rule, and a child without symmetry relaxes into a rugged
 landscape with many times the degrees of freedom. These operators act on the orbits of the parent's
@@ -104,7 +105,8 @@ def _generated(
 
 @dataclass(frozen=True)
 class Symmetry:
-    """Operations of a crystal on fractional coordinates, and what they do to its atoms.
+    """
+    Operations of a crystal on fractional coordinates, and what they do to its atoms.
 
     Attributes
     ----------
@@ -171,7 +173,8 @@ class Symmetry:
 def orbit_mutation(
     parent: Atoms, limits: DistanceLimits, rng: np.random.Generator, strength: float = 0.1
 ) -> Atoms:
-    """Put some orbits of the parent elsewhere, at random, and strain the cell a little.
+    """
+    Put some orbits of the parent elsewhere, at random, and strain the cell a little.
 
     Up to three quarters of the orbits that have a free coordinate are lifted, and dropped one
     after the other where they find room; the others stay. The cell keeps its symmetry and volume.

@@ -1,4 +1,5 @@
-"""Wyckoff positions of the 230 space groups, ready for primitive cells.
+"""
+Wyckoff positions of the 230 space groups, ready for primitive cells.
 
 The tables come from pyxtal (standard settings: unique axis b, origin choice 2, hexagonal axes).
 """
@@ -46,7 +47,8 @@ SYSTEMS = (
 
 @dataclass(frozen=True)
 class Site:
-    """A Wyckoff position.
+    """
+    A Wyckoff position.
 
     Attributes
     ----------
@@ -75,7 +77,8 @@ class Site:
 
 
 class SiteTables(NamedTuple):
-    """The sites of a space group as arrays, for compiled code.
+    """
+    The sites of a space group as arrays, for compiled code.
 
     Attributes
     ----------
@@ -105,7 +108,8 @@ class SiteTables(NamedTuple):
 
 @dataclass(frozen=True)
 class SpaceGroup:
-    """What generating a structure needs to know of a space group.
+    """
+    What generating a structure needs to know of a space group.
 
     Attributes
     ----------
@@ -173,7 +177,8 @@ def choose_sites(
     wanted: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Fill the counts of each element in the primitive cell with sites at random.
+    """
+    Fill the counts of each element in the primitive cell with sites at random.
 
     Half of the time all sites that fit are alike, half of the time they weigh with their
     multiplicity, so that groups with many special positions are not confined to them.

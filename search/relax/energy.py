@@ -1,4 +1,5 @@
-"""What the search needs to know of an energy, and the adapter that makes any ASE calculator one.
+"""
+What the search needs to know of an energy, and the adapter that makes any ASE calculator one.
 
 The relaxer moves a whole batch of structures at once, so it asks for the energies, forces and
 stresses of a batch, with atoms of all structures one after another in flat arrays. `nnp.Potential`
@@ -29,7 +30,8 @@ class BatchEvaluator(Protocol):
     def compute(
         self, cells: NDArray[np.float64], positions: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Evaluate the batch.
+        """
+        Evaluate the batch.
 
         Parameters
         ----------
@@ -67,7 +69,8 @@ class BatchEnergy(Protocol):
     def evaluator(
         self, numbers: NDArray[np.integer], counts: NDArray[np.integer], threads: int = 1
     ) -> BatchEvaluator:
-        """Prepare a batch.
+        """
+        Prepare a batch.
 
         Parameters
         ----------
@@ -82,7 +85,8 @@ class BatchEnergy(Protocol):
 
 
 class AseEnergy:
-    """Any ASE calculator as a `BatchEnergy`, one structure after the other.
+    """
+    Any ASE calculator as a `BatchEnergy`, one structure after the other.
 
     Parameters
     ----------
@@ -121,7 +125,8 @@ class AseEnergy:
     def single(
         self, atoms: Atoms
     ) -> tuple[float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Energy (eV), forces (eV/Å), stress (eV/Å³) and atomic energies (eV) of `atoms`.
+        """
+        Energy (eV), forces (eV/Å), stress (eV/Å³) and atomic energies (eV) of `atoms`.
 
         A calculation that fails gives NaN, so that it costs the search one structure.
         """

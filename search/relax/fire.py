@@ -1,4 +1,5 @@
-"""FIRE for many structures at once, cell and positions together.
+"""
+FIRE for many structures at once, cell and positions together.
 
 Each structure has its own step length, mixing and velocities, so one that is nearly at rest does
 not hold back another. The cell moves by strain increments: positions follow the strain, and the
@@ -29,7 +30,8 @@ DELAY = 5
 
 
 class FireState(NamedTuple):
-    """What FIRE remembers of a batch of n structures with n_total atoms.
+    """
+    What FIRE remembers of a batch of n structures with n_total atoms.
 
     Units are those of unit masses: velocities in Å per time unit, with the time unit
     Å sqrt(mass / eV).
@@ -111,7 +113,8 @@ class FireOptions(MSONable):
 
 
 class Geometry(NamedTuple):
-    """A batch of structures and what acts on them.
+    """
+    A batch of structures and what acts on them.
 
     Attributes
     ----------

@@ -26,7 +26,8 @@ OUT_OF_STEPS = "not converged"
 
 @dataclass
 class Relaxed:
-    """A structure after relaxation.
+    """
+    A structure after relaxation.
 
     Attributes
     ----------
@@ -67,7 +68,8 @@ class Relaxed:
 
 @dataclass
 class Relaxer(MSONable):
-    """Minimise energy over cell and positions, a batch of structures at a time.
+    """
+    Minimise energy over cell and positions, a batch of structures at a time.
 
     Examples
     --------
@@ -123,7 +125,8 @@ class Relaxer(MSONable):
         best: float | Sequence[float] | NDArray[np.float64] | None = None,
         distances: DistanceLimits | None = None,
     ) -> list[Relaxed]:
-        """Relax `structures` and report how each one ended, in the same order.
+        """
+        Relax `structures` and report how each one ended, in the same order.
 
         Parameters
         ----------
@@ -247,7 +250,8 @@ class _Batch:
         return statuses
 
     def _hopeless(self, i: int, step: int, energy: float) -> bool:
-        """Whether the rate of descent cannot bring the structure into the energy window.
+        """
+        Whether the rate of descent cannot bring the structure into the energy window.
 
         Descent slows down as a rule, so the rate since the last check, kept up over all steps
         left, is a generous forecast.

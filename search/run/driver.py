@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SearchFigures:
-    """Where a search stands.
+    """
+    Where a search stands.
 
     Attributes
     ----------
@@ -61,7 +62,8 @@ def load(path: Path) -> Evolution:
 
 
 def resume(evolution: Evolution, checkpoint: Path) -> Evolution:
-    """Return the search as `checkpoint` left it if there is one, else `evolution`.
+    """
+    Return the search as `checkpoint` left it if there is one, else `evolution`.
 
     Raises `ValueError` if the checkpoint belongs to another search.
     """
@@ -87,7 +89,8 @@ def run_generations(
     progress: Callable[[SearchFigures], None] | None = None,
     checkpoint: Path | None = None,
 ) -> Evolution:
-    """Take a search forward until it has done `generations` generations or is finished.
+    """
+    Take a search forward until it has done `generations` generations or is finished.
 
     Parameters
     ----------

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from search.candidate import MIGRANT
 from search.run.driver import load, save
-from search.state.archive import Archive
 from search.state.evolution import Evolution
 from search.state.fitness import better_first
 from search.symmetry import find_space_group
@@ -152,10 +151,7 @@ def summarise(islands: Sequence[Evolution], n_best: int) -> SearchSummary:
 
 def merge_archives(islands: Sequence[Evolution]) -> list[Individual]:
     """Distinct members of all islands' archives, best first."""
-    first = islands[0].archive
-    merged = Archive(
-        first.elements, first.energy_tolerance, first.distance_tolerance, first.capacity
-    )
+    merged = islands[0].archive.emptied()
     for island in islands:
         for member in island.archive.members:
             if member.operator != MIGRANT:  # its own island has it too

@@ -36,7 +36,8 @@ Progress = Callable[[int, SearchFigures], None]
 
 @dataclass(frozen=True)
 class IslandOptions:
-    """How islands run and exchange.
+    """
+    How islands run and exchange.
 
     Attributes
     ----------
@@ -76,7 +77,8 @@ def run_islands(
     options: IslandOptions,
     progress: Progress | None = None,
 ) -> list[Evolution]:
-    """Run islands until all are finished; go on where an earlier run stopped.
+    """
+    Run islands until all are finished; go on where an earlier run stopped.
 
     Parameters
     ----------

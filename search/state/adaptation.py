@@ -24,7 +24,8 @@ FARTHEST_SPACING = 4.0
 
 
 class Adaptation:
-    """Volume, distances and symmetries of fit structures of one composition.
+    """
+    Volume, distances and symmetries of fit structures of one composition.
 
     Attributes
     ----------
@@ -98,7 +99,8 @@ class Adaptation:
             self.volume_per_atom = float(np.median([member.volume for member in best]))
 
     def _adapt_spacing(self, archive: Archive) -> None:
-        """Keep new structures' atoms about as far apart as the best ones do.
+        """
+        Keep new structures' atoms about as far apart as the best ones do.
 
         Covalent radii say little about like charges; the best structures so far know how near two
         oxygen atoms come. What starts with such bonds relaxes in fewer steps and far lower.

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """What became of an individual that was offered to an archive.
+    """
+    What became of an individual that was offered to an archive.
 
     Attributes
     ----------
@@ -94,6 +95,16 @@ class Archive:
         self.fitness: NDArray[np.float64] = np.empty(0)
         self.fingerprints: NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
 
+    def emptied(self) -> Archive:
+        """Return an archive of the same kind with nobody in it."""
+        return Archive(
+            self.elements,
+            self.energy_tolerance,
+            self.distance_tolerance,
+            self.capacity,
+            self.options,
+        )
+
     def __len__(self) -> int:
         return len(self.members)
 
@@ -107,7 +118,8 @@ class Archive:
         return fingerprint(individual.structure, self.elements, self.options)
 
     def add(self, individual: Individual, vector: NDArray[np.float32] | None = None) -> Entry:
-        """Take in an individual with a structure and, if it is known already, its fingerprint.
+        """
+        Take in an individual with a structure and, if it is known already, its fingerprint.
 
         If it is better than the best member it duplicates, it takes the place of all of them.
         """
@@ -191,7 +203,8 @@ class Archive:
         individuals: IndividualTable,
         others: Sequence[Individual] = (),
     ) -> None:
-        """Fill the archive from `pack` and the records of the whole search, by id.
+        """
+        Fill the archive from `pack` and the records of the whole search, by id.
 
         Members that it shares with another archive are taken from `others`.
         """

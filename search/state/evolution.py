@@ -1,4 +1,5 @@
-"""The evolutionary search as a state that is asked for structures and told their energies.
+"""
+The evolutionary search as a state that is asked for structures and told their energies.
 
 `Evolution` computes no energy and starts no job: whoever drives it relaxes what `ask` returns and
 hands the outcome to `tell`. So the same search runs inside one process on a neural network
@@ -26,6 +27,7 @@ from search.state.archive import Archive
 from search.state.fitness import Fitness
 from search.state.individual import DUPLICATE, Individual, NewBest
 from search.state.individual_table import IndividualTable
+from search.state.lineages import Lineages
 from search.state.population import select
 from search.state.shares import OperatorShares, ShareHistory
 from search.state.variation import Variation
@@ -91,11 +93,15 @@ class Evolution(MSONable):
         self.discards: Counter[str] = Counter()
         self.adaptation = Adaptation(self.composition, self.options)
         self.variation = Variation(self.composition, self.options, self.adaptation, self.discards)
-        self.archive = self._empty_archive()
-        self.lineage = self.archive
-        self.lineage_best = (0, float("inf"))
-        self.restarts = 0
-        self.shares = OperatorShares(self.options.usable_shares(), self.options.adjust_shares)
+        self.lineages = Lineages(
+            Archive(
+                sorted(self.composition),
+                self.options.energy_tolerance,
+                self.options.distance_tolerance,
+                self.options.archive_size,
+            )
+        )
+        self.shares = self._first_shares()
         self.share_history = ShareHistory(list(self.shares.prior))
         self.antiseeds = Antiseeds()
         self._pending: list[Candidate] = []
@@ -115,6 +121,16 @@ class Evolution(MSONable):
     def structures(self) -> int:
         """Structures evaluated so far, those of other islands not counted."""
         return len(self.individuals) - self.migrants
+
+    @property
+    def archive(self) -> Archive:
+        """Distinct structures found so far."""
+        return self.lineages.archive
+
+    @property
+    def lineage(self) -> Archive:
+        """Those of the present lineage, from which parents come."""
+        return self.lineages.present
 
     @property
     def best_fitness(self) -> float:
@@ -149,7 +165,8 @@ class Evolution(MSONable):
         return members
 
     def ask(self) -> list[Candidate]:
-        """Make the structures of the next generation.
+        """
+        Make the structures of the next generation.
 
         Asked again before `tell`, it returns the same ones.
         """
@@ -227,36 +244,17 @@ class Evolution(MSONable):
         self.generation += 1
         self._restart_if_stuck()
 
-    # lineages
-
-    def _empty_archive(self) -> Archive:
-        return Archive(
-            sorted(self.composition),
-            self.options.energy_tolerance,
-            self.options.distance_tolerance,
-            self.options.archive_size,
-        )
-
     def _restart_if_stuck(self) -> None:
-        """Begin a new lineage where the present one has not become better for long.
-
-        In time all parents come from a few early finds, and the distances they have taught the
-        search keep it near them. A new lineage takes over the volume of the old, and knows that
-        what was found is not to be found again.
-        """
-        patience = self.options.restart_after
-        if patience is None or not len(self.lineage):
-            return
-        since, best = self.lineage_best
-        if self.lineage.fitness[0] < best - self.options.energy_tolerance / 2:
-            self.lineage_best = (self.generation, float(self.lineage.fitness[0]))
-        elif self.generation - since >= patience:
-            self.restarts += 1
-            self.lineage = self._empty_archive()
-            self.lineage_best = (self.generation, float("inf"))
-            self.shares = OperatorShares(self.options.usable_shares(), self.options.adjust_shares)
+        """Begin a new lineage where the present one has not become better for long."""
+        patience, tolerance = self.options.restart_after, self.options.energy_tolerance / 2
+        if patience is not None and self.lineages.is_stuck(self.generation, patience, tolerance):
+            self.lineages.restart(self.generation)
+            self.shares = self._first_shares()
             self.adaptation.forget()
             self.antiseeds = Antiseeds()
+
+    def _first_shares(self) -> OperatorShares:
+        return OperatorShares(self.options.usable_shares(), self.options.adjust_shares)
 
     # making structures
 
@@ -307,26 +305,17 @@ class Evolution(MSONable):
     def _enter(self, individual: Individual) -> bool:
         """Offer an individual to the archive; whether it is new there."""
         before = self.best_fitness
-        vector = self.archive.fingerprint_of(individual)
-        entry = self.archive.add(individual, vector)
+        entry = self.lineages.add(individual, self.archive.fingerprint_of(individual))
         if self.archive.members[0] is individual and not before <= individual.fitness:
             self.best_history.append(
                 NewBest(self.structures, individual.id, individual.energy, individual.fitness)
             )
             individual.space_group = find_space_group(individual.structure).number
             self.individuals.update(individual)
-        alike = entry.replaced if entry.better is None else [entry.better]
-        # a better duplicate of what an earlier lineage found would lead this one to the same place
-        here = {member.id for member in self.lineage.members}
-        own = self.lineage is self.archive or all(member.id in here for member in alike)
         if entry.better is None:
             self._merge_duplicates(entry.replaced, individual)
         else:
             self._merge_duplicates([individual], entry.better)
-        if self.lineage is not self.archive:
-            self.lineage.discard(entry.replaced)
-            if own and individual.atoms is not None:
-                self.lineage.add(individual, vector)
         return entry.is_new
 
     def _merge_duplicates(self, duplicates: Sequence[Individual], kept: Individual) -> None:
@@ -375,11 +364,7 @@ class Evolution(MSONable):
             # as pairs: reasons may hold dots, which no document database takes in keys
             "discards": sorted([reason, n] for reason, n in self.discards.items()),
             "individuals": self.individuals.pack(),
-            "archive": self.archive.pack(),
-            "lineage": None if self.lineage is self.archive else self.lineage.pack(),
-            # as text, since JSON has no infinity
-            "lineage_best": [self.lineage_best[0], repr(self.lineage_best[1])],
-            "restarts": self.restarts,
+            "lineages": self.lineages.pack(),
             "pending": [candidate.pack() for candidate in self._pending],
         }
 
@@ -405,13 +390,6 @@ class Evolution(MSONable):
         evolution.antiseeds = Antiseeds.unpack(d["antiseeds"])
         evolution.discards.update(dict(d["discards"]))
         evolution.individuals = IndividualTable.unpack(d["individuals"])
-        evolution.archive.restore(d["archive"], evolution.individuals)
-        if d["lineage"] is not None:
-            evolution.lineage = evolution._empty_archive()
-            members = evolution.archive.members
-            evolution.lineage.restore(d["lineage"], evolution.individuals, members)
-        since, best = d["lineage_best"]
-        evolution.lineage_best = (int(since), float(best))
-        evolution.restarts = d["restarts"]
+        evolution.lineages.restore(d["lineages"], evolution.individuals)
         evolution._pending = [Candidate.unpack(packed) for packed in d["pending"]]
         return evolution

@@ -1,4 +1,5 @@
-"""Oganov-Valle fingerprints: how alike are two crystals, whatever their cells.
+"""
+Oganov-Valle fingerprints: how alike are two crystals, whatever their cells.
 
 A. R. Oganov and M. Valle, J. Chem. Phys. 130, 104504 (2009). For each pair of elements A, B
 
@@ -97,7 +98,8 @@ class FingerprintOptions:
 def fingerprint(
     atoms: Atoms, elements: Sequence[str], options: FingerprintOptions | None = None
 ) -> NDArray[np.float32]:
-    """Normalised fingerprint vector of a crystal.
+    """
+    Normalised fingerprint vector of a crystal.
 
     Parameters
     ----------

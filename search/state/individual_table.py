@@ -1,4 +1,5 @@
-"""All structures of a search, as columns: a few dozen bytes each, however long the search runs.
+"""
+All structures of a search, as columns: a few dozen bytes each, however long the search runs.
 
 Geometries stay with the archive, for the structures that are kept. Columns are stored in pages; a
 page that is full and unchanged is not packed again, so that saving costs the same after a thousand
@@ -33,7 +34,8 @@ NOBODY = -1
 
 
 class IndividualTable:
-    """Individuals by id, without their structures.
+    """
+    Individuals by id, without their structures.
 
     Examples
     --------

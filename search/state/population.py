@@ -22,7 +22,8 @@ def select(
     window: float,
     options: NicheOptions,
 ) -> list[Individual]:
-    """Choose the population from all distinct structures found.
+    """
+    Choose the population from all distinct structures found.
 
     Each antiseed counts against a structure by a Gaussian of their fingerprint distance, as in
     Lyakhov et al., Comput. Phys. Commun. 184, 1172 (2013). Height and width follow the spread of

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 class OperatorShares:
-    """Shares of the operators in a generation.
+    """
+    Shares of the operators in a generation.
 
     Each operator is credited for children that enter the low-energy, new part of the population.
     Its share is its prior times its success rate over the recent past, relative to the others',
@@ -84,7 +85,8 @@ class OperatorShares:
 
 
 class ShareHistory:
-    """Shares, children and successes of each operator in every generation.
+    """
+    Shares, children and successes of each operator in every generation.
 
     Parameters
     ----------

@@ -308,7 +308,7 @@ def duplicates(state: Path, file: Path, number: int) -> None:
             gap = abs(one.energy - other.energy)
             if gap >= evolution.options.energy_tolerance:
                 continue
-            pair = evolution._empty_archive()
+            pair = evolution.archive.emptied()
             pair.add(one)
             ours = not pair.add(other).is_new
             theirs = _same_for_pymatgen(one.structure, other.structure)

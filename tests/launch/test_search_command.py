@@ -35,6 +35,7 @@ def test_copper_is_face_centred_cubic_and_the_search_resumes(
     assert energies == sorted(energies, reverse=True)
     assert energies[-1] == pytest.approx(-0.007, abs=0.003)
     assert (tmp_path / "landscape.png").exists()
+    assert (tmp_path / "island_1.json").exists()  # one island goes the way of many
     best = next(tmp_path.glob("01_Cu_*_225.cif"))
     assert read(best).get_volume() / len(read(best)) == pytest.approx(11.6, rel=0.03)
 

@@ -294,7 +294,7 @@ def _stuck(rock_salt: PairEnergy, generations: int) -> Evolution:
 
 def test_a_search_that_is_stuck_starts_afresh_and_loses_nothing(rock_salt: PairEnergy) -> None:
     evolution = _stuck(rock_salt, 12)
-    assert evolution.restarts >= 1
+    assert evolution.lineages.restarts >= 1
     assert evolution.best(1)[0].space_group == 225
     ids = {member.id for member in evolution.lineage.members}
     assert ids <= {member.id for member in evolution.archive.members}
@@ -315,8 +315,8 @@ def test_lineages_survive_storage(rock_salt: PairEnergy) -> None:
     evolution = _stuck(rock_salt, 12)
     assert evolution.lineage is not evolution.archive
     again = Evolution.from_dict(json.loads(json.dumps(evolution.as_dict())))
-    assert again.restarts == evolution.restarts
-    assert again.lineage_best == evolution.lineage_best
+    assert again.lineages.restarts == evolution.lineages.restarts
+    assert again.lineages.best == evolution.lineages.best
     assert [m.id for m in again.lineage.members] == [m.id for m in evolution.lineage.members]
     np.testing.assert_array_equal(
         _energies(_run(again, rock_salt, 3)), _energies(_run(evolution, rock_salt, 3))
@@ -326,7 +326,7 @@ def test_lineages_survive_storage(rock_salt: PairEnergy) -> None:
 def test_restarts_can_be_turned_off(rock_salt: PairEnergy) -> None:
     options = _options(formula_units=(2,), restart_after=None, generations=30)
     evolution = _run(Evolution({"Na": 1, "Cl": 1}, options, seed=4), rock_salt, 8)
-    assert evolution.restarts == 0
+    assert evolution.lineages.restarts == 0
     assert evolution.lineage is evolution.archive
 
 
@@ -352,7 +352,7 @@ def test_no_lineage_keeps_a_member_that_lost_its_structure() -> None:
     )
     evolution.archive.distance_tolerance = 1.3 * near
     enter(0, -1.0000, 3.60)
-    evolution.lineage = evolution._empty_archive()
+    evolution.lineages.restart(0)
     evolution.lineage.distance_tolerance = 1.3 * near
     enter(1, -1.0000 + alike, 3.64)
     enter(2, -1.0000 + 2 * alike, 3.68)

@@ -12,14 +12,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from search.options import EvolutionOptions
 from search.relax.energy import AseEnergy
 from search.relax.limits import RelaxationLimits
 from search.relax.relaxer import Relaxer
-from search.run.driver import SearchFigures
-from search.run.islands import island_paths, merge_archives
+from search.run.driver import SearchFigures, run_generations
+from search.run.islands import (
+    change_budget,
+    island_paths,
+    merge_archives,
+    set_up_islands,
+    summarise,
+)
 from search.run.processes import IslandOptions, Progress, _Pool, run_islands
 from search.state.evolution import Evolution
 
@@ -177,3 +184,48 @@ def test_states_are_files_of_their_own(tmp_path: Path) -> None:
     _run(tmp_path, structures=4)
     assert island_paths(tmp_path, 2)[1].exists()
     assert json.loads((tmp_path / "exchange.json").read_text())["generation"] == 2
+
+
+def test_budget_and_structures_are_divided_among_islands() -> None:
+    options = EvolutionOptions(formula_units=(1,), max_structures=8)
+    structures = [bulk("Cu", "fcc", a=a) for a in (3.5, 3.6, 3.7, 3.8)]
+    islands = set_up_islands({"Cu": 1}, options, [5, 6, 7], structures)
+    assert [island.options.max_structures for island in islands] == [3, 3, 2]
+    assert [island.seed for island in islands] == [5, 6, 7]
+    assert [len(island.seeds) for island in islands] == [2, 1, 1]
+    endless = set_up_islands({"Cu": 1}, EvolutionOptions(formula_units=(1,)), [5, 6])
+    assert [island.options.max_structures for island in endless] == [None, None]
+    with pytest.raises(ValueError, match="2 structures are too few for 3 islands"):
+        set_up_islands({"Cu": 1}, EvolutionOptions(max_structures=2), [5, 6, 7])
+
+
+def test_one_island_is_the_search_without_islands(tmp_path: Path) -> None:
+    """Blocks and files do not change what is found."""
+    (alone,) = run_islands(_islands(12)[:1], RELAXER, emt, tmp_path, IslandOptions(block=2))
+    plain = run_generations(_islands(12)[0], RELAXER, emt(), 1000)
+    np.testing.assert_array_equal(_energies([alone]), _energies([plain]))
+    assert alone.migrants == 0
+
+
+def test_a_search_is_summed_up_once_for_all(tmp_path: Path) -> None:
+    islands = _run(tmp_path)
+    summary = summarise(islands, 3)
+    assert summary.structures == 32
+    assert summary.generations == 4
+    fitness = [member.fitness for member in summary.best]
+    assert fitness == sorted(fitness)
+    assert summary.leader.best_fitness == fitness[0]
+    assert all(member.space_group is not None for member in summary.best)
+    assert summary.new_bests == [island.best_history for island in islands]
+    assert sum(summary.discards.values()) == sum(
+        n for island in islands for n in island.discards.values()
+    )
+    assert list(summary.discards) == sorted(summary.discards)
+
+
+def test_a_stored_search_goes_on_to_another_budget(tmp_path: Path) -> None:
+    _run(tmp_path, structures=4)
+    larger = _islands(12)
+    change_budget(tmp_path, larger)
+    ended = run_islands(larger, RELAXER, emt, tmp_path, IslandOptions(block=2))
+    assert [island.structures for island in ended] == [12, 12]

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
-from ase import Atoms
 
 from search.create.random_crystals import RandomSymmetric
 from search.geometry import DistanceLimits
 from tests.search import pair_energy
-from tests.search.pair_energy import PairEnergy
-
-
-def _energy(model: PairEnergy, atoms: Atoms) -> Any:
-    evaluator = model.evaluator(atoms.numbers, np.array([len(atoms)]))
-    return evaluator.compute(np.array([atoms.cell.array]), atoms.positions)
+from tests.search.derivatives import evaluate, numerical_force, numerical_stress
 
 
 @pytest.mark.parametrize("name", ["rock_salt", "periclase", "lennard_jones"])
@@ -25,26 +17,12 @@ def test_forces_and_stress_are_derivatives(name: str) -> None:
     limits = DistanceLimits.from_radii(model.elements, 0.9)
     counts = dict.fromkeys(model.elements, 3)
     atoms = RandomSymmetric(limits, (1, 2)).generate(counts, 150.0, np.random.default_rng(1))
-    _, forces, stresses, atomic = _energy(model, atoms)
-    assert atomic.sum() == pytest.approx(_energy(model, atoms)[0][0])
+    _, forces, stresses, atomic = evaluate(model, atoms)
+    assert atomic.sum() == pytest.approx(evaluate(model, atoms)[0][0])
     for i, k in ((0, 0), (1, 2)):
-        energies = []
-        for step in (1e-4, -1e-4):
-            moved = atoms.copy()
-            moved.positions[i, k] += step
-            energies.append(_energy(model, moved)[0][0])
-        assert forces[i, k] == pytest.approx((energies[1] - energies[0]) / 2e-4, abs=1e-5)
+        assert forces[i, k] == pytest.approx(numerical_force(model, atoms, i, k), abs=1e-5)
     for a, b in ((0, 0), (1, 2)):
-        energies = []
-        for step in (1e-5, -1e-5):
-            strain = np.eye(3)
-            strain[a, b] += step / 2
-            strain[b, a] += step / 2
-            strained = atoms.copy()
-            strained.set_cell(atoms.cell.array @ strain, scale_atoms=True)
-            energies.append(_energy(model, strained)[0][0])
-        slope = (energies[0] - energies[1]) / 2e-5 / atoms.get_volume()
-        assert stresses[0, a, b] == pytest.approx(slope, abs=1e-5)
+        assert stresses[0, a, b] == pytest.approx(numerical_stress(model, atoms, a, b), abs=1e-5)
 
 
 def test_lennard_jones_is_that_of_ase() -> None:
@@ -57,7 +35,7 @@ def test_lennard_jones_is_that_of_ase() -> None:
     forces = {}
     for cutoff in (8.5, 30.0):  # far out, the shift of the force no longer matters
         model.model = model.model._replace(cutoff=cutoff)
-        forces[cutoff] = _energy(model, atoms)[1]
+        forces[cutoff] = evaluate(model, atoms)[1]
     atoms.calc = LennardJones(sigma=3.4, epsilon=0.104, rc=30.0)
     np.testing.assert_allclose(forces[30.0], atoms.get_forces(), atol=1e-5)
     assert np.abs(forces[8.5] - forces[30.0]).max() < 0.01

@@ -45,11 +45,11 @@ class ReferenceSearchMaker(Maker):
 
     Parameters
     ----------
-    evolution
+    evolution : EvolutionOptions
         How the search varies, selects and ends.
     limits : RelaxationLimits
         Where a relaxation stops.
-    n_best
+    n_best : int
         Distinct structures that are reported.
     """
 
@@ -72,13 +72,13 @@ class ReferenceSearchMaker(Maker):
 
         Parameters
         ----------
-        target
+        target : Target
             Composition and formula units.
-        engine
+        engine : Engine
             Reference engine.
-        seed
+        seed : int
             Seed of the campaign.
-        volume_per_atom
+        volume_per_atom : float, OutputReference or None
             Å³, where the search starts; none: estimated from the elements.
 
         Returns
@@ -129,13 +129,13 @@ class ReferenceSearchMaker(Maker):
 
         Parameters
         ----------
-        target
+        target : Target
             Composition and formula units.
-        engine
+        engine : Engine
             Reference engine.
-        previous
+        previous : tuple of str and int
             Job, and its index, whose output holds the state with the structures asked for.
-        relaxed
+        relaxed : list of RelaxDocument or None
             What became of them; none where a job failed.
         """
         started = time.process_time()
@@ -185,9 +185,9 @@ def to_relaxed(candidate: Candidate, result: RelaxDocument | None) -> Relaxed:
 
     Parameters
     ----------
-    candidate
+    candidate : Candidate
         As it was asked for.
-    result
+    result : RelaxDocument or None
         Relaxation; none if its job failed.
     """
     if result is None or result.energy is None:

@@ -45,23 +45,23 @@ class SearchMaker(Maker):
 
     Parameters
     ----------
-    evolution
+    evolution : EvolutionOptions
         How the search varies, selects and ends. Formula units, volume and shortest distances
         come from the target and the glass.
-    relaxer
+    relaxer : Relaxer
         How structures are relaxed.
-    islands
+    islands : int
         Populations side by side, each with its own seed.
-    block
+    block : int
         Generations in one job.
-    migrants
+    migrants : int
         Best structures that an island gets from each of the others between two blocks.
-    threads
+    threads : int or None
         Threads of one block; none: the cores of its SLURM job, or those of the machine divided by
         the islands.
-    distance_factor
+    distance_factor : float
         Bonds may be this much shorter than the shortest ones of the trajectory.
-    n_best
+    n_best : int
         Distinct structures that are reported.
     """
 
@@ -99,15 +99,15 @@ class SearchMaker(Maker):
 
         Parameters
         ----------
-        potential
+        potential : Potential or OutputReference
             Gives the energies.
-        target
+        target : Target
             Composition and formula units.
-        volume_per_atom
+        volume_per_atom : float or OutputReference
             Å³, of the glass: where the search starts.
-        shortest_distances
+        shortest_distances : dict of str to float, or OutputReference
             Å by pair of elements, of the trajectory.
-        seed
+        seed : int
             Seed of the campaign.
 
         Returns
@@ -209,13 +209,13 @@ class SearchMaker(Maker):
 
         Parameters
         ----------
-        potential
+        potential : Potential or str
             Gives the energies; or the job that trained it.
-        evolution
+        evolution : Evolution or None
             State to start from, in the first block.
-        previous
+        previous : str or None
             Job whose output holds the state, in later blocks.
-        others
+        others : list of str
             Jobs whose outputs hold the states of the other islands.
         """
         document: IslandDocument | None = output_of(previous) if previous else None
