@@ -62,7 +62,8 @@ def prediction() -> PredictionDocument:
         for s in crystals
     ]
     rank = CandidateMaker.rank.original
-    return rank(CandidateMaker(), relaxed, candidates, Target("Cu", (4,)), "emt")
+    jobs = [f"job-{number}" for number in range(len(relaxed))]
+    return rank(CandidateMaker(), relaxed, candidates, Target("Cu", (4,)), "emt", jobs)
 
 
 def documents() -> list[Document]:
@@ -152,6 +153,7 @@ def test_the_newest_document_counts_and_other_campaigns_do_not(tmp_path: Path) -
 def test_ranking_drops_twins_and_records_failures() -> None:
     ranked = prediction()
     assert [c.rank for c in ranked.candidates] == [1, 2]
+    assert {c.job for c in ranked.candidates} < {f"job-{number}" for number in range(9)}
     assert ranked.candidates[1].energy_above_best == pytest.approx(30.0)
     assert ranked.candidates[0].density == pytest.approx(8.97, abs=0.05)
     assert ranked.failures == ["candidate 4: its job failed; see the log"]
