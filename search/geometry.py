@@ -261,18 +261,9 @@ class DistanceLimits:
 
     def shortest(self, atoms: Atoms) -> NDArray[np.float64]:
         """Shortest distances (n_elements, n_elements) in Å, inf beyond the largest limit."""
-        return self.shortest_arrays(
-            np.array(atoms.cell), atoms.positions, self.kinds(atoms.numbers)
+        distances: NDArray[np.float64] = _closest(
+            np.array(atoms.cell), atoms.positions, self.kinds(atoms.numbers), self.matrix, False
         )
-
-    def shortest_arrays(
-        self,
-        cell: NDArray[np.float64],
-        positions: NDArray[np.float64],
-        kinds: NDArray[np.int64],
-    ) -> NDArray[np.float64]:
-        """As `shortest`, from the cell (3, 3), positions (n, 3) in Å and kinds (n,)."""
-        distances: NDArray[np.float64] = _closest(cell, positions, kinds, self.matrix, False)
         return np.where(distances <= self.matrix.max(), distances, np.inf)
 
     def violated(self, atoms: Atoms) -> bool:

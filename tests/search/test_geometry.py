@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.cells import may_be_supercell, reduced, reduced_cell
-from search.geometry import DistanceLimits, shortest_by_pair, volume
+from search.geometry import DistanceLimits, volume
 
 
 def _skewed(rng: np.random.Generator) -> np.ndarray:
@@ -47,15 +47,6 @@ def test_shortest_distances_agree_with_ase(seed: int) -> None:
         for b, y in enumerate(limits.elements):
             pairs = (atoms.symbols[i] == x) & (atoms.symbols[j] == y)
             assert shortest[a, b] == pytest.approx(d[pairs].min())
-    by_pair = shortest_by_pair(atoms.cell.array, atoms.positions, atoms.numbers, 6.0)
-    assert list(by_pair) == ["Cl-Cl", "Cl-Na", "Na-Na"]
-    assert by_pair["Cl-Na"] == shortest[0, 1]
-
-
-def test_pairs_that_never_meet_have_no_shortest_distance() -> None:
-    atoms = bulk("NaCl", "rocksalt", a=5.6)
-    found = shortest_by_pair(atoms.cell.array, atoms.positions, atoms.numbers, 3.0)
-    assert found == pytest.approx({"Cl-Na": 2.8})
 
 
 def test_violation_is_by_pair_and_named() -> None:
