@@ -86,7 +86,7 @@ def test_kill_and_resume(tmp_path: Path) -> None:
             from search.run.driver import run_generations
             from search.relax.energy import AseEnergy
             from search.options import EvolutionOptions
-from search.state.evolution import Evolution
+            from search.state.evolution import Evolution
             from search.relax.relaxer import Relaxer
             options = EvolutionOptions(formula_units=(2,), population=4, volume_per_atom=14.0)
             run_generations(
