@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -98,10 +99,11 @@ def test_every_row_makes_its_engine_without_importing_what_it_runs() -> None:
 
 
 def test_help_and_doctor_name_what_the_registry_has() -> None:
-    from launch import cli
     from launch.cluster import doctor
+    from launch.commands.shared.prediction import PredictionOptions
 
-    (engine,), (sampler,) = cli.EngineName.__metadata__, cli.SamplerName.__metadata__
+    hints = get_type_hints(PredictionOptions, include_extras=True)
+    (engine,), (sampler,) = (hints[name].__metadata__ for name in ("engine", "sampler"))
     assert all(name in engine.help for name in ENGINES)
     assert {name for name in ENGINES if name in sampler.help} == {"chgnet", "pair"}
     extras = {check.name for check in doctor._extras(None)}
