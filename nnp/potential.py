@@ -290,7 +290,7 @@ class Potential(MSONable):
         OSError
             If there is no such file.
         PotentialFileError
-            If it is no potential, or damaged, or makes no sense.
+            If it is of another format, damaged, or its parts do not fit together.
         """
         try:
             return cls.from_dict(read_document(Path(path)))

@@ -21,9 +21,9 @@ class ChainContext:
     Attributes
     ----------
     target : Target
-        What is looked for.
+        Composition and formula units.
     reference : Engine
-        Reference engine.
+        Gives the energies that count.
     seed : int
         Seed of the campaign.
     outputs : dict of str to OutputReference

@@ -130,9 +130,9 @@ class ReferenceSearchMaker(Maker):
         Parameters
         ----------
         target : Target
-            Composition and formula units.
+            What is looked for.
         engine : Engine
-            Reference engine.
+            Relaxes the structures.
         previous : tuple of str and int
             Job, and its index, whose output holds the state with the structures asked for.
         relaxed : list of RelaxDocument or None
