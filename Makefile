@@ -9,7 +9,8 @@ PYTHON ?= python3
 VENV ?= .venv
 FORMULA ?= LiAlCl4
 OPTIONS ?=
-JOBS ?= 2
+# More than cores: the tests on a cluster mostly wait.
+JOBS ?= 3
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip

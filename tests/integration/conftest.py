@@ -16,6 +16,17 @@ from launch.local.processes import end_orphans
 SETTINGS = Path(__file__).with_name("small.yaml")
 DEVITRIFY = [sys.executable, "-m", "launch.cli"]
 RUN = ["--engine", "emt", "--config", str(SETTINGS), "--z", "1,2", "--seed", "1"]
+#: All stages with as few jobs as they can have, for tests of what runs them.
+SHORT = [
+    word
+    for setting in (
+        *("replicas=1", "pack.n_atoms=8", "melting_temperature.duration=0.4"),
+        *("liquid.duration=0.5", "train.options.max_epochs=20", "search.islands=1"),
+        *("search.evolution.generations=2", "search.evolution.population=4"),
+        "candidates.n_candidates=1",
+    )
+    for word in ("--set", setting)
+]
 
 
 def environment() -> dict[str, str]:

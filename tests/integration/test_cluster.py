@@ -15,7 +15,7 @@ from launch.cluster.configuration import Configuration
 from launch.database.release import job_of
 from tests.integration.cluster import BIN, Cluster, open_cluster
 from tests.integration.cluster_jobs import crowd, sowing
-from tests.integration.conftest import SETTINGS
+from tests.integration.conftest import SETTINGS, SHORT
 from tests.integration.faults import (
     FAULTS,
     Expedition,
@@ -144,7 +144,7 @@ def test_slurm_takes_the_scripts_for_xeon_phi_nodes(
 def test_the_whole_chain_by_the_users_commands(cluster: Cluster) -> None:
     printed = cluster.devitrify(
         "workflow", "Cu", "--engine", "emt", "--config", str(SETTINGS), "--z", "1,2",
-        "--seed", "1", "-o", "wf.yaml", "--campaign", "by-hand",
+        "--seed", "1", "-o", "wf.yaml", "--campaign", "by-hand", *SHORT,
     )  # fmt: skip
     assert "engine emt" in printed
     assert "node-hours" in printed

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import RUN
+from tests.integration.conftest import RUN, SHORT
 from tests.integration.launchpad import LaunchpadFolder
 
 
@@ -17,7 +17,7 @@ from tests.integration.launchpad import LaunchpadFolder
 def test_lpad_add_and_rlaunch(
     devitrify: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    written = devitrify("workflow", "Cu", *RUN, "-o", "wf.json", "--campaign", "by-hand")
+    written = devitrify("workflow", "Cu", *RUN, *SHORT, "-o", "wf.json", "--campaign", "by-hand")
     assert written.returncode == 0, written.stderr
     assert "by-hand" in written.stdout
     assert len(json.loads((tmp_path / "wf.json").read_text())["fws"]) >= 10

@@ -25,17 +25,12 @@ from launch.report.overview import overview
 from launch.report.results import Results
 from launch.report.status import state_counts
 from tests.integration.cluster import BIN
-from tests.integration.conftest import DEVITRIFY, SETTINGS, environment
+from tests.integration.conftest import DEVITRIFY, SETTINGS, SHORT, environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 #: Names, formulas, seeds: two of one formula, and another.
 CAMPAIGNS = {"Cu-first": ("Cu", 1), "Cu-second": ("Cu", 2), "Ag-only": ("Ag", 1)}
-SHORT = (
-    *("replicas=1", "pack.n_atoms=8", "melting_temperature.duration=0.4", "liquid.duration=0.5"),
-    *("train.options.max_epochs=20", "search.evolution.generations=2", "search.islands=1"),
-    *("search.evolution.population=4", "candidates.n_candidates=1"),
-)
 SECONDS = 1000  # far beyond what they take
 
 
@@ -58,10 +53,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             assert done.returncode == 0, done.stdout + done.stderr
 
         for name, (formula, seed) in CAMPAIGNS.items():
-            changes = [word for change in SHORT for word in ("--set", change)]
             type_(
                 *DEVITRIFY, "workflow", formula, "--engine", "emt", "--config", SETTINGS, "--z",
-                "1", "--seed", str(seed), "--campaign", name, "-o", f"{name}.json", *changes,
+                "1", "--seed", str(seed), "--campaign", name, "-o", f"{name}.json", *SHORT,
             )  # fmt: skip
             type_(BIN / "lpad", "add", f"{name}.json")
         _run_to_the_end(config, server.uri)
