@@ -18,7 +18,7 @@ from launch.cluster import slurm
 from launch.cluster.reconcile import Deadlines, Repair, reconcile
 from launch.cluster.rocket import ClusterLaunchPad
 from launch.cluster.supervisor import seconds_left
-from launch.database.connections import launchpad
+from launch.database.connections import configure_fireworks, launchpad
 from launch.database.embedded import EmbeddedDatabase
 from launch.database.indexes import create_indexes
 from launch.database.recovery import ended_action
@@ -237,7 +237,11 @@ def test_a_broken_workflow_does_not_keep_others_from_repair(
     pad.add_wf(flow_to_workflow(Flow([leaf("unused", "other")])))
     sound, _ = start(pad)
     squeue({})
-    repairs = reconcile(pad, OURS, AT_ONCE)
+    configure_fireworks(lock_seconds=3)  # that a lock of the lost workflow is waited for
+    try:
+        repairs = reconcile(pad, OURS, AT_ONCE)
+    finally:
+        configure_fireworks()
     assert sound in {repair.fw_id for repair in repairs}
     assert state(pad, sound) == "READY"
     assert f"Firework {broken} cannot be put right" in caplog.text
