@@ -227,13 +227,14 @@ class Frames(MSONable):
 
     @classmethod
     def read(cls, path: str | Path) -> Frames:
-        """Read any trajectory ASE reads: extended XYZ, vasprun.xml, OUTCAR and others."""
+        """
+        Read extended XYZ with ASE's names, as :meth:`write` makes it.
+
+        For files of other programs there is :func:`nnp.read_labels`.
+        """
         from ase.io import read
 
-        name = Path(path).name
-        hint = {"xml": "vasp-xml", "OUTCAR": "vasp-out"}
-        form = next((hint[key] for key in hint if key in name), None)
-        structures = read(path, index=":", format=form)
+        structures = read(path, index=":", format="extxyz")
         return cls.from_atoms(structures if isinstance(structures, list) else [structures])
 
     def write(self, path: str | Path) -> None:

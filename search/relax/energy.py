@@ -84,6 +84,27 @@ class BatchEnergy(Protocol):
         ...
 
 
+def require_stress(energy: BatchEnergy) -> None:
+    """
+    Refuse a potential that was trained without stresses; others are believed to know it.
+
+    Parameters
+    ----------
+    energy : BatchEnergy
+        Says so, if it does, by an attribute `knows_stress`.
+
+    Raises
+    ------
+    ValueError
+        If it knows no stress, which relaxing a cell needs.
+    """
+    if not getattr(energy, "knows_stress", True):
+        raise ValueError(
+            "the potential was trained without stresses and cannot relax cells; train it on frames "
+            "that have them"
+        )
+
+
 class AseEnergy:
     """
     Any ASE calculator as a `BatchEnergy`, one structure after the other.

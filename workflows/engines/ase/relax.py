@@ -49,6 +49,13 @@ class AseRelaxMaker(Maker):
         """Relax; see :class:`workflows.engines.base.RelaxMaker`."""
         atoms = to_atoms(structure)
         atoms.calc = self.engine.build_for_job()
+        implemented = getattr(atoms.calc, "implemented_properties", None)
+        # an empty or absent list says nothing
+        if implemented and "stress" not in implemented:
+            raise ValueError(
+                f"{self.engine.name} gives no stress, which relaxing a cell needs; a potential "
+                "learns it from frames that have stresses"
+            )
         kept: list[Atoms] = []
         steps = 0
 
