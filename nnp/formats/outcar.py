@@ -8,7 +8,7 @@ not converge are told, a second run in the file is another system, and no other 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -52,13 +52,14 @@ def read_outcar(path: Path) -> list[VaspRun]:
         If there is no such file.
     """
     runs: list[_Run] = []
-    # where a run was killed there may be a part of a line
-    lines = (line for line in text_lines(path) if line.endswith("\n"))
-    for line in lines:
-        if line.startswith(" vasp."):
+    for line in text_lines(path):
+        # where the run before was killed, the first line goes on its last one
+        if line.startswith(" vasp.") or (
+            line.startswith(" executed on") and (not runs or runs[-1].counts)
+        ):
             runs.append(_Run())
-        elif runs:
-            runs[-1].take(line, lines)
+        elif runs and line.endswith("\n"):
+            runs[-1].take(line)
     return [run.result() for run in runs]
 
 
@@ -74,6 +75,9 @@ class _Run:
         self.n_learned = 0
         self.by_electrons = False
         self.ended = False
+        self.rows: list[str] = []
+        self.n_rows = 0
+        self.complete: Callable[[list[str]], None] = self._take_cell
         self._begin()
 
     def _begin(self) -> None:
@@ -85,16 +89,22 @@ class _Run:
         self.stress = np.full((3, 3), np.nan)
         self.table: NDArray[np.float64] | None = None
 
-    def take(self, line: str, lines: Iterator[str]) -> None:
-        """Take in a line, and those after it that belong to it."""
-        if "TOTEN" in line:
+    def take(self, line: str) -> None:
+        """Take in the next line."""
+        if len(self.rows) < self.n_rows:
+            self.rows.append(line)
+            if len(self.rows) == self.n_rows:
+                self.complete(self.rows)
+        elif "TOTEN" in line:
             self._take_energy(line)
         elif "Iteration" in line:
             self._take_iteration(line)
         elif "TOTAL-FORCE" in line:
-            self._take_table(line, lines)
+            # there is a line above the table
+            if "(ML)" not in line and self.counts:
+                self._collect(1 + sum(self.counts), self._take_table)
         elif "direct lattice vectors" in line:
-            self._take_cell(lines)
+            self._collect(3, self._take_cell)
         elif "in kB" in line:
             self._take_stress(line)
         elif "FORCE on cell" in line:
@@ -145,24 +155,21 @@ class _Run:
             # steps by electrons have the force field's numbers, too
             self.n_learned += not self.by_electrons
 
-    def _take_table(self, line: str, lines: Iterator[str]) -> None:
-        """Take positions and forces, unless they are a force field's."""
-        if "(ML)" in line or not self.counts:
-            return
-        next(lines, None)
-        rows = [row for _, row in zip(range(sum(self.counts)), lines, strict=False)]
-        try:
-            table = np.fromstring(" ".join(rows), sep=" ").reshape(-1, 6)
-        except ValueError:  # asterisks, or the end of the file
-            table = np.full((len(rows), 6), np.nan)
-        self.table = table if len(table) == sum(self.counts) else None
+    def _collect(self, n_rows: int, complete: Callable[[list[str]], None]) -> None:
+        """Take the next lines as they are, and do something with all of them."""
+        self.rows, self.n_rows, self.complete = [], n_rows, complete
 
-    def _take_cell(self, lines: Iterator[str]) -> None:
-        rows = [_LATTICE.findall(row)[:3] for _, row in zip(range(3), lines, strict=False)]
-        if [len(row) for row in rows] == [3, 3, 3]:
-            self.cell = np.array(rows, dtype=float)
-        else:
-            self.cell = np.full((3, 3), np.nan)
+    def _take_table(self, rows: list[str]) -> None:
+        """Take positions and forces, below a line."""
+        try:
+            self.table = np.fromstring(" ".join(rows[1:]), sep=" ").reshape(len(rows) - 1, 6)
+        except ValueError:  # asterisks, or a number is missing
+            self.table = np.full((len(rows) - 1, 6), np.nan)
+
+    def _take_cell(self, rows: list[str]) -> None:
+        numbers = [_LATTICE.findall(row)[:3] for row in rows]
+        whole = [len(row) for row in numbers] == [3, 3, 3]
+        self.cell = np.array(numbers, dtype=float) if whole else np.full((3, 3), np.nan)
 
     def _take_stress(self, line: str) -> None:
         if self.learned:

@@ -23,6 +23,8 @@ _SIX_NUMBERS = re.compile(r"\b(stress|virial)\s*=\s*([\"'{])([^\"'{}]*)[\"'}]")
 
 #: Å³ an atom, and Å between two atoms or an atom and its image, below which nothing is matter.
 _SMALLEST_VOLUME, _SHORTEST_DISTANCE = 0.1, 0.1
+#: Å from the origin, beyond which double precision does not tell where in the cell an atom is.
+_FARTHEST = 1e8
 
 
 class StructureFileError(ValueError):
@@ -108,10 +110,11 @@ def _kind(path: Path) -> str:
         pass
     if any(line.lower().startswith("_cell_length_a") for line in map(str.strip, lines)):
         return "cif"
-    if _is_poscar(lines):
-        return "vasp"
+    if _is_poscar(lines):  # and each configuration of a trajectory is headed
+        trajectory = any(line.startswith("Direct configuration") for line in lines)
+        return "vasp-xdatcar" if trajectory else "vasp"
     kind = str(filetype(str(path)))
-    if kind.startswith("vasp"):
+    if kind in ("vasp-out", "vasp-xml"):
         raise StructureFileError(f"{path} is no file of VASP that can be read, only called so.")
     return kind
 
@@ -250,9 +253,13 @@ def require_apart(where: str, cell: NDArray[np.float64], positions: NDArray[np.f
     Raises
     ------
     StructureFileError
-        If two atoms are closer, or the cell smaller, than any matter.
+        If two atoms are closer, or the cell smaller, than any matter, or an atom is so far away
+        that it could be anywhere.
     """
     from scipy.spatial import cKDTree
+
+    if np.abs(positions).max() > _FARTHEST:
+        raise StructureFileError(f"{where} has an atom more than {_FARTHEST:g} Å from the origin.")
 
     volume = abs(float(np.linalg.det(cell))) / len(positions)
     edge = float(np.linalg.norm(cell, axis=1).min())
