@@ -145,7 +145,8 @@ class Frames(MSONable):
         """
         Collect structures with their attached results.
 
-        Missing energies, forces and stresses become NaN. ``stage``, ``temperature`` and
+        Missing energies, forces and stresses become NaN. Where there is a free energy, of which
+        the forces are the derivatives, it is taken for the energy. ``stage``, ``temperature`` and
         ``time`` are read from ``atoms.info`` unless given here.
 
         Parameters
@@ -292,7 +293,7 @@ def _results(atoms: Atoms) -> tuple[float, NDArray[np.float64], NDArray[np.float
     from ase.stress import voigt_6_to_full_3x3_stress
 
     results = {} if atoms.calc is None else atoms.calc.results
-    energy = results.get("energy", np.nan)
+    energy = results.get("free_energy", results.get("energy", np.nan))
     forces = results.get("forces")
     if forces is None:
         forces = np.full((len(atoms), 3), np.nan)

@@ -90,7 +90,7 @@ def _require_finite(potential: Path, found: Evaluation) -> None:
         if not all(np.isfinite(part).all() for part in numbers):
             raise CampaignError(
                 f"{potential} gives structure {index} no energy: its atoms are too close to each "
-                "other, its cell is too thin, or it is far beyond what the potential was trained on."
+                "other, its cell is too thin, or it is far from all that the potential knows."
             )
 
 

@@ -163,6 +163,8 @@ class AseEnergy:
         except (CalculatorError, FloatingPointError, ZeroDivisionError) as error:
             logger.warning("calculation of %s failed: %s", atoms.get_chemical_formula(), error)
             return np.nan, np.full((n, 3), np.nan), np.full((3, 3), np.nan), np.full(n, np.nan)
+        # the forces are the derivatives of the free energy, if there is one
+        energy = float(self.calculator.results.get("free_energy", energy))
         atomic = self.calculator.results.get("energies")
         if atomic is None or np.shape(atomic) != (n,):
             atomic = np.full(n, np.nan)

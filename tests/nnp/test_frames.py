@@ -62,6 +62,12 @@ def test_atoms_round_trip_keeps_missing_stress(frames: Frames) -> None:
     assert_same(frames, Frames.from_atoms(structures), 1e-14)
 
 
+def test_the_energy_is_that_of_the_forces(frames: Frames) -> None:
+    atoms = frames.to_atoms()[0]
+    atoms.calc.results["free_energy"] = -9.25
+    assert Frames.from_atoms([atoms]).energies.tolist() == [-9.25]
+
+
 def test_selection_and_concatenation(frames: Frames) -> None:
     assert_same(frames, Frames.concatenate([frames[0], frames[1:]]))
     assert_same(frames[[2, 0]], Frames.concatenate([frames[2], frames[0]]))

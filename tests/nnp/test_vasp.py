@@ -52,6 +52,7 @@ def oracle(path: Path) -> Vasprun:
     return Vasprun(path, parse_potcar_file=False, exception_on_bad_xml=False, parse_dos=False)
 
 
+@pytest.mark.filterwarnings("ignore:XML is malformed")
 @pytest.mark.parametrize("name", RUNS)
 def test_an_independent_reader_finds_the_same(name: str, recorded_vasp: Recorded) -> None:
     folder = recorded_vasp(name)

@@ -15,7 +15,7 @@ from search.relax.limits import RelaxationLimits
 from workflows.conversion import to_atoms, to_structure
 from workflows.documents.schemas import RelaxDocument
 from workflows.engines.ase.calculation import CalculatorEngine
-from workflows.engines.ase.static import labelled_copy
+from workflows.engines.ase.static import free_energy, labelled_copy
 from workflows.engines.base import KEPT_INTERVAL, VOLUME_RANGE, ExplodedError
 from workflows.jobs.idempotency import once
 from workflows.jobs.progress import report_progress
@@ -81,7 +81,7 @@ class AseRelaxMaker(Maker):
         return RelaxDocument(
             structure=to_structure(atoms),
             engine=self.engine.name,
-            energy=atoms.get_potential_energy() / len(atoms),
+            energy=free_energy(atoms) / len(atoms),
             max_force=_largest_force(atoms),
             max_stress=_largest_stress(atoms),
             converged=converged,
