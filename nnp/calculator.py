@@ -61,6 +61,9 @@ class NeuralNetworkCalculator(Calculator):
         self.potential = (
             potential if isinstance(potential, Potential) else load_potential(potential)
         )
+        if not self.potential.knows_stress:
+            known = [name for name in self.implemented_properties if name != "stress"]
+            self.implemented_properties = known
         self.threads, self.precision = threads, precision
         self._evaluator: Evaluator | None = None
         self._numbers = np.zeros(0, dtype=int)

@@ -145,7 +145,8 @@ class Frames(MSONable):
         """
         Collect structures with their attached results.
 
-        Missing energies, forces and stresses become NaN. ``stage``, ``temperature`` and
+        Missing energies, forces and stresses become NaN. Where there is a free energy, of which
+        the forces are the derivatives, it is taken for the energy. ``stage``, ``temperature`` and
         ``time`` are read from ``atoms.info`` unless given here.
 
         Parameters
@@ -227,13 +228,14 @@ class Frames(MSONable):
 
     @classmethod
     def read(cls, path: str | Path) -> Frames:
-        """Read any trajectory ASE reads: extended XYZ, vasprun.xml, OUTCAR and others."""
+        """
+        Read extended XYZ with ASE's names, as :meth:`write` makes it.
+
+        For files of other programs there is :func:`nnp.read_labels`.
+        """
         from ase.io import read
 
-        name = Path(path).name
-        hint = {"xml": "vasp-xml", "OUTCAR": "vasp-out"}
-        form = next((hint[key] for key in hint if key in name), None)
-        structures = read(path, index=":", format=form)
+        structures = read(path, index=":", format="extxyz")
         return cls.from_atoms(structures if isinstance(structures, list) else [structures])
 
     def write(self, path: str | Path) -> None:
@@ -291,7 +293,7 @@ def _results(atoms: Atoms) -> tuple[float, NDArray[np.float64], NDArray[np.float
     from ase.stress import voigt_6_to_full_3x3_stress
 
     results = {} if atoms.calc is None else atoms.calc.results
-    energy = results.get("energy", np.nan)
+    energy = results.get("free_energy", results.get("energy", np.nan))
     forces = results.get("forces")
     if forces is None:
         forces = np.full((len(atoms), 3), np.nan)

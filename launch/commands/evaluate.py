@@ -10,7 +10,7 @@ import typer
 
 from launch.commands.shared.options import Threads, command_of
 from launch.commands.shared.output_files import require_writable, save_figure
-from launch.commands.shared.potential_files import load_potential, read_frames
+from launch.commands.shared.potential_files import EnergyKey, load_potential, read_frames
 from launch.errors import CampaignError
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ class EvaluateOptions:
 
     potential: Annotated[Path, typer.Argument(help="A devitrify or SIMPLE-NN potential.")]
     structures: Annotated[
-        list[Path], typer.Argument(help="Anything ASE reads: extended XYZ, POSCAR, CIF, OUTCAR.")
+        list[Path],
+        typer.Argument(help="Extended XYZ, vasprun.xml, OUTCAR, POSCAR, CIF, all that ASE reads."),
     ]
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Extended XYZ with the predictions.")
@@ -34,6 +35,7 @@ class EvaluateOptions:
         list[Path] | None,
         typer.Option("--training", "-t", help="Frames it was trained on; says what they cover."),
     ] = None
+    energy_key: EnergyKey = None
     threads: Threads = None
 
 
@@ -44,7 +46,7 @@ def evaluate(options: EvaluateOptions) -> None:
     from workflows.jobs.cores import usable_cores
 
     model = load_potential(options.potential)
-    data = read_frames(options.structures)
+    data = _read(options.structures, model, options)
     unknown = set(data.elements) - set(model.elements)
     if unknown:
         raise CampaignError(
@@ -54,6 +56,7 @@ def evaluate(options: EvaluateOptions) -> None:
     if options.output is not None:
         require_writable(options.output)
     found = compare(model, data, options.threads or usable_cores())
+    _require_finite(options.potential, found)
     if options.output is not None:
         _write_predictions(data, found, options.output)
         typer.echo(f"{len(data)} structures written to {options.output}")
@@ -62,7 +65,33 @@ def evaluate(options: EvaluateOptions) -> None:
     _print_errors(model, found)
     if options.training:
         plot = (options.output or Path(options.potential.name)).with_suffix(".coverage.png")
-        _report_coverage(model, read_frames(options.training), data, plot)
+        _report_coverage(model, _read(options.training, model, options), data, plot)
+
+
+def _read(paths: list[Path], model: Potential, options: EvaluateOptions) -> Frames:
+    """Read structures, molecules too, with what reference values they have."""
+    return read_frames(paths, options.energy_key, cutoff=model.cutoff, required=False)
+
+
+def _require_finite(potential: Path, found: Evaluation) -> None:
+    """
+    Refuse to print what is no number.
+
+    Raises
+    ------
+    CampaignError
+        If there is no energy, or no force or stress, of a structure.
+    """
+    import numpy as np
+
+    predictions = found.predictions
+    for index, forces in enumerate(predictions.forces):
+        numbers = (predictions.energies[index], forces, predictions.stresses[index])
+        if not all(np.isfinite(part).all() for part in numbers):
+            raise CampaignError(
+                f"{potential} gives structure {index} no energy: its atoms are too close to each "
+                "other, its cell is too thin, or it is far from all that the potential knows."
+            )
 
 
 def _print_energies(data: Frames, found: Evaluation) -> None:
@@ -85,6 +114,8 @@ def _print_errors(model: Potential, found: Evaluation) -> None:
     ):
         if value == value:  # not NaN: the input had reference values
             typer.echo(f"{name} RMSE: {value:.4g} {unit}")
+    if not model.knows_stress:
+        typer.echo("The potential was trained without stresses: its stresses mean nothing.")
     if model.n_members > 1 and errors.energy == errors.energy:
         one, two = (100 * found.within(sigmas).mean() for sigmas in (1.0, 2.0))
         typer.echo(

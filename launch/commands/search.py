@@ -192,12 +192,17 @@ def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
         If it is none of these.
     """
     from launch.commands.shared.potential_files import load_potential
-    from search.relax.energy import AseEnergy
+    from search.relax.energy import AseEnergy, require_stress
     from workflows.engines.base import MissingEngineError, UnknownEngineError
     from workflows.engines.registry import ENGINES, find_engine
 
     if ":" not in name and name not in ENGINES:
-        return load_potential(Path(name))
+        potential = load_potential(Path(name))
+        try:
+            require_stress(potential)
+        except ValueError as error:
+            raise CampaignError(f"{name} cannot be used: {error}.") from None
+        return potential
     require_foreign(name, "The potential")
     keywords = read_object(arguments, "--calculator-arguments")
     try:

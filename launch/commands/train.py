@@ -14,7 +14,7 @@ import typer
 from launch.commands.shared.options import LARGEST_SEED, Threads, command_of
 from launch.commands.shared.output_files import require_writable, save_figure
 from launch.commands.shared.parsing import apply_overrides
-from launch.commands.shared.potential_files import read_frames
+from launch.commands.shared.potential_files import EnergyKey, read_frames
 from launch.errors import CampaignError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class TrainOptions:
     output: Annotated[Path, typer.Option("--output", "-o", help="File of the potential.")] = Path(
         "potential.nnp"
     )
+    energy_key: EnergyKey = None
     overrides: Annotated[
         list[str] | None, typer.Option("--set", "-s", help="One option, e.g. angular_cutoff=6.")
     ] = None
@@ -77,7 +78,7 @@ def train(options: TrainOptions) -> None:
         _list_options()
         return
     training = options.training()
-    data = read_frames(options.frames)
+    data = read_frames(options.frames, options.energy_key)
     require_writable(options.output)
     typer.echo(f"{len(data)} frames, {len(data.numbers)} atoms, {'-'.join(data.elements)}")
     result = _fit(data, training, options)
@@ -149,8 +150,13 @@ def _describe(step: TrainingStep) -> str:
     errors = step.validation
     return (
         f"validation {errors.energy:.2f} meV/atom  {errors.force:.3f} eV/Å  "
-        f"{errors.stress:.2f} kbar"
+        f"{_stress(errors.stress, 0)}"
     )
+
+
+def _stress(kbar: float, width: int = 7) -> str:
+    """Error of the stress, if there is any stress."""
+    return f"{kbar:{width}.2f} kbar" if kbar == kbar else "no stress"
 
 
 def _sum_up(result: TrainingResult, output: Path) -> None:
@@ -161,8 +167,10 @@ def _sum_up(result: TrainingResult, output: Path) -> None:
     ):
         typer.echo(
             f"{name:<10} {len(frames):6d} frames  {errors.energy:8.2f} meV/atom  "
-            f"{errors.force:6.3f} eV/Å  {errors.stress:7.2f} kbar"
+            f"{errors.force:6.3f} eV/Å  {_stress(errors.stress)}"
         )
+    if not result.potential.knows_stress:
+        typer.echo("The potential knows no stress: search, which relaxes cells, will refuse it.")
     typer.echo(f"{result.reason}; potential written to {output}")
 
 

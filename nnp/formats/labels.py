@@ -3,7 +3,6 @@ Reference energies, forces and stresses from files of other programs.
 
 Everybody writes them under other names: ``free_energy``, ``REF_energy``, ``dft_virial``, NEP's
 ``force``. What is read here is either certain or refused in a sentence that names what is there.
-Outputs of VASP are not read here: which energy goes with their forces takes more than a name.
 """
 
 from __future__ import annotations
@@ -21,8 +20,10 @@ from nnp.formats.structures import (
     StructureFileError,
     periodic_structure,
     read_structures,
+    require_apart,
     symmetric_matrix,
 )
+from nnp.formats.vasp import read_vasp, vasp_kind
 from nnp.frames import Frames
 
 if TYPE_CHECKING:
@@ -58,12 +59,15 @@ class LabelledFrames:
         were not converged.
     notes : tuple of str
         Sentences about what a user would want to know.
+    by_name : bool
+        Whether it is the name alone that says what the energies are; VASP's are free energies.
     """
 
     frames: Frames
     energy_key: str | None
     unconverged: tuple[int, ...]
     notes: tuple[str, ...]
+    by_name: bool = True
 
 
 def read_labels(
@@ -74,16 +78,20 @@ def read_labels(
     required: bool = True,
 ) -> LabelledFrames:
     """
-    Read structures with their reference values: extended XYZ and all else that ASE reads.
+    Read structures with their reference values.
+
+    The content tells what a file is, not its name: vasprun.xml and OUTCAR of VASP, of which the
+    free energy of the whole step is taken and steps without converged electrons are left out;
+    extended XYZ; and all else that ASE reads.
 
     Parameters
     ----------
     path : str or Path
-        File to read.
+        File to read, compressed or not.
     energy_key : str or None
         Name of the energies, for instance ``REF_energy``; forces, stresses and virials are then
         looked for under names formed alike. Unless given, `free_energy` is taken where every
-        labelled frame has it, else `energy`.
+        labelled frame has it, else `energy`. VASP has the free energy alone.
     cutoff : float or None
         Range of the potential in Å: structures without periodicity get cells in which their images
         do not see each other, and no stress. Unless given, such structures are refused.
@@ -105,6 +113,8 @@ def read_labels(
         If labels are missing, doubtful or of a wrong shape.
     """
     path = Path(path)
+    if vasp_kind(path):
+        return _labels_of_vasp(path, energy_key)
     structures = read_structures(path)
     chosen = _energy_key(path, structures, energy_key, required)
     unconverged = tuple(k for k, atoms in enumerate(structures) if not _is_converged(atoms))
@@ -116,9 +126,31 @@ def read_labels(
     if not kept:
         raise LabelError(f"{path} has no frame whose electrons are converged.")
     frames = Frames.from_atoms(kept)
+    numbers = [k for k in range(len(structures)) if k not in set(unconverged)]
+    _require_apart(path, frames, numbers)
     return LabelledFrames(
         frames, chosen, unconverged, tuple(_notes(path, structures, frames, chosen, unconverged))
     )
+
+
+def _labels_of_vasp(path: Path, energy_key: str | None) -> LabelledFrames:
+    """Labels from vasprun.xml or OUTCAR."""
+    found = read_vasp(path)
+    _require_apart(path, found.frames, range(len(found.frames)))
+    notes = [*found.notes, *_no_stress(path, found.frames)]
+    if energy_key not in (None, "free_energy"):
+        notes.append(f"Of {path} the free energy is used, which is that of VASP's forces.")
+    return LabelledFrames(
+        found.frames, "free_energy", found.unconverged, tuple(notes), by_name=False
+    )
+
+
+def _require_apart(path: Path, frames: Frames, numbers: Sequence[int]) -> None:
+    """Refuse structures whose atoms are on top of each other, named by their numbers."""
+    ends = frames.offsets
+    for k, number in enumerate(numbers):
+        positions = frames.positions[ends[k] : ends[k + 1]]
+        require_apart(f"frame {number} of {path}", frames.cells[k], positions)
 
 
 def _values(atoms: Atoms) -> dict[str, Any]:
@@ -280,11 +312,15 @@ def _notes(
         notes.append(f"Of the energies of {path}, {energy_key} is used, not {_listed(others)}.")
     elif others:
         notes.append(f"No energy of {path} is used; choose {_listed(others)} by the energy key.")
-    if energy_key is not None and not np.isfinite(frames.stresses).all(axis=(1, 2)).any():
-        notes.append(
-            f"No frame of {path} has a stress: a potential trained on it cannot relax cells."
-        )
+    if energy_key is not None:
+        notes += _no_stress(path, frames)
     return notes
+
+
+def _no_stress(path: Path, frames: Frames) -> list[str]:
+    if np.isfinite(frames.stresses).all(axis=(1, 2)).any():
+        return []
+    return [f"No frame of {path} has a stress: a potential trained on it cannot relax cells."]
 
 
 def _other_energies(structures: Sequence[Atoms], energy_key: str | None) -> list[str]:

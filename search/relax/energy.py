@@ -84,6 +84,27 @@ class BatchEnergy(Protocol):
         ...
 
 
+def require_stress(energy: BatchEnergy) -> None:
+    """
+    Refuse a potential that was trained without stresses; others are believed to know it.
+
+    Parameters
+    ----------
+    energy : BatchEnergy
+        Says so, if it does, by an attribute `knows_stress`.
+
+    Raises
+    ------
+    ValueError
+        If it knows no stress, which relaxing a cell needs.
+    """
+    if not getattr(energy, "knows_stress", True):
+        raise ValueError(
+            "the potential was trained without stresses and cannot relax cells; train it on frames "
+            "that have them"
+        )
+
+
 class AseEnergy:
     """
     Any ASE calculator as a `BatchEnergy`, one structure after the other.
@@ -142,6 +163,8 @@ class AseEnergy:
         except (CalculatorError, FloatingPointError, ZeroDivisionError) as error:
             logger.warning("calculation of %s failed: %s", atoms.get_chemical_formula(), error)
             return np.nan, np.full((n, 3), np.nan), np.full((3, 3), np.nan), np.full(n, np.nan)
+        # the forces are the derivatives of the free energy, if there is one
+        energy = float(self.calculator.results.get("free_energy", energy))
         atomic = self.calculator.results.get("energies")
         if atomic is None or np.shape(atomic) != (n,):
             atomic = np.full(n, np.nan)

@@ -42,6 +42,11 @@ class PressurizedEnergy:
         """See `BatchEnergy.elements`."""
         return self.energy.elements
 
+    @property
+    def knows_stress(self) -> bool:
+        """Whether the energy below knows it; see `search.relax.energy.require_stress`."""
+        return bool(getattr(self.energy, "knows_stress", True))
+
     def evaluator(
         self, numbers: NDArray[np.integer], counts: NDArray[np.integer], threads: int = 1
     ) -> PressurizedEvaluator:

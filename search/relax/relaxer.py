@@ -10,7 +10,7 @@ import numpy as np
 from monty.json import MSONable
 
 from nnp.units import KBAR
-from search.relax.energy import BatchEnergy
+from search.relax.energy import BatchEnergy, require_stress
 from search.relax.fire import FireOptions, FireState, Geometry, advance
 from search.relax.limits import RelaxationLimits
 
@@ -142,6 +142,7 @@ class Relaxer(MSONable):
         distances : DistanceLimits or None
             Structures with shorter bonds are given up when next checked.
         """
+        require_stress(energy)
         levels = None if best is None else np.broadcast_to(np.asarray(best), len(structures))
         results: list[Relaxed] = []
         for start in range(0, len(structures), self.batch_size):

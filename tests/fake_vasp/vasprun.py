@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tests.fake_vasp.bands import bands_of, density_of_states
 from tests.fake_vasp.job import Job
 from tests.fake_vasp.poscar import System
-from tests.fake_vasp.state import IonicStep
+from tests.fake_vasp.state import KBAR, IonicStep
 from tests.fake_vasp.text import rows
 
 _ENERGIES = (
@@ -71,10 +71,13 @@ class VasprunWriter:
             + "   </energy>\n  </scstep>\n"
             for energy in step.loop.energies
         )
+        volume = abs(float(np.linalg.det(step.system.cell)))
+        # here, and nowhere else, VASP writes the enthalpy
+        work = self.job.settings.pstress / KBAR * volume
         energies = _ENERGIES % (
-            step.energy,
-            step.energy_without_entropy,
-            step.energy_at_zero_smearing,
+            step.energy + work,
+            step.energy_without_entropy + work,
+            step.energy_at_zero_smearing + work,
         )
         if step.kinetic is not None:
             energies += "".join(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from ase.io import read, write
 
 from launch import cli
 from nnp.frames import Frames
+from tests.fake_vasp.fixtures import RECORDED
 from tests.launch.test_report import labelled_frames
 
 FAST = ["--set", "max_epochs=25", "--set", "hidden=6", "--threads", "1"]
@@ -111,21 +114,134 @@ def test_options_are_listed_with_units(capsys: pytest.CaptureFixture[str]) -> No
     ("arguments", "message"),
     [
         (["train", "nosuch.xyz"], "There is no file nosuch.xyz"),
-        (["train", "{dir}/broken.xyz"], "cannot be read as structures"),
-        (["train", "{dir}/unlabelled.xyz", "-o", "{dir}/x.nnp"], "no finite energy"),
+        (["train", "{dir}/broken.xyz"], "should be the number of atoms of frame 0"),
+        (["train", "{dir}/unlabelled.xyz", "-o", "{dir}/x.nnp"], "Frame 0 of {dir}/unlabelled.xyz"
+         " has no energy; training needs it"),
+        (["train", "{dir}/named.xyz", "-o", "{dir}/x.nnp"], "{dir}/named.xyz has no energy or "
+         "free_energy, but REF_energy: choose one by --energy-key, for instance REF_energy."),
+        (["train", "{dir}/named.xyz", "-o", "{dir}/x.nnp", "--energy-key", "energy"],
+         "{dir}/named.xyz has no energy energy, but REF_energy."),
+        (["train", "{dir}/frames.extxyz", "{dir}/free.xyz", "-o", "{dir}/x.nnp"],
+         "must not be mixed, choose one by --energy-key"),
+        (["train", "{dir}/OUTCAR", "-o", "{dir}/x.nnp"], "no file of VASP that can be read"),
+        (["evaluate", "{dir}/cu.nnp", "{dir}/molecule.xyz"], "has no cell"),
+        (["evaluate", "{dir}/cu.nnp", "{dir}/empty.xyz"], "announces 0 atoms"),
+        (["evaluate", "{dir}/cu.nnp", "{dir}/double.xyz"], "two atoms, 0 and 2, that are 0 Å"),
+        (["evaluate", "{dir}/cu.nnp", "{dir}/flat.xyz"], "a cell without volume"),
+        (["evaluate", "{dir}/cu.nnp", "{dir}/skew.xyz"], "gives structure 0 no energy"),
+        (["evaluate", "{dir}/cu.nnp", "{dir}/far.xyz"], "from the origin"),
         (["train", "{dir}/frames.extxyz", "--set", "max_epoch=3"], "did you mean 'max_epochs'"),
         (["train", "{dir}/frames.extxyz", "-o", "{dir}/no/x.nnp"], "cannot be written"),
         (["evaluate", "{dir}/broken.xyz", "{dir}/frames.extxyz"], "not a potential"),
         (["evaluate", "{dir}/cu.nnp", "{dir}/gold.xyz"], "does not know Au"),
     ],
-)
+)  # fmt: skip
 def test_bad_input_gets_one_sentence(
     arguments: list[str], message: str, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (trained / "broken.xyz").write_text("this is\nnot a structure\n")
     write(trained / "gold.xyz", bulk("Au"))
     Frames.from_atoms([bulk("Cu")]).write(trained / "unlabelled.xyz")
+    _write_strange(trained)
     assert call(*(argument.format(dir=trained) for argument in arguments)) == 1
     error = capsys.readouterr().err
-    assert message in error
+    assert message.format(dir=trained) in error
     assert len(error.strip().splitlines()) == 1
+
+
+def _write_strange(folder: Path) -> None:
+    """Files with labels under other names, and structures that make no sense."""
+    text = (folder / "frames.extxyz").read_text()
+    (folder / "named.xyz").write_text(text.replace(" energy=", " REF_energy="))
+    (folder / "free.xyz").write_text(text.replace(" energy=", " free_energy="))
+    (folder / "OUTCAR").write_text("nothing\n")
+    (folder / "molecule.xyz").write_text("2\n\nCu 0 0 0\nCu 0 0 2.2\n")
+    cell = 'Lattice="6 0 0 0 6 0 0 0 6" Properties=species:S:1:pos:R:3'
+    (folder / "empty.xyz").write_text(f"0\n{cell}\n")
+    (folder / "double.xyz").write_text(f"3\n{cell}\nCu 0 0 0\nCu 3 3 3\nCu 6 6 0\n")
+    (folder / "far.xyz").write_text(f"1\n{cell}\nCu 1e300 0 0\n")
+    (folder / "flat.xyz").write_text(f"1\n{cell.replace('0 0 6', '0 0 0')}\nCu 0 0 0\n")
+    (folder / "skew.xyz").write_text(f"1\n{cell.replace('0 6 0', '90000 6 0')}\nCu 0 0 0\n")
+
+
+@pytest.fixture(scope="module")
+def blind(trained: Path) -> Path:
+    """A potential trained without stresses."""
+    text = (trained / "frames.extxyz").read_text()
+    (trained / "stressless.xyz").write_text(re.sub(r' stress="[^"]*"', "", text))
+    arguments = ["train", str(trained / "stressless.xyz"), "-o", str(trained / "blind.nnp")]
+    assert call(*arguments, *FAST) == 0
+    return trained / "blind.nnp"
+
+
+def test_a_potential_without_stress_says_so_and_relaxes_no_cell(
+    blind: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    stressless = str(trained / "stressless.xyz")
+    assert call("train", stressless, "-o", str(tmp_path / "again.nnp"), *FAST) == 0
+    printed = capsys.readouterr()
+    assert "No frame of" in printed.err
+    assert "nan" not in printed.out
+    assert "The potential knows no stress" in printed.out
+    assert call("evaluate", str(blind), stressless) == 0
+    assert "trained without stresses" in capsys.readouterr().out
+    assert call("search", str(blind), "Cu", "-o", str(tmp_path / "search"), "-n", "4") == 1
+    error = capsys.readouterr().err
+    assert "trained without stresses and cannot relax cells" in error
+    assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "search").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "options"),
+    [
+        (" energy=", " REF_energy=", ["--energy-key", "REF_energy"]),
+        (" energy=", " free_energy=", []),
+        (" energy=", " energy=-9.0 dft_energy=", ["--energy-key", "dft_energy"]),
+        (":forces:", ":force:", []),
+    ],
+)
+def test_labels_under_other_names_are_the_same(
+    old: str, new: str, options: list[str], trained: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    text = (trained / "frames.extxyz").read_text()
+    (tmp_path / "other.xyz").write_text(text.replace(old, new))
+    printed = []
+    for path in (trained / "frames.extxyz", tmp_path / "other.xyz"):
+        chosen = options if path.name == "other.xyz" else []
+        assert call("evaluate", str(trained / "cu.nnp"), str(path), *chosen) == 0
+        printed.append(capsys.readouterr().out)
+    assert "energy RMSE" in printed[0]
+    assert printed[0] == printed[1]
+
+
+def test_what_vasp_did_not_converge_is_left_out_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "my.OUTCAR_old"
+    path.write_bytes((RECORDED / "md_unconverged" / "OUTCAR.gz").read_bytes())
+    assert call("train", str(path), "-o", str(tmp_path / "a.nnp"), *FAST) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("12 frames, ")
+    assert printed.err.strip() == (
+        f"2 of 14 steps of {path} are left out: their electrons are not converged."
+    )
+    assert call("evaluate", str(tmp_path / "a.nnp"), str(path), "-o", str(tmp_path / "o.xyz")) == 0
+    energies = [atoms.info["reference_energy"] for atoms in read(tmp_path / "o.xyz", ":")]
+    assert energies[:2] == pytest.approx([-71.82766424, -71.77865075])
+    assert len(energies) == 12
+
+
+def test_a_molecule_has_one_energy_whatever_its_box(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    molecules = []
+    for edge in (6.0, 8.0, 25.0):
+        molecules.append(Atoms("Cu3", positions=[[0, 0, 0], [2.4, 0, 0], [1.0, 2.2, 0.3]]))
+        molecules[-1].set_cell([edge] * 3)
+    write(tmp_path / "molecules.extxyz", molecules)
+    assert call("evaluate", str(trained / "cu.nnp"), str(tmp_path / "molecules.extxyz")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len({line.split(maxsplit=1)[1] for line in lines[:3]}) == 1

@@ -246,8 +246,13 @@ def test_surfaces_lose_their_stress_and_keep_the_rest(frames: Frames, tmp_path: 
         ("a.xyz", "1\nLattice=\"9 0 0 0 9 0 0 0 9\"\nCu 0 0 nan\n", "not finite"),
         ("a.xyz", "1\nLattice=\"9 0 0 0 9 0 0 0 9\"\nXx9 0 0 0\n", "cannot be read as structures"),
         ("notes.txt", "hello\n", "of no type that ASE knows"),
-        ("OUTCAR", "anything\n", "output of VASP"),
-        ("vasprun.xml", "<modeling></modeling>\n", "output of VASP"),
+        ("OUTCAR", "anything\n", "no file of VASP that can be read, only called so"),
+        ("OUTCAR", " vasp.6.4.2 complex\n", "holds no whole ionic step"),
+        ("vasprun.xml", "<modeling></modeling>\n", "holds no whole ionic step"),
+        ("a.xyz", "", "is empty, or damaged"),
+        ("a.xyz", "2\nLattice=\"9 0 0 0 9 0 0 0 9\"\nCu 0 0 0\nCu 9 0 0.01", "0 and 1, that are"),
+        ("a.xyz", "1\nLattice=\"9 0 0 0 9 0 0 0 1e-3\"\nCu 0 0 0\n", "too small"),
+        ("a.xyz", "1\nLattice=\"2 0 0 1.99 0.01 0 0 0 2\"\nCu 0 0 0\n", "too small"),
     ],
 )  # fmt: skip
 def test_unusable_files_are_refused(name: str, content: str, message: str, tmp_path: Path) -> None:

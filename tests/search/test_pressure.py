@@ -75,3 +75,14 @@ def test_a_search_under_pressure_ranks_by_enthalpy(rock_salt: PairEnergy) -> Non
     assert best.space_group == 225
     assert best.fitness == pytest.approx(known.energy / 2, abs=2e-3)
     assert best.volume == pytest.approx(known.atoms.get_volume() / 2, rel=0.01)
+
+
+@pytest.mark.parametrize("pressure", [0.0, 50.0])
+def test_an_energy_that_knows_no_stress_is_refused(rock_salt: PairEnergy, pressure: float) -> None:
+    class Blind(PairEnergy):
+        knows_stress = False
+
+    rock_salt.__class__ = Blind
+    energy = PressurizedEnergy(rock_salt, pressure) if pressure else rock_salt
+    with pytest.raises(ValueError, match="trained without stresses and cannot relax cells"):
+        Relaxer().relax([_salt()], energy)

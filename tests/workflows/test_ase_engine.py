@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from ase import units
+from ase.calculators.emt import EMT
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from pymatgen.core import Structure
 
 from nnp.units import KBAR
+from search.relax.energy import AseEnergy
 from search.relax.limits import RelaxationLimits
 from tests.workflows.samples import copper, emt, engine
 from workflows.conversion import to_atoms, to_structure
@@ -19,7 +22,7 @@ from workflows.engines.ase import dynamics
 from workflows.engines.ase.dynamics import AseDynamicsMaker
 from workflows.engines.ase.engine import AseEngine
 from workflows.engines.ase.relax import AseRelaxMaker
-from workflows.engines.ase.static import AseStaticMaker
+from workflows.engines.ase.static import AseStaticMaker, labelled_copy
 from workflows.engines.base import DynamicsTask, ExplodedError, SegmentSettings
 
 
@@ -171,6 +174,25 @@ def test_a_calculator_that_fails_is_recorded() -> None:
     document = AseRelaxMaker.make.original(maker, unknown, "search")
     assert document.energy is None
     assert "U" in document.failure
+
+
+class Smeared(EMT):
+    """A metal whose energy at zero smearing is not that of its forces."""
+
+    def calculate(self, *arguments: Any, **keywords: Any) -> None:
+        """Compute as EMT does."""
+        super().calculate(*arguments, **keywords)
+        self.results["energy"] = self.results["free_energy"] + 1.0
+
+
+def test_the_energy_is_that_of_the_forces() -> None:
+    atoms = to_atoms(copper(1))
+    atoms.calc = EMT()
+    expected = atoms.get_potential_energy()
+    atoms.calc = Smeared()
+    assert atoms.get_potential_energy() == pytest.approx(expected + 1.0)
+    assert labelled_copy(atoms).get_potential_energy() == pytest.approx(expected)
+    assert AseEnergy(Smeared()).single(atoms)[0] == pytest.approx(expected)
 
 
 def test_static_labels_structures_of_different_sizes() -> None:

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from ase import Atoms
-from jobflow import Flow, Job, JobStore, job, run_locally
+from jobflow import SETTINGS, Flow, Job, JobStore, job, run_locally
 from maggma.stores import MemoryStore
 from monty.json import MontyDecoder, jsanitize
 
@@ -21,6 +21,7 @@ from workflows.conversion import to_atoms
 from workflows.documents.schemas import SegmentDocument, TrainingDocument
 from workflows.engines.ase.dynamics import AseDynamicsMaker
 from workflows.engines.ase.engine import AseEngine
+from workflows.engines.ase.relax import AseRelaxMaker
 from workflows.engines.base import DynamicsTask, SegmentSettings
 from workflows.engines.potential import PotentialEngine
 from workflows.stages.melting_temperature import MeltingTemperatureMaker
@@ -112,3 +113,15 @@ def test_the_engine_survives_json() -> None:
     engine = PotentialEngine(potential="some-job", max_uncertainty=0.2)
     text = json.dumps(jsanitize(engine.as_dict(), strict=True))
     assert MontyDecoder().process_decoded(json.loads(text)) == engine
+
+
+def test_a_potential_without_stress_relaxes_no_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    blind = gentle()
+    blind.record["n_stresses"] = 0
+    training = trained(blind)
+    work = AseRelaxMaker(engine=PotentialEngine(potential=training.uuid)).make(copper(1), "test")
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    monkeypatch.setattr(SETTINGS, "JOB_STORE", store)
+    flow = Flow([training, work], order="linear")
+    with pytest.raises(ValueError, match="NNP gives no stress, which relaxing a cell needs"):
+        run_locally(flow, store=store, create_folders=False, log=False, raise_immediately=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from monty.json import MontyDecoder
 
+from nnp.units import KBAR
 from tests.fake_vasp.fixtures import FakeVasp
 from tests.workflows.vasp.xml import random_steps, write_vasprun
 from workflows.engines.vasp.vasprun import Steps, read_steps
@@ -46,6 +48,21 @@ def test_an_energy_above_that_of_the_atoms_is_no_ground_state(tmp_path: Path) ->
     assert steps.converged.tolist() == [True, False, True]
     # atoms on top of each other are above it, too
     assert read_steps(tmp_path / "vasprun.xml", 60, 1e-5, highest_energy=np.inf).converged.all()
+
+
+def test_what_comes_after_the_electrons_belongs_to_the_energy(tmp_path: Path) -> None:
+    """Dispersion, of which forces and stress have their part."""
+    written = replace(random_steps(3, 2), added=np.array([-0.8, -0.85, -0.9]))
+    write_vasprun(tmp_path / "vasprun.xml", written)
+    steps = read_steps(tmp_path / "vasprun.xml", 60, 1e-5)
+    assert np.allclose(steps.energies, written.energies + written.added, atol=1e-8)
+    assert steps.converged.all()
+    # but pressure times volume does not: the stress has no part of it
+    work = 20.0 / KBAR * 14.0**3
+    written = replace(random_steps(3, 2), added=np.full(3, work))
+    write_vasprun(tmp_path / "vasprun.xml", written, settings={"PSTRESS": 20.0})
+    steps = read_steps(tmp_path / "vasprun.xml", 60, 1e-5)
+    assert np.allclose(steps.energies, written.energies, atol=1e-8)
 
 
 @pytest.mark.parametrize("part", [0.0, 0.3, 0.55, 0.99])
@@ -119,7 +136,7 @@ def test_pymatgen_reads_the_same(fake_vasp: FakeVasp, tmp_path: Path) -> None:
     oracle = Vasprun(tmp_path / "vasprun.xml", parse_potcar_file=False)
     assert len(steps) == len(oracle.ionic_steps) == 8
     for i, step in enumerate(oracle.ionic_steps):
-        assert steps.energies[i] == pytest.approx(step["electronic_steps"][-1]["e_fr_energy"])
+        assert steps.energies[i] == pytest.approx(step["e_fr_energy"], abs=1e-10)
         assert np.allclose(steps.forces[i], step["forces"])
         assert np.allclose(steps.stresses[i], step["stress"])
         assert np.allclose(steps.positions[i], step["structure"].frac_coords)

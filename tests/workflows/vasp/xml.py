@@ -20,6 +20,9 @@ class Written:
         As in ``Steps``.
     loops
         Length of each electronic loop.
+    added
+        eV that VASP adds to each energy after the electronic loop: dispersion, and pressure times
+        volume.
     """
 
     energies: NDArray[np.float64]
@@ -28,6 +31,7 @@ class Written:
     positions: NDArray[np.float64]
     kinetic: NDArray[np.float64]
     loops: list[int] = field(default_factory=list)
+    added: NDArray[np.float64] | None = None
 
 
 def random_steps(n_steps: int, n_atoms: int, loop: int = 8, seed: int = 0) -> Written:
@@ -43,7 +47,14 @@ def random_steps(n_steps: int, n_atoms: int, loop: int = 8, seed: int = 0) -> Wr
     )
 
 
-def write_vasprun(path: Path, written: Written, edge: float = 14.0, gap: float = 1e-8) -> None:
+def write_vasprun(
+    path: Path,
+    written: Written,
+    edge: float = 14.0,
+    gap: float = 1e-8,
+    symbols: tuple[str, ...] = (),
+    settings: dict[str, float] | None = None,
+) -> None:
     """
     Write the parts of vasprun.xml that say what happened.
 
@@ -57,9 +68,15 @@ def write_vasprun(path: Path, written: Written, edge: float = 14.0, gap: float =
         Å, of the cubic cell.
     gap
         eV between the last two energies of each electronic loop.
+    symbols
+        Of the atoms; none: left out.
+    settings
+        Numbers by their tags in INCAR.
     """
+    added = np.zeros(len(written.energies)) if written.added is None else written.added
     with path.open("w") as file:
-        file.write('<?xml version="1.0" encoding="ISO-8859-1"?>\n<modeling>\n <parameters/>\n')
+        file.write('<?xml version="1.0" encoding="ISO-8859-1"?>\n<modeling>\n')
+        file.write(_header(symbols, settings or {}))
         for i, loop in enumerate(written.loops):
             file.write(" <calculation>\n")
             for k in range(loop):
@@ -75,10 +92,28 @@ def write_vasprun(path: Path, written: Written, edge: float = 14.0, gap: float =
                 + "  </structure>\n"
                 + _rows("forces", written.forces[i])
                 + _rows("stress", written.stresses[i])
-                + _energies(written.energies[i], written.kinetic[i])
+                + _energies(written.energies[i] + added[i], written.kinetic[i])
                 + " </calculation>\n"
             )
         file.write("</modeling>\n")
+
+
+def _header(symbols: tuple[str, ...], settings: dict[str, float]) -> str:
+    tags = "".join(f'  <i name="{name}">{value!r}</i>\n' for name, value in settings.items())
+    atoms = "".join(f"    <rc><c>{symbol:<2s}</c><c>1</c></rc>\n" for symbol in symbols)
+    kinds = "".join(
+        f"    <rc><c>{symbols.count(s)}</c><c>{s:<2s}</c><c>1.0</c><c>1.0</c><c>PAW {s}</c></rc>\n"
+        for s in dict.fromkeys(symbols)
+    )
+    return (
+        ' <generator><i name="version" type="string">6.4.2 </i></generator>\n'
+        f" <incar>\n{tags} </incar>\n"
+        ' <kpoints>\n  <varray name="kpointlist"><v>0.0 0.0 0.0</v></varray>\n'
+        '  <varray name="weights"><v>1.0</v></varray>\n </kpoints>\n'
+        f' <parameters>\n <separator name="electronic">\n{tags} </separator>\n </parameters>\n'
+        f' <atominfo>\n  <array name="atoms">\n   <set>\n{atoms}   </set>\n  </array>\n'
+        f'  <array name="atomtypes">\n   <set>\n{kinds}   </set>\n  </array>\n </atominfo>\n'
+    )
 
 
 def _rows(name: str, values: NDArray[np.float64]) -> str:

@@ -15,7 +15,7 @@ from search.relax.limits import RelaxationLimits
 from workflows.conversion import to_atoms, to_structure
 from workflows.documents.schemas import RelaxDocument
 from workflows.engines.ase.calculation import CalculatorEngine
-from workflows.engines.ase.static import labelled_copy
+from workflows.engines.ase.static import free_energy, labelled_copy
 from workflows.engines.base import KEPT_INTERVAL, VOLUME_RANGE, ExplodedError
 from workflows.jobs.idempotency import once
 from workflows.jobs.progress import report_progress
@@ -49,6 +49,13 @@ class AseRelaxMaker(Maker):
         """Relax; see :class:`workflows.engines.base.RelaxMaker`."""
         atoms = to_atoms(structure)
         atoms.calc = self.engine.build_for_job()
+        implemented = getattr(atoms.calc, "implemented_properties", None)
+        # an empty or absent list says nothing
+        if implemented and "stress" not in implemented:
+            raise ValueError(
+                f"{self.engine.name} gives no stress, which relaxing a cell needs; a potential "
+                "learns it from frames that have stresses"
+            )
         kept: list[Atoms] = []
         steps = 0
 
@@ -74,7 +81,7 @@ class AseRelaxMaker(Maker):
         return RelaxDocument(
             structure=to_structure(atoms),
             engine=self.engine.name,
-            energy=atoms.get_potential_energy() / len(atoms),
+            energy=free_energy(atoms) / len(atoms),
             max_force=_largest_force(atoms),
             max_stress=_largest_stress(atoms),
             converged=converged,

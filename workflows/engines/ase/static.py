@@ -25,12 +25,27 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+def free_energy(atoms: Atoms) -> float:
+    """
+    Energy in eV of which the forces are the derivatives.
+
+    With smeared occupations that is not what ASE calls the energy, which is extrapolated to none.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        With a calculator; one without a free energy has no smearing.
+    """
+    energy = atoms.get_potential_energy()
+    return float(atoms.calc.results.get("free_energy", energy))
+
+
 def labelled_copy(atoms: Atoms) -> Atoms:
-    """Copy atoms with their energy, forces and stress, but without what computes them."""
+    """Copy atoms with their free energy, forces and stress, but without what computes them."""
     copy = atoms.copy()
     copy.calc = SinglePointCalculator(
         copy,
-        energy=atoms.get_potential_energy(),
+        energy=free_energy(atoms),
         forces=atoms.get_forces().copy(),
         stress=atoms.get_stress().copy(),
     )

@@ -1,4 +1,4 @@
-"""Reading vasprun.xml step by step into arrays, whether the file is whole or not."""
+"""The ionic steps of a run of VASP, as the engine judges and keeps them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from monty.json import MSONable
 
+from nnp.formats.vasprun import read_vasprun
 from nnp.storage.arrays import decode_array, encode_array
 
 if TYPE_CHECKING:
-    from lxml.etree import _Element
     from numpy.typing import NDArray
 
 
@@ -24,7 +24,7 @@ class Steps(MSONable):
     Attributes
     ----------
     energies : ndarray, shape (n_steps,)
-        Free energies in eV, of which the forces are the derivatives.
+        Free energies in eV, of which the forces are the derivatives, dispersion included.
     forces : ndarray, shape (n_steps, n_atoms, 3)
         eV/Å
     stresses : ndarray, shape (n_steps, 3, 3)
@@ -97,9 +97,6 @@ def read_steps(
     """
     Read all whole ionic steps of a vasprun.xml.
 
-    One element at a time is in memory, so that time and memory grow with the arrays alone. A file
-    that ends in the middle gives the steps before.
-
     Parameters
     ----------
     path : Path
@@ -116,72 +113,22 @@ def read_steps(
     Steps
         None at all if the file is missing or has no whole step.
     """
-    from lxml import etree
-
-    rows: list[tuple[Any, ...]] = []
-    if path.exists():
-        try:
-            for _, element in etree.iterparse(str(path), tag="calculation", huge_tree=True):
-                rows.append(_read_step(element, max_electronic_steps, energy_tolerance))
-                element.clear()
-                while element.getprevious() is not None:
-                    del element.getparent()[0]
-        except etree.XMLSyntaxError:
-            pass  # the run was killed; what is whole counts
-    if not rows:
+    if not path.exists():
         return _no_steps()
-    n_atoms = max(len(row[1]) for row in rows)
-    rows = [row for row in rows if len(row[1]) == n_atoms and len(row[4]) == n_atoms]
-    steps = Steps(*(np.array(column) for column in zip(*rows, strict=True)))
-    return replace(steps, converged=steps.converged & (steps.energies <= highest_energy))
+    runs = read_vasprun(path, max_electronic_steps, energy_tolerance)
+    if not runs or not len(runs[-1]):
+        return _no_steps()
+    run = runs[-1]
+    steps = Steps(
+        run.energies, run.forces, run.stresses, run.cells, run.positions, run.kinetic,
+        run.converged & (run.energies <= highest_energy),
+    )  # fmt: skip
+    for numbers in (steps.forces, steps.stresses):
+        steps.converged &= np.isfinite(numbers).all(axis=(1, 2))
+    return steps
 
 
 def _no_steps() -> Steps:
     none, vectors = np.zeros(0), np.zeros((0, 0, 3))
     return Steps(none, vectors, np.zeros((0, 3, 3)), np.zeros((0, 3, 3)), vectors, none,
                  np.zeros(0, dtype=bool))  # fmt: skip
-
-
-def _read_step(element: _Element, max_steps: int, tolerance: float) -> tuple[Any, ...]:
-    forces = stress = None
-    for array in element.iterchildren("varray"):
-        if array.get("name") == "forces":
-            forces = _matrix(array)
-        elif array.get("name") == "stress":
-            stress = _matrix(array)
-    structure = element.find("structure")
-    if structure is None:
-        raise ValueError("a step of vasprun.xml has no structure")
-    cell, positions = _matrix(structure.find("crystal/varray")), _matrix(structure.find("varray"))
-    if forces is None:
-        forces = np.full(positions.shape, np.nan)
-    if stress is None or stress.shape != (3, 3):
-        stress = np.full((3, 3), np.nan)
-    loop = list(element.iterchildren("scstep"))
-    last = _energy(loop[-1] if loop else element, "e_fr_energy")
-    converged = 0 < len(loop) < max_steps
-    if len(loop) >= max(2, max_steps):
-        converged = abs(last - _energy(loop[-2], "e_fr_energy")) < tolerance
-    finite = np.isfinite(last) and np.isfinite(forces).all() and np.isfinite(stress).all()
-    return (last, forces, stress, cell, positions, _energy(element, "kinetic"),
-            bool(converged and finite))  # fmt: skip
-
-
-def _matrix(element: _Element | None) -> NDArray[np.float64]:
-    """Rows of three numbers; NaN where Fortran could not write one."""
-    if element is None:
-        return np.zeros((0, 3))
-    texts = [row.text or "" for row in element]
-    try:
-        # split() and float() take three times as long
-        return np.fromstring(" ".join(texts), sep=" ").reshape(-1, 3)
-    except ValueError:  # asterisks, or a number is missing
-        return np.full((len(texts), 3), np.nan)
-
-
-def _energy(element: _Element, name: str) -> float:
-    found = element.find(f"energy/i[@name='{name}']")
-    try:
-        return float((found.text or "") if found is not None else "nan")
-    except ValueError:
-        return float("nan")
