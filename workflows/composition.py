@@ -25,9 +25,9 @@ class Target(MSONable):
 
     Parameters
     ----------
-    formula
+    formula : str
         Reduced formula, e.g. ``"LiAlCl4"``.
-    formula_units
+    formula_units : tuple of int
         Numbers of formula units in a cell, in rising order.
     """
 
@@ -66,15 +66,15 @@ def parse_target(
 
     Parameters
     ----------
-    formula
+    formula : str
         E.g. ``"LiAlCl4"``.
-    known
+    known : frozenset of str or None
         Symbols that the engine knows; none if it does not say.
-    engine
+    engine : str
         Name of the engine, for messages.
-    formula_units
+    formula_units : tuple of int or None
         Numbers of formula units to search; none: 1, 2 and 4 as far as they fit 28 atoms.
-    atoms_max
+    atoms_max : int or None
         Largest number of atoms in a cell: 1, 2, 3, 4, 6, 8, 12 and 16 units as far as they fit.
 
     Raises

@@ -22,7 +22,7 @@ def block_error(series: ArrayLike, minimum_blocks: int = 5) -> float:
     ----------
     series : array_like, shape (n,)
         Equidistant samples, any unit.
-    minimum_blocks
+    minimum_blocks : int
         Number of blocks below which an estimate is too noisy to use.
 
     Returns
@@ -131,11 +131,11 @@ def fit_diffusion(
     ----------
     positions : ndarray, shape (n_frames, n_atoms, 3)
         Unwrapped positions in Å of one species, drift removed.
-    interval
+    interval : float
         Time between frames in ps.
-    ballistic_time
+    ballistic_time : float
         Lags below this time in ps are left out of the fit.
-    groups_of_atoms
+    groups_of_atoms : int
         Number of groups for the error; a species of one atom has none, and no error.
 
     Raises

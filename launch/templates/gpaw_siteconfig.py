@@ -1,4 +1,5 @@
-"""How GPAW is built for one process: against Debian's libraries, without MPI.
+"""
+How GPAW is built for one process: against Debian's libraries, without MPI.
 
 The environment variable GPAW_CONFIG names this file. Without it GPAW's build asks for an MPI
 compiler. GPAW_BUILD_JOBS must not be set: with several jobs the build leaves out its library.

@@ -110,7 +110,7 @@ def join_steps(
         In order.
     symbols : tuple of str
         Of the atoms, if known.
-    n_learned, whole
+    n_learned, whole : int, bool
         See :class:`VaspRun`.
     """
     n = len(symbols) or max((len(step.positions) for step in steps), default=0)

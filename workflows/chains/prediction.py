@@ -72,9 +72,16 @@ class StructurePredictionMaker(Maker):
         Everything random derives from it.
     until : str
         The last stage: ``"sample"`` makes the frames only, ``"train"`` also the potential.
-    dynamics, pack, convergence, melt, melting_temperature, volume, liquid, quench, anneal, \
-    sample, check, active, train, search, candidates
-        The stages; convergence and check are only for engines with plane waves.
+    dynamics : DynamicsMaker
+        How molecular dynamics is run.
+    pack, convergence, melt, melting_temperature, volume, liquid, quench, anneal, sample : Maker
+        The stages up to the frames; convergence is only for engines with plane waves.
+    check : CheckMaker
+        Of the frames; only for engines with plane waves.
+    active : ActiveLearning
+        Rounds of few labels on frames of a fast engine.
+    train, search, candidates : Maker
+        The stages behind the frames.
     search_level : str
         ``potential``: the whole chain. ``reference``: no melt and no potential, the search runs
         on the reference engine, as the paper does for comparison.

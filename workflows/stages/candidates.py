@@ -42,11 +42,11 @@ class CandidateMaker(Maker):
 
     Parameters
     ----------
-    n_candidates
+    n_candidates : int
         How many of the search's best are relaxed.
     limits : RelaxationLimits
         Where a relaxation stops.
-    symmetry_tolerance
+    symmetry_tolerance : float
         Å, for the space group.
     """
 
@@ -66,11 +66,11 @@ class CandidateMaker(Maker):
 
         Parameters
         ----------
-        search
+        search : SearchDocument or OutputReference
             Result of the search.
-        target
+        target : Target
             What was looked for.
-        engine
+        engine : Engine
             Reference engine.
 
         Returns
@@ -133,15 +133,15 @@ class CandidateMaker(Maker):
 
         Parameters
         ----------
-        relaxed
+        relaxed : list of RelaxDocument or None
             One for each candidate; none where the job failed.
-        candidates
+        candidates : list of SearchCandidate
             As the search gave them.
-        target
+        target : Target
             What was looked for.
-        engine
+        engine : str
             Name of the reference engine.
-        jobs
+        jobs : list of str
             That relaxed them, by their ids.
         """
         documents = [
