@@ -11,7 +11,7 @@ from typing import Annotated, overload
 
 import typer
 
-from launch.cluster.configuration import MALFORMED, is_uri
+from launch.database.server import MALFORMED, is_uri
 from launch.cluster.files import SIGNAL_SECONDS, ClusterDescription, write_files
 from launch.commands.shared.options import command_of
 from launch.errors import CampaignError
