@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import IO, Any
 
 from launch.errors import CampaignError
 from launch.shell import command_line
@@ -71,9 +71,9 @@ def require_no_links(folder: Path, *patterns: str) -> None:
     CampaignError
         With the name of the link.
     """
-    names = os.listdir(folder) if folder.is_dir() else []
-    written = (name for name in names if any(fnmatchcase(name, p) for p in patterns))
-    for link in (link for name in written for link in _links(folder / name)):
+    present = folder.iterdir() if folder.is_dir() else ()
+    written = (path for path in present if any(fnmatchcase(path.name, p) for p in patterns))
+    for link in (link for path in written for link in _links(path)):
         raise CampaignError(
             f"{link} is a symbolic link, and nothing is written through links: remove it and run "
             "the same command again."
@@ -103,9 +103,8 @@ def open_own(path: Path | str, mode: str) -> IO[Any]:
 class OwnLog(logging.FileHandler):
     """A log that :func:`open_own` opens: what goes wrong may quote a password."""
 
-    def _open(self) -> TextIO:
-        file: TextIO = open_own(self.baseFilename, self.mode)
-        return file
+    def _open(self) -> Any:
+        return open_own(self.baseFilename, self.mode)
 
 
 def file_name(*parts: object) -> str:
@@ -125,9 +124,8 @@ def _links(path: Path) -> Iterator[Path]:
     if path.is_symlink():
         yield path
     elif path.is_dir():
-        with os.scandir(path) as entries:
-            for entry in entries:
-                yield from _links(Path(entry.path))
+        for entry in path.iterdir():
+            yield from _links(entry)
 
 
 def _user(number: int) -> str:

@@ -12,6 +12,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from launch.own_files import FOLDER_MODE
 from workflows.documents.schemas import (
     POTENTIAL,
     MeltingTemperatureDocument,
@@ -75,7 +76,7 @@ def write_plots(results: CampaignResults, folder: Path) -> list[Path]:
     list of Path
         The files.
     """
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True, mode=FOLDER_MODE)
     paths = []
     for name, (kinds, draw) in FIGURES.items():
         documents = [results.newest(kind) for kind in kinds]

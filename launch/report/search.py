@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from search.state.evolution import Evolution
     from search.state.individual import NewBest
 
+#: What a search writes in its folder.
+WRITTEN = ("*.json", "*.cif", "*.png")
+
 
 class ProgressLog:
     """
