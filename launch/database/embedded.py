@@ -237,9 +237,9 @@ class EmbeddedDatabase:
     def _prepare_folder(self) -> None:
         """Make the folder its owner's only; what others may have put there is refused."""
         require_no_links(self.folder.parent, self.folder.name)
-        require_own(self.folder)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            require_own(self.folder)
             self.folder.chmod(0o700)
             (self.folder / ".writable").write_text("")
             (self.folder / ".writable").unlink()
@@ -308,12 +308,12 @@ class EmbeddedDatabase:
     def _require_no_others(self, uri: str) -> None:
         """Refuse a database with users that were not made here; they may have left jobs in it."""
         with client(uri) as connection:
-            users = connection.admin.command("usersInfo", {"forAllDBs": True})["users"]
-        others = sorted({user["user"] for user in users} - {USER})
-        if others or len(users) > 1:
+            users = list(connection.admin["system.users"].find({}, {"user": 1, "db": 1}))
+        others = [user["user"] for user in users if (user["db"], user["user"]) != ("admin", USER)]
+        if others:
             raise CampaignError(
                 f"The database in {self.folder} has users that devitrify did not make "
-                f"({', '.join(map(repr, others))[:200]}), who may have left programs in it: run "
+                f"({', '.join(map(repr, others)):.200}), who may have left programs in it: run "
                 "the campaign anew in another --folder."
             )
 

@@ -37,6 +37,7 @@ def read_store(campaign: Campaign, uri: str | None, read: Callable[[JobStore], T
     def look(address: str, running: bool) -> T:
         del running
         store = job_store(address, campaign.document.database, ANSWER_SECONDS)
+        store.connect()
         try:
             return read(store)
         finally:
