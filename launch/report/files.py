@@ -62,8 +62,6 @@ def write_structures(prediction: PredictionDocument, folder: Path) -> list[Path]
     from pymatgen.io.cif import CifWriter
 
     folder.mkdir(exist_ok=True, mode=FOLDER_MODE)
-    for old in folder.glob("*.cif"):
-        old.unlink()
     paths = []
     for candidate in prediction.candidates:
         parts = (f"{candidate.rank:02d}", candidate.formula, f"Z{candidate.formula_units}")
@@ -71,6 +69,8 @@ def write_structures(prediction: PredictionDocument, folder: Path) -> list[Path]
         # the cell as it was relaxed: symmetrised within the tolerance it would be another one
         write_atomically(path, str(CifWriter(candidate.structure)))
         paths.append(path)
+    for old in set(folder.glob("*.cif")).difference(paths):
+        old.unlink(missing_ok=True)  # another command may write the same report
     return paths
 
 
