@@ -51,8 +51,10 @@ def explain(error: BaseException) -> str | None:
     """
     from pymongo.errors import ConnectionFailure, PyMongoError
 
+    from nnp.storage.documents import UnknownClassError
     from workflows.chains.protocols import UnknownProtocolError
     from workflows.composition import FormulaError
+    from workflows.documents.base import DocumentVersionError
     from workflows.engines.base import MissingEngineError, UnknownEngineError
     from workflows.jobs.site import SiteError
     from workflows.settings import SettingError
@@ -61,8 +63,8 @@ def explain(error: BaseException) -> str | None:
         return str(error)
     if isinstance(
         error,
-        FormulaError | MissingEngineError | SettingError | SiteError | UnknownEngineError
-        | UnknownProtocolError,
+        DocumentVersionError | FormulaError | MissingEngineError | SettingError | SiteError
+        | UnknownClassError | UnknownEngineError | UnknownProtocolError,
     ):  # fmt: skip
         return as_sentence(str(error))
     if isinstance(error, PyMongoError):  # of its message nothing: it may quote the URI

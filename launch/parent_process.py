@@ -5,9 +5,10 @@ A campaign that is killed (``kill -9``, a closed session, the out-of-memory kill
 nothing running behind it. On Linux the kernel can signal a process when its parent ends; this
 module asks for that, and as a script it does so for a program that cannot ask for itself::
 
-    python parent_process.py PARENT_PID SIGNAL PROGRAM ARGUMENT...
+    python -I parent_process.py PARENT_PID SIGNAL PROGRAM ARGUMENT...
 
-It imports nothing of this project, so that it starts fast.
+What that program writes is for its user only. The script imports nothing of this project, so that
+it starts fast.
 """
 
 import ctypes
@@ -45,4 +46,5 @@ def die_with_parent(parent: int, signal_number: int = signal.SIGKILL) -> bool:
 
 if __name__ == "__main__":
     die_with_parent(int(sys.argv[1]), int(sys.argv[2]))
+    os.umask(0o077)
     os.execv(sys.argv[3], sys.argv[3:])

@@ -1,7 +1,8 @@
-"""Commands as they can be pasted into a shell."""
+"""Commands as they can be pasted into a shell, and the environment of those started here."""
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 
@@ -26,3 +27,10 @@ def command_line(*words: str | Path) -> str:
         f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word)
         for word in words
     )
+
+
+def program_environment() -> dict[str, str]:
+    """Return the environment for a program that is started in another folder than this one."""
+    paths = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    # an empty path, or "." for one, would be the folder that the program is started in
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, paths))}

@@ -49,7 +49,8 @@ LAYERS = (
     ("workflows.chains",),
     ("workflows",),
     # what people use
-    ("launch.errors", "launch.parent_process", "launch.shell", "launch.yaml_files"),
+    ("launch.errors", "launch.parent_process", "launch.shell"),
+    ("launch.own_files", "launch.yaml_files"),
     ("launch.database",),
     ("launch.cluster",),
     ("launch.report",),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from launch.database.server import MALFORMED, is_uri
 from launch.errors import CampaignError
 from launch.yaml_files import read_mapping
 from workflows.jobs.site import default_folder
@@ -17,29 +18,6 @@ if TYPE_CHECKING:
     from jobflow import JobStore
 
     from launch.database.launchpad import CampaignLaunchPad
-
-
-#: Ends a sentence about a URI, of which no part may be shown: pymongo's own messages may quote
-#: the end of a password with an unquoted @ or / as the host or the port.
-MALFORMED = (
-    "is malformed: it is mongodb://USER:PASSWORD@HOST:PORT/, and signs like @ : / % in the user "
-    "or the password must be percent-encoded."
-)
-
-
-def is_uri(text: str) -> bool:
-    """Whether pymongo can read a URI; the host of a ``mongodb+srv`` is not looked up."""
-    from pymongo.errors import PyMongoError
-    from pymongo.uri_parser import parse_uri
-
-    scheme, _, rest = text.partition("://")
-    if scheme == "mongodb+srv":  # parsing it would ask a name server
-        text = "mongodb://" + rest.partition("?")[0]
-    try:
-        parse_uri(text)
-    except (PyMongoError, ValueError):
-        return False
-    return True
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launch.cluster.configuration import Configuration
+from launch.database.server import secrets_of
 from launch.errors import CampaignError
 from launch.shell import command_line
 
@@ -353,13 +354,12 @@ def _without_secrets(error: Exception, configuration: Configuration) -> str:
 
     if isinstance(error, ConfigurationError | ValueError):  # these quote parts of the URI
         return "the URI or one of its options is not one that pymongo takes"
-    text = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    text = (str(error).splitlines() or [type(error).__name__])[0]
     try:
-        uri = str(configuration.read("my_launchpad.yaml").get("host", ""))
+        document = configuration.read("my_launchpad.yaml")
     except CampaignError:
-        return text
-    secrets = uri.partition("://")[2].rpartition("@")[0]
-    for secret in (uri, secrets, secrets.partition(":")[2]):
-        if secret:
-            text = text.replace(secret, "...")
-    return text
+        return type(error).__name__
+    found = [str(document.get("password") or ""), *secrets_of(str(document.get("host", "")))]
+    for secret in filter(None, found):
+        text = text.replace(secret, "...")
+    return text[:200]

@@ -228,9 +228,9 @@ class ClusterDescription:
         if queue == "dft":
             layout = self.engine_layout
         constraint = node.constraint if self.constraint is None else self.constraint
-        rocket = (
-            f"{shlex.quote(sys.executable)} -m launch.cluster.supervisor {_quoted(folder / queue)}"
-        )
+        # -P: what lies in the folder that a job is started in must not take the place of our code
+        python = f"{shlex.quote(sys.executable)} -P"
+        rocket = f"{python} -m launch.cluster.supervisor {_quoted(folder / queue)}"
         values = {
             "_fw_name": "CommonAdapter",
             "_fw_q_type": "SLURM",

@@ -1,11 +1,11 @@
 """
 The first process of a SLURM job: starts the rocket and puts right what it leaves behind.
 
-Written into the batch script by ``devitrify init`` as ``python -m launch.cluster.supervisor FOLDER
-singleshot``; ``qlaunch -r`` adds ``--fw_id N``. Whatever ends the rocket (the time limit, scancel,
-lack of memory, a database that is gone), its Firework does not stay RUNNING: it becomes READY
-again and goes on from its last checkpoint in the next job. What kills this process too is found
-by ``devitrify reconcile``.
+Written into the batch script by ``devitrify init`` as ``python -P -m launch.cluster.supervisor
+FOLDER singleshot``; ``qlaunch -r`` adds ``--fw_id N``. Whatever ends the rocket (the time limit,
+scancel, lack of memory, a database that is gone), its Firework does not stay RUNNING: it becomes
+READY again and goes on from its last checkpoint in the next job. What kills this process too is
+found by ``devitrify reconcile``.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Supervisor:
 
     def run_rocket(self) -> int:
         """Start the rocket, wait for it, and end whatever it has started."""
-        command = [sys.executable, "-m", "launch.cluster.rocket", str(self.folder)]
+        command = [sys.executable, "-P", "-m", "launch.cluster.rocket", str(self.folder)]
         if self.fw_id is not None:
             command += ["--fw_id", str(self.fw_id)]
         finish = end_of_job(self.job)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from launch.commands.shared.options import Threads, command_of
-from launch.commands.shared.output_files import require_writable, save_figure
+from launch.commands.shared.output_files import require_writable
 from launch.commands.shared.potential_files import EnergyKey, load_potential, read_frames
 from launch.errors import CampaignError
 
@@ -128,6 +128,7 @@ def _report_coverage(model: Potential, training: Frames, data: Frames, plot: Pat
     """Say which atoms have no like in the training set, element by element, and draw them."""
     import numpy as np
 
+    from launch.report.plots import save_figure
     from nnp.analysis.coverage import FAR, Coverage
 
     if set(model.elements) != set(training.elements):

@@ -11,9 +11,9 @@ from typing import Annotated, overload
 
 import typer
 
-from launch.cluster.configuration import MALFORMED, is_uri
 from launch.cluster.files import SIGNAL_SECONDS, ClusterDescription, write_files
 from launch.commands.shared.options import command_of
+from launch.database.server import MALFORMED, is_uri
 from launch.errors import CampaignError
 from launch.shell import command_line
 from workflows.jobs.site import default_folder

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from launch.commands.shared.campaign_results import open_results, open_store
+from launch.commands.shared.campaign_results import read_store
 from launch.commands.shared.options import CampaignDatabase, ConfigurationFolder, command_of
 from launch.errors import CampaignError
+from launch.own_files import file_name
 from launch.shell import command_line
 
 if TYPE_CHECKING:
+    from jobflow import JobStore
     from rich.table import Table
 
     from launch.report.results import CandidateRecord, Results
@@ -67,54 +68,60 @@ def results(options: ResultsOptions) -> None:
     if options.folder is not None and not options.is_query:
         _report_anew(options.folder, options.db)
         return
-    with _open(options) as found:
-        _print(found, options)
+    _print(_find(options), options)
 
 
 def _report_anew(folder: Path, db: str | None) -> None:
     """Print the ranking of one campaign and write its report anew."""
     from launch.local.campaign import Campaign
     from launch.report.files import ranking_table, wide_console, write_report
+    from launch.report.results import CampaignResults
     from workflows.documents.schemas import PredictionDocument
 
     campaign = Campaign.open(folder)
-    with open_results(campaign, db) as found:
-        paths = write_report(found, campaign.folder)
-        prediction = found.newest(PredictionDocument)
-        if prediction is None:
-            raise CampaignError(
-                f"The campaign in {folder} has no ranking yet; see: "
-                f"{command_line('devitrify', 'status', folder)}"
-            )
-        wide_console().print(ranking_table(prediction))
+
+    def write(store: JobStore) -> tuple[list[Path], PredictionDocument | None]:
+        found = CampaignResults(store, campaign.id)
+        return write_report(found, campaign.folder), found.newest(PredictionDocument)
+
+    paths, prediction = read_store(campaign, db, write)
+    if prediction is None:
+        raise CampaignError(
+            f"The campaign in {folder} has no ranking yet; see: "
+            f"{command_line('devitrify', 'status', folder)}"
+        )
+    wide_console().print(ranking_table(prediction))
     typer.echo(f"{len(paths)} files written in {campaign.folder}")
 
 
-@contextmanager
-def _open(options: ResultsOptions) -> Iterator[Results]:
-    """Open the results of the campaign in a folder, or those of a cluster's database."""
+def _find(options: ResultsOptions) -> list[Any]:
+    """Find what is asked for, in the campaign in a folder or in a cluster's database."""
     from launch.local.campaign import Campaign
     from launch.report.results import Results
 
     if options.folder is None:
-        with Results.open(options.config) as found:
-            yield found
-    else:
-        with open_store(Campaign.open(options.folder), options.db) as store:
-            yield Results(store)
+        with Results.open(options.config) as results:
+            return _query(results, options)
+    campaign = Campaign.open(options.folder)
+    return read_store(campaign, options.db, lambda store: _query(Results(store), options))
 
 
-def _print(results: Results, options: ResultsOptions) -> None:
-    """Print what is asked for, in the format that is asked for."""
-    stage, form = options.stage, options.form
-    if stage != "candidates":
-        _print_rows(results.stages(stage, options.formula, options.campaign), form, stage)
-        return
-    whole = form in ("json", "cif")
-    found = results.candidates(
+def _query(results: Results, options: ResultsOptions) -> list[Any]:
+    """Return candidates, or rows of the figures of another stage."""
+    if options.stage != "candidates":
+        return results.stages(options.stage, options.formula, options.campaign)
+    whole = options.form in ("json", "cif")
+    return results.candidates(
         options.formula, options.campaign, options.above_best, structures=whole
     )
-    _print_candidates(found, options)
+
+
+def _print(found: list[Any], options: ResultsOptions) -> None:
+    """Print what was found, in the format that is asked for."""
+    if options.stage != "candidates":
+        _print_rows(found, options.form, options.stage)
+    else:
+        _print_candidates(found, options)
 
 
 def _print_candidates(found: Sequence[CandidateRecord], options: ResultsOptions) -> None:
@@ -141,8 +148,8 @@ def write_cif(records: Sequence[CandidateRecord], folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for record in records:
-        symbol = record.space_group.replace("/", "")
-        path = folder / f"{record.campaign}_{record.rank:02d}_Z{record.formula_units}_{symbol}.cif"
+        parts = (record.campaign, f"{record.rank:02d}", f"Z{record.formula_units}")
+        path = folder / f"{file_name(*parts, record.space_group)}.cif"
         write_atomically(path, str(CifWriter(record.to_structure())))
         paths.append(path)
     return paths

@@ -13,14 +13,16 @@ import typer
 from launch.commands.shared.options import MOST_WORKERS, command_of
 from launch.commands.shared.prediction import Prediction, PredictionOptions, require_installed
 from launch.errors import CampaignError
+from launch.own_files import OwnLog
 from workflows.jobs.site import without_site
 
 if TYPE_CHECKING:
+    from jobflow import JobStore
     from rich.console import Console
 
     from launch.database.failures import Failure
     from launch.local.campaign import Campaign
-    from launch.report.results import CampaignResults
+    from workflows.documents.schemas import PredictionDocument
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,17 +57,19 @@ class RunOptions(PredictionOptions):
 @command_of(RunOptions)
 def run(options: RunOptions) -> None:
     """Predict the crystal structures of FORMULA here; the same command resumes."""
+    from launch.local.campaign import LOG_FILE
+
     prediction = options.prediction()
     require_installed(prediction.maker.reference)
     campaign = options.campaign(prediction)
-    _log_to_file(campaign.folder / "devitrify.log")
+    _log_to_file(campaign.folder / LOG_FILE)
     with without_site():  # a cluster's settings are not for this machine
         _run_and_report(campaign, prediction, options)
 
 
 def _run_and_report(campaign: Campaign, prediction: Prediction, options: RunOptions) -> None:
     """Run to the end, write the report, and print the ranking or the reason why there is none."""
-    from launch.commands.shared.campaign_results import open_results
+    from launch.commands.shared.campaign_results import read_store
     from launch.local.display import Display
     from launch.local.runner import run_campaign
     from launch.report.files import wide_console
@@ -88,44 +92,63 @@ def _run_and_report(campaign: Campaign, prediction: Prediction, options: RunOpti
     if outcome.state == "interrupted":
         console.print("Interrupted. The same command resumes where it stopped.")
         raise typer.Exit(130)
-    with open_results(campaign, options.db) as results:
-        _report(campaign, prediction, results, outcome.failures, console)
+    written = read_store(campaign, options.db, lambda s: _write(campaign, prediction, s))
+    _show(campaign, prediction, written, outcome.failures, console)
     console.print(
         f"{format_duration(outcome.status.elapsed)} of wall time. Results are in {campaign.folder}",
         markup=False,
     )
 
 
-def _report(
+@dataclass(frozen=True)
+class _Written:
+    """What a report that was written says, for the terminal."""
+
+    warnings: list[str]
+    is_whole: bool
+    ranked: PredictionDocument | None
+
+
+def _write(campaign: Campaign, prediction: Prediction, store: JobStore) -> _Written:
+    """Write the report."""
+    from launch.report.files import write_report
+    from launch.report.results import CampaignResults
+    from workflows.documents.schemas import PredictionDocument
+    from workflows.stages.table import STAGES
+
+    results = CampaignResults(store, campaign.id)
+    write_report(results, campaign.folder)
+    last = results.of_stage(STAGES[prediction.maker.until])
+    return _Written(results.warnings(), last is not None, results.newest(PredictionDocument))
+
+
+def _show(
     campaign: Campaign,
     prediction: Prediction,
-    results: CampaignResults,
+    written: _Written,
     failures: Sequence[Failure],
     console: Console,
 ) -> None:
     """
-    Write the report and print the ranking.
+    Print what was warned of and the ranking.
 
     Raises
     ------
     CampaignError
         If there is none: what failed is printed before.
     """
-    from launch.report.files import ranking_table, write_report
-    from workflows.documents.schemas import PredictionDocument
-    from workflows.stages.table import STAGES
+    from launch.report.files import ranking_table
 
-    write_report(results, campaign.folder)
-    for warning in results.warnings():
+    for warning in written.warnings:
         console.print(f"Warning: {warning}.", style="yellow", markup=False)
     for failure in failures:
         console.print(f"Failed: {failure.name}: {failure.reason}", style="yellow", markup=False)
-    if results.of_stage(STAGES[prediction.maker.until]) is None:
+    if not written.is_whole:
         raise CampaignError(
             "The campaign ended before its last stage, because of the failure above; the logs "
             f"are in {campaign.logs}. The same command tries the failed jobs again."
         )
-    ranked = results.newest(PredictionDocument)
+    ranked = written.ranked
     if ranked is None:
         return
     if not ranked.candidates:
@@ -136,7 +159,7 @@ def _report(
 
 def _log_to_file(path: Path) -> None:
     logging.basicConfig(
-        filename=path,
+        handlers=[OwnLog(path)],
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         force=True,

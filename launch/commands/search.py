@@ -19,6 +19,7 @@ from launch.commands.shared.parsing import (
     require_foreign,
 )
 from launch.errors import CampaignError, as_sentence
+from launch.own_files import require_no_links
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -261,10 +262,13 @@ class _Settings:
 
 
 def _make_folder(folder: Path) -> None:
+    from launch.report.search import WRITTEN
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CampaignError(f"The folder {folder} cannot be made: {error.strerror}.") from None
+    require_no_links(folder, *WRITTEN)
 
 
 def _identity(potential: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 import typer
 
 from launch.commands.shared.options import LARGEST_SEED, Threads, command_of
-from launch.commands.shared.output_files import require_writable, save_figure
+from launch.commands.shared.output_files import require_writable
 from launch.commands.shared.parsing import apply_overrides
 from launch.commands.shared.potential_files import EnergyKey, read_frames
 from launch.errors import CampaignError
@@ -176,7 +176,7 @@ def _sum_up(result: TrainingResult, output: Path) -> None:
 
 def _plot(result: TrainingResult, data: Frames, path: Path) -> None:
     """Draw learning curves and parity in one figure."""
-    from launch.report.plots import plot_fit
+    from launch.report.plots import plot_fit, save_figure
 
     save_figure(plot_fit(result, data), path)
     typer.echo(f"learning curves and parity drawn in {path}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -54,7 +54,7 @@ def configure_fireworks(lock_seconds: int = LOCK_SECONDS) -> None:
     rocket.PRINT_FW_JSON = False
 
 
-def job_store(uri: str, name: str) -> JobStore:
+def job_store(uri: str, name: str, patience: float = 30.0) -> JobStore:
     """
     Return the jobflow store of a campaign.
 
@@ -65,10 +65,14 @@ def job_store(uri: str, name: str) -> JobStore:
     ----------
     uri, name : str
         As for :func:`launchpad`.
+    patience : float
+        As there, in seconds.
     """
     from jobflow import JobStore
     from maggma.stores import GridFSStore, MongoStore
 
-    documents = MongoStore(database=name, collection_name=OUTPUTS, uri=uri)
-    blobs = GridFSStore(database=name, collection_name=f"{OUTPUTS}_blobs", uri=uri)
+    where: dict[str, Any] = {"uri": uri, "database": name}
+    where["mongoclient_kwargs"] = {"serverSelectionTimeoutMS": int(1000 * patience)}
+    documents = MongoStore(collection_name=OUTPUTS, **where)
+    blobs = GridFSStore(collection_name=f"{OUTPUTS}_blobs", **where)
     return JobStore(documents, additional_stores={"data": blobs})

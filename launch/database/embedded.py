@@ -4,21 +4,26 @@ The database of a campaign: an embedded server in its folder, or any MongoDB by 
 The embedded server is SecantusDB, an independent program that speaks MongoDB's wire protocol;
 where a ``mongod`` is on the PATH that is preferred. Either runs as a subprocess on a loopback
 port, with its data inside the campaign's folder, so that a campaign uses the same client code
-here and on a cluster. This module is the only one that knows which server it is.
+here and on a cluster. :mod:`launch.database.programs` alone knows which server it is.
+
+Anybody on the machine can reach the port, and jobs are code: whoever writes to the launchpad runs
+programs as this user. So the server asks for a password, which only the user can read, and gets it
+while it speaks to nobody but the holder of a key that is made for the purpose. Client and server
+prove to each other that they know the password (SCRAM): another program on the port is not
+believed, and learns nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Self
@@ -27,21 +32,30 @@ from urllib.parse import quote_plus
 import psutil
 
 from launch import parent_process
+from launch.database.certificate import write_certificate
+from launch.database.locks import FileLock
+from launch.database.programs import is_mongod, reason_of, server_command
 from launch.database.server import (
+    MALFORMED,
     Server,
     answers,
     client,
     end_process,
     free_port,
+    is_uri,
     without_password,
 )
 from launch.errors import CampaignError
+from launch.own_files import open_own, require_no_links, require_own
+from launch.shell import program_environment
 from nnp.storage.files import write_atomically
 
-SECANTUS = "secantusd-py"
-MONGOD = "mongod"
+logger = logging.getLogger(__name__)
+
 START_SECONDS = 60.0
-CACHE_SIZE = "256M"
+STARTS = 4  # of a server that is killed meanwhile, or whose port is taken
+OWNER_SECONDS = 60.0  # for another command that has started the server to end
+READER_SECONDS = 60.0  # for other commands that use it
 USER = "devitrify"
 
 
@@ -63,6 +77,10 @@ class EmbeddedDatabase:
         self.external_uri = uri or self._remembered()
         self._process: subprocess.Popen[bytes] | None = None
         self._server: Server | None = None
+        #: Held by who starts the server and ends it.
+        self._ownership = FileLock(self.folder / "owner.lock")
+        #: Shared by those who use a server of others.
+        self._reading = FileLock(self.folder / "readers.lock")
 
     @property
     def uri(self) -> str:
@@ -127,25 +145,56 @@ class EmbeddedDatabase:
             The connection string.
         """
         if self.external_uri:
-            if not answers(self.external_uri, seconds=10.0):
-                raise CampaignError(
-                    f"No MongoDB answers at {without_password(self.external_uri)}; start it or "
-                    "correct the URI given with --db."
-                )
-            self._remember(self.external_uri)
-            return self.external_uri
+            return self._connect(self.external_uri)
         self._prepare_folder()
-        self.stop()
-        if not self._password_file.exists():
-            self._set_password()
-        return self._uri(self._start_server("--auth"))
+        if not self._ownership.held and not self._ownership.acquire(OWNER_SECONDS):
+            raise CampaignError(
+                f"The database in {self.folder} is in use by another command (its server: process "
+                f"{getattr(Server.read(self.record), 'pid', 'unknown')}): wait for that to end."
+            )
+        return self._open()
+
+    def start_if_free(self) -> bool:
+        """Start the server unless somebody else has it; say whether it was started."""
+        self._prepare_folder()
+        if not self._ownership.acquire():
+            return False
+        self._open()
+        return True
+
+    def borrow(self) -> bool:
+        """
+        Use the server that somebody else has started; say whether there is one.
+
+        It goes on, if its owner is not killed, until :meth:`give_back`.
+        """
+        if not self.folder.exists() or not self._reading.acquire(shared=True):
+            return False
+        self._server = self.running()
+        if self._server is None:
+            self._reading.release()
+        return self._server is not None
+
+    def give_back(self) -> None:
+        """Let the owner end the server that was borrowed."""
+        self._server = None
+        self._reading.release()
 
     def stop(self) -> None:
-        """End the server of this folder, by its process id, if there is one."""
+        """End the server of this folder, if there is one, once nobody uses it any more."""
         server = self._server or self._recorded()
+        self.record.unlink(missing_ok=True)  # nobody begins to use it now
+        if self._ownership.held and self._process is not None and self.folder.exists():
+            self._reading.acquire(READER_SECONDS)
+        self._end(server)
+        self._reading.release()
+        self._ownership.release()
+
+    def _end(self, server: Server | None, at_once: bool = False) -> None:
+        """End a server by its process id."""
         process = server.process() if server else None
         if process is not None:
-            end_process(process)
+            end_process(process, at_once)
         if self._process is not None:
             self._process.wait()
         self._process = self._server = None
@@ -173,9 +222,25 @@ class EmbeddedDatabase:
                 return server
         return None
 
+    def _connect(self, uri: str) -> str:
+        """Make sure that a server that is not ours answers."""
+        if not is_uri(uri):
+            raise CampaignError(f"The URI of the campaign's MongoDB {MALFORMED}")
+        if not answers(uri, seconds=10.0):
+            raise CampaignError(
+                f"No MongoDB answers at {without_password(uri)}; start it or correct the URI "
+                "given with --db."
+            )
+        self._remember(uri)
+        return uri
+
     def _prepare_folder(self) -> None:
+        """Make the folder its owner's only; what others may have put there is refused."""
+        require_no_links(self.folder.parent, self.folder.name)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            require_own(self.folder)
+            self.folder.chmod(0o700)
             (self.folder / ".writable").write_text("")
             (self.folder / ".writable").unlink()
         except OSError as error:
@@ -184,123 +249,127 @@ class EmbeddedDatabase:
                 "give another --folder."
             ) from error
 
-    def _command(self, port: int) -> list[str]:
-        """Return the server's command line; a folder stays with the server that made it."""
-        secantus_data = self.folder.resolve() / "secantusdb"
-        mongod_data = self.folder.resolve() / "mongod"
-        mongod = shutil.which(MONGOD)
-        if mongod and not secantus_data.exists():
-            mongod_data.mkdir(exist_ok=True)
-            options = ["--dbpath", str(mongod_data), "--bind_ip", "127.0.0.1", "--nounixsocket"]
-            return [mongod, "--port", str(port), *options]
-        if mongod_data.exists():
+    def _open(self) -> str:
+        """Start the server, again if it is killed meanwhile; it is ours until :meth:`stop`."""
+        from pymongo.errors import PyMongoError
+
+        try:
+            self._end(self._server or self._recorded())
+            for _ in range(STARTS):
+                try:
+                    if not self._password_file.exists():
+                        self._set_password()
+                    uri = self._uri(self._start_server())
+                    self._require_no_others(uri)
+                except PyMongoError as error:  # of its message nothing: it may quote the URI
+                    logger.warning("the database failed in its start: %s", type(error).__name__)
+                    self._end(self._server)
+                else:
+                    return uri
             raise CampaignError(
-                f"The database in {self.folder} was made by mongod, which is not on the PATH; "
-                "add it, or start the campaign in a new folder."
+                f"The database failed {STARTS} times while it was started; see {self.log} and run "
+                "the same command again."
             )
-        secantus = shutil.which(SECANTUS, path=str(Path(sys.executable).parent)) or shutil.which(
-            SECANTUS
-        )
-        if secantus is None:
-            raise CampaignError(
-                "No database server found: install secantusdb (pip install secantusdb==0.7.0b3) "
-                "or mongod, or give a MongoDB with --db URI."
-            )
-        options = ["--host", "127.0.0.1", "--storage-path", str(secantus_data), "--standalone"]
-        # Without --sync-on-commit a kill loses the last acknowledged writes.
-        options += ["--cache-size", CACHE_SIZE, "--sync-on-commit"]
-        return [secantus, "--port", str(port), *options]
+        except BaseException:
+            self._end(self._server)
+            self._ownership.release()
+            raise
 
     @property
     def _password_file(self) -> Path:
         return self.folder / "password"
 
-    def _uri(self, server: Server) -> str:
-        """Return the connection string, with the password once the server asks for one."""
+    def _uri(self, server: Server, certificate: Path | None = None) -> str:
+        """Return the connection string, with the password or, before there is one, the key."""
         address = f"127.0.0.1:{server.port}/?directConnection=true"
-        password = _read_secret(self._password_file)
-        if password is None:
-            return f"mongodb://{address}"
-        return f"mongodb://{USER}:{quote_plus(password)}@{address}&authSource=admin"
+        if certificate is not None:
+            file = quote_plus(str(certificate))
+            return f"mongodb://{address}&tls=true&tlsCAFile={file}&tlsCertificateKeyFile={file}"
+        password = quote_plus(_read_secret(self._password_file) or "none")
+        options = "&authSource=admin&authMechanism=SCRAM-SHA-256"
+        return f"mongodb://{USER}:{password}@{address}{options}"
 
     def _set_password(self) -> None:
-        """
-        Protect a new database: anybody on this machine can reach its port.
-
-        Jobs are code, so whoever writes to the launchpad runs programs as this user.
-        """
+        """Make the user of a new database, with a password that nobody else can read."""
         password = secrets.token_urlsafe(24)
-        server = self._start_server()
-        with client(self._uri(server)) as connection:
+        certificate = self.folder.resolve() / "certificate.pem"
+        write_certificate(certificate)
+        server = self._start_server(certificate)
+        with client(self._uri(server, certificate), START_SECONDS) as connection:
             known = connection.admin.command("usersInfo", USER)["users"]
             command = "updateUser" if known else "createUser"
             connection.admin.command(command, USER, pwd=password, roles=["root"])
-        self.stop()
+        # What it has acknowledged is on disk; but a mongod would take long to open it then.
+        self._end(server, at_once=not is_mongod(server_command(self.folder, 0)))
+        certificate.unlink()
         # Last, and only for this user: until it is there the next start sets a new password.
         write_atomically(self._password_file, password, mode=0o600)
 
-    def _start_server(self, *options: str) -> Server:
-        for _ in range(3):  # another program may take the free port before the server does
-            server = self._launch(free_port(), options)
+    def _require_no_others(self, uri: str) -> None:
+        """Refuse a database with users that were not made here; they may have left jobs in it."""
+        with client(uri) as connection:
+            users = list(connection.admin["system.users"].find({}, {"user": 1, "db": 1}))
+        others = [user["user"] for user in users if (user["db"], user["user"]) != ("admin", USER)]
+        if others:
+            raise CampaignError(
+                f"The database in {self.folder} has users that devitrify did not make "
+                f"({', '.join(map(repr, others)):.200}), who may have left programs in it: run "
+                "the campaign anew in another --folder."
+            )
+
+    def _start_server(self, certificate: Path | None = None) -> Server:
+        """Start the server; again if its port was taken meanwhile, or somebody has killed it."""
+        for _ in range(STARTS):
+            server = self._launch(free_port(), certificate)
             if server is not None:
                 return server
-        raise CampaignError(f"No free port for the database on 127.0.0.1; see {self.log}.")
+        raise CampaignError(
+            f"No free port for the database on 127.0.0.1, or it was killed at once, {STARTS} "
+            f"times; see {self.log} and run the same command again."
+        )
 
-    def _launch(self, port: int, options: Sequence[str]) -> Server | None:
-        """Start the server on a port; None if the port was taken meanwhile."""
-        server_command = [*self._command(port), *options]
+    def _launch(self, port: int, certificate: Path | None) -> Server | None:
+        """Start the server on a port; none if that was taken, or the server was killed."""
+        program = server_command(self.folder, port, certificate)
         # SecantusDB now and then hangs in its shutdown on SIGTERM; synced commits survive SIGKILL.
-        by_name = {MONGOD: signal.SIGTERM}
-        ending = by_name.get(Path(server_command[0]).name, signal.SIGKILL)
-        command = [sys.executable, parent_process.__file__, str(os.getpid()), str(int(ending))]
-        with self.log.open("wb") as log:
+        ending = signal.SIGTERM if is_mongod(program) else signal.SIGKILL
+        script = [sys.executable, "-I", parent_process.__file__]
+        with open_own(self.log, "wb") as log:
             # A session of its own: Ctrl-C in the terminal must reach the campaign first.
             self._process = subprocess.Popen(
-                command + server_command,
+                [*script, str(os.getpid()), str(int(ending)), *program],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 cwd=self.folder,
+                env=program_environment(),
             )
         created = psutil.Process(self._process.pid).create_time()
         self._server = Server(pid=self._process.pid, created=created, port=port)
-        write_atomically(self.record, json.dumps(asdict(self._server)))
+        write_atomically(self.record, json.dumps(asdict(self._server)), mode=0o600)
+        uri = self._uri(self._server, certificate)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                self._explain_exit()
+            if (code := self._process.poll()) is not None:
+                self._explain_exit(code)
                 return None
-            if answers(self._uri(self._server), seconds=0.5) and self._process.poll() is None:
+            if answers(uri, seconds=0.5) and self._process.poll() is None:
                 return self._server
             time.sleep(0.05)
-        self.stop()
         raise CampaignError(
             f"The database did not answer within {START_SECONDS:.0f} s; see {self.log} and "
             "run the same command again."
         )
 
-    def _explain_exit(self) -> None:
-        """Raise the sentence that fits the log of a server that ended at once."""
-        self._process = self._server = None
-        self.record.unlink(missing_ok=True)
+    def _explain_exit(self, code: int) -> None:
+        """Raise the sentence that fits the log of a server that ended at once by itself."""
+        self._end(None)
         text = self.log.read_text(errors="replace")
-        if "Address already in use" in text:
+        if code < 0 or "Address already in use" in text:
             return
-        last_line = (text.strip().splitlines() or ["no message"])[-1]
-        if "No space left" in text:
-            reason = "the disk is full: free some space and run the same command again"
-        elif "busy" in text or "already being managed" in text:
-            reason = "another database server uses it: end that one first"
-        elif "corrupt" in text or "WiredTigerError" in text:
-            reason = (
-                "its files are damaged: restore the folder from a copy, or move it away and run "
-                "the campaign again"
-            )
-        else:
-            reason = f"the server ended with '{last_line}'"
         raise CampaignError(
-            f"The database in {self.folder} cannot be opened, {reason} ({self.log})."
+            f"The database in {self.folder} cannot be opened, {reason_of(text)} ({self.log})."
         )
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote_plus
 
 import psutil
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
 
+#: Options of a URI that hold passwords or tokens, in small letters.
+SECRET_OPTIONS = "password|properties|token|secret"
 STOP_SECONDS = 5.0  # then it is killed, which loses nothing that was acknowledged
 
 
@@ -55,15 +59,24 @@ class Server:
             return None
 
 
-def end_process(process: psutil.Process) -> None:
-    """Ask a process to end, and end it after a while; writes are on disk either way."""
+def end_process(process: psutil.Process, at_once: bool = False) -> None:
+    """
+    Ask a process to end, and end it after a while; writes are on disk either way.
+
+    Parameters
+    ----------
+    process : Process
+    at_once : bool
+        Whether to end it without asking.
+    """
     with contextlib.suppress(psutil.NoSuchProcess):
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait(STOP_SECONDS)
+        if not at_once:
+            process.terminate()
+            with contextlib.suppress(psutil.TimeoutExpired):
+                process.wait(STOP_SECONDS)
+                return
+        process.kill()
+        process.wait(STOP_SECONDS)
 
 
 def free_port() -> int:
@@ -81,18 +94,64 @@ def client(uri: str, seconds: float = 30.0) -> MongoClient:
 
 
 def answers(uri: str, seconds: float) -> bool:
-    """Whether a server answers a ping within some seconds."""
+    """Whether a server answers a ping within some seconds, and knows us if we have a password."""
     from pymongo.errors import PyMongoError
 
     try:
         with client(uri, seconds) as connection:
             connection.admin.command("ping")
-    except (PyMongoError, ValueError):
+    except (OSError, PyMongoError, ValueError):  # of the system: the files of a certificate
+        return False
+    return True
+
+
+#: Ends a sentence about a URI, of which no part may be shown: pymongo's own messages may quote
+#: the end of a password with an unquoted @ or / as the host or the port.
+MALFORMED = (
+    "is malformed: it is mongodb://USER:PASSWORD@HOST:PORT/, and signs like @ : / % in the user "
+    "or the password must be percent-encoded."
+)
+
+
+def is_uri(text: str) -> bool:
+    """Whether pymongo can read a URI; the host of a ``mongodb+srv`` is not looked up."""
+    from pymongo.errors import PyMongoError
+    from pymongo.uri_parser import parse_uri
+
+    scheme, _, rest = text.partition("://")
+    if scheme == "mongodb+srv":  # parsing it would ask a name server
+        text = "mongodb://" + rest.partition("?")[0]
+    try:
+        parse_uri(text)
+    except (OSError, PyMongoError, ValueError):
         return False
     return True
 
 
 def without_password(uri: str) -> str:
-    """Return a URI that may be printed."""
-    scheme, separator, rest = uri.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+    """
+    Return what may be printed of a URI: its hosts and its database.
+
+    The options after them may hold passwords and tokens too. Of what is no URI, or may be one with
+    a password that was not encoded, nothing is shown.
+
+    Examples
+    --------
+    >>> without_password("mongodb://me:secret@host:27017/name?authMechanismProperties=TOKEN")
+    'mongodb://host:27017/name'
+    """
+    scheme, _, rest = uri.partition("://")
+    hosts, _, database = rest.partition("?")[0].partition("/")
+    if not is_uri(uri) or "@" in database or "@" in rest.partition("?")[2]:
+        return "the URI that was given"
+    return f"{scheme}://{hosts.rpartition('@')[2]}/{database}"
+
+
+def secrets_of(uri: str) -> list[str]:
+    """List what no message may quote of a URI, longest first."""
+    rest = uri.partition("://")[2] or uri
+    user = rest.rpartition("@")[0]
+    options = (part.partition("=") for part in re.split("[&;]", rest.partition("?")[2]))
+    secret = [value for key, _, value in options if re.search(SECRET_OPTIONS, key.lower())]
+    quoted = {user, user.partition(":")[2], *secret, *([uri, rest] if user or secret else [])}
+    return sorted({*quoted, *map(unquote_plus, quoted)} - {""}, key=len, reverse=True)

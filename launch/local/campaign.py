@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from launch.database.embedded import EmbeddedDatabase
 from launch.errors import CampaignError
+from launch.own_files import FOLDER_MODE, open_own, require_no_links, require_own
 from launch.report.status import CampaignHeading
 from launch.shell import command_line
 from nnp.storage.files import write_atomically
@@ -29,6 +30,9 @@ CAMPAIGN_FILE = "campaign.json"
 #: Raised where jobs or documents of running campaigns can no longer be understood.
 CAMPAIGN_VERSION = 1
 LOCK_FILE = ".lock"
+LOG_FILE = "devitrify.log"
+#: What is written in a campaign's folder while it runs; the report names its own files.
+WRITTEN = (CAMPAIGN_FILE, LOCK_FILE, LOG_FILE, ".writable", "database", "logs")
 MEGABYTE = 1_000_000
 REQUIRED_SPACE = 200 * MEGABYTE
 
@@ -112,6 +116,8 @@ class Campaign:
             require_writable(folder)
             return campaign
         _make_folder(folder)
+        require_safe(folder)
+        require_writable(folder)
         require_space(folder)
         identity = f"{formula}-{uuid.uuid4().hex[:8]}"
         document = CampaignDocument(
@@ -133,9 +139,10 @@ class Campaign:
 
     @classmethod
     def open(cls, folder: Path | str) -> Campaign:
-        """Return the campaign in a folder that has one."""
+        """Return the campaign in a folder that has one and is the user's own."""
         folder = Path(folder).expanduser().absolute()
         path = folder / CAMPAIGN_FILE
+        require_safe(folder)
         try:
             content = json.loads(path.read_text())
             _require_version(content, folder)
@@ -205,7 +212,7 @@ class Campaign:
         """
         path = self.folder / LOCK_FILE
         try:
-            file = path.open("a+")
+            file = open_own(path, "a+")
         except OSError as error:
             raise _cannot_write(self.folder, error) from error
         with file:
@@ -269,6 +276,14 @@ def require_space(folder: Path, required: int = REQUIRED_SPACE) -> None:
         )
 
 
+def require_safe(folder: Path) -> None:
+    """Raise a CampaignError if others can write in a campaign's folder, or a link leads out."""
+    for own in (folder, *(folder / name for name in ("database", "logs", "launches"))):
+        require_own(own)
+    launches = folder / "launches"  # of what jobs have left in it nothing is written again
+    require_no_links(folder, *WRITTEN, *(["launches"] if launches.is_symlink() else []))
+
+
 def require_writable(folder: Path) -> None:
     """Raise a CampaignError if files cannot be made in a folder."""
     try:
@@ -280,10 +295,9 @@ def require_writable(folder: Path) -> None:
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
     except OSError as error:
         raise _cannot_write(folder, error) from error
-    require_writable(folder)
 
 
 def _cannot_write(folder: Path, error: OSError) -> CampaignError:

@@ -15,6 +15,8 @@ from typing import IO
 import psutil
 
 from launch.local.worker import STOP_LINE, WorkerOptions
+from launch.own_files import FOLDER_MODE, open_own
+from launch.shell import program_environment
 from workflows.jobs.cores import usable_cores
 from workflows.jobs.site import CONFIG_VARIABLE
 
@@ -31,10 +33,11 @@ class WorkerProcess:
     def __init__(self, options: WorkerOptions, log: Path, environment: dict[str, str]) -> None:
         self.options = options
         self.log = log
-        Path(options.launches).mkdir(exist_ok=True)
-        with log.open("ab") as output:
+        Path(options.launches).mkdir(exist_ok=True, mode=FOLDER_MODE)
+        with open_own(log, "ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "launch.local.worker"],
+                # -P: a module in the folder of the launches must not take the place of ours
+                [sys.executable, "-P", "-m", "launch.local.worker"],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -87,12 +90,12 @@ def worker_environment(folder: Path, workers: int) -> dict[str, str]:
     """Return the environment of a worker: its share of the cores, and where this code is."""
     threads = str(max(1, usable_cores() // workers))
     root = str(Path(__file__).resolve().parent.parent)
-    paths = [root, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    own = program_environment()
     return {
-        **os.environ,
+        **own,
         **dict.fromkeys(THREAD_VARIABLES, threads),
         OWNER_VARIABLE: str(folder),
-        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+        "PYTHONPATH": os.pathsep.join(filter(None, (root, own["PYTHONPATH"]))),
         "PYTHONUNBUFFERED": "1",
         # A file of the user's would replace the campaign's own store.
         "JOBFLOW_CONFIG_FILE": str(folder / "no-jobflow.yaml"),

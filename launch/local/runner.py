@@ -36,6 +36,7 @@ from launch.local.processes import (
     worker_environment,
 )
 from launch.local.worker import WorkerOptions
+from launch.own_files import FOLDER_MODE, OwnLog
 from launch.report.status import CampaignStatus, collect, state_counts
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class _Run:
                 require_space(self.campaign.folder, MINIMUM_SPACE)
                 if attempt == DATABASE_RESTARTS:
                     raise CampaignError(
-                        f"The database failed {attempt + 1} times ({_first_line(error)}): see "
+                        f"The database failed {attempt + 1} times ({type(error).__name__}): see "
                         f"{self.database.log} and run the same command again to resume."
                     ) from error
                 self.database.start()
@@ -302,7 +303,7 @@ class _Run:
         return CampaignResult(state, status, status.failures)
 
 
-class _CampaignLog(logging.FileHandler):
+class _CampaignLog(OwnLog):
     """A log that a full disk does not turn into a traceback on the terminal."""
 
     def handleError(self, record: logging.LogRecord) -> None:
@@ -312,7 +313,7 @@ class _CampaignLog(logging.FileHandler):
 @contextmanager
 def _log_to(path: Path) -> Iterator[None]:
     """Write what this package logs to a file, and not to the terminal."""
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(exist_ok=True, mode=FOLDER_MODE)
     handler = _CampaignLog(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     package = logging.getLogger("launch")
@@ -365,7 +366,3 @@ def _database_ended() -> Exception:
     from pymongo.errors import AutoReconnect
 
     return AutoReconnect("the database server ended")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from launch.database.connections import launchpad
 from launch.errors import CampaignError
 from launch.local.campaign import Campaign
 from launch.report.status import CampaignStatus, collect
 
-PATIENCE = 10.0  # s for the server of a campaign that is just starting
+T = TypeVar("T")
+
+PATIENCE = 60.0  # s for a server that others are just starting or ending
+LOOK_SECONDS = 0.1
+TRIES = 3  # if the server that was used is killed
+ANSWER_SECONDS = 5.0  # a server on this machine answers soon or has ended
 
 
 def campaign_status(folder: Path | str, uri: str | None = None) -> CampaignStatus:
@@ -27,45 +33,73 @@ def campaign_status(folder: Path | str, uri: str | None = None) -> CampaignStatu
         The MongoDB it was run with, if not the embedded database.
     """
     campaign = Campaign.open(folder)
-    with open_database(campaign, uri) as (address, running):
-        pad = launchpad(address, campaign.document.database)
+
+    def look(address: str, running: bool) -> CampaignStatus:
+        pad = launchpad(address, campaign.document.database, patience=ANSWER_SECONDS)
         try:
             return collect(campaign.heading, pad, running=running)
         finally:
             pad.connection.close()
 
+    return read_database(campaign, uri, look)
 
-@contextmanager
-def open_database(campaign: Campaign, uri: str | None) -> Iterator[tuple[str, bool]]:
+
+def read_database(campaign: Campaign, uri: str | None, read: Callable[[str, bool], T]) -> T:
     """
-    Yield the address of the campaign's database and whether the campaign runs.
+    Read something from the campaign's database, again if its server is killed meanwhile.
 
-    The server is the one in use, or one that is started for the purpose.
+    Any number of processes may do so at any time: the first starts the server, the others use it
+    and the first ends it after them. A campaign that runs has a server for all.
 
     Parameters
     ----------
     campaign : Campaign
     uri : str or None
         The MongoDB it was run with, if not the embedded database.
+    read : callable
+        Is given the address of the database and whether the campaign runs.
+
+    Returns
+    -------
+    object
+        What `read` returns.
     """
-    running = campaign.locked()
-    if campaign.database(uri).external_uri is not None:
-        yield campaign.database(uri).start(), running
-    elif running:
-        yield _running_uri(campaign), True
-    else:
-        with campaign.lock(), campaign.database() as database:
-            yield database.uri, False
+    from pymongo.errors import PyMongoError
+
+    for _ in range(TRIES - 1):
+        try:
+            with _open_database(campaign, uri) as (address, running):
+                return read(address, running)
+        except PyMongoError:
+            if campaign.database(uri).external_uri is not None:
+                raise
+    with _open_database(campaign, uri) as (address, running):
+        return read(address, running)
 
 
-def _running_uri(campaign: Campaign) -> str:
-    """Return the address of the server of a running campaign, which may just be starting."""
+@contextmanager
+def _open_database(campaign: Campaign, uri: str | None) -> Iterator[tuple[str, bool]]:
+    """Give the address of the campaign's database and whether the campaign runs."""
+    database = campaign.database(uri)
+    if database.external_uri is not None:
+        yield database.start(), campaign.locked()
+        return
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        database = campaign.database()
-        if database.running() is not None:
-            return database.uri
-        time.sleep(0.2)
+        if database.borrow():
+            try:
+                yield database.uri, campaign.locked()
+            finally:
+                database.give_back()
+            return
+        # a campaign that runs has its own server, or will soon
+        if not campaign.locked() and database.start_if_free():
+            try:
+                yield database.uri, False
+            finally:
+                database.stop()
+            return
+        time.sleep(LOOK_SECONDS)
     raise CampaignError(
         f"The campaign in {campaign.folder} is in use but its database does not answer: try again "
         "in a moment."

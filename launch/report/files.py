@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from launch.own_files import FOLDER_MODE, file_name, require_no_links
 from nnp.storage.files import write_atomically
 
 if TYPE_CHECKING:
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 
     from launch.report.results import CampaignResults
     from workflows.documents.schemas import CandidateDocument, PredictionDocument
+
+#: What a report writes in the campaign's folder.
+WRITTEN = (
+    "frames.extxyz", "potential.nnp", "ranking.txt", "summary.json", "structures", "plots",
+)  # fmt: skip
 
 
 def write_report(results: CampaignResults, folder: Path) -> list[Path]:
@@ -35,6 +41,7 @@ def write_report(results: CampaignResults, folder: Path) -> list[Path]:
     from launch.report.plots import write_plots
     from workflows.documents.schemas import PredictionDocument, SampleDocument, TrainingDocument
 
+    require_no_links(folder, *WRITTEN)
     written = []
     if (sample := results.newest(SampleDocument)) is not None:
         sample.frames.write(folder / "frames.extxyz")
@@ -54,17 +61,16 @@ def write_structures(prediction: PredictionDocument, folder: Path) -> list[Path]
     """Write one CIF a candidate, named by rank, formula, Z and space group."""
     from pymatgen.io.cif import CifWriter
 
-    folder.mkdir(exist_ok=True)
-    for old in folder.glob("*.cif"):
-        old.unlink()
+    folder.mkdir(exist_ok=True, mode=FOLDER_MODE)
     paths = []
     for candidate in prediction.candidates:
-        symbol = candidate.space_group.replace("/", "")
-        name = f"{candidate.rank:02d}_{candidate.formula}_Z{candidate.formula_units}_{symbol}.cif"
-        path = folder / name
+        parts = (f"{candidate.rank:02d}", candidate.formula, f"Z{candidate.formula_units}")
+        path = folder / f"{file_name(*parts, candidate.space_group)}.cif"
         # the cell as it was relaxed: symmetrised within the tolerance it would be another one
-        CifWriter(candidate.structure).write_file(path)
+        write_atomically(path, str(CifWriter(candidate.structure)))
         paths.append(path)
+    for old in set(folder.glob("*.cif")).difference(paths):
+        old.unlink(missing_ok=True)  # another command may write the same report
     return paths
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from launch.own_files import FOLDER_MODE
+from nnp.storage.files import write_atomically
 from workflows.documents.schemas import (
     POTENTIAL,
     MeltingTemperatureDocument,
@@ -75,7 +78,7 @@ def write_plots(results: CampaignResults, folder: Path) -> list[Path]:
     list of Path
         The files.
     """
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True, mode=FOLDER_MODE)
     paths = []
     for name, (kinds, draw) in FIGURES.items():
         documents = [results.newest(kind) for kind in kinds]
@@ -83,10 +86,17 @@ def write_plots(results: CampaignResults, folder: Path) -> list[Path]:
         if figure is None:
             continue
         path = folder / f"{name}.png"
-        figure.savefig(path, dpi=150, bbox_inches="tight")
+        save_figure(figure, path)
         plt.close(figure)
         paths.append(path)
     return paths
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all."""
+    image = BytesIO()
+    figure.savefig(image, dpi=150, bbox_inches="tight", format="png")
+    write_atomically(path, image.getvalue())
 
 
 @figure_of("melting_temperature", MeltingTemperatureDocument)

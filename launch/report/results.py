@@ -69,8 +69,10 @@ class CampaignResults:
         ------
         DocumentVersionError
             If another version of the program has written it.
+        UnknownClassError
+            If it holds an object of a class that no job stores.
         """
-        from monty.json import MontyDecoder
+        from workflows.documents.decoding import decode
 
         name = kind.__name__
         if self._found.get(name) is None:
@@ -85,7 +87,7 @@ class CampaignResults:
                 )
             )
             if documents:
-                self._found[name] = MontyDecoder().process_decoded(documents[0]["output"])
+                self._found[name] = decode(documents[0]["output"])
         found: AnyDocument | None = self._found.get(name)
         return found
 
@@ -317,8 +319,11 @@ class CandidateRecord(BaseModel):
         """Return the structure as an object."""
         from pymatgen.core import Structure
 
+        from workflows.documents.decoding import require_stored
+
         if self.structure is None:
             raise ValueError("the structure was not fetched; ask for structures=True")
+        require_stored(self.structure)
         return Structure.from_dict(self.structure)
 
 

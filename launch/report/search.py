@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from search.state.evolution import Evolution
     from search.state.individual import NewBest
 
+#: What a search writes in its folder.
+WRITTEN = ("*.json", "*.cif", "*.png")
+
 
 class ProgressLog:
     """
@@ -121,7 +124,7 @@ class SearchReport:
         """Write CIFs, the summary and the plots."""
         from ase.io import write
 
-        from launch.report.plots import plot_landscape
+        from launch.report.plots import plot_landscape, save_figure
 
         for old in folder.glob("*.cif"):
             old.unlink()
@@ -133,7 +136,7 @@ class SearchReport:
             ("landscape.png", plot_landscape(self.found.leader)),
             ("operators.png", plot_operators(self.islands)),
         ):
-            figure.savefig(folder / name, dpi=150, bbox_inches="tight")
+            save_figure(figure, folder / name)
 
     def summary(self) -> dict[str, Any]:
         """Every new best with what it took, throughput, operators, and discards by reason."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -95,6 +96,49 @@ def decoded(cls: type[T], value: Any) -> T:
     """
     found: T = cls.from_dict(value) if isinstance(value, dict) else value  # type: ignore[attr-defined]
     return found
+
+
+class UnknownClassError(ValueError):
+    """A document holds an object of a class that is not to be made from documents."""
+
+
+def require_known(document: Any, known: Collection[tuple[str, str]]) -> None:
+    """
+    Refuse a document from which Monty would make anything but objects of known classes.
+
+    Monty imports whatever module a document names and calls what it finds there: who can write a
+    document could have any code run by who reads it.
+
+    Parameters
+    ----------
+    document : object
+        Plain values in dictionaries and lists.
+    known : collection of tuple
+        Modules and names of classes.
+
+    Raises
+    ------
+    UnknownClassError
+        With the name of the class.
+    """
+    waiting = [document]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list | tuple):
+            waiting += value
+        elif isinstance(value, dict):
+            waiting += value.values()
+            if "@module" in value and ("@callable" in value or not _is_in(value, known)):
+                name = value.get("@class", value.get("@callable"))
+                raise UnknownClassError(
+                    f"a document names {name!r:.80} of {value['@module']!r:.80}, which no job "
+                    "stores: it is not read"
+                )
+
+
+def _is_in(document: dict[str, Any], known: Collection[tuple[str, str]]) -> bool:
+    found = document["@module"], document.get("@class")
+    return all(isinstance(name, str) for name in found) and found in known
 
 
 def _checksum(document: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from monty.json import MontyDecoder, MSONable
+from monty.json import MSONable
 
 from search.candidate import MIGRANT, SEED, Candidate, pack_atoms, unpack_atoms
 from search.create.registry import OPERATORS
@@ -377,7 +377,7 @@ class Evolution(MSONable):
             d["composition"],
             EvolutionOptions(**d["options"]),
             d["seed"],
-            fitness=MontyDecoder().process_decoded(d["fitness"]),
+            fitness=Fitness.read(d["fitness"]),
         )
         evolution.seeds = [unpack_atoms(atoms) for atoms in d["seeds"]]
         evolution.migrants = d["migrants"]

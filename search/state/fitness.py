@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from monty.json import MSONable
+
+from nnp.storage.documents import UnknownClassError, require_known
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -42,6 +44,31 @@ class Fitness(MSONable):
     ...         return sum(self.elements[symbol] for symbol in atoms.symbols) / len(atoms)
     """
 
+    @staticmethod
+    def read(document: Fitness | dict[str, Any]) -> Fitness:
+        """
+        Make the fitness that was saved with a search; its class must be loaded.
+
+        Parameters
+        ----------
+        document : Fitness or dict
+            As :meth:`as_dict` gives it; nothing that it names is imported.
+
+        Raises
+        ------
+        UnknownClassError
+            If it is of no class derived from this one.
+        """
+        if isinstance(document, Fitness):
+            return document
+        kinds = {(kind.__module__, kind.__name__): kind for kind in _with_derived(Fitness)}
+        require_known(document, kinds.keys())
+        kind = kinds.get((document.get("@module", ""), document.get("@class", "")))
+        if kind is None:
+            raise UnknownClassError("a saved search does not say what its fitness is")
+        found: Fitness = kind.from_dict(document)  # type: ignore[assignment]
+        return found
+
     def of(self, relaxed: Relaxed) -> float:
         """Fitness of a relaxed structure, eV/atom."""
         return relaxed.energy / len(relaxed.atoms)
@@ -59,6 +86,12 @@ class Fitness(MSONable):
         """
         del atoms  # the composition does not matter here
         return fitness
+
+
+def _with_derived(kind: type[Fitness]) -> Iterator[type[Fitness]]:
+    yield kind
+    for derived in kind.__subclasses__():
+        yield from _with_derived(derived)
 
 
 def better_first(items: Iterable[T], fitness: Callable[[T], float | None]) -> list[T]:

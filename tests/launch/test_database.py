@@ -25,6 +25,7 @@ from launch.database.embedded import (
     without_password,
 )
 from launch.database.indexes import create_indexes
+from launch.database.programs import SECANTUS, server_command
 from launch.errors import CampaignError
 from nnp.storage.files import write_atomically
 
@@ -94,6 +95,7 @@ def test_orphaned_server_is_replaced(tmp_path: Path) -> None:
     orphan.start()
     first = orphan.running()
     assert first is not None
+    orphan._ownership.release()  # as it is when its process has ended
     with EmbeddedDatabase(tmp_path) as database:
         second = database.running()
         assert second is not None
@@ -138,8 +140,13 @@ def test_nobody_else_can_use_it(tmp_path: Path) -> None:
         assert database.running() is not None
 
 
-def test_second_server_on_a_folder_in_use(tmp_path: Path) -> None:
+def test_second_server_on_a_folder_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "OWNER_SECONDS", 0.2)
     with EmbeddedDatabase(tmp_path) as first:
+        with pytest.raises(CampaignError, match=f"process {first._server.pid}"):
+            EmbeddedDatabase(tmp_path).start()
+        assert not EmbeddedDatabase(tmp_path).start_if_free()
+        first._ownership.release()
         first.record.rename(tmp_path / "hidden.json")
         with pytest.raises(CampaignError, match="another database server uses it"):
             EmbeddedDatabase(tmp_path).start()
@@ -170,12 +177,61 @@ def write_server(path: Path, body: str) -> None:
     path.chmod(0o755)
 
 
+#: Stands for mongod: takes its options, and is SecantusDB.
+AS_MONGOD = f"""
+import os, sys
+secantus = {str(Path(sys.executable).parent / SECANTUS)!r}
+given = lambda option: sys.argv[sys.argv.index(option) + 1]
+options = ["--standalone", "--port", given("--port"), "--storage-path", given("--dbpath")]
+if "--auth" in sys.argv:
+    options += ["--auth"]
+else:
+    assert given("--tlsMode") == "requireTLS"
+    key, authority = given("--tlsCertificateKeyFile"), given("--tlsCAFile")
+    options += ["--tls-cert-file", key, "--tls-key-file", key, "--tls-ca-file", authority]
+    options += ["--tls-require-client-cert"]
+os.execv(secantus, [secantus, *options])
+"""
+
+
+def test_server_that_is_killed_in_its_start_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before and after it can be spoken to, with its users and without."""
+    starts = tmp_path / "starts"
+    (tmp_path / "bin").mkdir()
+    body = (
+        "import os, pathlib\n"
+        f"starts = pathlib.Path({str(starts)!r})\n"
+        "with starts.open('a') as file: file.write('.')\n"
+        "if len(starts.read_text()) in (1, 3): os.kill(os.getpid(), 9)\n"
+    )
+    write_server(tmp_path / "bin" / "mongod", body + AS_MONGOD)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    database = EmbeddedDatabase(tmp_path / "database")
+    look = EmbeddedDatabase._require_no_others
+
+    def kill_first(self: EmbeddedDatabase, uri: str) -> None:
+        if len(starts.read_text()) == 4:
+            server = self.running()
+            assert server is not None
+            os.kill(server.pid, signal.SIGKILL)
+        look(self, uri.replace("?", "?serverSelectionTimeoutMS=300&"))
+
+    monkeypatch.setattr(EmbeddedDatabase, "_require_no_others", kill_first)
+    monkeypatch.setattr(module, "client", lambda uri, *_: client(uri, 1.0))
+    with database:
+        assert len(starts.read_text()) == 5
+        assert answers(database.uri, 2.0)
+
+
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
         ("import sys; sys.exit('OSError: No space left on device')", "the disk is full"),
         ("import sys; sys.exit('bad luck')", "the server ended with 'bad luck'"),
         ("import sys; sys.exit('OSError: Address already in use')", "No free port"),
+        ("import os; os.kill(os.getpid(), 9)", "was killed at once"),
     ],
 )
 def test_server_that_ends_at_once(
@@ -202,22 +258,15 @@ def test_server_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_mongod_is_preferred_and_a_folder_keeps_its_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    secantus = Path(sys.executable).parent / module.SECANTUS
-    translate = (
-        "import os, sys\n"
-        "port, data = (sys.argv[sys.argv.index(o) + 1] for o in ('--port', '--dbpath'))\n"
-        f"os.execv({str(secantus)!r}, [{str(secantus)!r}, '--standalone', '--port', port, "
-        "'--storage-path', data])\n"
-    )
     (tmp_path / "bin").mkdir()
-    write_server(tmp_path / "bin" / "mongod", translate)
+    write_server(tmp_path / "bin" / "mongod", AS_MONGOD)
     with monkeypatch.context() as patch:
         patch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
         with EmbeddedDatabase(tmp_path / "a") as database:
             assert answers(database.uri, 5.0)
             assert (tmp_path / "a" / "mongod" / "WiredTiger").exists()
         (tmp_path / "b" / "secantusdb").mkdir(parents=True)
-        assert "secantusd" in EmbeddedDatabase(tmp_path / "b")._command(1)[0]
+        assert "secantusd" in server_command(tmp_path / "b", 1)[0]
     with pytest.raises(CampaignError, match="made by mongod, which is not on the PATH"):
         EmbeddedDatabase(tmp_path / "a").start()
 

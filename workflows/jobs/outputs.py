@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jobflow import CURRENT_JOB, SETTINGS
-from monty.json import MontyDecoder
+
+from workflows.documents.decoding import decode
 
 if TYPE_CHECKING:
     from jobflow import JobStore
@@ -36,9 +37,7 @@ def output_of(uuid: str, index: int | None = None) -> Any:
         SETTINGS.JOB_STORE
     )
     store.connect()
-    return MontyDecoder().process_decoded(
-        store.get_output(uuid, which="last" if index is None else index, load=True)
-    )
+    return decode(store.get_output(uuid, which="last" if index is None else index, load=True))
 
 
 def stored_output() -> tuple[bool, Any]:
@@ -55,4 +54,4 @@ def stored_output() -> tuple[bool, Any]:
         return False, None
     if document is None:
         return False, None
-    return True, MontyDecoder().process_decoded(document["output"])
+    return True, decode(document["output"])

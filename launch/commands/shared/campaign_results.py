@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from jobflow import JobStore
 
     from launch.local.campaign import Campaign
-    from launch.report.results import CampaignResults
+
+T = TypeVar("T")
 
 
-@contextmanager
-def open_store(campaign: Campaign, uri: str | None) -> Iterator[JobStore]:
-    """Open the job store of a campaign in a folder; starts its database if nobody has."""
+def read_store(campaign: Campaign, uri: str | None, read: Callable[[JobStore], T]) -> T:
+    """
+    Read something from the job store of a campaign in a folder.
+
+    Parameters
+    ----------
+    campaign : Campaign
+        Its database is started if nobody has.
+    uri : str or None
+        The MongoDB it was run with, if not the embedded database.
+    read : callable
+        Is given the store, and may be called again if the database ends meanwhile.
+
+    Returns
+    -------
+    object
+        What `read` returns.
+    """
     from launch.database.connections import job_store
-    from launch.local.status import open_database
+    from launch.local.status import ANSWER_SECONDS, read_database
 
-    with open_database(campaign, uri) as (address, _):
-        store = job_store(address, campaign.document.database)
+    def look(address: str, running: bool) -> T:
+        del running
+        store = job_store(address, campaign.document.database, ANSWER_SECONDS)
+        store.connect()
         try:
-            yield store
+            return read(store)
         finally:
             store.close()
 
-
-@contextmanager
-def open_results(campaign: Campaign, uri: str | None) -> Iterator[CampaignResults]:
-    """Open the results of a campaign in a folder."""
-    from launch.report.results import CampaignResults
-
-    with open_store(campaign, uri) as store:
-        yield CampaignResults(store, campaign.id)
+    return read_database(campaign, uri, look)

@@ -1,0 +1,87 @@
+"""Make objects of output documents; only of the classes that jobs store, whatever is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from monty.json import MontyDecoder
+
+from nnp.storage.documents import require_known
+from search.state.fitness import Fitness
+from workflows.documents.base import Document
+
+#: What documents are made of, by module: besides the documents themselves, and notions of fitness.
+PARTS = {
+    "datetime": ("datetime",),
+    "nnp.calibration": ("Calibration",),
+    "nnp.descriptors": ("SymmetryFunctions",),
+    "nnp.frames": ("Frames",),
+    "nnp.kernels.repulsion": ("Repulsion",),
+    "nnp.potential": ("Potential",),
+    "nnp.training.options": ("TrainingOptions",),
+    "nnp.training.result": ("TrainingResult", "TrainingStep"),
+    "numpy": ("array",),
+    "pymatgen.core.composition": ("Composition",),
+    "pymatgen.core.lattice": ("Lattice",),
+    "pymatgen.core.periodic_table": ("DummySpecies", "Element", "Species"),
+    "pymatgen.core.sites": ("PeriodicSite",),
+    "pymatgen.core.structure": ("Structure",),
+    "search.options": ("EvolutionOptions", "NicheOptions"),
+    "search.relax.fire": ("FireOptions",),
+    "search.relax.limits": ("RelaxationLimits",),
+    "search.relax.relaxer": ("Relaxer",),
+    "search.state.evolution": ("Evolution",),
+    "workflows.composition": ("Target",),
+    "workflows.documents.plane_waves": ("PlaneWaves",),
+}
+
+
+def decode(document: Any) -> Any:
+    """
+    Make the objects that a document of the job store describes.
+
+    Parameters
+    ----------
+    document : object
+        As the store gives it.
+
+    Raises
+    ------
+    UnknownClassError
+        If it names a class that no job stores; nothing is imported then.
+    """
+    require_stored(document)
+    return MontyDecoder().process_decoded(document)
+
+
+def require_stored(document: Any) -> None:
+    """
+    Refuse a document that names a class which no job stores.
+
+    Parameters
+    ----------
+    document : object
+        As the store gives it.
+
+    Raises
+    ------
+    UnknownClassError
+        With the name of the class.
+    """
+    require_known(document, _stored())
+
+
+def _stored() -> set[tuple[str, str]]:
+    """Modules and names of the classes of documents and of what is in them."""
+    kinds = (*_with_derived(Document), *_with_derived(Fitness))
+    return {
+        *((kind.__module__, kind.__name__) for kind in kinds),
+        *((module, name) for module, names in PARTS.items() for name in names),
+    }
+
+
+def _with_derived(kind: type[Any]) -> Iterator[type[Any]]:
+    yield kind
+    for derived in kind.__subclasses__():  # those of other packages too, once they are loaded
+        yield from _with_derived(derived)
