@@ -1,19 +1,30 @@
-"""Structures from extended XYZ and all else that ASE reads, checked before they are used."""
+"""Structures from CIF, POSCAR, extended XYZ and all else that ASE reads, checked before use."""
 
 from __future__ import annotations
 
 import re
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nnp.formats.poscar import PoscarError, looks_like_poscar, read_poscar
 from nnp.periodicity import periodic_cell
+from nnp.storage.cif import CifError, read_cif
 
 if TYPE_CHECKING:
     from ase import Atoms
 
+#: Shortest distance between atoms of a crystal, in sums of covalent radii.
+SHORTEST_BOND = 0.5
+#: Å between opposite faces of a cell, and Å³ an atom, below which there is no crystal.
+THINNEST_CELL = 0.5
+SMALLEST_VOLUME = 0.5
+#: Bytes that tell what a file is, and the most that are read of one.
+BEGINNING = 100_000
+LARGEST_FILE = 4 * 10**9
 _SIX_NUMBERS = re.compile(r"\b(stress|virial)\s*=\s*([\"'{])([^\"'{}]*)[\"'}]")
 
 
@@ -25,10 +36,13 @@ def read_structures(path: Path) -> list[Atoms]:
     """
     Read all structures of a file with whatever is said about them.
 
+    What a file is, its content says, not a part of its name.
+
     Parameters
     ----------
     path : Path
-        Extended XYZ, or what else ASE reads but for output of VASP.
+        CIF, POSCAR, extended XYZ, or what else ASE reads but for output of VASP; ``.gz``, ``.bz2``
+        and ``.xz`` are unpacked.
 
     Returns
     -------
@@ -40,27 +54,133 @@ def read_structures(path: Path) -> list[Atoms]:
     OSError
         If there is no such file.
     StructureFileError
-        If it cannot be read, or holds nothing.
+        If it cannot be read, holds nothing, or is disordered.
     """
+    head = _text(path, BEGINNING)
+    try:
+        if _is_cif(head):
+            structures = read_cif(_text(path), str(path))
+        elif looks_like_poscar(head.splitlines()):
+            structures = read_poscar(_text(path), str(path))
+        else:
+            structures = _read_by_ase(path, _is_extended_xyz(head))
+    except (CifError, PoscarError) as error:
+        raise StructureFileError(f"{error}.") from None
+    if not structures or not all(len(atoms) for atoms in structures):
+        raise StructureFileError(f"{path} holds no structure, or one without atoms.")
+    return structures
+
+
+def read_crystals(path: Path) -> list[Atoms]:
+    """
+    Read crystals to compute: periodic, finite, and with atoms as far apart as atoms are.
+
+    Parameters
+    ----------
+    path : Path
+        As for :func:`read_structures`.
+
+    Returns
+    -------
+    list of Atoms
+        At least one, without results.
+
+    Raises
+    ------
+    OSError
+        If there is no such file.
+    StructureFileError
+        If it cannot be read, or one of its structures is no crystal.
+    """
+    structures = read_structures(path)
+    crystals = []
+    for number, atoms in enumerate(structures, start=1):
+        where = str(path) if len(structures) == 1 else f"structure {number} of {path}"
+        crystal = periodic_structure(where, atoms, None)
+        require_apart(where, crystal)
+        crystals.append(crystal)
+    return crystals
+
+
+def require_apart(where: str, atoms: Atoms) -> None:
+    """
+    Refuse atoms nearer to each other than half the sum of their covalent radii.
+
+    Parameters
+    ----------
+    where : str
+        What it is, for messages.
+    atoms : Atoms
+        A crystal.
+
+    Raises
+    ------
+    StructureFileError
+        If two atoms, or an atom and its image, are that near.
+    """
+    from ase.neighborlist import natural_cutoffs, neighbor_list
+
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
+    if heights.min() < THINNEST_CELL or atoms.get_volume() < SMALLEST_VOLUME * len(atoms):
+        raise StructureFileError(f"{where} has a cell too small for its {len(atoms)} atoms.")
+    radii = natural_cutoffs(atoms, mult=SHORTEST_BOND)
+    first, second, distances = neighbor_list("ijd", atoms, radii)
+    if len(distances):
+        nearest = int(np.argmin(distances))
+        i, j = int(first[nearest]), int(second[nearest])
+        raise StructureFileError(
+            f"{where} has atoms {i + 1} ({atoms.symbols[i]}) and {j + 1} ({atoms.symbols[j]}) only "
+            f"{distances[nearest]:.2f} Å apart, nearer than any two are in a crystal."
+        )
+
+
+def _text(path: Path, most: int = LARGEST_FILE) -> str:
+    """Return the unpacked beginning of a file as text."""
+    import bz2
+    import gzip
+    import lzma
+    import zlib
+
+    unpack = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}.get(path.suffix.lower(), open)
+    try:
+        with unpack(path, "rb") as file:
+            content = file.read(most + 1)
+    except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
+        raise StructureFileError(f"{path} cannot be unpacked: {_first_line(error)}.") from None
+    if most == LARGEST_FILE and len(content) > most:
+        raise StructureFileError(f"{path} holds more than {most // 10**9} GB of text.")
+    return content.decode("utf-8-sig", errors="replace")
+
+
+def _read_by_ase(path: Path, is_extended_xyz: bool) -> list[Atoms]:
+    """Read what ASE knows."""
     from ase.io import read
     from ase.io.extxyz import key_val_str_to_dict
     from ase.io.formats import UnknownFileTypeError, filetype
 
-    if _is_extended_xyz(path):
-        _check_atom_counts(path)
-        options: dict[str, Any] = {
-            "format": "extxyz",
-            "properties_parser": lambda line: key_val_str_to_dict(_nine_numbers(line)),
-        }
-    else:
-        kind = filetype(str(path))
-        if kind.startswith("vasp") and kind != "vasp":
-            raise StructureFileError(f"{path} is output of VASP, which is not read here.")
-        options = {"format": kind}
     try:
-        found = read(path, index=":", do_not_split_by_at_sign=True, **options)
+        if is_extended_xyz:
+            text = _text(path)
+            _check_atom_counts(path, text.splitlines())
+            found = read(
+                StringIO(text),
+                index=":",
+                format="extxyz",
+                properties_parser=lambda line: key_val_str_to_dict(_nine_numbers(line)),
+            )
+        else:
+            kind = filetype(str(path))
+            if kind == "cif":
+                return read_cif(_text(path), str(path))
+            if kind == "vasp":
+                return read_poscar(_text(path), str(path))
+            if kind.startswith("vasp"):
+                raise StructureFileError(f"{path} is output of VASP, which is not read here.")
+            found = read(path, index=":", format=kind, do_not_split_by_at_sign=True)
     except UnknownFileTypeError:
         raise StructureFileError(f"{path} is of no type that ASE knows.") from None
+    except (StructureFileError, CifError, PoscarError):
+        raise
     except OSError as error:
         if error.errno is not None:
             raise
@@ -71,10 +191,7 @@ def read_structures(path: Path) -> list[Atoms]:
         raise StructureFileError(
             f"{path} cannot be read as structures: {_first_line(error)}."
         ) from error
-    structures = found if isinstance(found, list) else [found]
-    if not structures or not all(len(atoms) for atoms in structures):
-        raise StructureFileError(f"{path} holds no structure, or one without atoms.")
-    return structures
+    return found if isinstance(found, list) else [found]
 
 
 def _first_line(error: Exception) -> str:
@@ -83,17 +200,22 @@ def _first_line(error: Exception) -> str:
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
-def _is_extended_xyz(path: Path) -> bool:
-    """Whether a file begins with a number of atoms and a line of keys."""
-    with path.open(encoding="utf-8", errors="replace") as file:
-        first, second = file.readline(1000), file.readline(10_000)
+def _is_cif(head: str) -> bool:
+    """Whether a text begins with a block of a CIF, comments aside."""
+    lines = (line.strip() for line in head.splitlines())
+    first = next((line for line in lines if line and not line.startswith("#")), "")
+    return first.lower().startswith("data_")
+
+
+def _is_extended_xyz(head: str) -> bool:
+    """Whether a text begins with a number of atoms and a line of keys."""
+    first, _, rest = head.partition("\n")
+    second = rest.partition("\n")[0]
     return first.strip().isdigit() and ("Properties=" in second or "Lattice=" in second)
 
 
-def _check_atom_counts(path: Path) -> None:
+def _check_atom_counts(path: Path, lines: list[str]) -> None:
     """Refuse a file that announces more atoms than it has, before room is made for them."""
-    with path.open(encoding="utf-8", errors="replace") as file:
-        lines = file.read().splitlines()
     position, frame = 0, 0
     while position < len(lines) and lines[position].strip():
         try:
