@@ -119,6 +119,6 @@ def _one(text: str, where: str) -> Atoms:
         raise
     except Exception as error:  # whatever a malformed file leads pymatgen to
         said = str(error).strip().splitlines()
-        raise PoscarError(f"{where} is no POSCAR that can be read: {(said or ['broken'])[0]}") from (
-            error
-        )
+        raise PoscarError(
+            f"{where} is no POSCAR that can be read: {(said or ['broken'])[0]}"
+        ) from (error)

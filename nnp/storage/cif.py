@@ -133,7 +133,9 @@ def _cell(block: CIFBlock, where: str) -> NDArray[np.float64]:
     from ase.geometry import cellpar_to_cell
 
     lengths = [_number(block.get(f"_cell_length_{axis}")) for axis in "abc"]
-    angles = [_number(block.get(f"_cell_angle_{axis}"), 90.0) for axis in ("alpha", "beta", "gamma")]
+    angles = [
+        _number(block.get(f"_cell_angle_{axis}"), 90.0) for axis in ("alpha", "beta", "gamma")
+    ]
     given = np.array([*lengths, *angles])
     if not np.isfinite(given).all() or min(given) <= 0.0 or max(angles) >= 180.0:
         raise CifError(f"{where} has no cell: lengths or angles are missing or impossible")
@@ -310,7 +312,10 @@ def _atoms_told(block: CIFBlock) -> tuple[set[int], str] | None:
         return None
     try:
         composition = Composition(formula.strip("'\""))
-        atoms = [composition.num_atoms, composition.num_atoms * units]
+        factor = composition.get_reduced_composition_and_factor()[1]
+        atoms = [composition.num_atoms * units]
+        if factor > 1 and factor % units == 0:
+            atoms.append(composition.num_atoms)
         return {int(n) for n in atoms if n == int(n)}, composition.reduced_formula
     except (ValueError, TypeError, KeyError):
         return None

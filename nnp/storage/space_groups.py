@@ -40,7 +40,9 @@ class Operations(NamedTuple):
         metric = cell @ cell.T
         lengths = np.sqrt(np.diag(metric))
         rotated = np.swapaxes(self.rotations, 1, 2) @ metric @ self.rotations
-        return bool((np.abs(rotated - metric) < _METRIC_TOLERANCE * np.outer(lengths, lengths)).all())
+        return bool(
+            (np.abs(rotated - metric) < _METRIC_TOLERANCE * np.outer(lengths, lengths)).all()
+        )
 
     def n_rotations(self) -> int:
         """Order of the point group."""

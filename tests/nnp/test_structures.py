@@ -94,10 +94,10 @@ def test_crystals_are_those_of_pymatgen(tmp_path: Path, number: int) -> None:
         14: Lattice.monoclinic(5.1, 6.2, 7.3, 103),
         62: Lattice.orthorhombic(5.1, 6.2, 7.3),
         136: Lattice.tetragonal(5.1, 7.3),
-        166: Lattice.hexagonal(5.1, 12.2),
-        194: Lattice.hexagonal(5.1, 7.3),
+        166: Lattice.hexagonal(9.1, 12.2),
+        194: Lattice.hexagonal(9.1, 7.3),
     }.get(number, Lattice.cubic(9.1))
-    sites = [[0.0, 0.0, 0.0], [0.11, 0.23, 0.37]]
+    sites = [[0.0, 0.0, 0.0], [0.14, 0.42, 0.09]]
     crystal = Structure.from_spacegroup(number, lattice, ["Cu", "O"], sites)
     path = tmp_path / "crystal.cif"
     CifWriter(crystal, symprec=0.01).write_file(path)
@@ -208,7 +208,9 @@ def test_files_of_several_crystals(tmp_path: Path) -> None:
     (tmp_path / "same.cif").write_text(text.replace("data_image1", "data_image0"))
     for number, atoms in enumerate(two):
         write(tmp_path / f"POSCAR{number}", atoms, format="vasp")
-    (tmp_path / "POSCARS").write_text("".join((tmp_path / f"POSCAR{n}").read_text() for n in (0, 1)))
+    (tmp_path / "POSCARS").write_text(
+        "".join((tmp_path / f"POSCAR{n}").read_text() for n in (0, 1))
+    )
     for name in ("two.extxyz", "two.cif", "same.cif", "POSCARS"):
         packed = tmp_path / f"{name}.gz"
         packed.write_bytes(gzip.compress((tmp_path / name).read_bytes()))
