@@ -118,7 +118,5 @@ def _one(text: str, where: str) -> Atoms:
     except PoscarError:
         raise
     except Exception as error:  # whatever a malformed file leads pymatgen to
-        said = str(error).strip().splitlines()
-        raise PoscarError(
-            f"{where} is no POSCAR that can be read: {(said or ['broken'])[0]}"
-        ) from (error)
+        said = (str(error).strip().splitlines() or ["broken"])[0]
+        raise PoscarError(f"{where} is no POSCAR that can be read: {said}") from error

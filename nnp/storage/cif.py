@@ -53,6 +53,7 @@ _SYMBOLS = (
 _HALL = ("_space_group_name_hall", "_symmetry_space_group_name_hall")
 _NUMBERS = ("_space_group_it_number", "_symmetry_int_tables_number")
 _CHOICE = "_space_group_it_coordinate_system_code"
+_ANGLES = ("alpha", "beta", "gamma")
 _UNKNOWN = ("", "?", ".")
 
 
