@@ -158,7 +158,7 @@ def test_the_queries_of_the_docs(config: Path, server: EmbeddedDatabase) -> None
     queries = re.sub(r"MongoClient\([^)]*\)", f"MongoClient({server.uri!r})", queries)
     found: dict[str, Any] = {}
     exec(queries, found)
-    assert [round(c["energy_above_best"]) for c in found["near"]] == [0, 0, 30, 45]
+    assert [round(c["energy_above_best"]) for c in found["near"]] == [0, 30]
     assert found["potential"] is None
     assert found["under_way"] == {}
 
