@@ -50,7 +50,7 @@ def read_poscar(text: str, name: str) -> list[Atoms]:
         If one is broken, or names no elements.
     """
     lines = text.splitlines()
-    found = []
+    found: list[Atoms] = []
     while not found or looks_like_poscar(lines):
         where = name if not found else f"structure {len(found) + 1} of {name}"
         length = _length(lines, where)

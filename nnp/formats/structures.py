@@ -141,7 +141,8 @@ def _text(path: Path, most: int = LARGEST_FILE) -> str:
     import lzma
     import zlib
 
-    unpack = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}.get(path.suffix.lower(), open)
+    packed: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+    unpack = packed.get(path.suffix.lower(), open)
     try:
         with unpack(path, "rb") as file:
             content = file.read(most + 1)

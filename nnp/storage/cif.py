@@ -358,8 +358,8 @@ def _require_whole(block: CIFBlock, where: str, atoms: Atoms) -> None:
         return
     # all atoms may be listed without their symmetry
     cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    found = spglib.get_symmetry(cell, symprec=0.05)
-    n_found = 0 if found is None else len(np.unique(found["rotations"], axis=0))
+    symmetry = spglib.get_symmetry(cell, symprec=0.05)
+    n_found = 0 if symmetry is None else len(np.unique(symmetry["rotations"], axis=0))
     if n_found < wanted:
         raise CifError(
             f"{where} lists fewer operations than its space group {int(number)} has, and not all "
@@ -379,10 +379,8 @@ def _first(block: CIFBlock, tags: Sequence[str]) -> Any:
 
 def _column(block: CIFBlock, tag: str) -> list[Any] | None:
     """Values of a loop, or the single one outside of a loop."""
-    value = block.get(tag)
-    if value is None or isinstance(value, list):
-        return value
-    return [value]
+    value: Any = block.get(tag)
+    return value if value is None or isinstance(value, list) else [value]
 
 
 def _number(value: Any, default: float = float("nan")) -> float:
