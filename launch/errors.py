@@ -52,6 +52,7 @@ def explain(error: BaseException) -> str | None:
     from pymongo.errors import ConnectionFailure, PyMongoError
 
     from nnp.formats.structures import StructureFileError
+    from search.create.prototypes import PrototypeError
     from search.run.driver import SearchStateError
     from workflows.chains.protocols import UnknownProtocolError
     from workflows.composition import FormulaError
@@ -63,8 +64,8 @@ def explain(error: BaseException) -> str | None:
         return str(error)
     if isinstance(
         error,
-        FormulaError | MissingEngineError | SearchStateError | SettingError | SiteError
-        | StructureFileError | UnknownEngineError | UnknownProtocolError,
+        FormulaError | MissingEngineError | PrototypeError | SearchStateError | SettingError
+        | SiteError | StructureFileError | UnknownEngineError | UnknownProtocolError,
     ):  # fmt: skip
         return as_sentence(str(error))
     if isinstance(error, PyMongoError):  # of its message nothing: it may quote the URI
