@@ -51,7 +51,10 @@ def explain(error: BaseException) -> str | None:
     """
     from pymongo.errors import ConnectionFailure, PyMongoError
 
+    from nnp.formats.structures import StructureFileError
     from nnp.storage.documents import UnknownClassError
+    from search.create.prototypes import PrototypeError
+    from search.run.driver import SearchStateError
     from workflows.chains.protocols import UnknownProtocolError
     from workflows.composition import FormulaError
     from workflows.documents.base import DocumentVersionError
@@ -63,8 +66,9 @@ def explain(error: BaseException) -> str | None:
         return str(error)
     if isinstance(
         error,
-        DocumentVersionError | FormulaError | MissingEngineError | SettingError | SiteError
-        | UnknownClassError | UnknownEngineError | UnknownProtocolError,
+        DocumentVersionError | FormulaError | MissingEngineError | PrototypeError
+        | SearchStateError | SettingError | SiteError | StructureFileError | UnknownClassError
+        | UnknownEngineError | UnknownProtocolError,
     ):  # fmt: skip
         return as_sentence(str(error))
     if isinstance(error, PyMongoError):  # of its message nothing: it may quote the URI

@@ -18,7 +18,7 @@ class NicheOptions(MSONable):
     )
     height: float = field(
         default=0.3,
-        metadata={"unit": "", "help": "of an antiseed, against the spread of the energies"},
+        metadata={"unit": "", "help": "of an antiseed, against the spread of the fitness"},
     )
     width: float = field(
         default=0.5,
@@ -61,7 +61,7 @@ class EvolutionOptions(MSONable):
         default=12,
         metadata={
             "unit": "generations",
-            "help": "without a lower energy, then the search starts afresh beside what it found; "
+            "help": "without a better fitness, then the search starts afresh beside what it found; "
             "none: never",
         },
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from dataclasses import dataclass
 
 from monty.json import MSONable
@@ -12,6 +14,16 @@ USUAL_FORMULA_UNITS = (1, 2, 4)
 
 #: Largest cell that is searched if nothing is said.
 USUAL_ATOMS_MAX = 28
+
+#: Most atoms in a cell, and characters in a formula.
+LARGEST_CELL = 1000
+LONGEST_FORMULA = 200
+#: Formula units that are tried where only the largest cell is told.
+_TRIED_UNITS = (1, 2, 3, 4, 6, 8, 12, 16)
+#: What a formula is made of; pymatgen would leave out some other signs without a word.
+_FORMULA = re.compile(r"[A-Za-z0-9.()\[\]{} ]+", re.ASCII)
+_ISOTOPES = {"D": "H", "T": "H"}
+_SOLVENTS = ("H2O", "D2O", "NH3", "CH3OH", "CH4O", "C2H5OH", "C2H6O")
 
 
 class FormulaError(ValueError):
@@ -67,7 +79,7 @@ def parse_target(
     Parameters
     ----------
     formula : str
-        E.g. ``"LiAlCl4"``.
+        E.g. ``"LiAlCl4"``. Deuterium and tritium are hydrogen: isotopes have the same crystals.
     known : frozenset of str or None
         Symbols that the engine knows; none if it does not say.
     engine : str
@@ -83,11 +95,9 @@ def parse_target(
         If the formula does not parse, has more than five elements, amounts that are not whole
         numbers or an element the engine does not know, or if no cell fits.
     """
-    composition = _parse(formula)
+    composition = parse_composition(formula)
     if len(composition) > 5:
         raise FormulaError(f"{formula} has {len(composition)} elements; five are the most")
-    if any(abs(amount - round(amount)) > 1e-8 for amount in composition.values()):
-        raise FormulaError(f"{formula} has amounts that are not whole numbers; write them as such")
     if known is not None:
         unknown = sorted({element.symbol for element in composition} - known)
         if unknown:
@@ -95,21 +105,125 @@ def parse_target(
                 f"the engine {engine} does not know {', '.join(unknown)}; choose another --engine"
             )
     reduced, factor = composition.get_reduced_composition_and_factor()
+    n_atoms = int(reduced.num_atoms)
+    if n_atoms > LARGEST_CELL:
+        raise FormulaError(
+            f"{formula} has {n_atoms} atoms in a formula unit; {LARGEST_CELL} are the most"
+        )
+    as_typed = "".join(formula.split())
     return Target(
         # as typed if it is one formula unit: people look for their own spelling
-        formula="".join(formula.split()) if factor == 1 else _spell(reduced),
-        formula_units=_choose_units(int(reduced.num_atoms), formula, formula_units, atoms_max),
+        formula=as_typed if factor == 1 and not _isotopes(formula) else _spell(reduced),
+        formula_units=_choose_units(n_atoms, formula, formula_units, atoms_max),
     )
 
 
-def _parse(formula: str) -> Composition:
+def parse_composition(formula: str) -> Composition:
+    """
+    Read a formula of elements and whole numbers.
+
+    Parameters
+    ----------
+    formula
+        As it was typed.
+
+    Raises
+    ------
+    FormulaError
+        If it does not parse; the message says what may have been meant.
+    """
+    if len(formula) > LONGEST_FORMULA:
+        raise FormulaError(f"a formula has at most {LONGEST_FORMULA} characters")
+    composition = _read(formula)
+    if composition is None:
+        raise FormulaError(_explain(formula))
+    if any(abs(amount - round(amount)) > 1e-8 for amount in composition.values()):
+        meant = _hydrate(formula)
+        raise FormulaError(
+            f"{formula} has amounts that are not whole numbers; "
+            + (f"did you mean {meant}?" if meant else "write them as such")
+        )
+    return composition
+
+
+def same_compound(one: str, other: str) -> bool:
+    """
+    Whether two formulas are of one compound: ``AuCu``, ``CuAu`` and ``Cu2Au2`` are.
+
+    Parameters
+    ----------
+    one, other
+        Formulas; two that cannot be read are compared as they are.
+    """
+    return one == other or compound(one) == compound(other)
+
+
+def compound(formula: str) -> str:
+    """
+    Spell a compound in the one way by which it is compared with others.
+
+    Parameters
+    ----------
+    formula
+        In any spelling.
+
+    Returns
+    -------
+    str
+        Reduced formula with the elements in one order; what cannot be read, as it is.
+    """
+    composition = _read(formula) if len(formula) <= LONGEST_FORMULA else None
+    if composition is None:
+        return formula
+    reduced = composition.get_reduced_composition_and_factor()[0]
+    return "".join(f"{e.symbol}{n:g}" if n != 1 else e.symbol for e, n in sorted(reduced.items()))
+
+
+def isotope_note(formula: str, target: Target) -> str | None:
+    """
+    Say that the isotopes of a formula make no difference.
+
+    Parameters
+    ----------
+    formula
+        As it was typed.
+    target
+        What was made of it.
+
+    Returns
+    -------
+    str or None
+        A sentence, if there are isotopes.
+    """
+    found = _isotopes(formula)
+    if not found:
+        return None
+    return (
+        f"{formula} is searched as {target.formula}: isotopes such as {found[0]} have the same "
+        "energies and crystals."
+    )
+
+
+def _isotopes(formula: str) -> list[str]:
+    """Symbols of isotopes in a formula."""
+    return [symbol for symbol in re.findall(r"[A-Z][a-z]?", formula) if symbol in _ISOTOPES]
+
+
+def _read(formula: str) -> Composition | None:
+    """Composition with isotopes as their element, or none if it is none of elements."""
+    if not _FORMULA.fullmatch(formula):
+        return None
     try:
         composition = Composition(formula, strict=True)
-    except (ValueError, KeyError, TypeError):
-        raise FormulaError(_explain(formula)) from None
-    if not composition or any(not isinstance(element, Element) for element in composition):
-        raise FormulaError(_explain(formula))
-    return composition
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
+        return None
+    counts: dict[str, float] = {}
+    for element, amount in composition.items():
+        if not isinstance(element, Element) or not amount < 1e6:
+            return None
+        symbol = _ISOTOPES.get(element.symbol, element.symbol)
+        counts[symbol] = counts.get(symbol, 0.0) + amount
+    return Composition(counts) if counts else None
 
 
 def _spell(composition: Composition) -> str:
@@ -121,18 +235,43 @@ def _spell(composition: Composition) -> str:
 
 def _explain(formula: str) -> str:
     """Say what is wrong with a formula, with the spelling that may have been meant."""
-    import re
-
     message = f"the formula {formula!r} does not parse"
-    meant = re.sub(r"[A-Z][A-Z](?![a-z])", lambda m: m.group()[0] + m.group()[1].lower(), formula)
-    if meant != formula:
-        try:
-            Composition(meant, strict=True)
-        except (ValueError, KeyError, TypeError):
-            pass
-        else:
+    plain = unicodedata.normalize("NFKC", formula)  # digits below the line, for one
+    letters = r"[A-Z][A-Z](?![a-z])"
+    guesses = (
+        _hydrate(plain),
+        plain,
+        re.sub(letters, lambda m: m.group()[0] + m.group()[1].lower(), plain),
+    )
+    for meant in guesses:
+        if meant and meant != formula and _read(meant) is not None:
             return f"{message}; did you mean {meant}?"
+    stray = sorted({c for c in formula if not _FORMULA.fullmatch(c)})
+    if stray:
+        listed = " ".join(stray[:5])
+        message = f"{message}: it has characters that no formula has ({listed})"
     return f"{message}; write element symbols with whole numbers, such as LiAlCl4"
+
+
+def _hydrate(formula: str) -> str | None:
+    """
+    Write a compound with water, or another molecule, as one formula.
+
+    A point before water is no decimal point; between others it may be one.
+    """
+    found = re.fullmatch(
+        r"(?P<host>.+?)\s*(?P<sign>[.·•∙⋅*])\s*(?P<n>\d*)\s*(?P<guest>[A-Z(].*)", formula.strip()
+    )
+    if found is None:
+        return None
+    guest = found["guest"].replace(" ", "")
+    if found["sign"] == "." and guest not in _SOLVENTS:
+        return None
+    meant = f"{found['host'].replace(' ', '')}({guest}){found['n']}"
+    composition = _read(meant)
+    if composition is None or any(n != int(n) for n in composition.values()):
+        return None
+    return meant
 
 
 def _choose_units(
@@ -141,6 +280,10 @@ def _choose_units(
     if given:
         if min(given) < 1:
             raise FormulaError("the number of formula units --z must be 1 or more")
+        if max(given) * n_atoms > LARGEST_CELL:
+            raise FormulaError(
+                f"--z {max(given)} makes {max(given) * n_atoms} atoms; {LARGEST_CELL} are the most"
+            )
         if atoms_max is not None and max(given) * n_atoms > atoms_max:
             raise FormulaError(
                 f"--z {max(given)} makes {max(given) * n_atoms} atoms, more than --atoms-max "
@@ -154,4 +297,6 @@ def _choose_units(
         raise FormulaError(
             f"--atoms-max {atoms_max} is too small: {formula} has {n_atoms} atoms in a formula unit"
         )
-    return tuple(z for z in range(1, atoms_max // n_atoms + 1) if z in (1, 2, 3, 4, 6, 8, 12, 16))
+    if atoms_max > LARGEST_CELL:
+        raise FormulaError(f"--atoms-max {atoms_max} is too large: {LARGEST_CELL} are the most")
+    return tuple(z for z in _TRIED_UNITS if z * n_atoms <= atoms_max)

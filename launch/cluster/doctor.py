@@ -272,7 +272,9 @@ def _program(configuration: Configuration, engine: str, setting: str) -> Check:
 
 
 def _potcars(formula: str) -> Check:
-    from pymatgen.core import SETTINGS, Composition
+    from pymatgen.core import SETTINGS
+
+    from workflows.composition import parse_composition
 
     folder = SETTINGS.get("PMG_VASP_PSP_DIR")
     if not folder:
@@ -280,7 +282,7 @@ def _potcars(formula: str) -> Check:
             "POTCARs", "failed", "no folder is named",
             "export PMG_VASP_PSP_DIR in env.sh (devitrify init --potcars FOLDER)",
         )  # fmt: skip
-    elements = sorted(element.symbol for element in Composition(formula).elements)
+    elements = sorted(element.symbol for element in parse_composition(formula))
     there = Path(folder).expanduser()
     missing = [element for element in elements if not _has_potcar(there, element)]
     if missing:
@@ -295,16 +297,15 @@ def _extras(formula: str | None) -> Iterator[Check]:
     """Engines that are optional extras."""
     from importlib.metadata import version
 
-    from pymatgen.core import Composition
-
+    from workflows.composition import parse_composition
     from workflows.engines.registry import ENGINES, find_engine
 
-    elements = {} if formula is None else Composition(formula).get_el_amt_dict()
+    elements = set() if formula is None else {e.symbol for e in parse_composition(formula)}
     for name, row in ENGINES.items():
         if row.extra is None:
             continue
         engine, title = find_engine(name), name.upper()
-        unknown = sorted(set(elements) - (engine.elements() or set(elements)))
+        unknown = sorted(elements - (engine.elements() or elements))
         if engine.missing() is not None:
             yield Check(title, "ok", f"not installed; only --engine {name} needs it")
         elif unknown:

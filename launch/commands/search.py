@@ -77,7 +77,9 @@ class SearchOptions(CellOptions):
         list[str] | None,
         typer.Option("--set", "-s", help="E.g. relaxer.max_force=0.05, evolution.parents_kept=0.5"),
     ] = None
-    best: Annotated[int, typer.Option("--best", help="Structures reported.")] = 20
+    best: Annotated[
+        int, typer.Option("--best", help="Structures reported, under the tight limits.", min=1)
+    ] = 20
 
     def energy(self) -> BatchEnergy:
         """Load the potential."""
@@ -114,10 +116,13 @@ class SearchOptions(CellOptions):
 def search(command: SearchOptions) -> None:
     """Search crystals of FORMULA on POTENTIAL; the same command resumes."""
     from launch.report.files import wide_console
-    from launch.report.search import ProgressLog, SearchReport
+    from launch.report.search import NOT_CONVERGED, ProgressLog, SearchReport
+    from workflows.composition import isotope_note
 
     folder = command.folder
     target = command.target()
+    if note := isotope_note(command.formula, target):
+        typer.echo(note)
     options, relaxer = _options(target, command)
     islands = _islands(target, options, command)
     _make_folder(folder)
@@ -125,7 +130,11 @@ def search(command: SearchOptions) -> None:
     log = ProgressLog(command.structures, command.islands, folder / "progress.json")
     ended = _run(islands, relaxer, command, log)
     report = SearchReport(target.formula, ended, log.entries, command.best)
+    if not report.found.best:
+        raise CampaignError(_nothing_found(report.found.discards))
     wide_console().print(report.table())
+    if report.unfinished:
+        typer.echo(NOT_CONVERGED)
     report.write(folder)
     typer.echo(f"Structures, summary and plots are in {folder}")
 
@@ -143,7 +152,7 @@ def _islands(target: Target, options: EvolutionOptions, command: SearchOptions) 
     from workflows.jobs.tags import derive_seed
 
     structures = [
-        atoms for path in command.seed_structures or [] for atoms in _read_structures(path)
+        atoms for path in command.seed_structures or [] for atoms in _read_seeds(path, target)
     ]
     # one population is the search that the seed itself stands for
     seeds = [command.seed]
@@ -164,7 +173,9 @@ def _run(
 
     workers = command.workers or usable_cores()
     processes = min(workers, len(islands))
-    options = IslandOptions(processes=processes, threads=max(1, workers // processes))
+    options = IslandOptions(
+        processes=processes, threads=max(1, workers // processes), n_best=command.best
+    )
     energy = functools.partial(find_energy, command.potential, command.calculator_arguments)
     try:
         return run_islands(islands, relaxer, energy, command.folder, options, log)
@@ -190,7 +201,7 @@ def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
     Raises
     ------
     CampaignError
-        If it is none of these.
+        If it is none of these, or knows no stress.
     """
     from launch.commands.shared.potential_files import load_potential
     from search.relax.energy import AseEnergy, require_stress
@@ -221,21 +232,40 @@ def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
         raise CampaignError(f"{name} cannot be built from its arguments: {error}.") from None
 
 
-def _read_structures(path: Path) -> list[Atoms]:
-    """Read all structures of a file of any format that ASE knows."""
-    from ase.io import read
-    from ase.io.formats import UnknownFileTypeError
+def _read_seeds(path: Path, target: Target) -> list[Atoms]:
+    """
+    Read the crystals of a file.
+
+    Raises
+    ------
+    CampaignError
+        If there is no such file, or one of its crystals is of another composition.
+    StructureFileError
+        If it cannot be read, or holds what is no crystal.
+    """
+    from nnp.formats.structures import read_crystals
+    from search.state.acceptance import checked_seed
 
     if not path.is_file():
         raise CampaignError(f"There is no file {path}.")
-    try:
-        found = read(path, ":")
-    except (UnknownFileTypeError, KeyError, IndexError, ValueError, AssertionError) as error:
-        raise CampaignError(f"{path} is not a structure that can be read: {error}.") from None
-    structures = found if isinstance(found, list) else [found]
-    if not all(atoms.pbc.all() and atoms.cell.rank == 3 for atoms in structures):
-        raise CampaignError(f"{path} holds a structure without a cell; seeds must be crystals.")
-    return structures
+    crystals = read_crystals(path)
+    for number, atoms in enumerate(crystals, start=1):
+        try:
+            checked_seed(atoms, target.counts)
+        except ValueError as error:
+            where = "" if len(crystals) == 1 else f", structure {number}"
+            raise CampaignError(f"{as_sentence(str(error))[:-1]} ({path}{where}).") from None
+    return crystals
+
+
+def _nothing_found(discards: dict[str, int]) -> str:
+    """Say why no structure is left."""
+    reasons = sorted(discards.items(), key=lambda item: -item[1])[:3]
+    listed = "; ".join(f"{n} times {reason}" for reason, n in reasons)
+    return (
+        f"No structure could be relaxed ({listed or 'none was made'}): the potential does not "
+        "describe this compound, or the relaxer's settings are too strict."
+    )
 
 
 def _options(target: Target, command: SearchOptions) -> tuple[EvolutionOptions, Relaxer]:
@@ -285,13 +315,14 @@ def _require_same_search(folder: Path, settings: dict[str, Any], islands: list[E
     """Refuse to go on with another potential or other settings; allow a larger budget."""
     from launch.local.campaign import digest
     from nnp.storage.files import write_atomically
+    from search.run.driver import read_object as read_stored
     from search.run.islands import change_budget
 
     record = folder / "settings.json"
     if not list(folder.glob("island_*.json")):  # nothing was done yet
         write_atomically(record, json.dumps(settings, indent=1) + "\n")
         return
-    if not record.exists() or digest(json.loads(record.read_text())) != digest(settings):
+    if not record.exists() or digest(read_stored(record)) != digest(settings):
         raise CampaignError(
             f"{folder} holds a search with another formula, seed, potential or settings; "
             "use another --output."

@@ -25,6 +25,7 @@ from launch.own_files import FOLDER_MODE, open_own, require_no_links, require_ow
 from launch.report.status import CampaignHeading
 from launch.shell import command_line
 from nnp.storage.files import write_atomically
+from workflows.composition import same_compound
 
 CAMPAIGN_FILE = "campaign.json"
 #: Raised where jobs or documents of running campaigns can no longer be understood.
@@ -239,7 +240,8 @@ class Campaign:
     def _require_same(self, wanted: Mapping[str, Any], settings: dict[str, Any]) -> None:
         for name, value in wanted.items():
             present = getattr(self.document, name)
-            if present != value:
+            same = same_compound(present, value) if name == "formula" else present == value
+            if not same:
                 raise CampaignError(
                     f"The folder {self.folder} holds a campaign with {name} {present}, not "
                     f"{value}: give another --folder, or the same {name} to resume it."

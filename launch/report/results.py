@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pydantic import BaseModel, Field
 
+from workflows.composition import compound, parse_composition, same_compound
 from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
@@ -172,8 +173,8 @@ class Results:
         return found
 
     def campaigns(self, formula: str | None = None) -> list[str]:
-        """Names of all campaigns, or of those of one formula, that have any output."""
-        wanted = {"metadata.formula": formula} if formula else {}
+        """Names of all campaigns, or of those of one compound, that have any output."""
+        wanted = self._of_compound(formula) if formula else {}
         return sorted(filter(None, self.outputs.distinct("metadata.campaign", wanted)))
 
     def candidates(
@@ -189,11 +190,11 @@ class Results:
         Parameters
         ----------
         formula : str or None
-            Reduced formula; none: all.
+            Of one compound, in any spelling; none: all.
         campaign : str or None
             Its name; none: all.
         above_best : float or None
-            meV/atom above the best structure of the same formula and engine among the campaigns
+            meV/atom above the best structure of the same compound and engine among the campaigns
             looked at; none: all.
         structures : bool
             Whether to fetch the structures too.
@@ -201,7 +202,7 @@ class Results:
         Returns
         -------
         list of CandidateRecord
-            By formula, engine and energy.
+            By compound, engine and energy.
         """
         # no structure is nearer to the best of all campaigns than to that of its own
         limit: dict[str, Any] = {} if above_best is None else {"$lte": above_best}
@@ -219,15 +220,16 @@ class Results:
             CandidateRecord(campaign=row["_id"], **_plain(row["all"]))
             for row in self.outputs.aggregate(steps)
         ]
+        spelling = {formula: compound(formula) for formula in {r.formula for r in found}}
         best: dict[tuple[str, str], float] = {}
         for record in found:
-            key = record.formula, record.engine
+            key = spelling[record.formula], record.engine
             best[key] = min(best.get(key, float("inf")), record.energy)
         for record in found:
-            lowest = best[record.formula, record.engine]
+            lowest = best[spelling[record.formula], record.engine]
             record.energy_above_best = 1000 * (record.energy - lowest)
         kept = [r for r in found if above_best is None or r.energy_above_best <= above_best + 1e-9]
-        return sorted(kept, key=lambda r: (r.formula, r.engine, r.energy, r.campaign))
+        return sorted(kept, key=lambda r: (spelling[r.formula], r.engine, r.energy, r.campaign))
 
     def stages(
         self, stage: str, formula: str | None = None, campaign: str | None = None
@@ -285,11 +287,18 @@ class Results:
         training = CampaignResults(self.store, campaign).newest(TrainingDocument)
         return training.potential if training else None
 
-    @staticmethod
-    def _wanted(kind: str | None, formula: str | None, campaign: str | None) -> dict[str, Any]:
+    def _of_compound(self, formula: str) -> dict[str, Any]:
+        """Criteria for one compound, however campaigns spell it."""
+        parse_composition(formula)
+        spelt = filter(None, self.outputs.distinct("metadata.formula"))
+        return {"metadata.formula": {"$in": [s for s in spelt if same_compound(s, formula)]}}
+
+    def _wanted(
+        self, kind: str | None, formula: str | None, campaign: str | None
+    ) -> dict[str, Any]:
         wanted: dict[str, Any] = {"output.@class": kind}
         if formula is not None:
-            wanted["metadata.formula"] = formula
+            wanted |= self._of_compound(formula)
         if campaign is not None:
             wanted["metadata.campaign"] = campaign
         return wanted

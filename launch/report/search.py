@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from search.run.driver import SearchFigures
     from search.run.islands import SearchSummary
     from search.state.evolution import Evolution
-    from search.state.individual import NewBest
+    from search.state.individual import Individual, NewBest
+
+
+#: Said below a table with a mark in it.
+NOT_CONVERGED = "* not relaxed to the tight limits within the steps allowed"
+_FIGURES = ("island", "generation", "structures", "best_energy", "cpu_seconds")
 
 #: What a search writes in its folder.
 WRITTEN = ("*.json", "*.cif", "*.png")
@@ -40,10 +45,25 @@ class ProgressLog:
 
     def __init__(self, structures: int, islands: int, path: Path) -> None:
         self.structures, self.islands, self.path = structures, islands, path
-        self.entries: list[dict[str, float]] = json.loads(path.read_text()) if path.exists() else []
+        self.entries: list[dict[str, float]] = _read_entries(path) if path.exists() else []
 
     def __call__(self, island: int, figures: SearchFigures) -> None:
-        """Take in one generation of one island."""
+        """Take in one generation of one island, or what was relaxed on after its last one."""
+        if figures.went_on:
+            self._add_time(island, figures)
+        else:
+            self._add_generation(island, figures)
+        write_atomically(self.path, json.dumps(self.entries))
+        typer.echo(self._line(island, figures))
+
+    def _add_time(self, island: int, figures: SearchFigures) -> None:
+        """Count the time of relaxing on to the last generation."""
+        own = [entry for entry in self.entries if entry["island"] == island]
+        for entry in own[-1:]:
+            entry["cpu_seconds"] += figures.cpu_seconds
+            entry["best_energy"] = figures.best_energy
+
+    def _add_generation(self, island: int, figures: SearchFigures) -> None:
         # a generation that was lost when the search was killed is done again
         self.entries = [
             entry
@@ -60,14 +80,37 @@ class ProgressLog:
                 "cpu_seconds": figures.cpu_seconds + (own[-1]["cpu_seconds"] if own else 0.0),
             }
         )
-        write_atomically(self.path, json.dumps(self.entries))
+
+    def _line(self, island: int, figures: SearchFigures) -> str:
+        """Say where the search stands."""
         done = int(sum(latest(self.entries, "structures").values()))
         where = f"island {island + 1}  " if self.islands > 1 else ""
-        typer.echo(
-            f"{where}generation {figures.generation:4d}  {done:6d}/{self.structures} "
-            f"structures  best {figures.best_energy:.4f} eV/atom  {figures.distinct} distinct  "
+        best = "none yet"
+        if np.isfinite(figures.best_energy):
+            best = f"{figures.best_energy:.4f} eV/atom"
+        what = f"generation {figures.generation:4d}  {done:6d}/{self.structures} structures"
+        if figures.went_on:
+            what = f"{figures.went_on} of the best relaxed on to the tight limits"
+        return (
+            f"{where}{what}  best {best}  {figures.distinct} distinct  "
             f"{figures.structures_per_second:.1f}/s"
         )
+
+
+def _read_entries(path: Path) -> list[dict[str, float]]:
+    """Read what an earlier run has kept; it is for people, and a broken one begins anew."""
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        entries = None
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, dict)
+        and all(isinstance(entry.get(name), int | float) for name in _FIGURES)
+        for entry in entries
+    ):
+        typer.echo(f"{path} is broken: times before this run are not known.", err=True)
+        return []
+    return entries
 
 
 def latest(entries: list[dict[str, float]], what: str) -> dict[int, float]:
@@ -103,6 +146,11 @@ class SearchReport:
         self.formula, self.islands, self.entries = formula, islands, entries
         self.found: SearchSummary = summarise(islands, n_best)
 
+    @property
+    def unfinished(self) -> int:
+        """Structures reported that are not under the tight limits."""
+        return sum(not member.converged for member in self.found.best)
+
     def table(self) -> Table:
         """Tabulate the best distinct structures."""
         from rich.table import Table
@@ -114,7 +162,8 @@ class SearchReport:
             table.add_column(heading, justify="right")
         for rank, member in enumerate(rows, start=1):
             table.add_row(
-                str(rank), str(member.formula_units), str(member.space_group),
+                f"{rank}{'' if member.converged else ' *'}",
+                str(member.formula_units), str(member.space_group),
                 f"{member.energy:.5f}", f"{1000 * (member.fitness - rows[0].fitness):.1f}",
                 f"{member.volume:.2f}", member.operator, str(member.id + 1),
             )  # fmt: skip
@@ -139,10 +188,12 @@ class SearchReport:
             save_figure(figure, folder / name)
 
     def summary(self) -> dict[str, Any]:
-        """Every new best with what it took, throughput, operators, and discards by reason."""
+        """The best, every new best with what it took, throughput, operators, and discards."""
         seconds = sum(latest(self.entries, "cpu_seconds").values())
         return {
             "structures": self.found.structures,
+            "relaxed_on_to_tight_limits": self.found.went_on,
+            "best": [_figures_of(rank, m) for rank, m in enumerate(self.found.best, start=1)],
             "islands": len(self.islands),
             "generations": self.found.generations,
             "new_bests": self._new_bests(),
@@ -193,6 +244,19 @@ class SearchReport:
             if number != island:
                 structures += upto[-1]["structures"]
         return {"structures": int(structures), "cpu_seconds": seconds}
+
+
+def _figures_of(rank: int, member: Individual) -> dict[str, Any]:
+    """Figures of a structure that is reported."""
+    return {
+        "rank": rank,
+        "formula_units": member.formula_units,
+        "space_group": member.space_group,
+        "energy": member.energy,
+        "converged": member.converged,
+        "operator": member.operator,
+        "structure": member.id + 1,
+    }
 
 
 def _operator_history(island: Evolution) -> dict[str, dict[str, list[float]]]:

@@ -1,4 +1,4 @@
-"""Structures from extended XYZ and all else that ASE reads, checked before they are used."""
+"""Structures from files of any kind, told by what they hold, and checked before they are used."""
 
 from __future__ import annotations
 
@@ -11,20 +11,28 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from nnp.formats.compressed import open_bytes, read_start, text_lines
+from nnp.formats.compressed import DAMAGES, open_bytes, read_start, text_lines
+from nnp.formats.poscar import PoscarError, looks_like_poscar, read_poscar
 from nnp.periodicity import periodic_cell
+from nnp.storage.cif import CifError, read_cif
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-_NUMBERS = re.compile(r"(?<!\S)[-+]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][-+]?\d+)?(?!\S)")
 _SIX_NUMBERS = re.compile(r"\b(stress|virial)\s*=\s*([\"'{])([^\"'{}]*)[\"'}]")
-
 
 #: Å³ an atom, and Å between two atoms or an atom and its image, below which nothing is matter.
 _SMALLEST_VOLUME, _SHORTEST_DISTANCE = 0.1, 0.1
 #: Å from the origin, beyond which double precision does not tell where in the cell an atom is.
 _FARTHEST = 1e8
+#: Shortest distance between atoms of a crystal, in sums of covalent radii.
+SHORTEST_BOND = 0.5
+#: Å between opposite faces of a cell, and Å³ an atom, below which there is no crystal.
+THINNEST_CELL = 0.5
+SMALLEST_VOLUME = 0.5
+#: Bytes that tell what a file is, and the most that are read of a CIF or POSCAR.
+BEGINNING = 100_000
+LARGEST_FILE = 10**9
 
 
 class StructureFileError(ValueError):
@@ -35,10 +43,13 @@ def read_structures(path: Path) -> list[Atoms]:
     """
     Read all structures of a file with whatever is said about them.
 
+    What a file is, its content says, not a part of its name.
+
     Parameters
     ----------
     path : Path
-        Extended XYZ, or what else ASE reads but for output of VASP.
+        CIF, POSCAR, extended XYZ, or what else ASE reads but for output of VASP; ``.gz``, ``.bz2``
+        and ``.xz`` are unpacked.
 
     Returns
     -------
@@ -50,8 +61,108 @@ def read_structures(path: Path) -> list[Atoms]:
     OSError
         If there is no such file.
     StructureFileError
-        If it cannot be read, or holds nothing.
+        If it cannot be read, holds nothing, or is disordered.
     """
+    lines = _first_lines(path)
+    try:
+        if _is_cif(lines):
+            structures = read_cif(_text(path), str(path))
+        elif looks_like_poscar(lines) and not _is_trajectory(lines):
+            structures = read_poscar(_text(path), str(path))
+        else:
+            structures = _read_by_ase(path, lines)
+    except (CifError, PoscarError) as error:
+        raise StructureFileError(f"{error}.") from None
+    if not structures or not all(len(atoms) for atoms in structures):
+        raise StructureFileError(f"{path} holds no structure, or one without atoms.")
+    return structures
+
+
+def read_crystals(path: Path) -> list[Atoms]:
+    """
+    Read crystals to compute: periodic, finite, and with atoms as far apart as atoms are.
+
+    Parameters
+    ----------
+    path : Path
+        As for :func:`read_structures`.
+
+    Returns
+    -------
+    list of Atoms
+        At least one, without results.
+
+    Raises
+    ------
+    OSError
+        If there is no such file.
+    StructureFileError
+        If it cannot be read, or one of its structures is no crystal.
+    """
+    structures = read_structures(path)
+    crystals = []
+    for number, atoms in enumerate(structures, start=1):
+        where = str(path) if len(structures) == 1 else f"structure {number} of {path}"
+        crystal = periodic_structure(where, atoms, None)
+        require_room(where, crystal)
+        crystals.append(crystal)
+    return crystals
+
+
+def require_room(where: str, atoms: Atoms) -> None:
+    """
+    Refuse atoms nearer to each other than half the sum of their covalent radii.
+
+    Parameters
+    ----------
+    where : str
+        What it is, for messages.
+    atoms : Atoms
+        A crystal.
+
+    Raises
+    ------
+    StructureFileError
+        If two atoms, or an atom and its image, are that near.
+    """
+    from ase.neighborlist import natural_cutoffs, neighbor_list
+
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
+    if heights.min() < THINNEST_CELL or atoms.get_volume() < SMALLEST_VOLUME * len(atoms):
+        raise StructureFileError(f"{where} has a cell too small for its {len(atoms)} atoms.")
+    radii = natural_cutoffs(atoms, mult=SHORTEST_BOND)
+    first, second, distances = neighbor_list("ijd", atoms, radii)
+    if len(distances):
+        nearest = int(np.argmin(distances))
+        i, j = int(first[nearest]), int(second[nearest])
+        raise StructureFileError(
+            f"{where} has atoms {i + 1} ({atoms.symbols[i]}) and {j + 1} ({atoms.symbols[j]}) only "
+            f"{distances[nearest]:.2f} Å apart, nearer than any two are in a crystal."
+        )
+
+
+def _first_lines(path: Path) -> list[str]:
+    """Return the lines at the beginning of a file, which tell what it is."""
+    lines = read_start(path, BEGINNING).decode("utf-8-sig", errors="replace").splitlines()
+    if not lines:
+        raise StructureFileError(f"{path} is empty, or damaged.")
+    return lines
+
+
+def _text(path: Path) -> str:
+    """Return a whole file as text, unpacked."""
+    try:
+        with open_bytes(path) as file:
+            content = file.read(LARGEST_FILE + 1)
+    except DAMAGES as error:
+        raise StructureFileError(f"{path} cannot be unpacked: {_first_line(error)}.") from None
+    if len(content) > LARGEST_FILE:
+        raise StructureFileError(f"{path} holds more than {LARGEST_FILE // 10**9} GB of text.")
+    return content.decode("utf-8-sig", errors="replace")
+
+
+def _read_by_ase(path: Path, lines: Sequence[str]) -> list[Atoms]:
+    """Read what ASE knows."""
     from ase.io import read
     from ase.io.extxyz import key_val_str_to_dict
     from ase.io.formats import UnknownFileTypeError
@@ -59,7 +170,7 @@ def read_structures(path: Path) -> list[Atoms]:
     options: dict[str, Any] = {}
     source: Path | TextIO = path
     try:
-        kind = _kind(path)
+        kind = _kind(path, lines)
         if kind == "extxyz":
             _check_atom_counts(path)
             options["properties_parser"] = lambda line: key_val_str_to_dict(_nine_numbers(line))
@@ -82,10 +193,7 @@ def read_structures(path: Path) -> list[Atoms]:
     finally:
         if isinstance(source, TextIOWrapper):
             source.close()
-    structures = found if isinstance(found, list) else [found]
-    if not structures or not all(len(atoms) for atoms in structures):
-        raise StructureFileError(f"{path} holds no structure, or one without atoms.")
-    return structures
+    return found if isinstance(found, list) else [found]
 
 
 def _first_line(error: Exception) -> str:
@@ -94,42 +202,41 @@ def _first_line(error: Exception) -> str:
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
-def _kind(path: Path) -> str:
+def _kind(path: Path, lines: Sequence[str]) -> str:
     """ASE's name of a format, by what the file holds; only if that does not tell, by its name."""
     from ase.io.formats import UnknownFileTypeError, filetype, match_magic
 
-    start = read_start(path, 50_000)
-    lines = start.decode("utf-8", errors="replace").splitlines()
-    if not lines:
-        raise StructureFileError(f"{path} is empty, or damaged.")
     if _is_extended_xyz(lines):
         return "extxyz"
+    if _is_trajectory(lines):
+        return "vasp-xdatcar"
     try:
-        return str(match_magic(start).name)
+        return str(match_magic(read_start(path, BEGINNING)).name)
     except UnknownFileTypeError:
         pass
-    if any(line.lower().startswith("_cell_length_a") for line in map(str.strip, lines)):
-        return "cif"
-    if _is_poscar(lines):  # and each configuration of a trajectory is headed
-        trajectory = any(line.startswith("Direct configuration") for line in lines)
-        return "vasp-xdatcar" if trajectory else "vasp"
     kind = str(filetype(str(path)))
-    if kind in ("vasp-out", "vasp-xml"):
-        raise StructureFileError(f"{path} is no file of VASP that can be read, only called so.")
+    if kind == "cif" or kind.startswith("vasp"):
+        program = "CIF" if kind == "cif" else "file of VASP"
+        raise StructureFileError(f"{path} is no {program} that can be read, only called so.")
     return kind
+
+
+def _is_cif(lines: Sequence[str]) -> bool:
+    """Whether lines begin with a block of a CIF, comments aside, or name an edge of its cell."""
+    plain = [line.strip().lower() for line in lines]
+    first = next((line for line in plain if line and not line.startswith("#")), "")
+    return first.startswith("data_") or any(line.startswith("_cell_length_a") for line in plain)
+
+
+def _is_trajectory(lines: Sequence[str]) -> bool:
+    """Whether configurations of VASP's XDATCAR follow, each with a heading."""
+    return any(line.startswith("Direct configuration") for line in lines)
 
 
 def _is_extended_xyz(lines: Sequence[str]) -> bool:
     """Whether a file begins with a number of atoms and a line of keys."""
     second = lines[1] if len(lines) > 1 else ""
     return lines[0].strip().isdigit() and ("Properties=" in second or "Lattice=" in second)
-
-
-def _is_poscar(lines: Sequence[str]) -> bool:
-    """Whether a title is followed by a scale and three lattice vectors."""
-    numbers = [len(_NUMBERS.findall(line)) for line in lines[1:5]]
-    rest = "".join(_NUMBERS.sub("", line) for line in lines[1:5])
-    return numbers in ([1, 3, 3, 3], [3, 3, 3, 3]) and not rest.strip()
 
 
 def _check_atom_counts(path: Path) -> None:

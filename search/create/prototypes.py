@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nnp.storage.cif import CifError, read_cif
 from search.create.nets import repeated
 from search.create.operators import plain_sorted
 from search.create.random_crystals import GenerationError
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 
 AFLOW = "aflow"
 TRIES = 10
+
+
+class PrototypeError(ValueError):
+    """A source of prototypes is missing, broken or of no use for a compound."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class PrototypeLibrary:
 
         Raises
         ------
-        ValueError
+        PrototypeError
             If the source is neither, or has no type of that stoichiometry.
         """
         known = _aflow() if source == AFLOW else _from_folder(Path(source))
@@ -71,7 +76,9 @@ class PrototypeLibrary:
         fitting = tuple(a for a in known if _stoichiometry(Counter(a.symbols)) == wanted)
         if not fitting:
             ratio = ":".join(str(n) for n in wanted)
-            raise ValueError(f"the prototypes of {source} have none of the stoichiometry {ratio}")
+            raise PrototypeError(
+                f"the prototypes of {source} have none of the stoichiometry {ratio}"
+            )
         return cls(fitting)
 
     def structure(
@@ -150,20 +157,20 @@ def _from_folder(folder: Path) -> tuple[Atoms, ...]:
     """Structure types from the CIF files of a folder, in their primitive cells."""
     paths = sorted(folder.glob("*.cif")) if folder.is_dir() else []
     if not paths:
-        raise ValueError(
+        raise PrototypeError(
             f"prototypes come from {AFLOW!r} or a folder with CIF files; {folder} is neither"
         )
-    return tuple(_read_prototype(path) for path in paths)
+    return tuple(_primitive(atoms) for path in paths for atoms in _read_prototypes(path))
 
 
-def _read_prototype(path: Path) -> Atoms:
-    """Primitive cell of a CIF file."""
-    from ase.io import read
-
+def _read_prototypes(path: Path) -> list[Atoms]:
+    """Crystals of a CIF file, ordered and in the setting it names."""
     try:
-        return _primitive(read(path))  # type: ignore[arg-type]
-    except Exception as error:  # ASE's readers raise whatever a malformed file leads them to
-        raise ValueError(f"the prototype {path} cannot be read: {error}") from error
+        return read_cif(path.read_text(encoding="utf-8", errors="replace"), str(path))
+    except OSError as error:
+        raise PrototypeError(f"the prototype {path} cannot be read: {error.strerror}") from error
+    except CifError as error:
+        raise PrototypeError(f"the prototype {error}") from error
 
 
 def _primitive(atoms: Atoms) -> Atoms:

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from search.geometry import DistanceLimits
 
 CONVERGED = "converged"
+"""Status of a structure under all limits there are, the tight ones among them."""
+LOOSE = "converged loosely"
+"""Status of a structure under the limits of the search, not under the tight ones."""
 OUT_OF_STEPS = "not converged"
+USABLE = (CONVERGED, LOOSE, OUT_OF_STEPS)
 
 
 @dataclass
@@ -36,7 +40,7 @@ class Relaxed:
     energy : float
         eV; NaN if never defined.
     status : str
-        "converged", "not converged" or "aborted: " and why.
+        "converged", "converged loosely", "not converged", or "aborted: " and why.
     steps : int
         Energy evaluations used.
     max_force : float
@@ -57,13 +61,13 @@ class Relaxed:
 
     @property
     def converged(self) -> bool:
-        """Whether forces and stress fell below the limits."""
-        return self.status == CONVERGED
+        """Whether forces and stress fell below the limits of the search."""
+        return self.status in (CONVERGED, LOOSE)
 
     @property
     def usable(self) -> bool:
         """Whether the energy means something: relaxed to the end, or out of steps on the way."""
-        return self.status in (CONVERGED, OUT_OF_STEPS)
+        return self.status in USABLE
 
 
 @dataclass
@@ -224,10 +228,11 @@ class _Batch:
         volumes = np.abs(np.linalg.det(self.cells)) / self.first_volumes
         finite = np.isfinite(energies) & np.isfinite(max_force) & np.isfinite(max_stress)
         converged = (max_force < limits.max_force) & (max_stress < limits.max_stress)
-        done = converged.copy()
+        tight, done = converged.copy(), converged.copy()
+        if options.tight_window is not None:
+            tight &= (max_force < options.tight_force) & (max_stress < options.tight_stress)
         if options.tight_window is not None and self.best is not None:
             near = energies < (self.best + options.tight_window) * self.counts
-            tight = (max_force < options.tight_force) & (max_stress < options.tight_stress)
             done &= tight | ~near
         check = step % options.check_interval == 0
         last = step == limits.max_steps
@@ -241,7 +246,7 @@ class _Batch:
             elif (check or last or done[i]) and (bond := self._short_bond(i)):
                 statuses[i] = f"aborted: short bond {bond}"
             elif done[i] or (last and converged[i]):
-                statuses[i] = CONVERGED
+                statuses[i] = CONVERGED if tight[i] else LOOSE
             elif last:
                 statuses[i] = OUT_OF_STEPS
             elif check and self._hopeless(i, step, energies[i]):

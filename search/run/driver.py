@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from nnp.storage.files import write_atomically
 from search.relax.energy import BatchEnergy
-from search.relax.relaxer import Relaxer
+from search.relax.onward import relax_on, relax_on_nearest
+from search.relax.relaxer import Relaxed, Relaxer
+from search.state.acceptance import as_relaxed
 from search.state.evolution import Evolution
 
 logger = logging.getLogger(__name__)
@@ -38,6 +41,8 @@ class SearchFigures:
         Part of the last generation that relaxed to the end.
     cpu_seconds : float
         That the last generation took in this process.
+    went_on : int
+        Structures that were relaxed on to the tight limits after the last generation.
     """
 
     generation: int
@@ -47,6 +52,7 @@ class SearchFigures:
     distinct: int
     converged: float
     cpu_seconds: float
+    went_on: int = 0
 
 
 def save(evolution: Evolution, path: Path) -> None:
@@ -56,22 +62,62 @@ def save(evolution: Evolution, path: Path) -> None:
     )  # one string: much faster than json.dump
 
 
+class SearchStateError(ValueError):
+    """A file is not the state of a search, or of another one; the message says which and why."""
+
+
 def load(path: Path) -> Evolution:
-    """Read the state of a search written by `save`."""
-    return Evolution.from_dict(json.loads(path.read_text()))
+    """
+    Read the state of a search written by `save`.
+
+    Raises
+    ------
+    SearchStateError
+        If it is broken, or no such state.
+    """
+    try:
+        return Evolution.from_dict(read_object(path))
+    except (SearchStateError, OSError):
+        raise
+    except Exception as error:  # whatever an altered state leads its readers to
+        said = (str(error).strip().splitlines() or ["it is empty"])[0]
+        raise SearchStateError(
+            f"{path} is no state of a search that can be read ({type(error).__name__}: {said}); "
+            "restore it from a copy, or begin in another folder"
+        ) from error
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """
+    Read a JSON object that a search has written.
+
+    Raises
+    ------
+    SearchStateError
+        If it is none.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise SearchStateError(
+            f"{path} is broken: restore it from a copy, or begin in another folder"
+        )
+    return found
 
 
 def resume(evolution: Evolution, checkpoint: Path) -> Evolution:
     """
     Return the search as `checkpoint` left it if there is one, else `evolution`.
 
-    Raises `ValueError` if the checkpoint belongs to another search.
+    Raises `SearchStateError` if the checkpoint is broken or belongs to another search.
     """
     if not checkpoint.exists():
         return evolution
     saved = load(checkpoint)
     if (saved.composition, saved.seed) != (evolution.composition, evolution.seed):
-        raise ValueError(
+        raise SearchStateError(
             f"{checkpoint} is of {saved.composition}, seed {saved.seed}, "
             f"not of {evolution.composition}, seed {evolution.seed}"
         )
@@ -88,9 +134,13 @@ def run_generations(
     threads: int = 1,
     progress: Callable[[SearchFigures], None] | None = None,
     checkpoint: Path | None = None,
+    n_best: int = 0,
 ) -> Evolution:
     """
     Take a search forward until it has done `generations` generations or is finished.
+
+    A search that is finished ends by relaxing those on to the tight limits that are reported and
+    are not there yet.
 
     Parameters
     ----------
@@ -109,6 +159,8 @@ def run_generations(
         Called with `SearchFigures` after each generation.
     checkpoint : Path or None
         File of the state, written after each generation.
+    n_best : int
+        Structures that are reported of a finished search.
 
     Returns
     -------
@@ -122,26 +174,62 @@ def run_generations(
         evolution = resume(evolution, checkpoint)
     while evolution.generation < generations and not evolution.finished:
         started, cpu = time.perf_counter(), time.process_time()
-        candidates = evolution.ask()
-        relaxed = relaxer.relax(
-            [candidate.atoms for candidate in candidates],
-            energy,
-            threads=threads,
-            best=evolution.best_energies(),
-            distances=evolution.distance_limits,
-        )
+        relaxed = _relax(evolution, relaxer, energy, threads)
         evolution.tell(relaxed)
         if checkpoint is not None:
             save(evolution, checkpoint)
         if progress is not None:
-            figures = SearchFigures(
-                generation=evolution.generation,
-                structures=evolution.structures,
-                best_energy=evolution.best_energy,
-                structures_per_second=len(relaxed) / (time.perf_counter() - started),
-                distinct=len(evolution.archive),
-                converged=sum(r.converged for r in relaxed) / len(relaxed),
-                cpu_seconds=time.process_time() - cpu,
-            )
-            progress(figures)
+            progress(_figures(evolution, relaxed, started, cpu))
+    while evolution.finished and relaxer.tight_window is not None:
+        started, cpu = time.perf_counter(), time.process_time()
+        members = evolution.unfinished(n_best)
+        if not members:
+            break
+        relaxed = relax_on(
+            relaxer,
+            [as_relaxed(member) for member in members],
+            energy,
+            threads=threads,
+            distances=evolution.distance_limits,
+        )
+        evolution.renew(members, relaxed)
+        if checkpoint is not None:
+            save(evolution, checkpoint)
+        if progress is not None:
+            progress(replace(_figures(evolution, relaxed, started, cpu), went_on=len(members)))
     return evolution
+
+
+def _relax(
+    evolution: Evolution, relaxer: Relaxer, energy: BatchEnergy, threads: int
+) -> list[Relaxed]:
+    """Relax one generation; those near the best of it to the tight limits, also in the first."""
+    candidates = evolution.ask()
+    best = evolution.best_energies()
+    relaxed = relaxer.relax(
+        [candidate.atoms for candidate in candidates],
+        energy,
+        threads=threads,
+        best=best,
+        distances=evolution.distance_limits,
+    )
+    if best is not None or (found := evolution.best_energies(relaxed)) is None:
+        return relaxed
+    return relax_on_nearest(
+        relaxer, relaxed, energy, found, threads=threads, distances=evolution.distance_limits
+    )
+
+
+def _figures(
+    evolution: Evolution, relaxed: Sequence[Relaxed], started: float, cpu: float
+) -> SearchFigures:
+    """Say where a search stands after some structures were relaxed."""
+    return SearchFigures(
+        generation=evolution.generation,
+        structures=evolution.structures,
+        best_energy=evolution.best_energy,
+        structures_per_second=len(relaxed) / (time.perf_counter() - started),
+        distinct=len(evolution.archive),
+        converged=sum(r.converged for r in relaxed) / len(relaxed),
+        cpu_seconds=time.process_time() - cpu,
+    )

@@ -44,6 +44,8 @@ class SearchSummary:
         Of the island that did most.
     structures : int
         Relaxed on all islands.
+    went_on : int
+        Of them, those that were relaxed on to the tight limits after the last generation.
     new_bests : list of list of NewBest
         By island: every structure that was better than all before it there.
     discards : dict of str to int
@@ -54,6 +56,7 @@ class SearchSummary:
     leader: Evolution
     generations: int
     structures: int
+    went_on: int
     new_bests: list[list[NewBest]]
     discards: dict[str, int]
 
@@ -144,6 +147,7 @@ def summarise(islands: Sequence[Evolution], n_best: int) -> SearchSummary:
         leader=better_first(islands, lambda island: island.best_fitness)[0],
         generations=max(island.generation for island in islands),
         structures=sum(island.structures for island in islands),
+        went_on=sum(len(island.went_on) for island in islands),
         new_bests=[island.best_history for island in islands],
         discards=dict(sorted(discards.items())),
     )

@@ -8,6 +8,7 @@ the same seeds give the same search.
 
 from __future__ import annotations
 
+import functools
 import json
 import multiprocessing
 import os
@@ -21,7 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 from nnp.storage.files import write_atomically
 from search.candidate import MIGRANT, pack_atoms, unpack_atoms
-from search.run.driver import SearchFigures, load, run_generations, save
+from search.run.driver import (
+    SearchFigures,
+    SearchStateError,
+    load,
+    read_object,
+    run_generations,
+    save,
+)
 from search.run.islands import exchange, island_paths
 from search.state.individual import Individual
 
@@ -49,12 +57,15 @@ class IslandOptions:
         Islands that run at the same time.
     threads : int
         Threads of each.
+    n_best : int
+        Structures that are reported in the end, and relaxed on to the tight limits for it.
     """
 
     block: int = 10
     migrants: int = 3
     processes: int = 1
     threads: int = 1
+    n_best: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,7 +116,7 @@ def run_islands(
         if not path.exists():
             save(evolution, path)
     exchanged = folder / "exchange.json"
-    done = json.loads(exchanged.read_text())["generation"] if exchanged.exists() else 0
+    done = _exchange_of(exchanged, len(evolutions))[0] if exchanged.exists() else 0
     with _Pool(energy, options, progress) as run:
         finished = False
         while not finished:
@@ -129,21 +140,39 @@ def _run_block(
     at_start = evolution.generation == block.until - block.options.block
     if at_start and not evolution.finished and block.exchanged.exists():
         # nothing of this block is saved yet: migrants come in, or came in to what was lost
-        best_of_all = json.loads(block.exchanged.read_text())["best"]
+        best_of_all = _exchange_of(block.exchanged)[1]
         del best_of_all[block.island]
         exchange(evolution, [[_unpack(migrant) for migrant in best] for best in best_of_all])
+    run = functools.partial(
+        run_generations,
+        relaxer=block.relaxer,
+        energy=energy,
+        threads=block.options.threads,
+        progress=None if progress is None else lambda f: progress(block.island, f),
+    )
     while evolution.generation < block.until and not evolution.finished:
-        evolution = run_generations(
-            evolution,
-            block.relaxer,
-            energy,
-            evolution.generation + 1,
-            threads=block.options.threads,
-            progress=None if progress is None else lambda f: progress(block.island, f),
-        )
+        evolution = run(evolution, generations=evolution.generation + 1)
         save(evolution, block.path)
+    if evolution.finished:
+        evolution = run(
+            evolution,
+            generations=evolution.generation,
+            checkpoint=block.path,
+            n_best=block.options.n_best,
+        )
     best = evolution.best(block.options.migrants)
     return evolution.finished, [_pack(member) for member in best]
+
+
+def _exchange_of(path: Path, islands: int | None = None) -> tuple[int, list[list[dict[str, Any]]]]:
+    """Generations done at the last exchange, and what each island had best."""
+    told = read_object(path)
+    generation, best = told.get("generation"), told.get("best")
+    if not isinstance(generation, int) or not isinstance(best, list):
+        raise SearchStateError(f"{path} is no exchange of islands: begin in another folder")
+    if islands is not None and len(best) != islands:
+        raise SearchStateError(f"{path} is of {len(best)} islands: begin in another folder")
+    return generation, best
 
 
 def _pack(member: Individual) -> dict[str, Any]:
@@ -152,6 +181,7 @@ def _pack(member: Individual) -> dict[str, Any]:
         "energy": member.energy,
         "fitness": member.fitness,
         "volume": member.volume,
+        "status": member.status,
         "space_group": member.space_group,
         "atoms": pack_atoms(member.structure),
     }
@@ -167,7 +197,7 @@ def _unpack(packed: dict[str, Any]) -> Individual:
         energy=packed["energy"],
         fitness=packed["fitness"],
         volume=packed["volume"],
-        status="converged",
+        status=packed["status"],
         atoms=unpack_atoms(packed["atoms"]),
         space_group=packed["space_group"],
     )

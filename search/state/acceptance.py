@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from search.candidate import MIGRANT
 from search.create.operators import ATOMIC_ENERGIES, plain_sorted
+from search.relax.relaxer import LOOSE, OUT_OF_STEPS, Relaxed
 from search.state.individual import Individual
 
 if TYPE_CHECKING:
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
     from search.candidate import Candidate
     from search.geometry import DistanceLimits
-    from search.relax.relaxer import Relaxed
     from search.state.fitness import Fitness
 
 SHORT_BOND = "short bond"
@@ -98,11 +99,43 @@ def accept(
     if reason is not None:
         individual.status = f"aborted: {reason}" if relaxed.usable else _category(relaxed.status)
         return individual, individual.status.removeprefix("aborted: ")
+    renew(individual, relaxed, fitness)
+    return individual, None
+
+
+def may_go_on(individual: Individual) -> bool:
+    """Whether a structure of this island has not been relaxed to the tight limits."""
+    return individual.status in (LOOSE, OUT_OF_STEPS) and individual.operator != MIGRANT
+
+
+def as_relaxed(individual: Individual) -> Relaxed:
+    """Return an individual as its relaxation left it, forces and stress aside."""
+    atoms = individual.structure
+    return Relaxed(atoms, individual.energy * len(atoms), individual.status)
+
+
+def renew(individual: Individual, relaxed: Relaxed, fitness: Fitness) -> None:
+    """
+    Write down what an individual became that was relaxed on.
+
+    Parameters
+    ----------
+    individual : Individual
+        With its structure.
+    relaxed : Relaxed
+        Usable.
+    fitness : Fitness
+        What makes one structure better than another.
+    """
+    n_atoms = len(relaxed.atoms)
+    individual.energy = relaxed.energy / n_atoms
     individual.fitness = fitness.of(relaxed)
-    individual.atoms = atoms.copy()
+    individual.volume = float(relaxed.atoms.get_volume()) / n_atoms
+    individual.status = relaxed.status
+    individual.space_group = individual.reduced = None
+    individual.atoms = relaxed.atoms.copy()
     if relaxed.atomic_energies is not None:
         individual.atoms.set_array(ATOMIC_ENERGIES, relaxed.atomic_energies)
-    return individual, None
 
 
 def _failure(relaxed: Relaxed, limits: DistanceLimits) -> str | None:

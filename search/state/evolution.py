@@ -18,14 +18,13 @@ import numpy as np
 from monty.json import MSONable
 
 from search.candidate import MIGRANT, SEED, Candidate, pack_atoms, unpack_atoms
-from search.create.registry import OPERATORS
 from search.options import EvolutionOptions
-from search.state.acceptance import accept, checked_seed
+from search.state.acceptance import accept, checked_seed, may_go_on, renew
 from search.state.adaptation import Adaptation
 from search.state.antiseeds import Antiseeds
 from search.state.archive import Archive
 from search.state.fitness import Fitness
-from search.state.individual import DUPLICATE, Individual, NewBest
+from search.state.individual import DUPLICATE, Individual, NewBest, note_best
 from search.state.individual_table import IndividualTable
 from search.state.lineages import Lineages
 from search.state.population import select
@@ -104,10 +103,9 @@ class Evolution(MSONable):
         self.shares = self._first_shares()
         self.share_history = ShareHistory(list(self.shares.prior))
         self.antiseeds = Antiseeds()
+        self.went_on: set[int] = set()
         self._pending: list[Candidate] = []
         self._population: list[Individual] | None = None
-
-    # what a driver needs
 
     @property
     def population(self) -> int:
@@ -178,16 +176,32 @@ class Evolution(MSONable):
             self._pending = [self._candidate(first + i) for i in range(number)]
         return self._pending
 
-    def best_energies(self) -> NDArray[np.float64] | None:
+    def best_energies(self, relaxed: Sequence[Relaxed] = ()) -> NDArray[np.float64] | None:
         """
         Energies (n,) in eV/atom at which the structures of the last `ask` would equal the best.
 
-        None while there is no best one.
+        None while there is no best one, neither told of nor among those `relaxed` now.
         """
-        if not len(self.archive):
+        known = [self.fitness.of(r) for r in relaxed if r.usable] + [self.best_fitness]
+        best = min((value for value in known if np.isfinite(value)), default=None)
+        if best is None:
             return None
-        best = self.best_fitness
         return np.array([self.fitness.energy_at(best, c.atoms) for c in self._pending])
+
+    def unfinished(self, n: int) -> list[Individual]:
+        """Return those of the `n` best that may be relaxed on, at most a generation of them."""
+        best = self.archive.members[:n]
+        return [m for m in best if m.id not in self.went_on and may_go_on(m)][: self.population]
+
+    def renew(self, members: Sequence[Individual], relaxed: Sequence[Relaxed]) -> None:
+        """Take in what members of the archive became that were relaxed on."""
+        for member, result in zip(members, relaxed, strict=True):
+            self.went_on.add(member.id)
+            if member.atoms is not None:  # else it is a duplicate of one before it by now
+                renew(member, result, self.fitness)
+                self.individuals.update(member)
+                self._enter(member)
+        self._population = None
 
     def add_migrants(self, individuals: Sequence[Individual]) -> int:
         """
@@ -256,25 +270,14 @@ class Evolution(MSONable):
     def _first_shares(self) -> OperatorShares:
         return OperatorShares(self.options.usable_shares(), self.options.adjust_shares)
 
-    # making structures
-
     def _candidate(self, id_: int) -> Candidate:
         """Make one structure: a seed while there are some, else by an operator drawn by shares."""
         if self.seeds:
             atoms = self.seeds.pop(0)
             units = len(atoms) // sum(self.composition.values())
             return Candidate(id_, atoms, SEED, (), units)
-        shares = self.shares.current()
         parents = self._parents() if len(self.lineage) else []
-        if not parents:
-            shares = {
-                name: shares[name]
-                for name, operator in OPERATORS.items()
-                if name in shares and not operator.parents
-            }
-        chances = np.array(list(shares.values()))
-        operator = str(self.rng.choice(list(shares), p=chances / chances.sum()))
-        return self.variation.create(id_, operator, parents, self.rng)
+        return self.variation.create_by_shares(id_, self.shares.current(), parents, self.rng)
 
     def _parents_count(self) -> int:
         return max(2, round(self.options.parents_kept * self.population))
@@ -307,9 +310,7 @@ class Evolution(MSONable):
         before = self.best_fitness
         entry = self.lineages.add(individual, self.archive.fingerprint_of(individual))
         if self.archive.members[0] is individual and not before <= individual.fitness:
-            self.best_history.append(
-                NewBest(self.structures, individual.id, individual.energy, individual.fitness)
-            )
+            note_best(self.best_history, individual, self.structures)
             individual.space_group = find_space_group(individual.structure).number
             self.individuals.update(individual)
         if entry.better is None:
@@ -365,14 +366,15 @@ class Evolution(MSONable):
             "discards": sorted([reason, n] for reason, n in self.discards.items()),
             "individuals": self.individuals.pack(),
             "lineages": self.lineages.pack(),
+            "went_on": sorted(self.went_on),
             "pending": [candidate.pack() for candidate in self._pending],
         }
 
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> Evolution:
         """Inverse of `as_dict`."""
-        if "fitness" not in d:
-            raise ValueError("this search was saved by an earlier version; start it anew")
+        if "went_on" not in d:
+            raise ValueError("it was saved by an earlier version: start the search anew")
         evolution = cls(
             d["composition"],
             EvolutionOptions(**d["options"]),
@@ -391,5 +393,6 @@ class Evolution(MSONable):
         evolution.discards.update(dict(d["discards"]))
         evolution.individuals = IndividualTable.unpack(d["individuals"])
         evolution.lineages.restore(d["lineages"], evolution.individuals)
+        evolution.went_on = set(d["went_on"])
         evolution._pending = [Candidate.unpack(packed) for packed in d["pending"]]
         return evolution

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from search.relax.relaxer import CONVERGED
 from search.state.similarity import reduced_structure
 
 if TYPE_CHECKING:
@@ -82,6 +83,11 @@ class Individual:
     reduced: Structure | None = field(default=None, repr=False, compare=False)
 
     @property
+    def converged(self) -> bool:
+        """Whether it is under all limits there are, the tight ones among them."""
+        return self.status == CONVERGED
+
+    @property
     def structure(self) -> Atoms:
         """The relaxed structure of an individual that has one."""
         if self.atoms is None:
@@ -101,3 +107,21 @@ class Individual:
     def forget_structure(self) -> None:
         """Keep the figures only."""
         self.atoms = self.reduced = None
+
+
+def note_best(history: list[NewBest], individual: Individual, structures: int) -> None:
+    """
+    Write down that an individual is better than all before it.
+
+    Parameters
+    ----------
+    history : list of NewBest
+        Of the search. One that only relaxed on is the same find.
+    individual : Individual
+        The best of all now.
+    structures : int
+        Structures evaluated by now.
+    """
+    if history and history[-1].id == individual.id:
+        structures = history.pop().structures
+    history.append(NewBest(structures, individual.id, individual.energy, individual.fitness))

@@ -42,15 +42,24 @@ class Lineages:
         self.restarts = 0
 
     def add(self, individual: Individual, vector: NDArray[Any]) -> Entry:
-        """Offer an individual to the archive, and to the lineage if it is not another's."""
+        """
+        Offer an individual to the archive, and to the lineage if it is not another's.
+
+        A member that has changed leaves first, and comes in anew where it was.
+        """
+        here = {member.id for member in self.present.members}
+        others = any(m.id == individual.id for m in self.archive.members)
+        others &= individual.id not in here
+        for archive in {id(a): a for a in (self.archive, self.present)}.values():
+            archive.discard([individual])
         entry = self.archive.add(individual, vector)
         if self.present is self.archive:
             return entry
         alike = entry.replaced if entry.better is None else [entry.better]
         # a better duplicate of what an earlier lineage found would lead this one to the same place
-        here = {member.id for member in self.present.members}
         self.present.discard(entry.replaced)
-        if entry.better is None and all(member.id in here for member in alike):
+        mine = not others and all(member.id in here for member in alike)
+        if entry.better is None and mine:
             self.present.add(individual, vector)
         return entry
 

@@ -56,6 +56,38 @@ class Variation:
             else None
         )
 
+    def create_by_shares(
+        self,
+        id_: int,
+        shares: Mapping[str, float],
+        parents: list[Individual],
+        rng: np.random.Generator,
+    ) -> Candidate:
+        """
+        Make a structure by an operator that is drawn.
+
+        Parameters
+        ----------
+        id_ : int
+            Number of the structure.
+        shares : mapping of str to float
+            Of the operators; without parents only of those that need none.
+        parents : list of Individual
+            Those it may draw from, fittest first.
+        rng : numpy.random.Generator
+            Source of chance.
+        """
+        usable = {
+            name: shares[name]
+            for name, operator in OPERATORS.items()
+            if name in shares and not operator.parents
+        }
+        if parents:
+            usable = dict(shares)
+        chances = np.array(list(usable.values()))
+        operator = str(rng.choice(list(usable), p=chances / chances.sum()))
+        return self.create(id_, operator, parents, rng)
+
     def create(
         self, id_: int, name: str, parents: list[Individual], rng: np.random.Generator
     ) -> Candidate:

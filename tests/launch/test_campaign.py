@@ -36,6 +36,13 @@ def test_resuming_keeps_the_identity(new_campaign: Callable[..., Campaign]) -> N
     assert new_campaign(settings={"a": [1, 2], "b": 1}).id == first.id
 
 
+def test_another_spelling_resumes_the_campaign(new_campaign: Callable[..., Campaign]) -> None:
+    first = new_campaign(formula="CuAu")
+    assert [new_campaign(formula=f).id for f in ("AuCu", "Cu2Au2")] == [first.id, first.id]
+    with pytest.raises(CampaignError, match="formula CuAu, not CuAu3"):
+        new_campaign(formula="CuAu3")
+
+
 @pytest.mark.parametrize(
     ("version", "sentence"), [(None, "an earlier version"), (99, "version 99 of campaigns")]
 )

@@ -101,6 +101,9 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
         ("search", "os:abort", "Cu", "-o", "x"),
         ("run", "Cu", "--config", "/dev/zero"),
         ("workflow", "Cu", "-e", "emt", "-o", "nowhere/x.json"),
+        ("workflow", "Cu", "-e", "emt", "-o", "x.json", "-s", "search.evolution.prototypes=no"),
+        ("workflow", "Fe2O3@", "-e", "pair", "-o", "x.json"),
+        ("workflow", "MgSO4·7H2O", "-e", "pair", "-o", "x.json"),
         ("init", "--site", "local", "--db", "mongodb://h/", "--folder", "x", "--database", "a b"),
         ("run", "Cu", "--z", "0"),
         ("run", "Cu", "--z", "-1"),
@@ -214,3 +217,12 @@ def test_printed_commands_can_be_pasted(
 
 def test_a_path_is_no_option() -> None:
     assert command_line("lpad", "add", Path("-o.json")) == "lpad add ./-o.json"
+
+
+def test_isotopes_are_searched_as_their_element_in_so_many_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, error = call(capsys, "workflow", "D2O", "--engine", "pair", "-o", "wf.json")
+    assert code == 0, error
+    assert "D2O is searched as H2O" in out

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ase.calculators.emt import EMT
 from ase.io import read
 
 from launch import cli
+from nnp.descriptors import SymmetryFunctions
+from tests.nnp.samples import random_potential
 
 
 def call(*arguments: str) -> int:
@@ -74,7 +79,7 @@ def test_another_formula_or_seed_does_not_go_on_with_the_search(
         (["no.such:Thing", "Cu"], "cannot be imported"),
         (["ase.calculators.morse:MorsePotential", "Cu", "--calculator-arguments", "3"], "JSON"),
         (["emt", "Cu", "--seed-structures", "nosuch.cif"], "There is no file nosuch.cif"),
-        (["emt", "Cu", "--seed-structures", __file__], "not a structure that can be read"),
+        (["emt", "Cu", "--seed-structures", __file__], "cannot be read as structures"),
         (["emt", "Cu", "--islands", "3", "-n", "2"], "too few for 3 islands"),
         (["emt", "Cu", "--set", "evolution.prototypes=nowhere"], "nowhere is neither"),
     ],
@@ -112,6 +117,132 @@ def test_seeds_of_the_user_come_first(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def _format(name: str) -> str:
     return {"gold.cif": "cif", "POSCAR_gold": "vasp", "gold.extxyz": "extxyz"}[name]
+
+
+@pytest.mark.parametrize("typed", ["AuCu", "Cu2Au2"])
+def test_another_spelling_goes_on_with_the_search(typed: str, tmp_path: Path) -> None:
+    common = ("-o", str(tmp_path), "-n", "2", "--population", "2", "--z", "1", "-w", "1")
+    assert call("emt", "CuAu", *common) == 0
+    assert call("emt", typed, *common) == 0
+
+
+def test_a_known_phase_is_found_at_its_energy_and_listed_once(tmp_path: Path) -> None:
+    """L1_0 CuAu from several starts: ASE relaxes it to -0.01144 eV/atom."""
+    from ase import Atoms
+    from ase.io import write
+
+    places = [[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]
+    starts = []
+    for k, (a, c) in enumerate(((3.75, 3.75), (4.0, 3.6), (3.9, 3.9), (3.85, 4.1))):
+        starts.append(Atoms("CuAu2Cu", scaled_positions=places, cell=[a, a, c], pbc=True))
+        starts[-1].symbols = ["Cu", "Au", "Au", "Cu"]
+        starts[-1].rattle(0.03, seed=k)
+    write(tmp_path / "l10.extxyz", starts)
+    out = tmp_path / "out"
+    options = ("--z", "2", "--population", "4", "-n", "4", "-w", "1", "-o", str(out))
+    assert call("emt", "CuAu", *options, "--seed-structures", str(tmp_path / "l10.extxyz")) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert [round(row["energy"], 4) for row in summary["best"]].count(-0.0114) == 1
+    assert summary["best"][0]["energy"] == pytest.approx(-0.01144, abs=1e-4)
+    assert all(row["converged"] for row in summary["best"])
+
+
+def test_what_is_not_under_the_tight_limits_is_marked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--z", "1", "--population", "2", "-n", "2", "-w", "1", "-o", str(tmp_path))
+    assert call("emt", "CuAu", *options, "-s", "relaxer.max_steps=2") == 0
+    printed = capsys.readouterr().out
+    assert "1 *" in printed
+    assert "* not relaxed to the tight limits" in printed
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert not summary["best"][0]["converged"]
+    assert summary["relaxed_on_to_tight_limits"] > 0
+
+
+def test_seeds_that_are_no_crystals_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ase import Atoms
+    from ase.io import write
+
+    near = [[0, 0, 0], [0, 0, 0.3]]
+    for atoms, message in (
+        (Atoms("Cu", cell=[3, 3, 3]), "is not periodic"),
+        (Atoms("Cu2", near, cell=[3, 3, 3], pbc=True), "only 0.30 Å apart"),
+        (Atoms("Cu", cell=[3, 3, 0], pbc=True), "a cell without volume"),
+        (Atoms("CuAu", [[0, 0, 0], [2, 2, 2]], cell=[4, 4, 4], pbc=True), "another composition"),
+        (Atoms(cell=[3, 3, 3], pbc=True), "announces 0 atoms"),
+    ):
+        write(tmp_path / "seed.extxyz", atoms)
+        assert call("emt", "Cu", "-o", str(tmp_path / "out"), "--seed-structures",
+                    str(tmp_path / "seed.extxyz")) == 1  # fmt: skip
+        error = capsys.readouterr().err
+        assert message in error
+        assert "seed.extxyz" in error
+        assert len(error.strip().splitlines()) == 1
+
+
+def test_a_search_that_finds_nothing_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--z", "1", "--population", "2", "-n", "2", "-w", "1", "-o", str(tmp_path))
+    assert call("tests.launch.test_search_command:Nowhere", "Cu", *options) == 1
+    printed = capsys.readouterr()
+    assert "No structure could be relaxed (2 times" in printed.err
+    assert "nan" not in printed.out
+
+
+class Nowhere(EMT):
+    """A potential that is nowhere defined."""
+
+    def calculate(self, *arguments: Any, **keywords: Any) -> None:
+        """Compute, and forget."""
+        super().calculate(*arguments, **keywords)
+        self.results["energy"] = float("nan")
+
+
+def test_a_potential_without_stresses_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    functions = SymmetryFunctions.standard(("Mg", "O"))
+    potential = random_potential(functions)
+    potential = dataclasses.replace(potential, record={"n_stresses": 0})
+    potential.save(tmp_path / "x.nnp")
+    assert call(str(tmp_path / "x.nnp"), "MgO", "-o", str(tmp_path / "out")) == 1
+    assert "was trained without stresses" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"seed": 0}', "\x00"])
+@pytest.mark.parametrize("name", ["settings.json", "island_1.json", "exchange.json"])
+def test_a_folder_with_a_broken_file_gets_a_sentence(
+    name: str, content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--z", "1", "--population", "2", "-w", "1", "-o", str(tmp_path))
+    assert call("emt", "Cu", *options, "-n", "2") == 0
+    (tmp_path / name).write_text(content)
+    capsys.readouterr()
+    assert call("emt", "Cu", *options, "-n", "4") == 1
+    error = capsys.readouterr().err
+    assert "folder" in error or "another --output" in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_broken_times_of_earlier_runs_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--z", "1", "--population", "2", "-w", "1", "-o", str(tmp_path))
+    assert call("emt", "Cu", *options, "-n", "2") == 0
+    for content in ("{", "[1]", '[{"island": 0}]'):
+        (tmp_path / "progress.json").write_text(content)
+        assert call("emt", "Cu", *options, "-n", "2") == 0
+        assert "progress.json is broken" in capsys.readouterr().err
+
+
+def test_a_file_is_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert call("emt", "Cu", "-o", str(tmp_path / "file")) == 1
+    assert "cannot be made" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -61,3 +61,21 @@ def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
     library = PrototypeLibrary.load(str(tmp_path), {"Mg": 1, "O": 1})
     with pytest.raises(GenerationError, match="distances"):
         library.structure({"Mg": 1, "O": 1}, 2.0, LIMITS, np.random.default_rng(0))
+
+
+def test_a_broken_or_disordered_prototype_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "salt.cif"
+    write(path, bulk("NaCl", "rocksalt", a=5.6))
+    good = path.read_text()
+    for content, message in (
+        ("", "salt.cif is no CIF|salt.cif has no block"),
+        ("data_x\n", "salt.cif has no block with a cell"),
+        (good.replace("1.0000", "0.5000", 1), "salt.cif: the site Na1 has an occupancy of 0.5"),
+    ):
+        path.write_text(content)
+        with pytest.raises(ValueError, match=message):
+            PrototypeLibrary.load(str(tmp_path), {"Mg": 1, "O": 1})
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(ValueError, match=r"salt\.cif cannot be read"):
+        PrototypeLibrary.load(str(tmp_path), {"Mg": 1, "O": 1})

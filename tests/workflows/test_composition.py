@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflows.composition import FormulaError, Target, parse_target
+from workflows.composition import (
+    FormulaError,
+    Target,
+    compound,
+    isotope_note,
+    parse_target,
+    same_compound,
+)
 
 KNOWN = frozenset({"Li", "Al", "Cl", "Mg", "Si", "O", "Cu", "In", "Te", "F", "Ba", "Ag", "Na"})
 
@@ -39,6 +46,18 @@ def test_formulas_are_reduced_and_keep_their_spelling(
         ("Li0.5O", "not whole numbers"),
         ("LiAlXe", "does not know Xe"),
         ("LiAlClMgSiO", "five are the most"),
+        ("Mg2SiO4@", "characters that no formula has \\(@\\)"),
+        ("Mg2+SiO4", "characters that no formula has \\(\\+\\)"),
+        ("Mg₂SiO₄", "did you mean Mg2SiO4\\?"),
+        ("MgSO4.7H2O", "did you mean MgSO4\\(H2O\\)7\\?"),
+        ("MgSO4·7H2O", "did you mean MgSO4\\(H2O\\)7\\?"),
+        ("MgCl2 * 6 H2O", "did you mean MgCl2\\(H2O\\)6\\?"),
+        ("Zn(NO3)2.6H2O", "did you mean Zn\\(NO3\\)2\\(H2O\\)6\\?"),
+        ("Li0.5CoO2", "write them as such"),
+        ("Mg999O998", "1000 are the most"),
+        ("Mg99999999999999999999", "does not parse"),
+        ("((((" * 100, "at most 200 characters"),
+        ("Li" * 90 + "(" * 15, "does not parse"),
     ],
 )
 def test_a_bad_formula_gets_a_sentence(typed: str, message: str) -> None:
@@ -55,6 +74,30 @@ def test_formula_units_fit_the_largest_cell() -> None:
         parse_target("LiAlCl4", KNOWN, "x", atoms_max=3)
     with pytest.raises(FormulaError, match="1 or more"):
         parse_target("LiAlCl4", KNOWN, "x", formula_units=(0,))
+
+
+def test_isotopes_are_searched_as_their_element_and_that_is_said() -> None:
+    target = parse_target("LiOD", None, "x")
+    assert target.formula == "LiOH"
+    assert target.counts == {"Li": 1, "O": 1, "H": 1}
+    assert parse_target("HDO", None, "x").formula == "H2O"
+    assert "LiOD is searched as LiOH" in (isotope_note("LiOD", target) or "")
+    for formula in ("LiOH", "Dy2O3", "TiO2", "TlCl", "Db"):
+        assert isotope_note(formula, target) is None
+
+
+def test_spellings_are_of_one_compound() -> None:
+    assert {compound(formula) for formula in ("CuAu", "AuCu", "Cu2Au2", "Au 2 Cu2")} == {"CuAu"}
+    assert same_compound("MgSO4(H2O)7", "H14MgO11S")
+    assert not same_compound("CuAu", "CuAu3")
+    assert same_compound("no formula", "no formula")
+    assert not same_compound("no formula", "nor this")
+
+
+def test_cells_are_bounded() -> None:
+    for options in ({"formula_units": (10**20,)}, {"atoms_max": 10**20}):
+        with pytest.raises(FormulaError, match="1000 are the most"):
+            parse_target("LiCl", KNOWN, "x", **options)  # type: ignore[arg-type]
 
 
 @given(st.text(max_size=12))

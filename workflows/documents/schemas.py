@@ -248,6 +248,7 @@ class SearchCandidate(Document):
     formula_units: int = Field(description="Z")
     found_by: str = Field(description="operator that made it")
     found_at: int = Field(description="its number among the structures of its island")
+    converged: bool = Field(True, description="under all limits of the search, the tight ones too")
 
 
 class SearchDocument(StageDocument):
@@ -257,6 +258,9 @@ class SearchDocument(StageDocument):
     formula_units: list[int]
     generations: int
     n_structures: int
+    n_went_on: int = Field(
+        0, description="of them, those relaxed on to the tight limits in the end"
+    )
     energies_of: str = Field(POTENTIAL, description='whose: "potential", or an engine')
     best_energy: float = Field(description="eV/atom")
     candidates: list[SearchCandidate]
@@ -273,6 +277,7 @@ class SearchDocument(StageDocument):
         """What was relaxed and how fast, and what was left out."""
         return {
             "structures_relaxed": self.n_structures,
+            "relaxed_on_to_tight_limits": self.n_went_on,
             "structures_per_cpu_second": self.n_structures / self.cpu_seconds,
             "discarded": dict(self.discarded),
         }

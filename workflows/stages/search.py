@@ -62,7 +62,7 @@ class SearchMaker(Maker):
     distance_factor : float
         Bonds may be this much shorter than the shortest ones of the trajectory.
     n_best : int
-        Distinct structures that are reported.
+        Distinct structures that are reported, relaxed to the tight limits.
     """
 
     name: str = "search"
@@ -233,6 +233,7 @@ class SearchMaker(Maker):
                 threads=self.threads or share_of_cores(self.islands),
                 progress=lambda figures: _report(figures, state.options.generations),
                 checkpoint=path,
+                n_best=self.n_best,
             )
         seconds = time.process_time() - started
         return island_document(state, seconds + (document.cpu_seconds if document else 0.0))

@@ -56,6 +56,7 @@ def search_document(
         energies_of=energies_of,
         generations=summary.generations,
         n_structures=summary.structures,
+        n_went_on=summary.went_on,
         best_energy=summary.leader.best_energy,
         candidates=[
             SearchCandidate(
@@ -65,6 +66,7 @@ def search_document(
                 formula_units=member.formula_units,
                 found_by=member.operator,
                 found_at=member.id + 1,
+                converged=member.converged,
             )
             for member in summary.best
         ],

@@ -138,6 +138,7 @@ class PredictionOptions(CellOptions):
         maker = replace(maker, sampler=self._sampler(maker, engine, target))
         seed = maker.seed if self.seed is None else self.seed
         maker = replace(maker, seed=seed).with_reference(engine)
+        _require_prototypes(maker, target)
         return Prediction(target=target, maker=maker, protocol=self.protocol)
 
     def _sampler(
@@ -167,6 +168,23 @@ class PredictionOptions(CellOptions):
                 "--sampler, such as pair."
             )
         return sampler
+
+
+def _require_prototypes(maker: StructurePredictionMaker, target: Target) -> None:
+    """
+    Read the prototypes of the search, which are else missed hours later.
+
+    Raises
+    ------
+    PrototypeError
+        If they are missing, broken or of other compounds.
+    """
+    from search.create.prototypes import PrototypeLibrary
+
+    search = maker.search if maker.search_level == "potential" else maker.reference_search
+    source = search.evolution.prototypes
+    if source is not None:
+        PrototypeLibrary.load(source, target.counts)
 
 
 def _without_cost(engine: Engine) -> dict[str, Any]:
