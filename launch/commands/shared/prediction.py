@@ -181,8 +181,9 @@ def _require_prototypes(maker: StructurePredictionMaker, target: Target) -> None
     """
     from search.create.prototypes import PrototypeLibrary
 
-    searches = {"potential": maker.search, "reference": maker.reference_search}
-    source = searches[maker.search_level].evolution.prototypes
+    by_reference = maker.search_level == "reference"
+    evolution = (maker.reference_search if by_reference else maker.search).evolution
+    source = evolution.prototypes
     if source is not None:
         PrototypeLibrary.load(source, target.counts)
 
