@@ -50,7 +50,7 @@ class SearchOptions(CellOptions):
         int, typer.Option("--structures", "-n", help="Relaxations in all.", min=1)
     ] = 1000
     population: Annotated[
-        int | None, typer.Option("--population", help="Default: 20-60 by cell size.")
+        int | None, typer.Option("--population", help="Default: 20-60 by cell size.", min=2)
     ] = None
     islands: Annotated[
         int, typer.Option("--islands", help="Populations that exchange their best.", min=1)

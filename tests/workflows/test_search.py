@@ -41,5 +41,5 @@ def test_candidates_say_whether_they_are_under_the_tight_limits() -> None:
 def test_a_search_without_a_structure_is_no_result() -> None:
     state = start()
     state.tell([Relaxed(c.atoms, float("nan"), "aborted: nowhere") for c in state.ask()])
-    with pytest.raises(NothingFoundError, match="could be relaxed .2 times nowhere"):
+    with pytest.raises(NothingFoundError, match="2 times nowhere"):
         search_document(TARGET, [island_document(state, 1.0)], 4, "potential")
