@@ -124,7 +124,7 @@ def parse_composition(formula: str) -> Composition:
 
     Parameters
     ----------
-    formula
+    formula : str
         As it was typed.
 
     Raises
@@ -152,7 +152,7 @@ def same_compound(one: str, other: str) -> bool:
 
     Parameters
     ----------
-    one, other
+    one, other : str
         Formulas; two that cannot be read are compared as they are.
     """
     return one == other or compound(one) == compound(other)
@@ -164,7 +164,7 @@ def compound(formula: str) -> str:
 
     Parameters
     ----------
-    formula
+    formula : str
         In any spelling.
 
     Returns
@@ -185,9 +185,9 @@ def isotope_note(formula: str, target: Target) -> str | None:
 
     Parameters
     ----------
-    formula
+    formula : str
         As it was typed.
-    target
+    target : Target
         What was made of it.
 
     Returns

@@ -51,7 +51,7 @@ class SearchOptions(CellOptions):
         int, typer.Option("--structures", "-n", help="Relaxations in all.", min=1)
     ] = 1000
     population: Annotated[
-        int | None, typer.Option("--population", help="Default: 20-60 by cell size.")
+        int | None, typer.Option("--population", help="Default: 20-60 by cell size.", min=2)
     ] = None
     islands: Annotated[
         int, typer.Option("--islands", help="Populations that exchange their best.", min=1)
@@ -131,7 +131,7 @@ def search(command: SearchOptions) -> None:
     ended = _run(islands, relaxer, command, log)
     report = SearchReport(target.formula, ended, log.entries, command.best)
     if not report.found.best:
-        raise CampaignError(_nothing_found(report.found.discards))
+        raise CampaignError(report.found.reason)
     wide_console().print(report.table())
     if report.unfinished:
         typer.echo(NOT_CONVERGED)
@@ -256,16 +256,6 @@ def _read_seeds(path: Path, target: Target) -> list[Atoms]:
             where = "" if len(crystals) == 1 else f", structure {number}"
             raise CampaignError(f"{as_sentence(str(error))[:-1]} ({path}{where}).") from None
     return crystals
-
-
-def _nothing_found(discards: dict[str, int]) -> str:
-    """Say why no structure is left."""
-    reasons = sorted(discards.items(), key=lambda item: -item[1])[:3]
-    listed = "; ".join(f"{n} times {reason}" for reason, n in reasons)
-    return (
-        f"No structure could be relaxed ({listed or 'none was made'}): the potential does not "
-        "describe this compound, or the relaxer's settings are too strict."
-    )
 
 
 def _options(target: Target, command: SearchOptions) -> tuple[EvolutionOptions, Relaxer]:

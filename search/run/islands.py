@@ -60,6 +60,16 @@ class SearchSummary:
     new_bests: list[list[NewBest]]
     discards: dict[str, int]
 
+    @property
+    def reason(self) -> str:
+        """Why there is nothing, in a sentence, for a search that found nothing."""
+        reasons = sorted(self.discards.items(), key=lambda item: -item[1])[:3]
+        listed = "; ".join(f"{n} times {reason}" for reason, n in reasons)
+        return (
+            f"No structure could be relaxed ({listed or 'none was made'}): the potential does not "
+            "describe this compound, or the relaxer's settings are too strict."
+        )
+
 
 def set_up_islands(
     composition: Mapping[str, int],

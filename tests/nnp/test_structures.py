@@ -11,7 +11,9 @@ import spglib
 from ase import Atoms
 from ase.build import bulk
 from ase.io import write
+from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
+from pymatgen.io.ase import AseAtomsAdaptor
 from pymatgen.io.cif import CifWriter
 
 from nnp.formats.structures import StructureFileError, read_crystals, read_structures
@@ -59,6 +61,44 @@ def test_the_origin_is_the_one_the_file_says(tmp_path: Path, name: str, sites: s
     assert group(atoms) == 227
     distances = atoms.get_all_distances(mic=True)
     assert distances[distances > 0].min() == pytest.approx(5.43 * 3**0.5 / 4)
+
+
+def test_both_origins_of_litharge_are_one_crystal(tmp_path: Path) -> None:
+    """PbO, P4/nmm, after both settings of the International Tables."""
+    cell = "_cell_length_a 3.96\n_cell_length_b 3.96\n_cell_length_c 5.01\n"
+    made = []
+    for origin, sites in (
+        (1, "Pb1 0 0.5 0.237\nO1 0 0 0"),
+        (2, "Pb1 0.25 0.25 0.237\nO1 0.75 0.25 0"),
+    ):
+        path = tmp_path / f"{origin}.cif"
+        name = f"_symmetry_space_group_name_H-M 'P 4/n m m :{origin}'"
+        path.write_text(f"data_x\n{cell}{name}\n{COLUMNS}{sites}\n")
+        (atoms,) = read_crystals(path)
+        assert atoms.get_chemical_formula() == "O2Pb2"
+        assert group(atoms) == 129
+        made.append(AseAtomsAdaptor.get_structure(atoms))
+        path.write_text(path.read_text().replace(f" :{origin}'", "'"))
+        with pytest.raises(StructureFileError, match="more than one origin"):
+            read_crystals(path)
+    assert StructureMatcher(ltol=1e-3, stol=1e-3).fit(*made)
+
+
+def test_cells_tell_the_axes_of_rhombohedral_crystals(tmp_path: Path) -> None:
+    """Bismuth in hexagonal and in rhombohedral axes, of one symbol: six atoms and two."""
+    for (a, c, alpha, gamma), site, n_atoms in (
+        ((4.546, 11.862, 90, 120), "Bi1 0 0 0.234", 6),
+        ((4.746, 4.746, 57.23, 57.23), "Bi1 0.234 0.234 0.234", 2),
+    ):
+        path = tmp_path / "bi.cif"
+        path.write_text(
+            f"data_x\n_cell_length_a {a}\n_cell_length_b {a}\n_cell_length_c {c}\n"
+            f"_cell_angle_alpha {alpha}\n_cell_angle_beta {alpha}\n_cell_angle_gamma {gamma}\n"
+            f"_symmetry_space_group_name_H-M 'R -3 m'\n{COLUMNS}{site}\n"
+        )
+        (atoms,) = read_crystals(path)
+        assert len(atoms) == n_atoms
+        assert group(atoms) == 166
 
 
 def test_an_origin_that_is_not_said_is_not_guessed(tmp_path: Path) -> None:

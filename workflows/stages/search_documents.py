@@ -11,6 +11,10 @@ from workflows.conversion import to_structure
 from workflows.documents.schemas import IslandDocument, SearchCandidate, SearchDocument
 
 
+class NothingFoundError(RuntimeError):
+    """A search has no structure to go on with; the message says why."""
+
+
 def island_document(evolution: Evolution, cpu_seconds: float) -> IslandDocument:
     """
     Describe one population between two blocks of generations.
@@ -48,8 +52,15 @@ def search_document(
         Distinct structures that are reported.
     energies_of : str
         Whose energies they are: ``"potential"``, or the name of an engine.
+
+    Raises
+    ------
+    NothingFoundError
+        If no structure could be relaxed.
     """
     summary = summarise([island.evolution for island in islands], n_best)
+    if not summary.best:
+        raise NothingFoundError(summary.reason)
     return SearchDocument(
         formula=target.formula,
         formula_units=list(target.formula_units),
