@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from launch.commands.shared.options import MOST_ATOMS
 from launch.errors import CampaignError
+
+if TYPE_CHECKING:
+    from workflows.composition import Target
 
 Tree = TypeVar("Tree")
 
@@ -62,6 +65,23 @@ def read_numbers(text: str | None, option: str = "--z") -> tuple[int, ...] | Non
     if any(not 1 <= number <= MOST_ATOMS for number in numbers):
         raise CampaignError(f"{option} takes whole numbers from 1 to {MOST_ATOMS}, not {text!r}.")
     return numbers
+
+
+def require_size(target: Target) -> None:
+    """
+    Refuse cells that no search can treat.
+
+    Raises
+    ------
+    CampaignError
+        If the largest has too many atoms.
+    """
+    n_atoms = max(target.formula_units) * sum(target.counts.values())
+    if n_atoms > MOST_ATOMS:
+        raise CampaignError(
+            f"{target.formula} with Z = {max(target.formula_units)} has {n_atoms} atoms in a cell; "
+            f"{MOST_ATOMS} are the most."
+        )
 
 
 def read_object(text: str | None, option: str) -> dict[str, Any]:

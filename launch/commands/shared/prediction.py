@@ -14,6 +14,7 @@ from launch.commands.shared.parsing import (
     read_numbers,
     read_object,
     require_foreign,
+    require_size,
 )
 from launch.errors import CampaignError, as_sentence
 from launch.yaml_files import read_mapping
@@ -125,16 +126,19 @@ class PredictionOptions(CellOptions):
         """
         from workflows.chains.protocols import find_protocol
         from workflows.composition import parse_target
-        from workflows.settings import override_all
+        from workflows.settings import override_all, require_valid
 
         engine = _find_engine(self.engine, self.engine_arguments)
         target = parse_target(
             self.formula, engine.elements(), engine.name, read_numbers(self.z), self.atoms_max
         )
+        require_size(target)
         maker = find_protocol(self.protocol)
         if self.config is not None:
             maker = override_all(maker, read_mapping(self.config))
         maker = apply_overrides(maker, self.overrides)
+        require_valid(maker)
+        maker = with_prototypes(maker, target)
         maker = replace(maker, sampler=self._sampler(maker, engine, target))
         seed = maker.seed if self.seed is None else self.seed
         maker = replace(maker, seed=seed).with_reference(engine)
@@ -167,6 +171,37 @@ class PredictionOptions(CellOptions):
                 "--sampler, such as pair."
             )
         return sampler
+
+
+def with_prototypes(maker: StructurePredictionMaker, target: Target) -> StructurePredictionMaker:
+    """
+    Read the prototypes that a search is to begin from, to see that there are some.
+
+    Returns
+    -------
+    StructurePredictionMaker
+        With the whole path of their folder: jobs run elsewhere.
+
+    Raises
+    ------
+    SettingError
+        If there are none that fit.
+    """
+    from search.create.prototypes import AFLOW, PrototypeLibrary
+    from workflows.settings import SettingError, override
+
+    for branch in ("search", "reference_search"):
+        source = getattr(maker, branch).evolution.prototypes
+        if source is None:
+            continue
+        path = f"{branch}.evolution.prototypes"
+        try:
+            PrototypeLibrary.load(source, target.counts)
+        except (OSError, ValueError) as error:
+            raise SettingError(f"{path!r} cannot be {source!r}: {error}") from None
+        if source != AFLOW:
+            maker = override(maker, path, str(Path(source).expanduser().absolute()))
+    return maker
 
 
 def _without_cost(engine: Engine) -> dict[str, Any]:
