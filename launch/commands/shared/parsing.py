@@ -100,7 +100,7 @@ def read_object(text: str | None, option: str) -> dict[str, Any]:
     """
     try:
         found = json.loads(text) if text else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CampaignError(f"{option} is not JSON: {error}.") from None
     if not isinstance(found, dict):
         raise CampaignError(f'{option} takes a JSON object such as {{"epsilon": 0.1}}.')
