@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tests.fuzz.case import Case, Outcome
+from tests.fuzz.samples import HERE
 
 #: Bytes of address space: what asks for more gets a MemoryError, and the machine lives.
 MEMORY = 12 * 2**30
@@ -80,7 +81,7 @@ def _placed(case: Case, folder: Path) -> Iterator[None]:
     for name, data in case.files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        path.write_bytes(data.replace(HERE.encode(), bytes(folder)))
     before = dict(os.environ)
     os.environ.update(case.environment)
     os.environ["XDG_STATE_HOME"] = str(folder / ".state")
@@ -120,7 +121,10 @@ def type_in(case: Case) -> Outcome:
     from workflows.jobs import site
 
     site._read.cache_clear()
-    folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    # one folder deeper, so that .. is nobody else's
+    outside = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    folder = outside / "here"
+    folder.mkdir()
     code: int | None = 0
     reached = False
     with tempfile.TemporaryDirectory() as printed:
@@ -145,7 +149,7 @@ def type_in(case: Case) -> Outcome:
             handler.close()
         output, error = (path.read_text(errors="replace")[:LONGEST_OUTPUT] for path in (out, err))
     trace = _trace(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(outside, ignore_errors=True)
     return Outcome(code, output, error, seconds, trace, reached)
 
 

@@ -17,6 +17,7 @@ from tests.fuzz.values import (
     NO_FORMULAS,
     NO_JSON,
     NO_NUMBERS,
+    NO_OUTPUTS,
     ODD_NUMBERS,
     WORDS,
     near,
@@ -70,7 +71,7 @@ def _set(kind: str, rng: Random) -> Piece:
     if lot < 0.15:
         return ["--set", rng.choice([path, "=", "", "=1", path + "\udcff"])], "refuse", "no value"
     if not numbers:
-        if lot < 0.5 and value is not None:
+        if lot < 0.5 and value not in (None, ()):
             return ["--set", f"{path}={spell(value)}"], "accept", "as it is"
         return ["--set", f"{path}={rng.choice(WORDS + NO_NUMBERS + ODD_NUMBERS)}"], "either", "odd"
     if lot < 0.5:
@@ -145,7 +146,7 @@ def _prediction(rng: Random) -> list[Piece]:
 def _workflow(rng: Random) -> list[Piece]:
     output: Piece = (["-o", rng.choice(["a.json", "a.yaml", "b.yml"])], "accept", "output")
     if rng.random() < 0.1:
-        output = ["-o", rng.choice((*NO_FILES, "a.txt", "no/such/a.json"))], "refuse", "output"
+        output = ["-o", rng.choice((*NO_OUTPUTS, "a.txt", "no/such/a.json"))], "refuse", "output"
     more: list[Piece] = (
         [(["--campaign", rng.choice(WORDS)], "either", "name")] if rng.random() < 0.1 else []
     )
@@ -156,7 +157,7 @@ def _run(rng: Random) -> list[Piece]:
     makers: list[Callable[[], Piece]] = [
         lambda: _number("--workers", ("1", "2"), rng),
         lambda: (["--folder", rng.choice(["x", "a b", "é"])], "accept", "folder"),
-        lambda: (["--folder", rng.choice(NO_FILES)], "either", "folder"),
+        lambda: (["--folder", rng.choice(NO_OUTPUTS)], "either", "folder"),
         lambda: (["--db", rng.choice(WORDS)], "either", "database"),
     ]
     return [*[rng.choice(makers)() for _ in range(rng.choice([0, 1]))], *_prediction(rng)]
@@ -199,8 +200,8 @@ def _train(rng: Random) -> list[Piece]:
     makers: list[Callable[[], Piece]] = [
         lambda: _number("--seed", ("0", "7"), rng),
         lambda: _number("--threads", ("1", "2"), rng),
-        lambda: (["-o", rng.choice(NO_FILES)], "either", "output"),
-        lambda: (["--simple-nn", rng.choice(NO_FILES)], "either", "output"),
+        lambda: (["-o", rng.choice(NO_OUTPUTS)], "either", "output"),
+        lambda: (["--simple-nn", rng.choice(NO_OUTPUTS)], "either", "output"),
         lambda: (["--list-options"], "either", "list"),
     ]
     pieces = [_set("train", rng) for _ in range(rng.choice([0, 1, 1, 2]))]
@@ -220,7 +221,7 @@ def _evaluate(rng: Random) -> list[Piece]:
         pieces[1] = [rng.choice(bad)], "refuse", "structures"
     makers: list[Callable[[], Piece]] = [
         lambda: _number("--threads", ("1", "2"), rng),
-        lambda: (["-o", rng.choice(NO_FILES)], "either", "output"),
+        lambda: (["-o", rng.choice(NO_OUTPUTS)], "either", "output"),
         lambda: (["--training", rng.choice(bad)], "refuse", "training"),
         lambda: (["--training", "frames.xyz"], "accept", "training"),
     ]

@@ -8,6 +8,7 @@ import queue
 import selectors
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ class Child:
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[str] | None = None
+        self.scratch = tempfile.TemporaryDirectory(prefix="fuzz-", ignore_cleanup_errors=True)
 
     def try_out(self, case: Case, limit: float = LIMIT) -> Outcome:
         """Try a case."""
@@ -54,9 +56,15 @@ class Child:
             self.process.wait()
             self.process = None
 
+    def close(self) -> None:
+        """End the process and remove what it left."""
+        self.end()
+        self.scratch.cleanup()
+
     def _start(self) -> subprocess.Popen[str]:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1",
-                       "COLUMNS": "200", "PYTHONUTF8": "1"}  # fmt: skip
+                       "COLUMNS": "200", "PYTHONUTF8": "1",
+                       "TMPDIR": self.scratch.name}  # fmt: skip
         for name in ("DEVITRIFY_CONFIG", "DEVITRIFY_DB"):
             environment.pop(name, None)
         process = subprocess.Popen(
@@ -108,7 +116,7 @@ def try_all(cases: Sequence[Case], tell: Callable[[Case, Outcome], None], worker
                 with lock:
                     tell(case, outcome)
         finally:
-            child.end()
+            child.close()
 
     threads = [threading.Thread(target=work) for _ in range(workers)]
     for thread in threads:

@@ -24,6 +24,9 @@ from tests.nnp.samples import random_potential
 
 RECORDED = Path(__file__).parents[1] / "fake_vasp" / "recorded"
 
+#: In a file: the folder of the case.
+HERE = "/@here@"
+
 SETTINGS = {
     "quench": {"rate": 400.0, "end_temperature": 310.0},
     "liquid.duration": 1.5,
@@ -33,7 +36,7 @@ SETTINGS = {
     "candidates": {"n_candidates": 8, "symmetry_tolerance": 0.05},
 }  # fmt: skip
 SITE = {
-    "checkpoints": "/scratch/devitrify",
+    "checkpoints": f"{HERE}/checkpoints",
     "resources": {"dft": {"default": {"walltime": "10:00:00", "nodes": 2}},
                   "nnp": {"train": {"walltime": "02:00:00", "nodes": 1}}},
     "seconds_per_step": {"vasp": 12.5},
@@ -113,5 +116,5 @@ def configuration() -> dict[str, bytes]:
         kind="cpu", uri="mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=300",
         partitions={"dft": "p", "nnp": "p"},
     )  # fmt: skip
-    written = site.files(Path("/nowhere"))
+    written = site.files(Path(HERE) / "conf")
     return {f"conf/{path}": text.encode() for path, text in written.items()}

@@ -31,7 +31,7 @@ ENGINES = ("emt", "chgnet", "pair", "gpaw", "vasp", "ase.calculators.emt:EMT")
 FORMULAS = ("Cu", "CuAu", "Cu3Au", "AuCu", "Ni3Al", "Al", "PdAg", "Cu2Au2", "CuAgAuPt", "Pt3Ni")
 
 NO_FORMULAS = ("", "Xx", "Cu-1", "Cu0.5Au", "Cu0", "cu", "CUAU", "H2O·5H2O", "CuSO4.5H2O", "(Cu",
-               "Cu)", "Cu((", "1", "-1", "nan", "Cu1e400", "Cu" + "9" * 30, "Cu9999999Au",
+               "Cu)", "Cu((", "1", "-1", "nan", "Cu1e400", f"Cu{'9' * 30}Au", "Cu9999999Au",
                "Cu\udcff", "Cu☃", "CuAu/", "Cu Au3 !", "Cu+2", "Cu^2", "D2O", "T", "Cu1.0000001",
                "CuAgAuPtPdNi", "Cu_2", "Cu₂Au", "None", "$", "Cu" * 3000, "Cu[63]", "[63]Cu",
                "Cu,Au", "\t", "e", "Cu1e1", "NaN", "Cu2147483648Au")  # fmt: skip
@@ -41,6 +41,9 @@ NO_JSON = ("{", "[]", "3", "nul", '{"a": ', "{'a': 1}", "nan", '"a"', "\udcff", 
 
 NO_FILES = ("nosuch.xyz", ".", "/", "/dev/zero", "/dev/null", "", "a" * 300, "\udcff.xyz",
             "/proc/self/mem", "nosuch/folder/x", "~/nosuch")  # fmt: skip
+
+#: To write to: nothing outside of the folder of the case, whoever runs this.
+NO_OUTPUTS = ("", ".", "nosuch/folder/x", "a" * 300, "\udcff.xyz", "~/nosuch", "..", "a\nb")
 
 
 def near(value: float, rng: Random) -> float:
