@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 from tests.fuzz.case import Case, Outcome
@@ -50,13 +51,19 @@ def _train(frames: Any, options: Any, **more: Any) -> Any:
     raise Reached
 
 
+def _sleep(seconds: float) -> NoReturn:
+    """Wait for a moment, if it is a time that can be waited for."""
+    time.sleep(1e-9 * seconds)
+    raise Reached
+
+
 #: What is put in place of what starts processes, or takes long.
 STOPS: dict[str, Any] = {
     "launch.local.runner:run_campaign": _run_campaign,
     "search.run.processes:run_islands": _begin,
     "nnp.training.trainer:train": _train,
     "launch.database.embedded:EmbeddedDatabase.start": _begin,
-    "launch.commands.shared.repeat:repeat": _begin,
+    "launch.commands.shared.repeat:time": SimpleNamespace(sleep=_sleep),
     "launch.cluster.configuration:PATIENCE": 0.3,
     "launch.cluster.doctor:PATIENCE": 0.3,
 }

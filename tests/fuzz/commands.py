@@ -166,7 +166,7 @@ def _run(rng: Random) -> list[Piece]:
 def _search(rng: Random) -> list[Piece]:
     potential: Piece = (["emt"], "accept", "potential")
     if rng.random() < 0.2:
-        bad = (*(name for name in NO_ENGINES if name), *NO_FILES[:5], "vasp", "gpaw")
+        bad = (*(name for name in NO_ENGINES if name), *NO_FILES[:5], "vasp")
         potential = (
             [rng.choice([name for name in bad if not name.startswith("-")])],
             "refuse",
@@ -279,7 +279,14 @@ def _others(rng: Random) -> list[Piece]:
         [(["results", ".", "--stage", word], "refuse", "stage")],
         [(["results", ".", "--above-best", number], "refuse", "number")],
         [(["status", "--interval", number], "refuse", "interval")],
-        [(["reconcile", "--interval", number], "refuse", "interval")],
+        [
+            (
+                ["reconcile", "--watch", "--config", "conf", "--interval", number],
+                "refuse",
+                "interval",
+            )
+        ],
+        [(["status", "--watch", "--config", "conf", "--interval", number], "refuse", "interval")],
         [(["status", "--config", word], "refuse", "config")],
         [(["doctor", "--folder", word], "refuse", "config")],
         [
@@ -324,6 +331,7 @@ def command_case(seed: int, number: int) -> Case:
         words += typed
     wanted, why = _worst(pieces)
     files = samples.files() if name in ("train", "evaluate") else {}
+    files |= samples.configuration() if "conf" in words and name != "init" else {}
     if _is_ambiguous(words) or "--list-options" in words:
         wanted = "either"
     return Case(f"command {number}", tuple(words), wanted, why, files)

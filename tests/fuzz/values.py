@@ -33,7 +33,7 @@ FORMULAS = ("Cu", "CuAu", "Cu3Au", "AuCu", "Ni3Al", "Al", "PdAg", "Cu2Au2", "CuA
 NO_FORMULAS = ("", "Xx", "Cu-1", "Cu0.5Au", "Cu0", "cu", "CUAU", "H2O·5H2O", "CuSO4.5H2O", "(Cu",
                "Cu)", "Cu((", "1", "-1", "nan", "Cu1e400", f"Cu{'9' * 30}Au", "Cu9999999Au",
                "Cu\udcff", "Cu☃", "CuAu/", "Cu Au3 !", "Cu+2", "Cu^2", "D2O", "T", "Cu1.0000001",
-               "CuAgAuPtPdNi", "Cu_2", "Cu₂Au", "None", "$", "Cu" * 3000, "Cu[63]", "[63]Cu",
+               "CuAgAuPtPdNi", "Cu_2", "Cu₂Au", "None", "$", "Cu" * 3000 + "-", "Cu[63]", "[63]Cu",
                "Cu,Au", "\t", "e", "Cu1e1", "NaN", "Cu2147483648Au")  # fmt: skip
 
 NO_JSON = ("{", "[]", "3", "nul", '{"a": ', "{'a': 1}", "nan", '"a"', "\udcff", "[" * 3000, "{}{}",
