@@ -18,18 +18,35 @@ class NicheOptions(MSONable):
     )
     height: float = field(
         default=0.3,
-        metadata={"unit": "", "help": "of an antiseed, against the spread of the fitness"},
+        metadata={
+            "range": (0.0, 100.0),
+            "unit": "",
+            "help": "of an antiseed, against the spread of the fitness",
+        },
     )
     width: float = field(
         default=0.5,
-        metadata={"unit": "", "help": "of an antiseed, against the typical fingerprint distance"},
+        metadata={
+            "range": (0.001, 100.0),
+            "unit": "",
+            "help": "of an antiseed, against the typical fingerprint distance",
+        },
     )
     radius: float = field(
         default=0.04,
-        metadata={"unit": "", "help": "fingerprint distance within which structures share a niche"},
+        metadata={
+            "range": (0.0, 1.0),
+            "unit": "",
+            "help": "fingerprint distance within which structures share a niche",
+        },
     )
     per_niche: int = field(
-        default=2, metadata={"unit": "", "help": "members of the population from one niche"}
+        default=2,
+        metadata={
+            "range": (1, 1000),
+            "unit": "",
+            "help": "members of the population from one niche",
+        },
     )
 
 
@@ -43,23 +60,43 @@ class EvolutionOptions(MSONable):
     )
     population: int | None = field(
         default=None,
-        metadata={"unit": "", "help": "structures per generation; none: 20-60 by cell size"},
+        metadata={
+            "range": (2, 10_000),
+            "unit": "",
+            "help": "structures per generation; none: 20-60 by cell size",
+        },
     )
-    generations: int = field(default=20, metadata={"unit": "", "help": "generations in all"})
+    generations: int = field(
+        default=20, metadata={"range": (1, 1_000_000), "unit": "", "help": "generations in all"}
+    )
     max_structures: int | None = field(
-        default=None, metadata={"unit": "", "help": "ends the search, whatever the generation"}
+        default=None,
+        metadata={
+            "range": (1, 1_000_000_000),
+            "unit": "",
+            "help": "ends the search, whatever the generation",
+        },
     )
     parents_kept: float = field(
         default=0.6,
-        metadata={"unit": "", "help": "best part of the population that may become parents"},
+        metadata={
+            "range": (0.01, 1.0),
+            "unit": "",
+            "help": "best part of the population that may become parents",
+        },
     )
     energy_window: float = field(
         default=0.3,
-        metadata={"unit": "eV/atom", "help": "parents lie at most this far above the best"},
+        metadata={
+            "range": (0.001, 100.0),
+            "unit": "eV/atom",
+            "help": "parents lie at most this far above the best",
+        },
     )
     restart_after: int | None = field(
         default=12,
         metadata={
+            "range": (1, 1_000_000),
             "unit": "generations",
             "help": "without a better fitness, then the search starts afresh beside what it found; "
             "none: never",
@@ -67,7 +104,7 @@ class EvolutionOptions(MSONable):
     )
     shares: dict[str, float] = field(
         default_factory=default_shares,
-        metadata={"unit": "", "help": "share of each operator at the start"},
+        metadata={"range": (0.0, 100.0), "unit": "", "help": "share of each operator at the start"},
     )
     adjust_shares: bool = field(
         default=True, metadata={"unit": "", "help": "follow the success of the operators"}
@@ -82,11 +119,19 @@ class EvolutionOptions(MSONable):
     )
     volume_per_atom: float | None = field(
         default=None,
-        metadata={"unit": "Å³", "help": "at the start, e.g. the glass's; none: covalent radii"},
+        metadata={
+            "range": (1.0, 1000.0),
+            "unit": "Å³",
+            "help": "at the start, e.g. the glass's; none: covalent radii",
+        },
     )
     volume_range: tuple[float, float] = field(
         default=(0.75, 1.1),
-        metadata={"unit": "", "help": "random structures' volume against that of the best"},
+        metadata={
+            "range": (0.1, 10.0),
+            "unit": "",
+            "help": "random structures' volume against that of the best",
+        },
     )
     shortest_distances: dict[str, float] | None = field(
         default=None,
@@ -99,19 +144,27 @@ class EvolutionOptions(MSONable):
     learned_spacing: float | None = field(
         default=0.85,
         metadata={
+            "range": (0.0, 1.0),
             "unit": "",
             "help": "new structures keep this part of the distances in the best; none: only the "
             "shortest distances",
         },
     )
     energy_tolerance: float = field(
-        default=0.002, metadata={"unit": "eV/atom", "help": "duplicates differ by less"}
+        default=0.002,
+        metadata={"range": (0.0, 1.0), "unit": "eV/atom", "help": "duplicates differ by less"},
     )
     distance_tolerance: float = field(
-        default=0.08, metadata={"unit": "", "help": "duplicates' fingerprints differ by less"}
+        default=0.08,
+        metadata={
+            "range": (0.0, 1.0),
+            "unit": "",
+            "help": "duplicates' fingerprints differ by less",
+        },
     )
     archive_size: int = field(
-        default=500, metadata={"unit": "", "help": "distinct structures kept"}
+        default=500,
+        metadata={"range": (1, 1_000_000), "unit": "", "help": "distinct structures kept"},
     )
     niches: NicheOptions = field(
         default_factory=NicheOptions, metadata={"unit": "", "help": "diversity of the population"}
@@ -130,6 +183,12 @@ class EvolutionOptions(MSONable):
             raise ValueError(f"unknown operators {sorted(unknown)}; there are: {names}")
         if RANDOM not in self.shares or self.shares[RANDOM] <= 0:
             raise ValueError("the random generator needs a share above zero")
+
+    def validate(self) -> None:
+        """Raise a ValueError if numbers do not fit together."""
+        low, high = self.volume_range
+        if low > high:
+            raise ValueError(f"volume_range begins at {low:g}, above its end at {high:g}")
 
     def usable_shares(self) -> dict[str, float]:
         """Shares of the operators that have all they need."""

@@ -38,7 +38,13 @@ LAYERS = (
     ("search.run",),
     ("search",),
     # the task graph
-    ("workflows.composition", "workflows.conversion", "workflows.settings", "workflows.statistics"),
+    (
+        "workflows.composition",
+        "workflows.conversion",
+        "workflows.settings",
+        "workflows.statistics",
+        "workflows.yaml_files",
+    ),
     ("workflows.documents",),
     ("workflows.jobs",),
     ("workflows.engines.base", "workflows.engines.plane_waves"),

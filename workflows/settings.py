@@ -3,8 +3,10 @@ Read, print and override the numbers of a tree of dataclasses by their paths.
 
 What a field is, its metadata say: ``unit`` and ``help`` are shown, ``hidden`` fields are set
 elsewhere, the fields of an ``inline`` branch stand in the path without the name of the branch.
-A number is finite and not below ``minimum``, which is zero unless the field says otherwise (None:
-any number); where it is ``positive`` it is not zero either.
+A number is finite and within the field's ``range``, lowest and highest value; so is each number of
+a tuple or of a dictionary. What numbers must be to each other a dataclass says by a method
+``validate`` that raises a ValueError: it is asked at the end, by :func:`require_valid`, since what
+is changed one by one need not fit together in between.
 """
 
 from __future__ import annotations
@@ -14,11 +16,15 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 Tree = TypeVar("Tree")
+
+#: Characters of a value or a name in a message.
+LONGEST_QUOTE = 60
 
 
 class SettingError(ValueError):
@@ -113,6 +119,7 @@ def override(tree: Tree, path: str, value: Any) -> Tree:
     changed: Any
     if rest and isinstance(current, dict):
         changed = _override_entry(current, rest, value, path)
+        _require_range(changed[rest], branch.metadata, path)
     elif rest:
         if not dataclasses.is_dataclass(current):
             raise SettingError(f"{head!r} is a number and has no field {rest!r}")
@@ -142,13 +149,15 @@ def _replace(tree: Tree, name: str, changed: Any, path: str, value: Any) -> Tree
     try:
         return dataclasses.replace(tree, **{name: changed})  # type: ignore[type-var]
     except (TypeError, ValueError) as error:
-        raise SettingError(f"{path!r} cannot be {value!r}: {error}") from None
+        raise SettingError(f"{path!r} cannot be {_short(value)}: {error}") from None
 
 
 def _override_entry(entries: dict[str, Any], key: str, value: Any, path: str) -> dict[str, Any]:
     """Change one entry of a dictionary of numbers."""
     if key not in entries:
-        raise SettingError(f"there is no setting {path!r}; the entries are {', '.join(entries)}")
+        raise SettingError(
+            f"there is no setting {_short(path)}; the entries are {', '.join(entries)}"
+        )
     return {**entries, key: _convert(value, type(entries[key]), path)}
 
 
@@ -170,26 +179,88 @@ def override_all(tree: Tree, values: dict[str, Any], prefix: str = "") -> Tree:
     SettingError
         As :func:`override`.
     """
+    seen: set[str] = set()
+    for path, value in _flatten(values, prefix):
+        if path in seen:
+            raise SettingError(f"{path!r} is given twice")
+        seen.add(path)
+        tree = override(tree, path, value)
+    return tree
+
+
+def _flatten(values: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """Spell out the paths of nested dictionaries."""
     for key, value in values.items():
         path = f"{prefix}{key}"
-        if isinstance(value, dict):
-            tree = override_all(tree, value, f"{path}.")
+        if isinstance(value, dict) and value:
+            yield from _flatten(value, f"{path}.")
         else:
-            tree = override(tree, path, value)
-    return tree
+            yield path, value
+
+
+def require_valid(tree: Any, prefix: str = "") -> None:
+    """
+    Make sure that all numbers of a tree are in their ranges, and fit together.
+
+    Parameters
+    ----------
+    tree : dataclass
+        All that was to be changed is.
+    prefix : str
+        Path of the tree itself, with a full stop at its end.
+
+    Raises
+    ------
+    SettingError
+        If a number is out of its range, or a branch's ``validate`` refuses it.
+    """
+    for field in _fields(tree):
+        value = getattr(tree, field.name)
+        path = f"{prefix}{field.name}"
+        if dataclasses.is_dataclass(value):
+            require_valid(value, prefix if _is_inline(field) else f"{path}.")
+        elif isinstance(value, dict):
+            for key, entry in value.items():
+                _require_range(entry, field.metadata, f"{path}.{key}")
+        else:
+            _require_range(value, field.metadata, path)
+    validate = getattr(tree, "validate", None)
+    if validate is None:
+        return
+    try:
+        validate()
+    except ValueError as error:
+        where = f"in {prefix.rstrip('.')!r}, " if prefix else ""
+        raise SettingError(f"{where}{error}") from None
 
 
 def _require_range(value: Any, metadata: Mapping[str, Any], path: str) -> None:
     """Refuse numbers that are not finite, or outside of what the field allows."""
     numbers = [n for n in (value if isinstance(value, tuple) else (value,)) if _is_number(n)]
-    if any(not math.isfinite(n) for n in numbers):
-        raise SettingError(f"{path!r} must be a finite number, not {value!r}")
-    if metadata.get("positive") and any(n <= 0 for n in numbers):
-        raise SettingError(f"{path!r} must be above zero, not {value!r}")
-    minimum = metadata.get("minimum", 0)
-    if minimum is not None and any(n < minimum for n in numbers):
-        wanted = "must not be negative" if minimum == 0 else f"must be at least {minimum:g}"
-        raise SettingError(f"{path!r} {wanted}, not {value!r}")
+    if any(isinstance(n, float) and not math.isfinite(n) for n in numbers):
+        raise SettingError(f"{path!r} must be a finite number, not {_short(value)}")
+    if "range" not in metadata:
+        return
+    lowest, highest = metadata["range"]
+    if any(not lowest <= n <= highest for n in numbers):
+        unit = f" {metadata['unit']}" if metadata.get("unit") else ""
+        raise SettingError(
+            f"{path!r} must be from {_spell(lowest)} to {_spell(highest)}{unit}, not "
+            f"{_short(value)}"
+        )
+
+
+def _spell(number: float) -> str:
+    return f"{number:,}" if isinstance(number, int) else f"{number:,.15g}"
+
+
+def _short(value: Any) -> str:
+    """Quote what was typed, which may be of any length."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not spell out whole numbers of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
 
 
 def _is_number(value: Any) -> bool:
@@ -225,13 +296,13 @@ def _branch_of(tree: Any, name: str) -> dataclasses.Field[Any] | None:
 def _unknown(tree: Any, path: str) -> str:
     """Say that there is no such field, and which one is nearest."""
     known = [setting.path for setting in list_settings(tree)]
-    near = difflib.get_close_matches(path, known, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(path[:LONGEST_QUOTE], known, n=1, cutoff=0.4)
     if not near:  # compare the last part alone: the branch may have been left out
-        last = path.rpartition(".")[2]
+        last = path.rpartition(".")[2][:LONGEST_QUOTE]
         tails = {name.rpartition(".")[2]: name for name in known}
         near = [tails[tail] for tail in difflib.get_close_matches(last, tails, n=1, cutoff=0.4)]
     hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
-    return f"there is no setting {path!r}{hint}"
+    return f"there is no setting {_short(path)}{hint}"
 
 
 def _type_of(tree: Any, name: str) -> Any:
@@ -256,7 +327,7 @@ def _convert(value: Any, wanted: Any, path: str) -> Any:
         return _convert_plain(value, wanted, origin)
     except (KeyError, OverflowError, TypeError, ValueError):
         kind = getattr(wanted, "__name__", str(wanted))
-        raise SettingError(f"{path!r} must be of type {kind}, not {value!r}") from None
+        raise SettingError(f"{path!r} must be of type {kind}, not {_short(value)}") from None
 
 
 def _convert_plain(value: Any, wanted: Any, origin: Any) -> Any:
@@ -264,10 +335,10 @@ def _convert_plain(value: Any, wanted: Any, origin: Any) -> Any:
         if isinstance(value, bool):
             return value
         return {"true": True, "yes": True, "false": False, "no": False}[str(value).lower()]
+    if isinstance(value, bool):  # which Python takes for a number
+        raise TypeError(value)
     if wanted is int:
-        if float(value) != int(float(value)):
-            raise ValueError(value)
-        return int(float(value))
+        return _convert_int(value)
     if wanted is float:
         return float(value)
     if origin in (tuple, list):
@@ -278,4 +349,19 @@ def _convert_plain(value: Any, wanted: Any, origin: Any) -> Any:
         if origin is tuple and Ellipsis not in kinds and len(converted) != len(kinds):
             raise ValueError(value)
         return origin(converted)
-    return wanted(value) if wanted in (str,) else value
+    if wanted is str and not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _convert_int(value: Any) -> int:
+    """Read a whole number exactly; 1e3 is one too."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return int(value)
+    if isinstance(value, int):
+        return value
+    number = float(value)
+    if number != int(number):
+        raise ValueError(value)
+    return int(number)

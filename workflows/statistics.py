@@ -10,6 +10,11 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+#: ps in which an atom has not met its neighbours yet.
+BALLISTIC_TIME = 0.1
+#: Fewest points that tell a line.
+FITTED_LAGS = 3
+
 
 def block_error(series: ArrayLike, minimum_blocks: int = 5) -> float:
     """
@@ -118,7 +123,7 @@ class DiffusionFit:
 def fit_diffusion(
     positions: NDArray[np.float64],
     interval: float,
-    ballistic_time: float = 0.1,
+    ballistic_time: float = BALLISTIC_TIME,
     groups_of_atoms: int = 4,
 ) -> DiffusionFit:
     """
@@ -161,7 +166,7 @@ def _fit_line(
     """Slope (Å²/ps), intercept (Å²), R² and growth (Å²) of the line through the displacement."""
     times = np.arange(len(displacement)) * interval
     window = times >= ballistic_time
-    if window.sum() < 3:
+    if window.sum() < FITTED_LAGS:
         raise ValueError(
             f"displacements up to {times[-1]:g} ps are too short to fit diffusion beyond "
             f"{ballistic_time:g} ps; make the run longer"

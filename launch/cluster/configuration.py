@@ -20,6 +20,17 @@ if TYPE_CHECKING:
     from launch.database.launchpad import CampaignLaunchPad
 
 
+#: Seconds that a command looks for the server; jobs wait longer.
+PATIENCE = 10.0
+LONGEST_LOCK = 86_400  # s
+
+
+def _with_patience(options: object, seconds: float) -> dict[str, Any]:
+    """Return options of pymongo by which a server is looked for no longer than some seconds."""
+    known = options if isinstance(options, dict) else {}
+    return {**known, "serverSelectionTimeoutMS": int(1000 * seconds)}
+
+
 @dataclass(frozen=True)
 class Configuration:
     """
@@ -63,7 +74,9 @@ class Configuration:
         # its text may hold a password
         return read_mapping(self.folder / name, quote=False)
 
-    def launchpad(self, kind: type[CampaignLaunchPad] | None = None) -> CampaignLaunchPad:
+    def launchpad(
+        self, kind: type[CampaignLaunchPad] | None = None, patience: float | None = None
+    ) -> CampaignLaunchPad:
         """
         Connect to the launchpad.
 
@@ -71,6 +84,8 @@ class Configuration:
         ----------
         kind : type or None
             Class of the launchpad; default: the one with safe counters.
+        patience : float or None
+            Seconds that a server is looked for; none: as the file says.
 
         Raises
         ------
@@ -90,6 +105,10 @@ class Configuration:
             "mongoclient_kwargs",
         )
         options = {key: document[key] for key in known if document.get(key) is not None}
+        if patience is not None:
+            options["mongoclient_kwargs"] = _with_patience(
+                options.get("mongoclient_kwargs"), patience
+            )
         if options.get("uri_mode"):
             self._require_uri(options.get("host"), "my_launchpad.yaml")
         try:
@@ -102,8 +121,8 @@ class Configuration:
 
     @contextmanager
     def connected(self) -> Iterator[CampaignLaunchPad]:
-        """Connect to the launchpad for a while."""
-        pad = self.launchpad()
+        """Connect to the launchpad for a while, for somebody who waits for the answer."""
+        pad = self.launchpad(patience=PATIENCE)
         try:
             yield pad
         finally:
@@ -123,14 +142,23 @@ class Configuration:
         document = self.read("jobflow.yaml").get("JOB_STORE")
         if not isinstance(document, dict):
             raise CampaignError(f"{self.folder / 'jobflow.yaml'} has no JOB_STORE.")
-        if "docs_store" in document:
+        try:
+            if "docs_store" not in document:
+                store: JobStore = JobStore.from_dict(document)  # type: ignore[assignment]
+                return store
             others = document.get("additional_stores") or {}
             for store_document in (document["docs_store"], *others.values()):
                 if "uri" in store_document:
                     self._require_uri(store_document["uri"], "jobflow.yaml")
+                    store_document["mongoclient_kwargs"] = _with_patience(
+                        store_document.get("mongoclient_kwargs"), PATIENCE
+                    )
             return JobStore.from_dict_spec(document)
-        store: JobStore = JobStore.from_dict(document)  # type: ignore[assignment]
-        return store
+        except (AttributeError, ImportError, KeyError, TypeError, ValueError) as error:
+            raise CampaignError(
+                f"JOB_STORE in {self.folder / 'jobflow.yaml'} makes no store "
+                f"({type(error).__name__}): write it as devitrify init does."
+            ) from None
 
     def _lock_seconds(self) -> int:
         """How long locks are respected: that of ``FW_config.yaml``, as lpad and qlaunch have it."""
@@ -138,7 +166,13 @@ class Configuration:
 
         if not (self.folder / "FW_config.yaml").exists():
             return CLUSTER_LOCK_SECONDS
-        return int(self.read("FW_config.yaml").get("WFLOCK_EXPIRATION_SECS", CLUSTER_LOCK_SECONDS))
+        found = self.read("FW_config.yaml").get("WFLOCK_EXPIRATION_SECS", CLUSTER_LOCK_SECONDS)
+        if type(found) is not int or not 1 <= found <= LONGEST_LOCK:
+            raise CampaignError(
+                f"WFLOCK_EXPIRATION_SECS in {self.folder / 'FW_config.yaml'} is a whole number of "
+                f"seconds from 1 to {LONGEST_LOCK}."
+            )
+        return found
 
     def _require_uri(self, uri: object, name: str) -> None:
         if not is_uri(str(uri)):

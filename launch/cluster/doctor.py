@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launch.cluster.configuration import Configuration
+from launch.cluster.configuration import PATIENCE, Configuration
 from launch.database.server import secrets_of
 from launch.errors import CampaignError
 from launch.shell import command_line
@@ -102,7 +102,7 @@ def _database(configuration: Configuration) -> Iterator[Check]:
     from pymongo.errors import PyMongoError
 
     try:
-        pad = configuration.launchpad()
+        pad = configuration.launchpad(patience=PATIENCE)
         pad.connection.admin.command("ping")
     except (PyMongoError, CampaignError, ValueError, KeyError) as error:
         yield Check(

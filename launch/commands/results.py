@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,8 @@ def results(options: ResultsOptions) -> None:
 
     if options.form not in FORMATS:
         raise CampaignError(f"--format takes {', '.join(FORMATS)}, not {options.form!r}.")
+    if options.above_best is not None and not math.isfinite(options.above_best):
+        raise CampaignError(f"--above-best takes meV/atom, not {options.above_best}.")
     documented = [row.name for row in STAGES.values() if row.document is not None]
     if options.stage not in documented:
         known = ", ".join(documented)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from launch.commands.shared.options import LARGEST_SEED, CellOptions, command_of
+from launch.commands.shared.options import LARGEST_SEED, MOST_WORKERS, CellOptions, command_of
 from launch.commands.shared.parsing import (
     apply_overrides,
     read_numbers,
     read_object,
     require_foreign,
+    require_size,
 )
 from launch.errors import CampaignError, as_sentence
 from launch.own_files import require_no_links
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Generations that nobody reaches: the budget of structures ends the search.
 ENDLESS = 1_000_000
+#: Relaxations that no machine gets through.
+MOST_STRUCTURES = 1_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,17 +51,26 @@ class SearchOptions(CellOptions):
     formula: Annotated[str, typer.Argument(help="Chemical formula, e.g. Mg2SiO4.")]
     folder: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")]
     structures: Annotated[
-        int, typer.Option("--structures", "-n", help="Relaxations in all.", min=1)
+        int,
+        typer.Option("--structures", "-n", help="Relaxations in all.", min=1, max=MOST_STRUCTURES),
     ] = 1000
     population: Annotated[
-        int | None, typer.Option("--population", help="Default: 20-60 by cell size.", min=2)
+        int | None,
+        typer.Option("--population", help="Default: 20-60 by cell size.", min=2, max=10_000),
     ] = None
     islands: Annotated[
-        int, typer.Option("--islands", help="Populations that exchange their best.", min=1)
+        int,
+        typer.Option("--islands", help="Populations that exchange their best.", min=1, max=1000),
     ] = 1
     workers: Annotated[
         int | None,
-        typer.Option("--workers", "-w", help="Processes or threads; default: all cores.", min=1),
+        typer.Option(
+            "--workers",
+            "-w",
+            help="Processes or threads; default: all cores.",
+            min=1,
+            max=MOST_WORKERS,
+        ),
     ] = None
     seed: Annotated[
         int, typer.Option("--seed", help="The same seed, the same search.", min=0, max=LARGEST_SEED)
@@ -78,7 +90,10 @@ class SearchOptions(CellOptions):
         typer.Option("--set", "-s", help="E.g. relaxer.max_force=0.05, evolution.parents_kept=0.5"),
     ] = None
     best: Annotated[
-        int, typer.Option("--best", help="Structures reported, under the tight limits.", min=1)
+        int,
+        typer.Option(
+            "--best", help="Structures reported, under the tight limits.", min=1, max=10_000
+        ),
     ] = 20
 
     def energy(self) -> BatchEnergy:
@@ -92,9 +107,11 @@ class SearchOptions(CellOptions):
         known = frozenset(self.energy().elements) or None
         units = read_numbers(self.z)
         try:
-            return parse_target(self.formula, known, self.potential, units, self.atoms_max)
+            found = parse_target(self.formula, known, self.potential, units, self.atoms_max)
         except FormulaError as error:
             raise CampaignError(as_sentence(str(error))) from None
+        require_size(found)
+        return found
 
     def settings(
         self, target: Target, options: EvolutionOptions, relaxer: Relaxer
@@ -262,6 +279,7 @@ def _options(target: Target, command: SearchOptions) -> tuple[EvolutionOptions, 
     """Options of the search and the relaxer, with what was set on the command line."""
     from search.options import EvolutionOptions
     from search.relax.relaxer import Relaxer
+    from workflows.settings import require_valid
 
     options = EvolutionOptions(
         formula_units=target.formula_units,
@@ -270,6 +288,7 @@ def _options(target: Target, command: SearchOptions) -> tuple[EvolutionOptions, 
         max_structures=command.structures,
     )
     tree = apply_overrides(_Settings(options, Relaxer()), command.overrides)
+    require_valid(tree)
     return tree.evolution, tree.relaxer
 
 

@@ -56,8 +56,10 @@ class TrainOptions:
 
         from nnp.training.trainer import TrainingOptions
         from workflows.jobs.cores import usable_cores
+        from workflows.settings import require_valid
 
         numbers = apply_overrides(TrainingOptions(), self.overrides)
+        require_valid(numbers)
         try:
             return replace(numbers, threads=self.threads or usable_cores())
         except ValueError as error:

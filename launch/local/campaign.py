@@ -77,6 +77,8 @@ class Campaign:
     def __init__(self, folder: Path, document: CampaignDocument) -> None:
         self.folder = folder
         self.document = document
+        #: Other settings that are asked for, until it is known whether they come too late.
+        self.correction: dict[str, Any] | None = None
 
     @classmethod
     def create_or_open(
@@ -101,7 +103,8 @@ class Campaign:
         seed : int
             Of all random numbers; it must agree too.
         settings : mapping or None
-            Everything else that changes the result, as JSON types.
+            Everything else that changes the result, as JSON types. Of a campaign that exists they
+            may differ: they are its ``correction`` then, for stages that have not begun.
 
         Raises
         ------
@@ -153,7 +156,7 @@ class Campaign:
                 f"There is no campaign in {folder}: start one with: "
                 f"{command_line('devitrify', 'run', 'FORMULA', '--folder', folder)}"
             ) from None
-        except (OSError, ValidationError, ValueError) as error:
+        except (OSError, RecursionError, ValidationError, ValueError) as error:
             raise CampaignError(
                 f"{path} cannot be read ({_first_line(error)}): restore it from a copy, or use "
                 "another --folder."
@@ -246,12 +249,24 @@ class Campaign:
                     f"The folder {self.folder} holds a campaign with {name} {present}, not "
                     f"{value}: give another --folder, or the same {name} to resume it."
                 )
-        if digest(settings) != self.document.settings_digest:
-            raise CampaignError(
-                f"The folder {self.folder} holds a campaign with other settings "
-                f"({_difference(self.document.settings, settings)}): give another --folder, or "
-                "the same settings to resume it."
-            )
+        self.correction = settings if digest(settings) != self.document.settings_digest else None
+
+    def accept_correction(self) -> None:
+        """Let the corrected settings be those of the campaign."""
+        if self.correction is not None:
+            self.document.settings = self.correction
+            self.document.settings_digest = digest(self.correction)
+            self.correction = None
+            self.save()
+
+    def refuse_correction(self, reason: object) -> CampaignError:
+        """Return the error that says which settings come too late, and why."""
+        found = list(_differences(self.document.settings, self.correction))
+        listed = "; ".join(found[:5]) + ("; ..." if len(found) > 5 else "")
+        return CampaignError(
+            f"The folder {self.folder} holds a campaign with other settings ({listed}). {reason} "
+            "Give another --folder, or the same settings to resume it."
+        )
 
 
 def digest(settings: Mapping[str, Any]) -> str:
@@ -325,13 +340,14 @@ def _acquire(file: IO[str], folder: Path, patience: float) -> None:
             time.sleep(0.1)
 
 
-def _difference(old: Any, new: Any, path: str = "") -> str:
-    """Return the first difference between two settings as a phrase."""
+def _differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
+    """Yield the differences between two settings as phrases."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
             if old.get(key) != new.get(key):
-                return _difference(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))
-    return f"{path or 'settings'} {json.dumps(old)}, not {json.dumps(new)}"
+                yield from _differences(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))
+    else:
+        yield f"{path or 'settings'} {json.dumps(old)}, not {json.dumps(new)}"
 
 
 def _require_version(content: Any, folder: Path) -> None:

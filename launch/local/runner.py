@@ -40,7 +40,7 @@ from launch.own_files import FOLDER_MODE, OwnLog
 from launch.report.status import CampaignStatus, collect, state_counts
 
 if TYPE_CHECKING:
-    from fireworks import LaunchPad
+    from fireworks import LaunchPad, Workflow
     from jobflow import Flow
 
     from launch.database.recovery import Lost
@@ -94,7 +94,7 @@ def run_campaign(
     campaign : Campaign
         The campaign; it is locked meanwhile.
     build_flow : callable
-        Makes the flow; called on the first run only.
+        Makes the flow; called on the first run, and where the settings are others now.
     workers : int
         Number of worker processes.
     display : Display or None
@@ -175,19 +175,39 @@ class _Run:
         recover(pad, "the campaign was interrupted")
         workflow = pad.workflows.find_one({}, {"state": 1})
         if workflow is None:
+            self.campaign.accept_correction()
             self.add_workflow(pad, build_flow())
-        elif workflow["state"] != "COMPLETED":
+            return pad
+        if self.campaign.correction is not None:
+            self.correct(pad, build_flow())
+        if workflow["state"] != "COMPLETED":
             retry_all(pad)
         return pad
 
-    def add_workflow(self, pad: LaunchPad, flow: Flow) -> None:
-        """Add a flow to the launchpad."""
+    def correct(self, pad: LaunchPad, flow: Flow) -> None:
+        """Give the Fireworks that have not begun the settings that are asked for now."""
+        from launch.local.correction import correct
+
+        try:
+            changed = correct(pad, self.campaign.document.fw_ids, self.to_workflow(flow))
+        except CampaignError as error:
+            raise self.campaign.refuse_correction(error) from None
+        self.campaign.accept_correction()
+        self.tell(f"other settings for {', '.join(changed) or 'nothing that is left to do'}")
+
+    def to_workflow(self, flow: Flow) -> Workflow:
+        """Make a FireWorks workflow of a flow of the campaign."""
         from jobflow.managers.fireworks import flow_to_workflow
 
         flow.update_metadata({"campaign": self.campaign.id})
         document = self.campaign.document
         metadata = {"campaign": document.id, "formula": document.formula}
-        pad.add_wf(flow_to_workflow(flow, metadata=metadata))
+        return flow_to_workflow(flow, metadata=metadata)
+
+    def add_workflow(self, pad: LaunchPad, flow: Flow) -> None:
+        """Add a flow to the launchpad."""
+        document = self.campaign.document
+        pad.add_wf(self.to_workflow(flow))
         document.workflow_uuid = flow.uuid
         document.fw_ids = sorted(pad.workflows.find_one({}, {"nodes": 1})["nodes"])
         self.campaign.save()

@@ -142,6 +142,7 @@ class Coverage(MSONable):
         generator = np.random.default_rng(seed)
         values, types = symmetry_function_values(functions, frames)
         n, f = len(functions.elements), functions.n_functions
+        n_components = min(n_components, f)
         lowest, highest, means = np.zeros((n, f)), np.zeros((n, f)), np.zeros((n, f))
         axes, spacing = np.zeros((n, f, n_components)), np.ones(n)
         samples = []

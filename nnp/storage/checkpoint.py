@@ -20,14 +20,15 @@ def write_checkpoint(path: Path, fingerprint: str, state: dict[str, Any]) -> Non
 
 
 def read_checkpoint(path: Path, fingerprint: str) -> dict[str, Any] | None:
-    """Read it back; None if there is none, or it belongs to another run."""
+    """Read it back; None if there is none, it is broken, or it belongs to another run."""
     try:
         document = json.loads(zlib.decompress(path.read_bytes()))
-    except (FileNotFoundError, zlib.error, ValueError):
+        if document["fingerprint"] != fingerprint:
+            return None
+        state: dict[str, Any] = _decode(document["state"])
+    except (FileNotFoundError, zlib.error, KeyError, RecursionError, TypeError, ValueError):
         return None
-    if document["fingerprint"] != fingerprint:
-        return None
-    return _decode(document["state"])
+    return state
 
 
 def _encode(value: Any) -> Any:

@@ -14,6 +14,8 @@ from nnp.storage.files import write_atomically
 T = TypeVar("T")
 
 _CHECKSUM = "checksum"
+#: Bytes: a small file may stand for one of any size.
+LARGEST_DOCUMENT = 2_000_000_000
 
 
 def write_document(path: Path, document: dict[str, Any]) -> None:
@@ -62,11 +64,15 @@ def read_document(path: Path) -> dict[str, Any]:
     raw = path.read_bytes()
     try:
         unpacker = zlib.decompressobj()
-        text = unpacker.decompress(raw)
+        text = unpacker.decompress(raw, LARGEST_DOCUMENT)
     except zlib.error as error:
         raise ValueError("it is not a compressed document") from error
+    if unpacker.unconsumed_tail:
+        raise ValueError(f"it would be larger than {LARGEST_DOCUMENT / 1e9:g} GB")
     if not unpacker.eof:
         raise ValueError("it has been cut: its end is missing")
+    if unpacker.unused_data:
+        raise ValueError("it has been changed: something follows its end")
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -16,9 +16,11 @@ MINIBATCHES = 15_000
 """Steps of Adam, unless epochs are given."""
 ITERATIONS = 2000
 """Of L-BFGS, unless they are given."""
+MOST_LAYERS = 8
+"""Of a network; an atom's energy needs two or three."""
 
 
-def _option(default: Any, unit: str, text: str, **more: bool) -> Any:
+def _option(default: Any, unit: str, text: str, **more: Any) -> Any:
     """Field of an options class with its unit and help, and what else is said of it."""
     return field(default=default, metadata={"unit": unit, "help": text, **more})
 
@@ -31,10 +33,16 @@ class TrainingOptions(MSONable):
     Units and meanings are in the fields' metadata.
     """
 
-    radial_cutoff: float = _option(6.0, "Å", "cutoff of the radial symmetry functions")
-    angular_cutoff: float = _option(4.5, "Å", "cutoff of the angular symmetry functions")
-    hidden: tuple[int, ...] = _option((30, 30), "", "widths of the hidden layers")
-    members: int = _option(1, "", "networks of the ensemble; more than one gives uncertainties")
+    radial_cutoff: float = _option(
+        6.0, "Å", "cutoff of the radial symmetry functions", range=(1.0, 15.0)
+    )
+    angular_cutoff: float = _option(
+        4.5, "Å", "cutoff of the angular symmetry functions", range=(1.0, 15.0)
+    )
+    hidden: tuple[int, ...] = _option((30, 30), "", "widths of the hidden layers", range=(1, 1024))
+    members: int = _option(
+        1, "", "networks of the ensemble; more than one gives uncertainties", range=(1, 64)
+    )
     optimizer: Literal["lbfgs", "adam"] = _option(
         "adam", "", "minibatch Adam as in the paper, or full-batch L-BFGS"
     )
@@ -42,33 +50,56 @@ class TrainingOptions(MSONable):
         None,
         "",
         "passes over the data (Adam; none: 15,000 minibatches) or iterations (L-BFGS; none: 2000)",
+        range=(1, 10_000_000),
     )
-    time_limit: float | None = _option(None, "s", "stop after this much time")
+    time_limit: float | None = _option(None, "s", "stop after this much time", range=(1.0, 1e8))
     stop: Literal["thresholds", "converged"] = _option(
         "thresholds", "", "when to stop: thresholds reached, or no improvement for `patience`"
     )
-    patience: int = _option(150, "", "epochs without improvement on validation that end training")
-    energy_threshold: float = _option(10.0, "meV/atom", "validation energy error aimed at")
-    force_threshold: float = _option(0.2, "eV/Å", "validation force error aimed at")
-    stress_threshold: float = _option(10.0, "kbar", "validation stress error aimed at")
-    energy_weight: float = _option(1.0, "", "of (energy error / energy_threshold)² in the loss")
-    force_weight: float = _option(10.0, "", "of (force error / force_threshold)² in the loss")
-    stress_weight: float = _option(1.0, "", "of (stress error / stress_threshold)² in the loss")
-    l2: float = _option(1e-5, "", "of half the sum of squared weights in the loss")
-    validation_fraction: float = _option(0.1, "", "share of frames that validate")
+    patience: int = _option(
+        150, "", "epochs without improvement on validation that end training", range=(1, 10_000_000)
+    )
+    energy_threshold: float = _option(
+        10.0, "meV/atom", "validation energy error aimed at", range=(1e-6, 10_000.0)
+    )
+    force_threshold: float = _option(
+        0.2, "eV/Å", "validation force error aimed at", range=(1e-6, 100.0)
+    )
+    stress_threshold: float = _option(
+        10.0, "kbar", "validation stress error aimed at", range=(1e-6, 10_000.0)
+    )
+    energy_weight: float = _option(
+        1.0, "", "of (energy error / energy_threshold)² in the loss", range=(0.0, 1e6)
+    )
+    force_weight: float = _option(
+        10.0, "", "of (force error / force_threshold)² in the loss", range=(0.0, 1e6)
+    )
+    stress_weight: float = _option(
+        1.0, "", "of (stress error / stress_threshold)² in the loss", range=(0.0, 1e6)
+    )
+    l2: float = _option(
+        1e-5, "", "of half the sum of squared weights in the loss", range=(0.0, 1.0)
+    )
+    validation_fraction: float = _option(0.1, "", "share of frames that validate", range=(0.0, 0.9))
     split: Literal["blocks", "random"] = _option(
         "blocks", "", "validation in stretches of time, or at random as in the paper"
     )
     whitening: bool = _option(True, "", "scale principal components to unit variance")
-    whitening_floor: float = _option(1e-2, "", "smallest variance relative to the largest")
-    batch_size: int = _option(10, "frames", "minibatch of Adam")
-    learning_rate: float = _option(3e-3, "", "of Adam, at the start")
-    final_learning_rate: float = _option(1e-4, "", "of Adam, at the last epoch (exponential decay)")
-    memory_limit: float = _option(4.0, "GB", "for derivatives of the symmetry functions")
+    whitening_floor: float = _option(
+        1e-2, "", "smallest variance relative to the largest", range=(0.0, 1.0)
+    )
+    batch_size: int = _option(10, "frames", "minibatch of Adam", range=(1, 100_000))
+    learning_rate: float = _option(3e-3, "", "of Adam, at the start", range=(1e-8, 1.0))
+    final_learning_rate: float = _option(
+        1e-4, "", "of Adam, at the last epoch (exponential decay)", range=(1e-10, 1.0)
+    )
+    memory_limit: float = _option(
+        4.0, "GB", "for derivatives of the symmetry functions", range=(0.01, 1e5)
+    )
     precision: Literal["float32", "float64"] = _option("float32", "", "of the network in training")
     repulsion: bool = _option(True, "", "add a repulsive core below the shortest distances")
     threads: int = _option(1, "", "threads", hidden=True)
-    checkpoint_interval: float = _option(20.0, "s", "between checkpoints")
+    checkpoint_interval: float = _option(20.0, "s", "between checkpoints", range=(0.0, 86_400.0))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hidden", tuple(self.hidden))
@@ -78,6 +109,18 @@ class TrainingOptions(MSONable):
             raise ValueError("An ensemble needs at least one member.")
         if not self.hidden or min(self.hidden) < 1:
             raise ValueError("At least one hidden layer is needed, each of one neuron or more.")
+
+    def validate(self) -> None:
+        """Raise a ValueError if numbers do not fit together."""
+        if len(self.hidden) > MOST_LAYERS:
+            raise ValueError(f"hidden has {len(self.hidden)} layers; {MOST_LAYERS} are the most")
+        if not self.energy_weight + self.force_weight + self.stress_weight:
+            raise ValueError("energy_weight, force_weight and stress_weight are all zero")
+        if self.final_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"final_learning_rate {self.final_learning_rate:g} is above learning_rate "
+                f"{self.learning_rate:g}, from which it decays"
+            )
 
     def epoch_limit(self, n_training: int) -> int:
         """

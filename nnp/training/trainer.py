@@ -22,6 +22,7 @@ from nnp.potential import Potential
 from nnp.storage.arrays import encode_array
 from nnp.storage.checkpoint import read_checkpoint, write_checkpoint
 from nnp.training import feed_forward
+from nnp.training.checks import check_frames
 from nnp.training.dataset import Environments, Preprocessing
 from nnp.training.distances import shortest_distances
 from nnp.training.loss import Loss
@@ -106,25 +107,6 @@ def choose_split(
     else:
         training, validation = block_split(frames, fraction, seed)
     return training, validation if len(validation) else training
-
-
-def check_frames(frames: Frames) -> None:
-    """Refuse data that cannot be learned from, naming the first offending frame."""
-    if not len(frames):
-        raise ValueError("There are no frames to train on.")
-    bad = ~np.isfinite(frames.energies)
-    if bad.any():
-        raise ValueError(
-            f"Frame {int(np.argmax(bad))} has no finite energy; training needs one in every frame."
-        )
-    for name in ("forces", "positions"):
-        finite = np.isfinite(getattr(frames, name)).all(axis=1)
-        if not finite.all():
-            atom = int(np.argmin(finite))
-            frame = int(np.searchsorted(frames.offsets, atom, side="right")) - 1
-            raise ValueError(f"Frame {frame} has missing or infinite {name}.")
-    if not (np.isfinite(frames.cells).all() and (frames.volumes > 0).all()):
-        raise ValueError("Every frame needs a periodic cell of finite volume.")
 
 
 def reference_energies(

@@ -81,24 +81,36 @@ class FireOptions(MSONable):
     """Step lengths of the minimiser."""
 
     first_step: float = field(
-        default=0.1, metadata={"unit": "Å (u/eV)^1/2", "help": "first time step"}
+        default=0.1,
+        metadata={"range": (0.001, 10.0), "unit": "Å (u/eV)^1/2", "help": "first time step"},
     )
     largest_step: float = field(
-        default=0.5, metadata={"unit": "Å (u/eV)^1/2", "help": "longest time step"}
+        default=0.5,
+        metadata={"range": (0.001, 10.0), "unit": "Å (u/eV)^1/2", "help": "longest time step"},
     )
     largest_move: float = field(
-        default=0.15, metadata={"unit": "Å", "help": "farthest an atom moves in a step"}
+        default=0.15,
+        metadata={"range": (0.001, 2.0), "unit": "Å", "help": "farthest an atom moves in a step"},
     )
     largest_strain: float = field(
-        default=0.03, metadata={"unit": "", "help": "most the cell is strained in a step"}
+        default=0.03,
+        metadata={"range": (1e-4, 0.5), "unit": "", "help": "most the cell is strained in a step"},
     )
     strain_length: float = field(
         default=1.0,
         metadata={
+            "range": (0.01, 100.0),
             "unit": "Å",
             "help": "weight of a strain against a displacement, times sqrt(atoms)",
         },
     )
+
+    def validate(self) -> None:
+        """Raise a ValueError if numbers do not fit together."""
+        if self.first_step > self.largest_step:
+            raise ValueError(
+                f"first_step {self.first_step:g} is longer than largest_step {self.largest_step:g}"
+            )
 
     @cached_property
     def steps(self) -> Steps:

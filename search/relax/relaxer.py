@@ -85,6 +85,7 @@ class Relaxer(MSONable):
     energy_window: float | None = field(
         default=1.0,
         metadata={
+            "range": (0.001, 100.0),
             "unit": "eV/atom",
             "help": "a structure that at its rate will stay farther above the best is given up; "
             "none to relax all to the end",
@@ -93,28 +94,55 @@ class Relaxer(MSONable):
     tight_window: float | None = field(
         default=0.03,
         metadata={
+            "range": (0.0, 100.0),
             "unit": "eV/atom",
             "help": "structures this near the best, or lower, go on to the tight limits; none: "
             "no structure does",
         },
     )
     tight_force: float = field(
-        default=0.01, metadata={"unit": "eV/Å", "help": "largest force under the tight limits"}
+        default=0.01,
+        metadata={
+            "range": (1e-5, 10.0),
+            "unit": "eV/Å",
+            "help": "largest force under the tight limits",
+        },
     )
     tight_stress: float = field(
-        default=1.0, metadata={"unit": "kbar", "help": "largest stress under the tight limits"}
+        default=1.0,
+        metadata={
+            "range": (1e-4, 1000.0),
+            "unit": "kbar",
+            "help": "largest stress under the tight limits",
+        },
     )
     max_expansion: float = field(
-        default=6.0, metadata={"unit": "", "help": "volume against the start, beyond: exploded"}
+        default=6.0,
+        metadata={
+            "range": (1.01, 1000.0),
+            "unit": "",
+            "help": "volume against the start, beyond: exploded",
+        },
     )
     max_compression: float = field(
-        default=0.2, metadata={"unit": "", "help": "volume against the start, below: collapsed"}
+        default=0.2,
+        metadata={
+            "range": (0.001, 0.99),
+            "unit": "",
+            "help": "volume against the start, below: collapsed",
+        },
     )
     check_interval: int = field(
-        default=50, metadata={"unit": "steps", "help": "how often bonds and progress are checked"}
+        default=50,
+        metadata={
+            "range": (1, 100_000),
+            "unit": "steps",
+            "help": "how often bonds and progress are checked",
+        },
     )
     batch_size: int = field(
-        default=64, metadata={"unit": "structures", "help": "relaxed side by side"}
+        default=64,
+        metadata={"range": (1, 10_000), "unit": "structures", "help": "relaxed side by side"},
     )
     fire: FireOptions = field(
         default_factory=FireOptions, metadata={"unit": "", "help": "steps of the minimiser"}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -66,21 +67,34 @@ def test_a_campaign_of_another_version_is_refused(
         ({"formula": "Mg2SiO4"}, "formula LiAlCl4, not Mg2SiO4"),
         ({"engine": "vasp"}, "engine emt, not vasp"),
         ({"seed": 2}, "seed 1, not 2"),
-        ({"settings": {"quench": {"rate": 50.0}}}, r"quench\.rate 100\.0, not 50\.0"),
-        ({"settings": {"quench": {}}}, r"quench\.rate 100\.0, not null"),
     ],
 )
 def test_folder_of_another_campaign(
     new_campaign: Callable[..., Campaign], change: dict, sentence: str
 ) -> None:
-    settings = {"quench": {"rate": 100.0}, "melt": {"temperature": 4000.0}}
-    campaign = new_campaign(settings=settings)
-    change = {"settings": settings, **change}
-    if "quench" in change["settings"]:
-        change["settings"] = {**settings, **change["settings"]}
+    campaign = new_campaign()
     with pytest.raises(CampaignError, match=sentence) as error:
         new_campaign(**change)
     assert "another --folder" in str(error.value)
+    assert Campaign.open(campaign.folder).document == campaign.document
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"rate": 50.0}, r"quench\.rate 100\.0, not 50\.0"),
+        ({}, r"quench\.rate 100\.0, not null"),
+    ],
+)
+def test_other_settings_are_a_correction_until_they_come_too_late(
+    new_campaign: Callable[..., Campaign], change: dict, sentence: str
+) -> None:
+    settings = {"quench": {"rate": 100.0}, "melt": {"temperature": 4000.0}}
+    campaign = new_campaign(settings=settings)
+    assert new_campaign(settings=settings).correction is None
+    again = new_campaign(settings={**settings, "quench": change})
+    assert again.correction == {**settings, "quench": change}
+    assert re.search(sentence, str(again.refuse_correction("It has begun.")))
     assert Campaign.open(campaign.folder).document == campaign.document
 
 

@@ -199,7 +199,7 @@ class Nowhere(EMT):
     def calculate(self, *arguments: Any, **keywords: Any) -> None:
         """Compute, and forget."""
         super().calculate(*arguments, **keywords)
-        self.results["energy"] = float("nan")
+        self.results["energy"] = self.results["free_energy"] = float("nan")
 
 
 def test_a_potential_without_stresses_is_refused(

@@ -10,7 +10,13 @@ import yaml
 from jobflow import Maker
 
 from workflows.chains.protocols import PROTOCOLS, UnknownProtocolError, find_protocol
-from workflows.settings import SettingError, list_settings, override, override_all
+from workflows.settings import (
+    SettingError,
+    list_settings,
+    override,
+    override_all,
+    require_valid,
+)
 
 
 def test_paper_protocol_has_the_numbers_of_the_paper() -> None:
@@ -91,28 +97,50 @@ def test_an_unknown_protocol_gets_a_sentence() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("quench.rate", "0", "must be above zero"),
+        ("quench.rate", "0", "'quench.rate' must be from 0.01 to 100,000 K/ps, not 0.0"),
+        ("quench.rate", "1e300", "'quench.rate' must be from 0.01 to 100,000 K/ps"),
+        ("candidates.symmetry_tolerance", "1e9", "must be from 1e-05 to 1 Å"),
+        ("search.evolution.shares.heredity", "nan", "must be a finite number"),
+        ("search.evolution.shares.heredity", "inf", "must be a finite number"),
+        ("search.evolution.shares.heredity", "-5", "must be from 0 to 100, not -5.0"),
+        ("search.relaxer.check_interval", "0", "must be from 1 to 100,000 steps"),
+        ("search.evolution.population", "0", "must be from 2 to 10,000"),
+        ("search.evolution.archive_size", "0", "must be from 1"),
+        ("search.evolution.generations", "0", "must be from 1"),
+        ("search.evolution.volume_range", "0,0", "must be from 0.1 to 10"),
+        ("train.options.hidden", "100000", "must be from 1 to 1,024"),
+        ("train.options.radial_cutoff", "1e6", "must be from 1 to 15 Å"),
+        ("train.options.validation_fraction", "true", "must be from|must be of type"),
+        ("replicas", "100000", "must be from 1 to 100, not 100000"),
+        ("replicas", True, "must be of type int, not True"),
+        ("quench.rate", True, "must be of type float, not True"),
+        ("train.options.hidden", [30, True], "must be of type"),
+        ("search.evolution.prototypes", 3, "must be of type str"),
+        ("seed", "9" * 20, "'seed' must be from 0 to 9,223,372,036,854,775,807"),
+        ("seed", "9" * 5000, "'seed' must be of type int"),
+        ("seed", 10**400, "'seed' must be from 0"),
+        ("active.rounds", "99999999", "must be from 0 to 50"),
         ("quench.rate", "nan", "finite number"),
-        ("liquid.duration", "-1", "must be above zero, not -1.0"),
-        ("melt.corrections", "-1", "must not be negative"),
-        ("candidates.max_force", "0", "'candidates.max_force' must be above zero"),
+        ("liquid.duration", "-1", "must be from 0.001 to 100,000 ps, not -1.0"),
+        ("melt.corrections", "-1", "must be from 0 to 100, not -1"),
+        ("candidates.max_force", "0", "'candidates.max_force' must be from 1e-05 to 10 eV/Å"),
         ("candidates.max_stres", "1", "did you mean 'candidates.max_stress'"),
         ("candidates.limits", "1", "there is no setting 'candidates.limits'"),
         ("candidates.limits.max_force", "1", "did you mean 'candidates.max_force'"),
         ("candidates.name", "mine", "there is no setting"),
         ("train.options.threads", "2", "there is no setting"),
         ("replicas", "inf", "must be of type int"),
-        ("search.block", "0", "must be above zero"),
+        ("search.block", "0", "must be from 1 to"),
         ("search.evolution.volume_range", "1,2,3", "must be of type"),
         ("search.evolution.volume_range", "1", "must be of type"),
         ("search.evolution.shares", "foo", "is a group; its fields are random"),
         ("search.evolution.shares.random", "0", "cannot be"),
-        ("train.options.validation_fraction", "2", "cannot be"),
+        ("train.options.validation_fraction", "2", "must be from 0 to 0.9"),
         ("train.options.optimizer", "sgd", "must be one of lbfgs, adam"),
         ("search.evolution", "1", "is a group; its fields are population"),
     ],
 )
-def test_impossible_values_get_a_sentence(path: str, value: str, message: str) -> None:
+def test_impossible_values_get_a_sentence(path: str, value: object, message: str) -> None:
     with pytest.raises(SettingError, match=message):
         override(find_protocol("quick"), path, value)
 
@@ -121,16 +149,21 @@ def test_impossible_values_get_a_sentence(path: str, value: str, message: str) -
 class Cell:
     """Inline once more, with ranges of all kinds."""
 
-    pressure: float = field(default=0.0, metadata={"minimum": None})
-    charge: int = field(default=1, metadata={"minimum": -2})
-    size: float = 1.0
+    pressure: float = 0.0
+    charge: int = field(default=1, metadata={"range": (-2, 8)})
+    size: float = field(default=1.0, metadata={"range": (0.5, 2.0), "unit": "nm"})
+
+    def validate(self) -> None:
+        """Refuse what does not fit together."""
+        if self.charge > 4 * self.size:
+            raise ValueError("charge is too high for size")
 
 
 @dataclass(frozen=True)
 class Limits:
     """A branch whose fields are named without it."""
 
-    force: float = field(default=0.1, metadata={"positive": True})
+    force: float = field(default=0.1, metadata={"range": (0.01, 99.0)})
     deeper: Cell = field(default_factory=Cell, metadata={"inline": True})
 
     def __post_init__(self) -> None:
@@ -177,9 +210,9 @@ def test_an_inline_branch_is_set_by_yaml(tmp_path: Path) -> None:
 def test_a_negative_number_is_taken_where_it_makes_sense() -> None:
     assert override(Stage(), "cell.pressure", "-5").cell.pressure == -5.0
     assert override(Stage(), "cell.charge", "-2").cell.charge == -2
-    with pytest.raises(SettingError, match=r"'cell\.charge' must be at least -2, not -3"):
+    with pytest.raises(SettingError, match=r"'cell\.charge' must be from -2 to 8, not -3"):
         override(Stage(), "cell.charge", "-3")
-    with pytest.raises(SettingError, match=r"'cell\.size' must not be negative"):
+    with pytest.raises(SettingError, match=r"'cell\.size' must be from 0\.5 to 2 nm, not -1"):
         override(Stage(), "cell.size", "-1")
     with pytest.raises(SettingError, match="finite"):
         override(Stage(), "cell.pressure", "-inf")
@@ -196,3 +229,57 @@ def test_what_is_hidden_says_so_itself() -> None:
     paths = {setting.path for setting in list_settings(protocol)}
     assert "search.threads" in paths
     assert not {path for path in paths if path.endswith((".name", "formula_units", "engine"))}
+
+
+@pytest.mark.parametrize("name", list(PROTOCOLS))
+def test_every_number_of_every_protocol_has_a_range_and_is_within(name: str) -> None:
+    protocol = find_protocol(name)
+    require_valid(protocol)
+    for setting in list_settings(protocol):
+        if type(setting.value) in (int, float):
+            for nonsense in (-7, "1e300", "nan", "inf"):
+                with pytest.raises(SettingError, match=r"must be"):
+                    override(protocol, setting.path, nonsense)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"melting_temperature.highest": 400}, "highest 400 K is below lowest 500 K"),
+        ({"melting_temperature.step": 1, "melting_temperature.lowest": 1}, "more than 1000"),
+        ({"melting_temperature.duration": 0.1}, "too short to tell a liquid: take at least 0.35"),
+        ({"dynamics.sample_interval": 500}, "too short to tell a liquid"),
+        ({"quench.end_temperature": 3000}, "is not below melting_temperature.highest"),
+        ({"search.evolution.volume_range": [1.1, 0.8]}, "in 'search.evolution', volume_range"),
+        ({"search.relaxer.fire.first_step": 2}, "first_step 2 is longer than largest_step 0.5"),
+        ({"convergence.lowest_cutoff": 900}, "highest_cutoff 700 eV is below"),
+        ({"train.options.hidden": [5] * 9}, "9 layers; 8 are the most"),
+        ({"train.options.final_learning_rate": 0.1}, "above learning_rate"),
+        (dict.fromkeys(
+            [f"train.options.{part}_weight" for part in ("energy", "force", "stress")], 0
+        ), "all zero"),
+        ({"liquid.duration": 100_000}, "frames; 1,000,000 are the most"),
+        ({"liquid.duration": 5000, "dynamics.segment_steps": 1}, "jobs; 10,000 are the most"),
+        ({"active.rounds": 50, "active.labels": 100_000, "active.label.batch": 1}, "of labels"),
+    ],
+)  # fmt: skip
+def test_numbers_that_do_not_fit_together_are_refused(
+    changes: dict[str, object], message: str
+) -> None:
+    protocol = override_all(find_protocol("quick"), changes)
+    with pytest.raises(SettingError, match=message):
+        require_valid(protocol)
+
+
+def test_what_is_changed_one_by_one_need_only_fit_at_the_end() -> None:
+    changed = override_all(Stage(), {"cell.charge": 7, "cell.size": 2})
+    require_valid(changed)
+    with pytest.raises(SettingError, match=r"^in 'cell', charge is too high for size$"):
+        require_valid(override(changed, "cell.size", 1))
+    with pytest.raises(SettingError, match=r"'charge' must be from -2 to 8, not 9"):
+        require_valid(Stage(limits=Limits(deeper=Cell(charge=9))))
+
+
+def test_a_setting_that_is_given_twice_is_refused() -> None:
+    with pytest.raises(SettingError, match=r"'quench\.rate' is given twice"):
+        override_all(find_protocol("quick"), {"quench": {"rate": 50}, "quench.rate": 60})

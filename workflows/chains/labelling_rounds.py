@@ -93,24 +93,30 @@ class ActiveLearning(MSONable):
 
     rounds: int = field(
         default=0,
-        metadata={"help": "of sampling, labelling and training; 0: dynamics by the reference"},
+        metadata={
+            "range": (0, 50),
+            "help": "of sampling, labelling and training; 0: dynamics by the reference",
+        },
     )
     labels: int = field(
-        default=190, metadata={"positive": True, "help": "reference labels of each round"}
+        default=190, metadata={"range": (1, 100_000), "help": "reference labels of each round"}
     )
     select: SelectionMaker = field(default_factory=SelectionMaker)
     label: LabellingMaker = field(default_factory=LabellingMaker)
     max_uncertainty: float = field(
         default=0.1,
         metadata={
-            "positive": True,
+            "range": (1e-4, 10.0),
             "unit": "eV/atom",
             "help": "ends dynamics by the potential; needs train.options.members above 1",
         },
     )
     closest: float = field(
         default=0.8,
-        metadata={"help": "distances, relative to the shortest in training, that end them too"},
+        metadata={
+            "range": (0.0, 1.0),
+            "help": "distances, relative to the shortest in training, that end them too",
+        },
     )
 
     def learn(

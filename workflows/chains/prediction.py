@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from jobflow import Flow, Job, Maker, OutputReference
 from pymatgen.core import Structure
 
+from workflows.chains.consistency import require_consistent
 from workflows.chains.labelling_rounds import ActiveLearning, LearningOutcome, MeltQuenchRuns
 from workflows.composition import Target
 from workflows.engines.base import Engine
@@ -101,10 +102,12 @@ class StructurePredictionMaker(Maker):
     """
 
     name: str = "structure prediction"
-    seed: int = field(default=0, metadata={"help": "everything random derives from it"})
+    seed: int = field(
+        default=0, metadata={"range": (0, 2**63 - 1), "help": "everything random derives from it"}
+    )
     replicas: int = field(
         default=1,
-        metadata={"positive": True, "help": "independent liquid-quench-anneal trajectories"},
+        metadata={"range": (1, 100), "help": "independent liquid-quench-anneal trajectories"},
     )
     until: LastStage = field(
         default="candidates",
@@ -139,6 +142,11 @@ class StructurePredictionMaker(Maker):
             raise ValueError(
                 "a search by the reference engine has no training: until is search or candidates"
             )
+
+    def validate(self) -> None:
+        """Raise a ValueError if numbers of different stages do not fit together."""
+        if self.search_level == "potential":
+            require_consistent(self)
 
     def with_reference(self, engine: Engine) -> StructurePredictionMaker:
         """

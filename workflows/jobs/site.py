@@ -18,11 +18,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from workflows.yaml_files import MappingFileError, read_mapping
+
 #: Names the configuration folder.
 CONFIG_VARIABLE = "DEVITRIFY_CONFIG"
 SITE_FILE = "devitrify.yaml"
 
-WALLTIME = re.compile(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)")
+WALLTIME = re.compile(r"(?:(\d{1,4})-)?(\d{1,6}):([0-5]\d):([0-5]\d)", re.ASCII)
+LONGEST_JOB = 366 * 24 * 3600  # s
+LONGEST_STEP = 1_000_000  # s, of molecular dynamics
+MOST_NODES = 100_000
 
 
 class SiteError(ValueError):
@@ -46,8 +51,10 @@ class Resources:
 
     def __post_init__(self) -> None:
         walltime_seconds(self.walltime)
-        if not isinstance(self.nodes, int) or self.nodes < 1:
-            raise SiteError(f"nodes must be a whole number above 0, not {self.nodes!r}")
+        if type(self.nodes) is not int or not 1 <= self.nodes <= MOST_NODES:
+            raise SiteError(
+                f"nodes must be a whole number from 1 to {MOST_NODES:,}, not {self.nodes!r}"
+            )
 
     @property
     def node_hours(self) -> float:
@@ -68,7 +75,10 @@ def walltime_seconds(text: str) -> int:
     if found is None:
         raise SiteError(f"the walltime {text!r} is not hours:minutes:seconds, e.g. '04:00:00'")
     days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    return ((24 * days + hours) * 60 + minutes) * 60 + seconds
+    total = ((24 * days + hours) * 60 + minutes) * 60 + seconds
+    if not 0 < total <= LONGEST_JOB:
+        raise SiteError(f"the walltime {text!r} is not above zero and at most a year")
+    return total
 
 
 #: What a job asks of each queue, unless its stage or the site says otherwise.
@@ -125,28 +135,53 @@ class SiteSettings:
         unknown = sorted(set(document) - {"checkpoints", "resources", "seconds_per_step"})
         if unknown:
             raise SiteError(f"unknown setting {unknown[0]!r}")
-        checkpoints = document.get("checkpoints")
         resources: dict[str, dict[str, Resources]] = {}
-        for queue, stages in (document.get("resources") or {}).items():
-            for stage, values in (stages or {}).items():
+        for queue, stages in _mapping(document.get("resources"), "resources").items():
+            for stage, values in _mapping(stages, f"resources.{queue}").items():
                 try:
                     resources.setdefault(queue, {})[stage] = Resources(**_quoted(values))
                 except TypeError:
                     raise SiteError(
                         f"resources.{queue}.{stage} takes walltime and nodes, not {values!r}"
                     ) from None
-        folder = Path(os.path.expandvars(checkpoints)).expanduser() if checkpoints else None
-        seconds = {name: float(value) for name, value in _seconds(document).items()}
-        return cls(checkpoints=folder, resources=resources, seconds_per_step=seconds)
+        return cls(
+            checkpoints=_folder(document.get("checkpoints")),
+            resources=resources,
+            seconds_per_step=_seconds(document),
+        )
+
+
+def _mapping(found: object, name: str) -> dict[str, Any]:
+    """Return what maps names to values, which an entry of a file may not do."""
+    if not found:
+        return {}
+    if not isinstance(found, dict):
+        raise SiteError(f"{name} maps names to values, which {found!r} does not")
+    return found
+
+
+def _folder(typed: object) -> Path | None:
+    """Return the folder of the checkpoints, with the user's own written out."""
+    if not typed:
+        return None
+    try:
+        if not isinstance(typed, str):
+            raise TypeError(typed)
+        return Path(os.path.expandvars(typed)).expanduser()
+    except (TypeError, RuntimeError):  # of a user who is not known here
+        raise SiteError(f"checkpoints is a folder, not {typed!r}") from None
 
 
 def _seconds(document: dict[str, Any]) -> dict[str, float]:
-    seconds = document.get("seconds_per_step") or {}
-    if not isinstance(seconds, dict) or not all(
-        isinstance(value, int | float) and value > 0 for value in seconds.values()
-    ):
-        raise SiteError("seconds_per_step maps engines to numbers above 0")
-    return seconds
+    seconds = _mapping(document.get("seconds_per_step"), "seconds_per_step")
+    for name, value in seconds.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 < value <= LONGEST_STEP:
+            raise SiteError(
+                f"seconds_per_step.{name} is a number of seconds above 0 and at most "
+                f"{LONGEST_STEP:,}, not {value!r}"
+            )
+    return {name: float(value) for name, value in seconds.items()}
 
 
 def _quoted(values: dict[str, Any]) -> dict[str, Any]:
@@ -197,14 +232,9 @@ def site_settings() -> SiteSettings:
 
 @functools.cache
 def _read(path: Path) -> SiteSettings:
-    import yaml
-
     try:
-        document = yaml.safe_load(path.read_text()) or {}
-        if not isinstance(document, dict):
-            raise SiteError("it must map settings to values")
-        return SiteSettings.from_dict(document)
+        return SiteSettings.from_dict(read_mapping(path))
     except FileNotFoundError:
         return SiteSettings()
-    except (OSError, yaml.YAMLError, SiteError) as error:
+    except (OSError, MappingFileError, SiteError) as error:
         raise SiteError(f"the site settings {path} cannot be read: {error}") from None

@@ -52,13 +52,13 @@ class CandidateMaker(Maker):
 
     name: str = "candidates"
     n_candidates: int = field(
-        default=20, metadata={"positive": True, "help": "relaxed by the reference engine"}
+        default=20, metadata={"range": (1, 10_000), "help": "relaxed by the reference engine"}
     )
     limits: RelaxationLimits = field(
         default_factory=lambda: RelaxationLimits(max_force=0.02, max_stress=4.0, max_steps=500),
         metadata={"inline": True},
     )
-    symmetry_tolerance: float = field(default=0.1, metadata={"positive": True, "unit": "Å"})
+    symmetry_tolerance: float = field(default=0.1, metadata={"range": (1e-5, 1.0), "unit": "Å"})
 
     def make(self, search: SearchDocument | OutputReference, target: Target, engine: Engine) -> Job:
         """

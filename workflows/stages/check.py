@@ -56,12 +56,14 @@ class CheckMaker(Maker):
     """
 
     name: str = "check"
-    n_frames: int = field(default=30, metadata={"help": "recomputed; 0: no check"})
-    cutoff: float = field(default=700.0, metadata={"positive": True, "unit": "eV"})
-    mesh: int = field(default=3, metadata={"positive": True, "help": "divisions in each direction"})
-    max_energy: float = field(default=4.0, metadata={"positive": True, "unit": "meV/atom"})
-    max_force: float = field(default=0.12, metadata={"positive": True, "unit": "eV/Å"})
-    batch: int = field(default=6, metadata={"positive": True, "help": "frames of one job"})
+    n_frames: int = field(
+        default=30, metadata={"range": (0, 10_000), "help": "recomputed; 0: no check"}
+    )
+    cutoff: float = field(default=700.0, metadata={"range": (50.0, 5000.0), "unit": "eV"})
+    mesh: int = field(default=3, metadata={"range": (1, 20), "help": "divisions in each direction"})
+    max_energy: float = field(default=4.0, metadata={"range": (0.001, 1000.0), "unit": "meV/atom"})
+    max_force: float = field(default=0.12, metadata={"range": (1e-4, 10.0), "unit": "eV/Å"})
+    batch: int = field(default=6, metadata={"range": (1, 1000), "help": "frames of one job"})
     strict: bool = field(default=False, metadata={"help": "stop in place of a warning"})
 
     def make(self, frames: Frames | OutputReference, engine: Engine, seed: int) -> Job:

@@ -81,24 +81,33 @@ class ConvergenceMaker(Maker):
     """
 
     name: str = "convergence"
-    temperature: float = field(default=4000.0, metadata={"positive": True, "unit": "K"})
+    temperature: float = field(default=4000.0, metadata={"range": (1.0, 20_000.0), "unit": "K"})
     duration: float = field(
-        default=0.5, metadata={"positive": True, "unit": "ps", "help": "of the run for snapshots"}
+        default=0.5,
+        metadata={"range": (0.001, 1e5), "unit": "ps", "help": "of the run for snapshots"},
     )
-    n_snapshots: int = field(default=3, metadata={"positive": True})
+    n_snapshots: int = field(default=3, metadata={"range": (1, 100)})
     preset_cutoff: float | None = field(
         default=None,
-        metadata={"positive": True, "unit": "eV", "help": "none: largest recommended one"},
+        metadata={"range": (50.0, 5000.0), "unit": "eV", "help": "none: largest recommended one"},
     )
-    lowest_cutoff: float = field(default=200.0, metadata={"positive": True, "unit": "eV"})
-    cutoff_step: float = field(default=50.0, metadata={"positive": True, "unit": "eV"})
-    highest_cutoff: float = field(default=700.0, metadata={"positive": True, "unit": "eV"})
+    lowest_cutoff: float = field(default=200.0, metadata={"range": (50.0, 5000.0), "unit": "eV"})
+    cutoff_step: float = field(default=50.0, metadata={"range": (1.0, 1000.0), "unit": "eV"})
+    highest_cutoff: float = field(default=700.0, metadata={"range": (50.0, 5000.0), "unit": "eV"})
     largest_mesh: int = field(
-        default=4, metadata={"positive": True, "help": "divisions in each direction"}
+        default=4, metadata={"range": (1, 20), "help": "divisions in each direction"}
     )
-    max_energy: float = field(default=20.0, metadata={"positive": True, "unit": "meV/atom"})
-    max_pressure: float = field(default=10.0, metadata={"positive": True, "unit": "kbar"})
-    max_force: float = field(default=0.3, metadata={"positive": True, "unit": "eV/Å"})
+    max_energy: float = field(default=20.0, metadata={"range": (0.001, 1000.0), "unit": "meV/atom"})
+    max_pressure: float = field(default=10.0, metadata={"range": (0.001, 1000.0), "unit": "kbar"})
+    max_force: float = field(default=0.3, metadata={"range": (1e-4, 10.0), "unit": "eV/Å"})
+
+    def validate(self) -> None:
+        """Raise a ValueError if numbers do not fit together."""
+        if self.highest_cutoff < self.lowest_cutoff:
+            raise ValueError(
+                f"highest_cutoff {self.highest_cutoff:g} eV is below lowest_cutoff "
+                f"{self.lowest_cutoff:g} eV"
+            )
 
     def make(
         self, structure: Structure | OutputReference, dynamics: DynamicsMaker, engine: Engine

@@ -23,6 +23,16 @@ if TYPE_CHECKING:
     from workflows.documents.schemas import SegmentDocument
 
 
+#: fs, of materials without hydrogen.
+USUAL_TIME_STEP = 2.0
+#: fs, of materials with hydrogen.
+SHORT_TIME_STEP = 1.0
+#: Of all trajectories together: some 10 GB in memory for 100 atoms.
+MOST_FRAMES = 1_000_000
+#: Jobs of all trajectories together.
+MOST_SEGMENTS = 10_000
+
+
 @dataclass
 class DynamicsMaker(Maker):
     """
@@ -53,18 +63,22 @@ class DynamicsMaker(Maker):
     name: str = "molecular dynamics"
     time_step: float | None = field(
         default=None,
-        metadata={"positive": True, "unit": "fs", "help": "none: 2 fs, 1 fs with hydrogen"},
+        metadata={"range": (0.01, 10.0), "unit": "fs", "help": "none: 2 fs, 1 fs with hydrogen"},
     )
     segment_steps: int = field(
-        default=1000, metadata={"positive": True, "unit": "steps", "help": "longest segment"}
+        default=1000, metadata={"range": (1, 1_000_000), "unit": "steps", "help": "longest segment"}
     )
     sample_interval: float = field(
         default=20.0,
-        metadata={"positive": True, "unit": "fs", "help": "between the frames that are kept"},
+        metadata={
+            "range": (0.1, 10_000.0),
+            "unit": "fs",
+            "help": "between the frames that are kept",
+        },
     )
     thermostat_time: float = field(
         default=100.0,
-        metadata={"positive": True, "unit": "fs", "help": "relaxation time of the thermostat"},
+        metadata={"range": (1.0, 1e5), "unit": "fs", "help": "relaxation time of the thermostat"},
     )
     engine: Engine | None = field(default=None, metadata={"hidden": True})
     seed: int = field(default=0, metadata={"hidden": True})
@@ -74,7 +88,7 @@ class DynamicsMaker(Maker):
         """Settle the time step: 1 fs where there is hydrogen, else 2 fs, unless given."""
         if self.time_step is not None:
             return self
-        return replace(self, time_step=1.0 if "H" in elements else 2.0)
+        return replace(self, time_step=SHORT_TIME_STEP if "H" in elements else USUAL_TIME_STEP)
 
     def make(
         self,
@@ -201,7 +215,39 @@ class DynamicsMaker(Maker):
         stride = self._stride()
         samples = max(1, round(duration * 1000 / (self._step() * stride)))
         n_segments = math.ceil(samples / max(1, self.segment_steps // stride))
-        return [len(part) * stride for part in np.array_split(np.arange(samples), n_segments)]
+        shorter, n_longer = divmod(samples, n_segments)
+        return [(shorter + (number < n_longer)) * stride for number in range(n_segments)]
+
+    @property
+    def longest_interval(self) -> float:
+        """Longest that the fs between two frames may be, whatever the elements."""
+        return max(self.sample_interval, self.time_step or USUAL_TIME_STEP)
+
+    def require_size(self, duration: float) -> None:
+        """
+        Raise a ValueError if trajectories make more segments or frames than a campaign can hold.
+
+        Parameters
+        ----------
+        duration : float
+            Of all together, ps.
+        """
+        step = self.time_step or SHORT_TIME_STEP
+        stride = max(1, round(self.sample_interval / step))
+        samples = duration * 1000 / (step * stride)
+        if samples > MOST_FRAMES:
+            raise ValueError(
+                f"the trajectories of {duration:,.15g} ps would keep {samples:,.0f} frames; "
+                f"{MOST_FRAMES:,} are the most: make them shorter or raise "
+                "dynamics.sample_interval"
+            )
+        segments = samples / max(1, self.segment_steps // stride)
+        if segments > MOST_SEGMENTS:
+            raise ValueError(
+                f"the trajectories of {duration:,.15g} ps would be {segments:,.0f} jobs; "
+                f"{MOST_SEGMENTS:,} are the most: make them shorter or raise "
+                "dynamics.segment_steps"
+            )
 
     def _engine(self) -> Engine:
         if self.engine is None:

@@ -49,9 +49,10 @@ class LabellingMaker(Maker):
     """
 
     name: str = "label"
-    batch: int = field(default=20, metadata={"positive": True, "help": "frames of one job"})
+    batch: int = field(default=20, metadata={"range": (1, 1000), "help": "frames of one job"})
     min_labelled: float = field(
-        default=0.5, metadata={"help": "share that must succeed for the campaign to go on"}
+        default=0.5,
+        metadata={"range": (0.0, 1.0), "help": "share that must succeed for the campaign to go on"},
     )
 
     def make(

@@ -30,7 +30,7 @@ class LiquidMaker(Maker):
     """
 
     name: str = "liquid"
-    duration: float = field(default=20.0, metadata={"positive": True, "unit": "ps"})
+    duration: float = field(default=20.0, metadata={"range": (0.001, 1e5), "unit": "ps"})
 
     def make(
         self,
@@ -82,8 +82,8 @@ class QuenchMaker(Maker):
     """
 
     name: str = "quench"
-    rate: float = field(default=100.0, metadata={"positive": True, "unit": "K/ps"})
-    end_temperature: float = field(default=300.0, metadata={"positive": True, "unit": "K"})
+    rate: float = field(default=100.0, metadata={"range": (0.01, 1e5), "unit": "K/ps"})
+    end_temperature: float = field(default=300.0, metadata={"range": (1.0, 20_000.0), "unit": "K"})
 
     def make(
         self,
@@ -155,8 +155,8 @@ class AnnealMaker(Maker):
     """
 
     name: str = "anneal"
-    temperature: float = field(default=500.0, metadata={"positive": True, "unit": "K"})
-    duration: float = field(default=15.0, metadata={"positive": True, "unit": "ps"})
+    temperature: float = field(default=500.0, metadata={"range": (1.0, 20_000.0), "unit": "K"})
+    duration: float = field(default=15.0, metadata={"range": (0.001, 1e5), "unit": "ps"})
 
     def make(
         self, structure: Structure | OutputReference, dynamics: DynamicsMaker, replica: int = 0

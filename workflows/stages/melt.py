@@ -93,18 +93,23 @@ class MeltMaker(Maker):
     """
 
     name: str = "melt"
-    temperature: float = field(default=4000.0, metadata={"positive": True, "unit": "K"})
+    temperature: float = field(default=4000.0, metadata={"range": (1.0, 20_000.0), "unit": "K"})
     duration: float = field(
-        default=5.0, metadata={"positive": True, "unit": "ps", "help": "in all"}
+        default=5.0, metadata={"range": (0.001, 1e5), "unit": "ps", "help": "in all"}
     )
-    corrections: int = field(default=4, metadata={"help": "corrections of the volume"})
+    corrections: int = field(
+        default=4, metadata={"range": (0, 100), "help": "corrections of the volume"}
+    )
     max_pressure: float = field(
-        default=50.0, metadata={"unit": "kbar", "help": "let pass without a correction"}
+        default=50.0,
+        metadata={"range": (0.0, 1000.0), "unit": "kbar", "help": "let pass without a correction"},
     )
-    max_change: float = field(default=0.2, metadata={"help": "of the volume in one correction"})
+    max_change: float = field(
+        default=0.2, metadata={"range": (0.001, 0.9), "help": "of the volume in one correction"}
+    )
     bulk_modulus: float = field(
         default=200.0,
-        metadata={"positive": True, "unit": "kbar", "help": "assumed for the corrections"},
+        metadata={"range": (1.0, 10_000.0), "unit": "kbar", "help": "assumed for the corrections"},
     )
 
     def make(self, structure: Structure | OutputReference, dynamics: DynamicsMaker) -> Flow:

@@ -18,7 +18,13 @@ from workflows.stages.cost import Cost, CostContext, repeated_decisions
 from workflows.stages.dynamics import DynamicsMaker, mean_pressure
 from workflows.stages.melt import relieve
 from workflows.stages.table import STAGES
-from workflows.statistics import fit_diffusion, mean_square_displacement, remove_drift
+from workflows.statistics import (
+    BALLISTIC_TIME,
+    FITTED_LAGS,
+    fit_diffusion,
+    mean_square_displacement,
+    remove_drift,
+)
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -26,6 +32,9 @@ if TYPE_CHECKING:
 
 #: Part of the ladder of temperatures that a melt is expected to stay liquid on.
 EXPECTED_SHARE = 0.6
+
+#: That are tried; no ladder needs so many.
+MOST_TEMPERATURES = 1000
 
 
 @dataclass
@@ -64,34 +73,73 @@ class MeltingTemperatureMaker(Maker):
 
     name: str = "melting temperature"
     highest: float = field(
-        default=3500.0, metadata={"positive": True, "unit": "K", "help": "tried first"}
+        default=3500.0, metadata={"range": (1.0, 20_000.0), "unit": "K", "help": "tried first"}
     )
     lowest: float = field(
-        default=500.0, metadata={"positive": True, "unit": "K", "help": "tried last"}
+        default=500.0, metadata={"range": (1.0, 20_000.0), "unit": "K", "help": "tried last"}
     )
-    step: float = field(default=500.0, metadata={"positive": True, "unit": "K"})
+    step: float = field(default=500.0, metadata={"range": (1.0, 10_000.0), "unit": "K"})
     duration: float = field(
-        default=5.0, metadata={"positive": True, "unit": "ps", "help": "at each temperature"}
+        default=5.0, metadata={"range": (0.001, 1e5), "unit": "ps", "help": "at each temperature"}
     )
     side_by_side: int = field(
-        default=1, metadata={"positive": True, "help": "temperatures run at the same time"}
+        default=1, metadata={"range": (1, 100), "help": "temperatures run at the same time"}
     )
     equilibration: float = field(
-        default=0.2, metadata={"help": "fraction of each run left out at its start"}
+        default=0.2,
+        metadata={"range": (0.0, 0.9), "help": "fraction of each run left out at its start"},
     )
     max_pressure: float = field(
-        default=10.0, metadata={"unit": "kbar", "help": "let pass before the next temperature"}
+        default=10.0,
+        metadata={
+            "range": (0.0, 1000.0),
+            "unit": "kbar",
+            "help": "let pass before the next temperature",
+        },
     )
-    max_change: float = field(default=0.1, metadata={"help": "of the volume between temperatures"})
+    max_change: float = field(
+        default=0.1, metadata={"range": (0.001, 0.9), "help": "of the volume between temperatures"}
+    )
     bulk_modulus: float = field(
         default=200.0,
-        metadata={"positive": True, "unit": "kbar", "help": "assumed for the corrections"},
+        metadata={"range": (1.0, 10_000.0), "unit": "kbar", "help": "assumed for the corrections"},
     )
-    refine: int = field(default=0, metadata={"help": "times the step is halved at the end"})
-    min_r_squared: float = field(default=0.95, metadata={"help": "of the straight line"})
+    refine: int = field(
+        default=0, metadata={"range": (0, 10), "help": "times the step is halved at the end"}
+    )
+    min_r_squared: float = field(
+        default=0.95, metadata={"range": (0.0, 1.0), "help": "of the straight line"}
+    )
     min_displacement: float = field(
-        default=1.0, metadata={"unit": "Å²", "help": "mean-square displacement within the run"}
+        default=1.0,
+        metadata={
+            "range": (0.0, 100.0),
+            "unit": "Å²",
+            "help": "mean-square displacement within the run",
+        },
     )
+
+    def validate(self) -> None:
+        """Raise a ValueError if numbers do not fit together."""
+        if self.highest < self.lowest:
+            raise ValueError(f"highest {self.highest:g} K is below lowest {self.lowest:g} K")
+        if self.highest - self.lowest > MOST_TEMPERATURES * self.step:
+            raise ValueError(
+                f"step {self.step:g} K makes more than {MOST_TEMPERATURES} temperatures from "
+                f"{self.lowest:g} to {self.highest:g} K"
+            )
+
+    def shortest_duration(self, interval: float) -> float:
+        """
+        Shortest duration, in ps, of which displacements can be fitted.
+
+        Parameters
+        ----------
+        interval : float
+            Between frames, fs.
+        """
+        longest_lag = BALLISTIC_TIME + (FITTED_LAGS - 1) * interval / 1000
+        return 2 * longest_lag / (1 - self.equilibration)  # longer lags have too few origins
 
     def make(self, structure: Structure | OutputReference, dynamics: DynamicsMaker) -> Job:
         """

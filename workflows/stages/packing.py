@@ -91,15 +91,19 @@ class PackMaker(Maker):
 
     name: str = "pack"
     n_atoms: int = field(
-        default=100, metadata={"positive": True, "help": "number of atoms aimed at"}
+        default=100, metadata={"range": (2, 10_000), "help": "number of atoms aimed at"}
     )
     volume_per_atom: float | None = field(
         default=None,
-        metadata={"positive": True, "unit": "Å³", "help": "none: estimated from the elements"},
+        metadata={
+            "range": (1.0, 1000.0),
+            "unit": "Å³",
+            "help": "none: estimated from the elements",
+        },
     )
     min_distance: float = field(
         default=1.9,
-        metadata={"positive": True, "unit": "Å", "help": "between any two atoms at the start"},
+        metadata={"range": (0.1, 5.0), "unit": "Å", "help": "between any two atoms at the start"},
     )
     seed: int = field(default=0, metadata={"hidden": True})
 

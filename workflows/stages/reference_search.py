@@ -57,7 +57,7 @@ class ReferenceSearchMaker(Maker):
     evolution: EvolutionOptions = field(default_factory=lambda: EvolutionOptions(generations=20))
     limits: RelaxationLimits = field(default_factory=RelaxationLimits, metadata={"inline": True})
     n_best: int = field(
-        default=40, metadata={"positive": True, "help": "distinct structures reported"}
+        default=40, metadata={"range": (1, 10_000), "help": "distinct structures reported"}
     )
 
     def make(

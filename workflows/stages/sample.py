@@ -42,7 +42,12 @@ class SampleMaker(Maker):
 
     name: str = "sample"
     min_distance: float = field(
-        default=0.5, metadata={"unit": "Å", "help": "frames with closer atoms are left out"}
+        default=0.5,
+        metadata={
+            "range": (0.0, 5.0),
+            "unit": "Å",
+            "help": "frames with closer atoms are left out",
+        },
     )
 
     include_search_runs: bool = field(

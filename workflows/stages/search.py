@@ -68,22 +68,32 @@ class SearchMaker(Maker):
     name: str = "search"
     evolution: EvolutionOptions = field(default_factory=lambda: EvolutionOptions(generations=120))
     relaxer: Relaxer = field(default_factory=Relaxer)
-    islands: int = field(default=1, metadata={"positive": True, "help": "populations side by side"})
+    islands: int = field(
+        default=1, metadata={"range": (1, 1000), "help": "populations side by side"}
+    )
     block: int = field(
-        default=10, metadata={"positive": True, "unit": "generations", "help": "in one job"}
+        default=10, metadata={"range": (1, 100_000), "unit": "generations", "help": "in one job"}
     )
     migrants: int = field(
-        default=3, metadata={"help": "best structures each island gets from each other one"}
+        default=3,
+        metadata={
+            "range": (0, 1000),
+            "help": "best structures each island gets from each other one",
+        },
     )
     threads: int | None = field(
         default=None,
-        metadata={"positive": True, "help": "of one block; none: the cores divided by the islands"},
+        metadata={
+            "range": (1, 1024),
+            "help": "of one block; none: the cores divided by the islands",
+        },
     )
     distance_factor: float = field(
-        default=0.9, metadata={"help": "bonds against the shortest ones of the trajectory"}
+        default=0.9,
+        metadata={"range": (0.1, 1.5), "help": "bonds against the shortest ones of the trajectory"},
     )
     n_best: int = field(
-        default=40, metadata={"positive": True, "help": "distinct structures reported"}
+        default=40, metadata={"range": (1, 10_000), "help": "distinct structures reported"}
     )
 
     def make(

@@ -53,17 +53,24 @@ class SelectionMaker(Maker):
     """
 
     name: str = "select"
-    pool: int = field(default=3000, metadata={"positive": True, "help": "frames to choose from"})
+    pool: int = field(
+        default=3000, metadata={"range": (1, 1_000_000), "help": "frames to choose from"}
+    )
     scaled: float = field(
-        default=0.25, metadata={"help": "share of the labels spent on frames at other volumes"}
+        default=0.25,
+        metadata={
+            "range": (0.0, 1.0),
+            "help": "share of the labels spent on frames at other volumes",
+        },
     )
     max_strain: float = field(
-        default=0.2, metadata={"help": "their largest relative change of the volume"}
+        default=0.2,
+        metadata={"range": (0.0, 0.5), "help": "their largest relative change of the volume"},
     )
     uncertain: float = field(
         default=0.5,
         metadata={
-            "positive": True,
+            "range": (0.01, 1.0),
             "help": "share of the frames, the least certain, to choose from",
         },
     )

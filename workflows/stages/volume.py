@@ -61,29 +61,36 @@ class EquilibriumVolumeMaker(Maker):
 
     name: str = "equilibrium volume"
     duration: float = field(
-        default=4.0, metadata={"positive": True, "unit": "ps", "help": "of each run"}
+        default=4.0, metadata={"range": (0.001, 1e5), "unit": "ps", "help": "of each run"}
     )
     max_pressure: float = field(
-        default=2.0, metadata={"positive": True, "unit": "kbar", "help": "let pass as zero"}
+        default=2.0, metadata={"range": (0.01, 1000.0), "unit": "kbar", "help": "let pass as zero"}
     )
     max_error: float = field(
-        default=2.0, metadata={"positive": True, "unit": "kbar", "help": "standard error"}
+        default=2.0, metadata={"range": (0.01, 1000.0), "unit": "kbar", "help": "standard error"}
     )
-    max_rounds: int = field(default=10, metadata={"positive": True, "help": "rounds of runs"})
+    max_rounds: int = field(default=10, metadata={"range": (1, 100), "help": "rounds of runs"})
     side_by_side: int = field(
-        default=1, metadata={"positive": True, "help": "volumes run at the same time"}
+        default=1, metadata={"range": (1, 100), "help": "volumes run at the same time"}
     )
-    max_change: float = field(default=0.2, metadata={"help": "of the volume in one round"})
+    max_change: float = field(
+        default=0.2, metadata={"range": (0.001, 0.9), "help": "of the volume in one round"}
+    )
     max_expansion: float = field(
         default=3.0,
-        metadata={"positive": True, "help": "relative volume beyond which a liquid boils"},
+        metadata={"range": (1.01, 100.0), "help": "relative volume beyond which a liquid boils"},
     )
     bulk_modulus: float = field(
         default=100.0,
-        metadata={"positive": True, "unit": "kbar", "help": "assumed until two volumes tell"},
+        metadata={
+            "range": (1.0, 10_000.0),
+            "unit": "kbar",
+            "help": "assumed until two volumes tell",
+        },
     )
     equilibration: float = field(
-        default=0.3, metadata={"help": "fraction of each run left out at its start"}
+        default=0.3,
+        metadata={"range": (0.0, 0.9), "help": "fraction of each run left out at its start"},
     )
 
     def make(

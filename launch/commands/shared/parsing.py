@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from launch.commands.shared.options import MOST_ATOMS
 from launch.errors import CampaignError
+
+if TYPE_CHECKING:
+    from workflows.composition import Target
 
 Tree = TypeVar("Tree")
 
@@ -64,6 +67,23 @@ def read_numbers(text: str | None, option: str = "--z") -> tuple[int, ...] | Non
     return numbers
 
 
+def require_size(target: Target) -> None:
+    """
+    Refuse cells that no search can treat.
+
+    Raises
+    ------
+    CampaignError
+        If the largest has too many atoms.
+    """
+    n_atoms = max(target.formula_units) * sum(target.counts.values())
+    if n_atoms > MOST_ATOMS:
+        raise CampaignError(
+            f"{target.formula} with Z = {max(target.formula_units)} has {n_atoms} atoms in a cell; "
+            f"{MOST_ATOMS} are the most."
+        )
+
+
 def read_object(text: str | None, option: str) -> dict[str, Any]:
     """
     Read a JSON object, of keyword arguments; an empty one for none.
@@ -80,7 +100,7 @@ def read_object(text: str | None, option: str) -> dict[str, Any]:
     """
     try:
         found = json.loads(text) if text else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CampaignError(f"{option} is not JSON: {error}.") from None
     if not isinstance(found, dict):
         raise CampaignError(f'{option} takes a JSON object such as {{"epsilon": 0.1}}.')

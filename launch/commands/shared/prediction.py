@@ -14,6 +14,7 @@ from launch.commands.shared.parsing import (
     read_numbers,
     read_object,
     require_foreign,
+    require_size,
 )
 from launch.errors import CampaignError, as_sentence
 from launch.yaml_files import read_mapping
@@ -125,20 +126,22 @@ class PredictionOptions(CellOptions):
         """
         from workflows.chains.protocols import find_protocol
         from workflows.composition import parse_target
-        from workflows.settings import override_all
+        from workflows.settings import override_all, require_valid
 
         engine = _find_engine(self.engine, self.engine_arguments)
         target = parse_target(
             self.formula, engine.elements(), engine.name, read_numbers(self.z), self.atoms_max
         )
+        require_size(target)
         maker = find_protocol(self.protocol)
         if self.config is not None:
             maker = override_all(maker, read_mapping(self.config))
         maker = apply_overrides(maker, self.overrides)
+        require_valid(maker)
+        maker = with_prototypes(maker, target)
         maker = replace(maker, sampler=self._sampler(maker, engine, target))
         seed = maker.seed if self.seed is None else self.seed
         maker = replace(maker, seed=seed).with_reference(engine)
-        _require_prototypes(maker, target)
         return Prediction(target=target, maker=maker, protocol=self.protocol)
 
     def _sampler(
@@ -170,21 +173,35 @@ class PredictionOptions(CellOptions):
         return sampler
 
 
-def _require_prototypes(maker: StructurePredictionMaker, target: Target) -> None:
+def with_prototypes(maker: StructurePredictionMaker, target: Target) -> StructurePredictionMaker:
     """
-    Read the prototypes of the search, which are else missed hours later.
+    Read the prototypes that a search is to begin from, to see that there are some.
+
+    Returns
+    -------
+    StructurePredictionMaker
+        With the whole path of their folder: jobs run elsewhere.
 
     Raises
     ------
-    PrototypeError
-        If they are missing, broken or of other compounds.
+    SettingError
+        If there are none that fit.
     """
-    from search.create.prototypes import PrototypeLibrary
+    from search.create.prototypes import AFLOW, PrototypeLibrary
+    from workflows.settings import SettingError, override
 
-    search = maker.search if maker.search_level == "potential" else maker.reference_search
-    source = search.evolution.prototypes
-    if source is not None:
-        PrototypeLibrary.load(source, target.counts)
+    for branch in ("search", "reference_search"):
+        source = getattr(maker, branch).evolution.prototypes
+        if source is None:
+            continue
+        path = f"{branch}.evolution.prototypes"
+        try:
+            PrototypeLibrary.load(source, target.counts)
+        except (OSError, ValueError) as error:
+            raise SettingError(f"{path!r} cannot be {source!r}: {error}") from None
+        if source != AFLOW:
+            maker = override(maker, path, str(Path(source).expanduser().absolute()))
+    return maker
 
 
 def _without_cost(engine: Engine) -> dict[str, Any]:

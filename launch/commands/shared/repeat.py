@@ -9,7 +9,9 @@ from typing import Any
 
 import typer
 
-from launch.errors import explain
+from launch.errors import CampaignError, explain
+
+LONGEST_INTERVAL = 86_400  # s
 
 
 def repeat(action: Callable[[], object], interval: float) -> None:
@@ -28,9 +30,15 @@ def repeat(action: Callable[[], object], interval: float) -> None:
 
     Raises
     ------
+    CampaignError
+        If the interval is more than a day, or no number.
     typer.Exit
         At the end; its code is that of shells for the signal.
     """
+    if not 0 <= interval <= LONGEST_INTERVAL:  # of which nothing is either if it is no number
+        raise CampaignError(
+            f"--interval takes from 1 to {LONGEST_INTERVAL:,} seconds, not {interval:g}."
+        )
     told: list[int] = []
 
     def end(number: int, _: Any) -> None:

@@ -138,7 +138,7 @@ def import_callable(path: str) -> Any:
     module, _, name = path.partition(":")
     try:
         return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (Exception, SystemExit) as error:  # a foreign module raises what it likes
         raise UnknownEngineError(
             f"the calculator {path!r} cannot be imported ({error}); "
             "give it as package.module:callable of an installed package"

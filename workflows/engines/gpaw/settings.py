@@ -25,11 +25,11 @@ class CrystalSettings(MSONable):
     """
 
     k_spacing: float = field(
-        default=0.25, metadata={"positive": True, "unit": "1/Å", "help": "2π included"}
+        default=0.25, metadata={"range": (0.01, 5.0), "unit": "1/Å", "help": "2π included"}
     )
     cutoff: float | None = field(
         default=None,
-        metadata={"positive": True, "unit": "eV", "help": "none: by the elements"},
+        metadata={"range": (50.0, 5000.0), "unit": "eV", "help": "none: by the elements"},
     )
     symmetry: bool = field(default=True, metadata={"help": "leave out equivalent k-points"})
 
@@ -64,21 +64,25 @@ class GpawSettings(MSONable):
 
     cutoff: float | None = field(
         default=None,
-        metadata={"positive": True, "unit": "eV", "help": "none: found by the convergence test"},
+        metadata={
+            "range": (50.0, 5000.0),
+            "unit": "eV",
+            "help": "none: found by the convergence test",
+        },
     )
     xc: Literal["PBE", "PBEsol"] = field(
         default="PBE", metadata={"help": "exchange and correlation"}
     )
     magnetic: bool = field(default=False, metadata={"help": "spin-polarised"})
-    smearing: float = field(default=0.05, metadata={"positive": True, "unit": "eV"})
+    smearing: float = field(default=0.05, metadata={"range": (0.001, 5.0), "unit": "eV"})
     density_tolerance: float = field(
-        default=1e-4, metadata={"positive": True, "help": "electrons per valence electron"}
+        default=1e-4, metadata={"range": (1e-12, 0.1), "help": "electrons per valence electron"}
     )
     energy_tolerance: float = field(
-        default=5e-4, metadata={"positive": True, "unit": "eV", "help": "per valence electron"}
+        default=5e-4, metadata={"range": (1e-12, 0.1), "unit": "eV", "help": "per valence electron"}
     )
     max_electronic_steps: int = field(
-        default=100, metadata={"positive": True, "help": "of one attempt"}
+        default=100, metadata={"range": (1, 10_000), "help": "of one attempt"}
     )
     log: bool = field(default=True, metadata={"help": "gpaw.txt in the folder of the job"})
     crystal: CrystalSettings = field(default_factory=CrystalSettings)

@@ -23,12 +23,14 @@ class Parallel(MSONable):
         OpenMP threads of a rank; none: as ``OMP_NUM_THREADS`` says, else one.
     """
 
-    nodes: int | None = field(default=None, metadata={"positive": True, "help": "none: of SLURM"})
+    nodes: int | None = field(
+        default=None, metadata={"range": (1, 10_000), "help": "none: of SLURM"}
+    )
     ranks: int | None = field(
-        default=None, metadata={"positive": True, "help": "on a node; none: of SLURM"}
+        default=None, metadata={"range": (1, 1024), "help": "on a node; none: of SLURM"}
     )
     openmp_threads: int | None = field(
-        default=None, metadata={"positive": True, "help": "of a rank; none: OMP_NUM_THREADS"}
+        default=None, metadata={"range": (1, 1024), "help": "of a rank; none: OMP_NUM_THREADS"}
     )
 
 
@@ -55,22 +57,33 @@ class Supervision(MSONable):
         Steps of dynamics without electronic convergence, one after the other, that end a run.
     """
 
-    polling: float = field(default=2.0, metadata={"positive": True, "unit": "s"})
-    monitor: float = field(default=60.0, metadata={"positive": True, "unit": "s"})
+    polling: float = field(default=2.0, metadata={"range": (0.01, 3600.0), "unit": "s"})
+    monitor: float = field(default=60.0, metadata={"range": (0.01, 86_400.0), "unit": "s"})
     hang_timeout: float = field(
         default=3600.0,
-        metadata={"positive": True, "unit": "s", "help": "without output: VASP hangs"},
+        metadata={"range": (1.0, 1e7), "unit": "s", "help": "without output: VASP hangs"},
     )
     walltime: float | None = field(
         default=None,
-        metadata={"positive": True, "unit": "s", "help": "of a job; none: of SLURM's allocation"},
+        metadata={
+            "range": (1.0, 1e8),
+            "unit": "s",
+            "help": "of a job; none: of SLURM's allocation",
+        },
     )
     buffer: float = field(
-        default=300.0, metadata={"unit": "s", "help": "kept for writing files before the end"}
+        default=300.0,
+        metadata={
+            "range": (0.0, 1e6),
+            "unit": "s",
+            "help": "kept for writing files before the end",
+        },
     )
-    restarts: int = field(default=4, metadata={"help": "of one calculation after errors"})
+    restarts: int = field(
+        default=4, metadata={"range": (0, 100), "help": "of one calculation after errors"}
+    )
     unconverged_in_a_row: int = field(
-        default=5, metadata={"positive": True, "help": "steps of dynamics that end a run"}
+        default=5, metadata={"range": (1, 1_000_000), "help": "steps of dynamics that end a run"}
     )
 
 
@@ -93,17 +106,17 @@ class CrystalSettings(MSONable):
     """
 
     k_spacing: float = field(
-        default=0.25, metadata={"positive": True, "unit": "1/Å", "help": "2π included"}
+        default=0.25, metadata={"range": (0.01, 5.0), "unit": "1/Å", "help": "2π included"}
     )
     cutoff: float | None = field(
         default=None,
-        metadata={"positive": True, "unit": "eV", "help": "none: from the potentials"},
+        metadata={"range": (50.0, 5000.0), "unit": "eV", "help": "none: from the potentials"},
     )
     cutoff_factor: float = field(
-        default=1.3, metadata={"positive": True, "help": "of the largest ENMAX"}
+        default=1.3, metadata={"range": (0.5, 10.0), "help": "of the largest ENMAX"}
     )
     energy_tolerance: float = field(
-        default=1e-6, metadata={"positive": True, "unit": "eV", "help": "EDIFF"}
+        default=1e-6, metadata={"range": (1e-12, 0.1), "unit": "eV", "help": "EDIFF"}
     )
 
 
@@ -123,13 +136,14 @@ class MeltSettings(MSONable):
     """
 
     energy_tolerance: float = field(
-        default=1e-5, metadata={"positive": True, "unit": "eV", "help": "EDIFF"}
+        default=1e-5, metadata={"range": (1e-12, 0.1), "unit": "eV", "help": "EDIFF"}
     )
     recompute: bool = field(
         default=True, metadata={"help": "sampled frames without electronic convergence"}
     )
     max_unconverged: float = field(
-        default=0.2, metadata={"help": "fraction of steps beyond which a segment fails"}
+        default=0.2,
+        metadata={"range": (0.0, 1.0), "help": "fraction of steps beyond which a segment fails"},
     )
 
 
@@ -169,7 +183,11 @@ class VaspSettings(MSONable):
 
     cutoff: float | None = field(
         default=None,
-        metadata={"positive": True, "unit": "eV", "help": "none: found by the convergence test"},
+        metadata={
+            "range": (50.0, 5000.0),
+            "unit": "eV",
+            "help": "none: found by the convergence test",
+        },
     )
     potcar: Literal["PBE", "PBE_52", "PBE_54", "PBE_64"] = field(
         default="PBE_54", metadata={"help": "set of potentials"}
@@ -178,8 +196,8 @@ class VaspSettings(MSONable):
         default=(), metadata={"help": "in place of the usual ones, e.g. Li_sv,Mg_pv"}
     )
     magnetic: bool = field(default=False, metadata={"help": "spin-polarised"})
-    smearing: float = field(default=0.05, metadata={"positive": True, "unit": "eV"})
-    max_electronic_steps: int = field(default=100, metadata={"positive": True, "help": "NELM"})
+    smearing: float = field(default=0.05, metadata={"range": (0.001, 5.0), "unit": "eV"})
+    max_electronic_steps: int = field(default=100, metadata={"range": (1, 10_000), "help": "NELM"})
     incar: tuple[str, ...] = field(default=(), metadata={"help": "further tags, TAG=VALUE"})
     keep_wavefunctions: bool = field(
         default=False, metadata={"help": "keep WAVECAR after the next segment has used it"}
