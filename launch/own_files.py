@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any
 
 from launch.errors import CampaignError
@@ -53,6 +54,24 @@ def require_own(folder: Path) -> None:
             f"Others may write to the folder {folder}, and could have programs run in your name: "
             f"look for files that are not yours and enter: {command_line('chmod', 'go-w', folder)}"
         )
+
+
+def try_writing(folder: Path) -> None:
+    """
+    Make a file in a folder, and remove it; many may try at once.
+
+    Parameters
+    ----------
+    folder : Path
+        One that is there.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made.
+    """
+    with TemporaryFile(dir=folder):
+        pass
 
 
 def require_no_links(folder: Path, *patterns: str) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from launch.cluster.configuration import PATIENCE, Configuration
 from launch.database.server import secrets_of
 from launch.errors import CampaignError
+from launch.own_files import try_writing
 from launch.shell import command_line
 
 if TYPE_CHECKING:
@@ -336,8 +337,7 @@ def _disk(configuration: Configuration) -> Iterator[Check]:
     folder = settings.checkpoints or configuration.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".writable").touch()
-        (folder / ".writable").unlink()
+        try_writing(folder)
         free = shutil.disk_usage(folder).free
     except OSError as error:
         yield Check(

@@ -46,7 +46,7 @@ from launch.database.server import (
     without_password,
 )
 from launch.errors import CampaignError
-from launch.own_files import open_own, require_no_links, require_own
+from launch.own_files import open_own, require_no_links, require_own, try_writing
 from launch.shell import program_environment
 from nnp.storage.files import write_atomically
 
@@ -241,8 +241,7 @@ class EmbeddedDatabase:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             require_own(self.folder)
             self.folder.chmod(0o700)
-            (self.folder / ".writable").write_text("")
-            (self.folder / ".writable").unlink()
+            try_writing(self.folder)
         except OSError as error:
             raise CampaignError(
                 f"The database folder {self.folder} cannot be written ({error.strerror}); "

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from launch.database.embedded import EmbeddedDatabase
 from launch.errors import CampaignError
-from launch.own_files import FOLDER_MODE, open_own, require_no_links, require_own
+from launch.own_files import FOLDER_MODE, open_own, require_no_links, require_own, try_writing
 from launch.report.status import CampaignHeading
 from launch.shell import command_line
 from nnp.storage.files import write_atomically
@@ -33,7 +33,7 @@ CAMPAIGN_VERSION = 1
 LOCK_FILE = ".lock"
 LOG_FILE = "devitrify.log"
 #: What is written in a campaign's folder while it runs; the report names its own files.
-WRITTEN = (CAMPAIGN_FILE, LOCK_FILE, LOG_FILE, ".writable", "database", "logs")
+WRITTEN = (CAMPAIGN_FILE, LOCK_FILE, LOG_FILE, "database", "logs")
 MEGABYTE = 1_000_000
 REQUIRED_SPACE = 200 * MEGABYTE
 
@@ -304,8 +304,7 @@ def require_safe(folder: Path) -> None:
 def require_writable(folder: Path) -> None:
     """Raise a CampaignError if files cannot be made in a folder."""
     try:
-        (folder / ".writable").write_text("")
-        (folder / ".writable").unlink()
+        try_writing(folder)
     except OSError as error:
         raise _cannot_write(folder, error) from error
 

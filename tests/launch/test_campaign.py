@@ -126,7 +126,7 @@ def test_unwritable_folder(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "write_text", refuse)
+    monkeypatch.setattr("launch.own_files.TemporaryFile", refuse)
     with pytest.raises(CampaignError, match=r"cannot be written \(Permission denied\): give"):
         new_campaign()
 

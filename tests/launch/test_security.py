@@ -214,8 +214,8 @@ def test_a_new_campaign_is_not_open_to_the_group(new_campaign: Callable[..., Cam
 @pytest.mark.parametrize(
     "name",
     [
-        ".lock", ".writable", "campaign.json", "devitrify.log", "database", "logs", "launches",
-        "database/server.log", "database/server.json", "database/.writable", "database/owner.lock",
+        ".lock", "campaign.json", "devitrify.log", "database", "logs", "launches",
+        "database/server.log", "database/server.json", "database/owner.lock",
         "database/secantusdb", "database/secantusdb/WiredTiger.wt", "logs/worker-1.log",
     ],
 )  # fmt: skip
