@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from workflows.composition import Target
 from workflows.engines.registry import find_engine
 from workflows.settings import override_all
 from workflows.stages.cost import Cost
+from workflows.stages.packing import estimate_volume
 
 TARGET = Target("LiAlCl4", (1, 2, 4))
 #: Stages of molecular dynamics.
@@ -51,9 +53,9 @@ def test_islands_share_the_budget_of_structures() -> None:
         found = costs(prediction("paper", **changes))["search", "nnp"]
         hours.append(found.node_hours)
         fireworks.append(found.fireworks)
-    # the jobs that look at the islands take a second each: one block of each island, not two of one
+    # 13 generations of 48 are two blocks, 4 are one: blocks of the islands, decisions around them
     assert hours[1] <= hours[0]
-    assert fireworks == [1 + 3, 4 + 3]
+    assert fireworks == [2 + 5, 4 + 3]
 
 
 def test_a_budget_ends_the_last_generation_early() -> None:
@@ -61,3 +63,21 @@ def test_a_budget_ends_the_last_generation_early() -> None:
         "paper", search_level="reference", reference_search__evolution__max_structures=50
     )
     assert costs(maker)["search", "dft"].fireworks == 50
+
+
+def test_relaxations_of_crystals_have_k_points() -> None:
+    """As many divisions as 0.25 1/Å asks for in cubic cells of 6, 12 and 24 atoms, halved."""
+    volume = estimate_volume(TARGET.composition)
+    engine = find_engine("vasp")
+    divisions = [math.ceil(2 * math.pi / (n * volume) ** (1 / 3) / 0.25) for n in (6, 12, 24)]
+    assert divisions == [6, 4, 4]
+    hours = [
+        d**3 / 2 * engine.seconds_per_step * (n / 100) ** 2 / 3600
+        for d, n in zip(divisions, (6, 12, 24), strict=True)
+    ]
+    found = costs(prediction("economical"))["candidates", "dft"]
+    assert found.node_hours == pytest.approx(found.reference_evaluations * sum(hours) / 3)
+    coarse = costs(prediction("economical", vasp__crystal__k_spacing=5.0))["candidates", "dft"]
+    assert coarse.node_hours < found.node_hours / 20
+    # engines without plane waves have none
+    assert find_engine("emt").crystal_k_points(1.0) == 1.0

@@ -98,6 +98,10 @@ class ReferenceSearchMaker(Maker):
             repeated_decisions("search", generations),
         ]
 
+    def hand_on(self, context: CostContext) -> CostContext:
+        """Say how many crystals the later stages get."""
+        return replace(context, n_crystals=self.n_best)
+
     @job(data=[Evolution])
     def start(
         self, target: Target, engine: Engine, seed: int, volume_per_atom: float | None

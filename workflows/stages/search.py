@@ -153,6 +153,10 @@ class SearchMaker(Maker):
             repeated_decisions("search", rounds),
         ]
 
+    def hand_on(self, context: CostContext) -> CostContext:
+        """Say how many crystals the later stages get."""
+        return replace(context, n_crystals=self.n_best)
+
     @job
     def start(
         self,
