@@ -88,7 +88,7 @@ from jobflow.managers.fireworks import flow_to_workflow
 from launch.report.estimate import estimate
 from launch.report.files import write_report
 from launch.report.overview import _stage
-from launch.report.results import CampaignResults
+from launch.report.results import CampaignResults, Results
 from launch.report.status import _position
 from tests.launch.test_report import prediction, store_of
 from tests.workflows.samples import copper, emt
@@ -134,6 +134,7 @@ found = SearchDocument(
 document = SieveMaker.sieve.original(SieveMaker(most=1), found)
 results = CampaignResults(store_of([found, document, prediction()]), "mine")
 assert len(results.of_stage(STAGES["sieve"]).candidates) == 1
+assert Results(results.store).stages("sieve")[0]["structures_kept"] == 1
 assert [stage.name for stage, _ in results.documents()] == ["search", "sieve", "candidates"]
 assert results.warnings() == ["sieving: much was thrown away"]
 write_report(results, Path("."))
