@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from launch.commands.shared.options import command_of
+from workflows.chains.protocol_numbers import DEFAULT_PROTOCOL, PROTOCOLS
 
 if TYPE_CHECKING:
     from workflows.settings import Setting
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 class ProtocolOptions:
     """What ``devitrify protocol`` is told."""
 
-    name: Annotated[str, typer.Argument(help="quick, economical or paper.")] = "quick"
+    name: Annotated[str, typer.Argument(help=f"{', '.join(PROTOCOLS)}.")] = DEFAULT_PROTOCOL
     as_yaml: Annotated[bool, typer.Option("--yaml", help="As a file for --config.")] = False
 
 

@@ -71,7 +71,13 @@ def results(options: ResultsOptions) -> None:
     if options.folder is not None and not options.is_query:
         _report_anew(options.folder, options.db)
         return
-    _print(_find(options), options)
+    found = _find(options)
+    if options.folder is not None and options.stage != "candidates" and not found:
+        raise CampaignError(
+            f"The campaign in {options.folder} has no figures of {options.stage}"
+            f"{_filters(options)}; see: {command_line('devitrify', 'status', options.folder)}"
+        )
+    _print(found, options)
 
 
 def _report_anew(folder: Path, db: str | None) -> None:
@@ -95,6 +101,13 @@ def _report_anew(folder: Path, db: str | None) -> None:
         )
     wide_console().print(ranking_table(prediction))
     typer.echo(f"{len(paths)} files written in {campaign.folder}")
+
+
+def _filters(options: ResultsOptions) -> str:
+    """Say what is asked for besides a stage; nothing if all there is."""
+    given = {"--formula": options.formula, "--campaign": options.campaign}
+    named = [f"{name} {value}" for name, value in given.items() if value is not None]
+    return f" for {' '.join(named)}" if named else " yet"
 
 
 def _find(options: ResultsOptions) -> list[Any]:

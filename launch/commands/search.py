@@ -223,7 +223,7 @@ def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
     from launch.commands.shared.potential_files import load_potential
     from search.relax.energy import AseEnergy, require_stress
     from workflows.engines.base import MissingEngineError, UnknownEngineError
-    from workflows.engines.registry import ENGINES, find_engine
+    from workflows.engines.registry import DEFAULT_ENGINE, ENGINES, find_engine
 
     if ":" not in name and name not in ENGINES:
         potential = load_potential(Path(name))
@@ -240,7 +240,7 @@ def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
         if calculator is None:
             raise CampaignError(
                 f"The engine {name} needs a job for each structure; search with a potential, or "
-                "with an engine that computes here, such as chgnet."
+                f"with an engine that computes here, such as {DEFAULT_ENGINE}."
             )
         return AseEnergy(calculator, tuple(sorted(engine.elements() or ())))
     except (MissingEngineError, UnknownEngineError, ValueError) as error:

@@ -26,6 +26,8 @@ AnyDocument = TypeVar("AnyDocument", bound="Document")
 
 #: Fields of documents that are no figures.
 NO_FIGURES = ("version",)
+#: What a figure may be.
+PLAIN = (int, float, str, type(None))
 
 
 class CampaignResults:
@@ -235,7 +237,10 @@ class Results:
         self, stage: str, formula: str | None = None, campaign: str | None = None
     ) -> list[dict[str, Any]]:
         """
-        The plain figures of one stage, a row for each of its documents, newest first.
+        The figures of one stage, a row for each of its documents, newest first.
+
+        They are the plain fields of the document, and those of its summary; what the summary has
+        in groups is named by both, ``validation_rmse.force_eV_A`` for example.
 
         Parameters
         ----------
@@ -244,17 +249,15 @@ class Results:
         formula, campaign : str or None
             None: all.
         """
-        wanted = self._wanted(STAGES[stage].document_name, formula, campaign)
+        row = STAGES[stage]
+        kind = row.document_class()
+        if kind is None:
+            return []
+        wanted = self._wanted(row.document_name, formula, campaign)
         shown = {"output": 1, "metadata.campaign": 1, "metadata.formula": 1, "_id": 0}
         rows = []
         for document in self.outputs.find(wanted, shown).sort("completed_at", -1):
-            figures = {
-                name: value
-                for name, value in document["output"].items()
-                if not name.startswith("@")
-                and name not in NO_FIGURES
-                and isinstance(value, int | float | str | None)
-            }
+            figures = _figures(kind, document["output"])
             metadata = document["metadata"]
             rows.append(
                 {"campaign": metadata["campaign"], "formula": metadata.get("formula"), **figures}
@@ -322,6 +325,7 @@ class CandidateRecord(BaseModel):
     rank: int | None = Field(description="in its campaign")
     converged: bool
     engine: str
+    job: str = Field("", description="id of the job that relaxed it; its output has the frames")
     structure: dict[str, Any] | None = Field(None, description="pymatgen's dictionary")
 
     def to_structure(self) -> Structure:
@@ -342,6 +346,41 @@ def to_dataframe(records: Sequence[CandidateRecord] | Sequence[dict[str, Any]]) 
 
     rows = [r if isinstance(r, dict) else r.model_dump(exclude={"structure"}) for r in records]
     return DataFrame(rows)
+
+
+def _figures(kind: type[StageDocument], output: dict[str, Any]) -> dict[str, Any]:
+    """Plain fields of a stored document and figures of its summary; blobs stay in the store."""
+    from workflows.documents.decoding import decode
+
+    fields = {name: value for name, value in output.items() if not name.startswith("@")}
+    figures = {
+        name: value
+        for name, value in fields.items()
+        if name not in NO_FIGURES and isinstance(value, PLAIN)
+    }
+    if fields.get("version", kind.VERSION) != kind.VERSION:
+        return figures  # another version of the program may have meant other things
+    document = kind.model_construct(**decode(_without_blobs(fields)))
+    return {**figures, **dict(_flat(document.summary()))}
+
+
+def _without_blobs(value: Any) -> Any:
+    """Put nothing in the place of references to blobs."""
+    if isinstance(value, list):
+        return [_without_blobs(entry) for entry in value]
+    if isinstance(value, dict):
+        is_blob = "blob_uuid" in value
+        return None if is_blob else {key: _without_blobs(part) for key, part in value.items()}
+    return value
+
+
+def _flat(summary: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the plain values of a summary, those of its groups with the names of both."""
+    for name, value in summary.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, PLAIN):
+            yield f"{prefix}{name}", value
 
 
 def _plain(candidate: dict[str, Any]) -> dict[str, Any]:

@@ -182,22 +182,32 @@ def run_generations(
             progress(_figures(evolution, relaxed, started, cpu))
     while evolution.finished and relaxer.tight_window is not None:
         started, cpu = time.perf_counter(), time.process_time()
-        members = evolution.unfinished(n_best)
-        if not members:
+        relaxed = _relax_reported(evolution, relaxer, energy, threads, n_best)
+        if not relaxed:
             break
-        relaxed = relax_on(
-            relaxer,
-            [as_relaxed(member) for member in members],
-            energy,
-            threads=threads,
-            distances=evolution.distance_limits,
-        )
-        evolution.renew(members, relaxed)
         if checkpoint is not None:
             save(evolution, checkpoint)
         if progress is not None:
-            progress(replace(_figures(evolution, relaxed, started, cpu), went_on=len(members)))
+            progress(replace(_figures(evolution, relaxed, started, cpu), went_on=len(relaxed)))
     return evolution
+
+
+def _relax_reported(
+    evolution: Evolution, relaxer: Relaxer, energy: BatchEnergy, threads: int, n_best: int
+) -> list[Relaxed]:
+    """Relax those on that are reported and not at the tight limits; none if all of them are."""
+    members = evolution.unfinished(n_best)
+    if not members:
+        return []
+    relaxed = relax_on(
+        relaxer,
+        [as_relaxed(member) for member in members],
+        energy,
+        threads=threads,
+        distances=evolution.distance_limits,
+    )
+    evolution.renew(members, relaxed)
+    return relaxed
 
 
 def _relax(

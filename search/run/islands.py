@@ -99,24 +99,40 @@ def set_up_islands(
     ValueError
         If the budget is smaller than the number of islands.
     """
-    n, budget = len(seeds), options.max_structures
-    if budget is not None and budget < n:
-        raise ValueError(f"{budget} structures are too few for {n} islands")
+    budgets = share_budget(options.max_structures, len(seeds))
     return [
         Evolution(
             composition,
-            replace(options, max_structures=_part(budget, n, island)),
+            replace(options, max_structures=budget),
             seed,
-            structures[island::n],
+            structures[island :: len(seeds)],
             fitness,
         )
-        for island, seed in enumerate(seeds)
+        for island, (seed, budget) in enumerate(zip(seeds, budgets, strict=True))
     ]
 
 
-def _part(budget: int | None, islands: int, island: int) -> int | None:
-    """Structures of one island; the first ones get what is left over."""
-    return None if budget is None else budget // islands + (island < budget % islands)
+def share_budget(budget: int | None, islands: int) -> list[int | None]:
+    """
+    Divide a budget of structures among islands; the first ones get what is left over.
+
+    Parameters
+    ----------
+    budget : int or None
+        Of all islands together; none: no limit.
+    islands : int
+        How many.
+
+    Raises
+    ------
+    ValueError
+        If it is smaller than the number of islands.
+    """
+    if budget is None:
+        return [None] * islands
+    if budget < islands:
+        raise ValueError(f"{budget} structures are too few for {islands} islands")
+    return [budget // islands + (island < budget % islands) for island in range(islands)]
 
 
 def exchange(evolution: Evolution, others: Iterable[Sequence[Individual]]) -> None:

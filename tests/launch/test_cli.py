@@ -51,6 +51,7 @@ def test_help_answers_without_heavy_imports() -> None:
         (["LiAlCl4", "--sampler", "pair"], "take --protocol economical"),
         (["CuAu", "-p", "economical", "--sampler", "nosuch"], "There is no engine 'nosuch'"),
         (["LiAlCl4", "-p", "economical", "--sampler", "emt"], "sampler emt does not know Cl, Li"),
+        (["CuAu", "-p", "economical", "--sampler", "vasp"], "vasp is no --sampler; take chgnet or"),
         (
             ["CuAu", "-p", "economical", "--sampler", "pair", "--sampler-arguments", '{"a": 1}'],
             "--sampler-arguments are for calculators given as module:callable",

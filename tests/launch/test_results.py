@@ -45,7 +45,7 @@ def ranking(formula: str, energies: list[float], engine: str = "emt") -> Predict
             formula=formula, chemical_system="Mg-O", formula_units=4, space_group="Fm-3m",
             space_group_number=225, energy=energy, energy_above_best=1000 * (energy - energies[0]),
             potential_energy=energy + 0.01, density=3.6, volume=9.3, rank=rank, converged=True,
-            engine=engine, structure=ROCKSALT,
+            engine=engine, job=f"relaxation-{rank}", structure=ROCKSALT,
         )
         for rank, energy in enumerate(energies, start=1)
     ]  # fmt: skip
@@ -121,6 +121,7 @@ def test_figures_of_a_stage(config: Path) -> None:
         (row,) = results.stages("melting_temperature", formula="SiO2")
     assert row["campaign"] == "SiO2-1"
     assert row["melting_temperature"] == 3000.0
+    assert row["melting_temperature_uncertainty_K"] == 250.0  # of the summary
 
 
 def test_the_command(config: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -129,6 +130,9 @@ def test_the_command(config: Path, capsys: pytest.CaptureFixture[str], tmp_path:
     assert code == 0, error
     assert [round(row["energy_above_best"]) for row in json.loads(out)] == [0, 10, 30]
     assert Structure.from_dict(json.loads(out)[0]["structure"]).matches(ROCKSALT)
+    assert [row["job"] for row in json.loads(out)] == [
+        "relaxation-1", "relaxation-1", "relaxation-2",
+    ]  # fmt: skip
     code, out, _ = call(capsys, *common, "--format", "csv")
     assert [row["campaign"] for row in csv.DictReader(io.StringIO(out))] == [
         "MgO-1", "MgO-2", "MgO-1",
@@ -198,6 +202,8 @@ def test_a_blob_travels(server: EmbeddedDatabase) -> None:
     quenched = results.frames("Cu-1", stage="quench")
     assert quenched is not None
     assert set(quenched.stages) == {"quench"}
+    (row,) = results.stages("sample")  # without its blob
+    assert (row["n_frames"], row["frames.quench"]) == (3, 2)
     assert results.outputs.find_one({"uuid": "sample"})["output"]["frames"].keys() >= {"blob_uuid"}
 
 
@@ -224,8 +230,10 @@ def test_a_folder_is_asked_like_a_database(
     assert [row["energy"] for row in csv.DictReader(io.StringIO(out))] == ["-6.0"]
     _, out, _ = call(capsys, "results", folder, "--formula", "SiO2", "--format", "json")
     assert json.loads(out) == []
-    _, out, _ = call(capsys, "results", folder, "--stage", "train", "--format", "json")
-    assert json.loads(out) == []
+    # a stage that never ran is no empty table
+    code, out, error = call(capsys, "results", folder, "--stage", "train")
+    assert (code, out) == (1, "")
+    assert "has no figures of train yet; see: devitrify status" in error
     cifs = tmp_path / "cifs"
     assert call(capsys, "results", folder, "--format", "cif", "-o", str(cifs))[0] == 0
     assert len(list(cifs.glob("*.cif"))) == 2

@@ -99,3 +99,14 @@ def test_the_cost_is_what_runs() -> None:
     assert recomputed.fireworks == len(runs) == 3
     assert recomputed.reference_evaluations == sum(len(run.function_args[0]) for run in runs) == 10
     assert decisions.fireworks == 3  # what draws, what compares, and what passes on the output
+
+
+def test_the_warning_names_the_engines_own_setting() -> None:
+    assert CheckMaker().judge(1.0, 0.01, "gpaw") is None
+    for branch in ("gpaw", "vasp"):
+        warning = CheckMaker().judge(50.0, 0.01, branch)
+        assert warning is not None
+        assert warning.endswith(f"convergence.max_force, or give {branch}.cutoff")
+    unknown = CheckMaker().judge(50.0, 0.01)
+    assert unknown is not None
+    assert unknown.endswith("convergence.max_force")

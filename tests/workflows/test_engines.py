@@ -105,7 +105,7 @@ def test_help_and_doctor_name_what_the_registry_has() -> None:
     hints = get_type_hints(PredictionOptions, include_extras=True)
     (engine,), (sampler,) = (hints[name].__metadata__ for name in ("engine", "sampler"))
     assert all(name in engine.help for name in ENGINES)
-    assert {name for name in ENGINES if name in sampler.help} == {"chgnet", "pair"}
+    assert {name for name in ENGINES if name in sampler.help} == {"chgnet", "emt", "pair"}
     extras = {check.name for check in doctor._extras(None)}
     assert extras == {name.upper() for name, row in ENGINES.items() if row.extra}
 

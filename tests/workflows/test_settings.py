@@ -9,7 +9,8 @@ import pytest
 import yaml
 from jobflow import Maker
 
-from workflows.chains.protocols import PROTOCOLS, UnknownProtocolError, find_protocol
+from workflows.chains.protocol_numbers import PROTOCOLS
+from workflows.chains.protocols import UnknownProtocolError, find_protocol
 from workflows.settings import (
     SettingError,
     list_settings,

@@ -23,7 +23,7 @@ MODULE = '''
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jobflow import Job, Maker, job
 
@@ -40,11 +40,10 @@ class SieveDocument(StageDocument):
     """What is left."""
 
     candidates: list[SearchCandidate]
-    kept: int
 
     def summary(self) -> dict[str, object]:
         """Number of structures."""
-        return {"structures_kept": self.kept}
+        return {"structures_kept": len(self.candidates)}
 
 
 @dataclass
@@ -62,12 +61,16 @@ class SieveMaker(Maker):
         """One short job."""
         return [decisions("sieve", 1)]
 
+    def hand_on(self, context: CostContext) -> CostContext:
+        """No more than these are left for the next stage."""
+        return replace(context, n_crystals=min(self.most, context.n_crystals))
+
     @job
     def sieve(self, search: SearchDocument) -> SieveDocument:
         """Keep the first structures."""
         kept = search.candidates[: self.most]
         report_progress("sieve", 1, 1, structures=len(kept))
-        return SieveDocument(candidates=kept, kept=len(kept), warning="much was thrown away")
+        return SieveDocument(candidates=kept, warning="much was thrown away")
 '''
 ROW = """
     Stage("sieve", "sieving", "workflows.stages.sieve:SieveMaker",
@@ -85,7 +88,7 @@ from jobflow.managers.fireworks import flow_to_workflow
 from launch.report.estimate import estimate
 from launch.report.files import write_report
 from launch.report.overview import _stage
-from launch.report.results import CampaignResults
+from launch.report.results import CampaignResults, Results
 from launch.report.status import _position
 from tests.launch.test_report import prediction, store_of
 from tests.workflows.samples import copper, emt
@@ -113,6 +116,8 @@ assert sieve.function.__self__.most == 1
 last = override(maker, "until", "sieve")
 assert last.make(target, "mine").jobs[-1].metadata["stage"] == "sieve"
 assert {"sieve", "candidates"} - {c.stage for c in estimate(last, target)} == {"candidates"}
+relaxed = {(c.stage, c.queue): c.fireworks for c in estimate(maker, target)}["candidates", "dft"]
+assert relaxed == 1
 
 # progress, status and overview know where it is
 assert _position("search") < _position("sieve") < _position("candidates")
@@ -128,7 +133,8 @@ found = SearchDocument(
 )
 document = SieveMaker.sieve.original(SieveMaker(most=1), found)
 results = CampaignResults(store_of([found, document, prediction()]), "mine")
-assert results.of_stage(STAGES["sieve"]).kept == 1
+assert len(results.of_stage(STAGES["sieve"]).candidates) == 1
+assert Results(results.store).stages("sieve")[0]["structures_kept"] == 1
 assert [stage.name for stage, _ in results.documents()] == ["search", "sieve", "candidates"]
 assert results.warnings() == ["sieving: much was thrown away"]
 write_report(results, Path("."))

@@ -10,8 +10,8 @@ from monty.json import MSONable
 from pymatgen.core import Structure
 
 from workflows.documents.schemas import TrainingDocument
-from workflows.engines.base import Engine
-from workflows.engines.potential import PotentialEngine
+from workflows.engines.base import Engine, StepCost
+from workflows.engines.potential import NETWORK_SECONDS, PotentialEngine
 from workflows.jobs.stage import POTENTIAL_QUEUE
 from workflows.jobs.tags import derive_seed, tag
 from workflows.stages.cost import Cost, CostContext, decisions
@@ -166,7 +166,7 @@ class ActiveLearning(MSONable):
                 begin = tag(self.begin(first.structure, fit.output), STAGES["melting_temperature"])
                 begin.name = name.strip()
                 seed = derive_seed(dynamics.seed, "round", number)
-                runs = replace(self.by_potential(dynamics, fit.uuid), seed=seed)
+                runs = replace(self.by_potential(dynamics, fit.uuid, train), seed=seed)
                 sampled = melt_quench(begin.output, runs)
                 jobs += [begin, *sampled.jobs]
             chosen = self.select.make(
@@ -189,7 +189,9 @@ class ActiveLearning(MSONable):
             raise ValueError("active learning needs at least one round")
         return LearningOutcome(jobs, labels, fit)
 
-    def by_potential(self, dynamics: DynamicsMaker, potential: str) -> DynamicsMaker:
+    def by_potential(
+        self, dynamics: DynamicsMaker, potential: str, train: TrainingMaker
+    ) -> DynamicsMaker:
         """
         Let a potential drive the dynamics.
 
@@ -199,9 +201,14 @@ class ActiveLearning(MSONable):
             Of another engine.
         potential : str
             Job that trained the potential.
+        train : TrainingMaker
+            Says how many networks the potential has.
         """
         engine = PotentialEngine(
-            potential=potential, max_uncertainty=self.max_uncertainty, closest=self.closest
+            cost=StepCost(NETWORK_SECONDS * train.options.members),
+            potential=potential,
+            max_uncertainty=self.max_uncertainty,
+            closest=self.closest,
         )
         return replace(dynamics, engine=engine, queue=POTENTIAL_QUEUE)
 
@@ -231,7 +238,7 @@ class ActiveLearning(MSONable):
         for number in range(self.rounds):
             if number:
                 costs.append(decisions("melting_temperature", 1))
-                costs += melt_quench(context, self.by_potential(dynamics, ""))
+                costs += melt_quench(context, self.by_potential(dynamics, "", train))
             costs += [*self.select.cost(), *self.label.cost(context, self.labels)]
             if number < self.rounds - 1 or not ends_with_sample:
                 costs += train.cost(replace(context, n_frames=self.labels * (number + 1)))

@@ -19,7 +19,7 @@ from workflows.engines.vasp.settings import VaspSettings
 from workflows.jobs.stage import POTENTIAL_QUEUE, Stage
 from workflows.jobs.tags import fireworks_spec, tag
 from workflows.stages.candidates import CandidateMaker
-from workflows.stages.chain import ChainContext, FollowingMaker
+from workflows.stages.chain import ChainContext, FollowingMaker, HandsOn
 from workflows.stages.check import CheckMaker
 from workflows.stages.convergence import ConvergenceMaker
 from workflows.stages.cost import Cost, CostContext, add_up, decisions
@@ -220,13 +220,13 @@ class StructurePredictionMaker(Maker):
         )
         if self.search_level == "reference":
             costs = self.reference_search.cost(context)
-            context = replace(context, n_crystals=self.reference_search.n_best)
+            context = self.reference_search.hand_on(context)
         else:
             costs = self._learning_cost(context)
-            context = replace(context, n_crystals=self.search.n_best)
         for stage in self._following():
             maker: FollowingMaker = getattr(self, stage.name)
             costs += maker.cost(context)
+            context = maker.hand_on(context) if isinstance(maker, HandsOn) else context
         return add_up(costs)
 
     def _following(self) -> list[Stage]:

@@ -270,6 +270,17 @@ class Engine(MSONable, ABC):
         """Whether a cutoff and k-points decide how good it is."""
         return False
 
+    def crystal_k_points(self, volume: float) -> float:  # noqa: ARG002
+        """
+        K-points that the evaluation of a crystal is expected to take, for estimates.
+
+        Parameters
+        ----------
+        volume : float
+            Of its cell, Å³.
+        """
+        return 1.0
+
     @property
     def needs_convergence(self) -> bool:
         """Whether a cutoff and k-points must be found before the melt."""

@@ -114,7 +114,7 @@ class PlaneWaveEngine(Engine):
     plane_waves : PlaneWaves, OutputReference or None
         Cutoff and k-points of the melt, or the reference to what will find them.
     settings : Any
-        Its numbers, a branch of a protocol; they have a ``cutoff``.
+        Its numbers, a branch of a protocol; they have a ``cutoff`` and a ``crystal.k_spacing``.
     """
 
     plane_waves: PlaneWaves | OutputReference | None = None
@@ -129,6 +129,18 @@ class PlaneWaveEngine(Engine):
     def needs_convergence(self) -> bool:
         """Whether neither the user nor a test has said which cutoff and k-points to take."""
         return self.settings.cutoff is None and self.plane_waves is None
+
+    def crystal_k_points(self, volume: float) -> float:
+        """
+        K-points of a cubic cell; half of them are those of the other half, by symmetry in time.
+
+        Parameters
+        ----------
+        volume : float
+            Of the cell, Å³.
+        """
+        lattice = np.eye(3) * volume ** (1 / 3)
+        return max(1.0, math.prod(crystal_mesh(lattice, self.settings.crystal.k_spacing)) / 2)
 
     def with_settings(self, settings: Any) -> Self:
         """Use the numbers of a protocol."""

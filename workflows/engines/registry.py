@@ -73,6 +73,7 @@ ENGINES: dict[str, EngineRow] = {
         calculator="ase.calculators.emt:EMT",
         elements=("Al", "Cu", "Ag", "Au", "Ni", "Pd", "Pt"),
         seconds_per_step=0.005,
+        sampler=True,
     ),
     # density functional theory by GPAW; the seconds are those of one core
     "gpaw": EngineRow(
@@ -121,6 +122,11 @@ def default_engine() -> Engine:
 def default_sampler(reference: Engine) -> Engine:
     """Make the fast engine that suits a reference: the universal potential, if it is not that."""
     return find_engine("pair" if reference.name == DEFAULT_ENGINE else DEFAULT_ENGINE)
+
+
+def sampler_names() -> list[str]:
+    """Names of the engines that are fast enough for dynamics whose frames another one labels."""
+    return sorted(name for name, row in ENGINES.items() if row.sampler)
 
 
 def find_engine(name: str, arguments: dict[str, Any] | None = None) -> Engine:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from jobflow import Flow, Job, OutputReference
@@ -53,3 +53,11 @@ class FollowingMaker(Protocol):
 
     def cost(self, context: CostContext) -> list[Cost]:
         """Say what they are expected to cost."""
+
+
+@runtime_checkable
+class HandsOn(Protocol):
+    """Maker of a stage after which the costs of the later ones depend on other numbers."""
+
+    def hand_on(self, context: CostContext) -> CostContext:
+        """Return the context of the next stage, with the number of crystals left for example."""

@@ -14,6 +14,7 @@ from nnp.units import KBAR
 from workflows.documents.plane_waves import PlaneWaves
 from workflows.documents.schemas import CheckDocument
 from workflows.engines.base import Engine
+from workflows.engines.registry import settings_branch
 from workflows.jobs.idempotency import replace_by
 from workflows.jobs.progress import report_progress
 from workflows.jobs.stage import REFERENCE_QUEUE
@@ -115,7 +116,9 @@ class CheckMaker(Maker):
             run.name = f"check frames {first + 1} to {first + len(part)}"
             runs.append(tag(run, STAGES["check"], REFERENCE_QUEUE))
         comparison = tag(
-            self.compare(chosen, [run.output for run in runs]), STAGES["check"], name="check"
+            self.compare(chosen, [run.output for run in runs], settings_branch(engine)),
+            STAGES["check"],
+            name="check",
         )
         # a batch that failed for good leaves a gap, not a dead campaign
         comparison.config.on_missing_references = OnMissing.NONE
@@ -126,7 +129,9 @@ class CheckMaker(Maker):
         return PlaneWaves(self.cutoff, (self.mesh, self.mesh, self.mesh))
 
     @job(config=JobConfig(on_missing_references=OnMissing.NONE))
-    def compare(self, chosen: Frames, batches: list[Frames | None]) -> CheckDocument:
+    def compare(
+        self, chosen: Frames, batches: list[Frames | None], branch: str | None = None
+    ) -> CheckDocument:
         """
         Compare.
 
@@ -136,13 +141,15 @@ class CheckMaker(Maker):
             As they are in the training set.
         batches : list of Frames or None
             The same computed better; none where the job failed.
+        branch : str or None
+            Of the settings, which has the engine's cutoff.
 
         Raises
         ------
         InaccurateError
             If the errors are beyond the limits, and the check is strict.
         """
-        document = self.describe(chosen, batches)
+        document = self.describe(chosen, batches, branch)
         report_progress(
             "check", 1, 1, energy_meV_atom=document.energy_error_shifted,
             force_eV_A=document.force_error,
@@ -151,7 +158,9 @@ class CheckMaker(Maker):
             raise InaccurateError(f"{document.warning}; check.strict=false goes on all the same")
         return document
 
-    def describe(self, chosen: Frames, batches: list[Frames | None]) -> CheckDocument:
+    def describe(
+        self, chosen: Frames, batches: list[Frames | None], branch: str | None = None
+    ) -> CheckDocument:
         """Errors of the training set, as measured by the better calculations."""
         pairs = [
             (chosen[self.batch * k : self.batch * k + len(better)], better)
@@ -179,10 +188,10 @@ class CheckMaker(Maker):
             force_error=force,
             stress_error=float(np.nanmean(np.abs(here.stresses - better.stresses)) * KBAR),
             failed=len(chosen) - len(here),
-            warning=self.judge(energy, force),
+            warning=self.judge(energy, force, branch),
         )
 
-    def judge(self, energy: float, force: float) -> str | None:
+    def judge(self, energy: float, force: float, branch: str | None = None) -> str | None:
         """Say what is wrong with errors in meV/atom and eV/Å; none if nothing is."""
         if energy <= self.max_energy and force <= self.max_force:
             return None
@@ -190,5 +199,5 @@ class CheckMaker(Maker):
             f"against {self.cutoff:g} eV and {self.mesh}x{self.mesh}x{self.mesh} k-points the "
             f"training set is off by {energy:.1f} meV/atom and {force:.3f} eV/Å, more than "
             f"{self.max_energy:g} and {self.max_force:g}; lower convergence.max_energy and "
-            "convergence.max_force, or give vasp.cutoff (gpaw.cutoff)"
+            f"convergence.max_force{f', or give {branch}.cutoff' if branch else ''}"
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from workflows.jobs.stage import POTENTIAL_QUEUE
+from workflows.stages.packing import estimate_volume
 
 if TYPE_CHECKING:
     from workflows.composition import Target
@@ -67,7 +68,7 @@ class CostContext:
     n_frames : int
         Frames of the training set.
     n_crystals : int
-        Structures that the search reports.
+        Structures that the stage before leaves.
     """
 
     target: Target
@@ -104,7 +105,11 @@ class CostContext:
         """
         steps = min(RELAXATION_STEPS, max_steps)
         unit = sum(self.target.counts.values())
-        hours = [self.step_hours(self.reference, z * unit) for z in self.target.formula_units]
+        volume = estimate_volume(self.target.composition)
+        hours = [
+            self.step_hours(self.reference, n) * self.reference.crystal_k_points(n * volume)
+            for n in (z * unit for z in self.target.formula_units)
+        ]
         return Cost(stage, queue, number, number * steps, number * steps * sum(hours) / len(hours))
 
 

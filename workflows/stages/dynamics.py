@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -132,27 +133,22 @@ class DynamicsMaker(Maker):
         """
         engine = self._engine()
         steps = self.segment_lengths(duration)
-        total = sum(steps)
-        start_of_segment = np.cumsum([0, *steps])
+        name = " ".join(filter(None, [stage, key]))
         segments: list[Job | Flow] = []
-        for number, n_steps in enumerate(steps):
-            first, last = (
-                _ramp(temperature, end_temperature, start_of_segment[number + end] / total)
-                for end in (0, 1)
-            )
+        for number, (first, last) in enumerate(_ramp(temperature, end_temperature, steps)):
             task = DynamicsTask(
                 stage,
                 first,
                 last,
                 seed=derive_seed(self.seed, stage, key, number),
-                start_time=float(start_of_segment[number]) * self._step(),
+                start_time=sum(steps[:number]) * self._step(),
                 new_velocities=new_velocities and number == 0,
             )
-            segment = engine.molecular_dynamics(self._settings(n_steps)).make(
+            segment = engine.molecular_dynamics(self._settings(steps[number])).make(
                 segments[-1].output.structure if segments else structure, task
             )
             position = f" {number + 1}/{len(steps)}" if len(steps) > 1 else ""
-            segment.name = " ".join(filter(None, [stage, key])) + position
+            segment.name = name + position
             segments.append(segment)
         flow = Flow(
             segments,
@@ -160,7 +156,7 @@ class DynamicsMaker(Maker):
                 "structure": segments[-1].output.structure,
                 "segments": [segment.output for segment in segments],
             },
-            name=" ".join(filter(None, [stage, key])),
+            name=name,
         )
         return tag(flow, STAGES[stage], self.queue)
 
@@ -271,9 +267,12 @@ class DynamicsMaker(Maker):
         )
 
 
-def _ramp(start: Any, end: Any, fraction: float) -> Any:
-    """Temperature at a fraction of a ramp; without an end the start, number or reference."""
-    return start if end is None else start + (end - start) * float(fraction)
+def _ramp(start: Any, end: Any, steps: list[int]) -> list[tuple[Any, Any]]:
+    """First and last temperature of each segment; without an end the start, maybe a reference."""
+    if end is None:
+        return [(start, start)] * len(steps)
+    fractions = np.cumsum([0, *steps]) / sum(steps)
+    return list(pairwise(start + (end - start) * float(fraction) for fraction in fractions))
 
 
 def mean_pressure(

@@ -92,13 +92,15 @@ class ReferenceSearchMaker(Maker):
 
     def cost(self, context: CostContext) -> list[Cost]:
         """Expected cost: the relaxations of each generation, and a job that makes the next one."""
-        generations, population = expected_extent(self.evolution, context.target)
+        generations, structures = expected_extent(self.evolution, context.target)
         return [
-            context.relaxations(
-                "search", REFERENCE_QUEUE, generations * population, self.limits.max_steps
-            ),
+            context.relaxations("search", REFERENCE_QUEUE, structures, self.limits.max_steps),
             repeated_decisions("search", generations),
         ]
+
+    def hand_on(self, context: CostContext) -> CostContext:
+        """Say how many crystals the later stages get."""
+        return replace(context, n_crystals=self.n_best)
 
     @job(data=[Evolution])
     def start(

@@ -13,7 +13,7 @@ from search.geometry import DistanceLimits
 from search.options import EvolutionOptions
 from search.relax.relaxer import Relaxer
 from search.run.driver import SearchFigures, run_generations
-from search.run.islands import exchange, set_up_islands
+from search.run.islands import exchange, set_up_islands, share_budget
 from search.state.evolution import Evolution
 from workflows.composition import Target
 from workflows.documents.schemas import POTENTIAL, IslandDocument
@@ -145,14 +145,17 @@ class SearchMaker(Maker):
 
     def cost(self, context: CostContext) -> list[Cost]:
         """Expected cost: rounds of a block for each island, and a job that looks at them."""
-        generations, population = expected_extent(self.evolution, context.target)
+        generations, structures = expected_extent(self.evolution, context.target, self.islands)
         rounds = math.ceil(generations / self.block)
-        structures = generations * population * self.islands
         hours = structures * RELAXATION_SECONDS / context.cores / 3600
         return [
             Cost("search", POTENTIAL_QUEUE, rounds * self.islands, 0, hours),
             repeated_decisions("search", rounds),
         ]
+
+    def hand_on(self, context: CostContext) -> CostContext:
+        """Say how many crystals the later stages get."""
+        return replace(context, n_crystals=self.n_best)
 
     @job
     def start(
@@ -262,9 +265,9 @@ class SearchMaker(Maker):
         return Response(output=search_document(target, islands, self.n_best, POTENTIAL))
 
 
-def expected_extent(options: EvolutionOptions, target: Target) -> tuple[int, int]:
+def expected_extent(options: EvolutionOptions, target: Target, islands: int = 1) -> tuple[int, int]:
     """
-    Generations of a search and structures of each, as its options and the target say.
+    Generations of a search and structures of all together, as its options and the target say.
 
     Parameters
     ----------
@@ -272,12 +275,22 @@ def expected_extent(options: EvolutionOptions, target: Target) -> tuple[int, int
         Of the search, formula units aside.
     target : Target
         What is looked for.
+    islands : int
+        Populations side by side, which share the budget of structures.
+
+    Raises
+    ------
+    ValueError
+        If the budget is smaller than the number of islands.
     """
     whole = replace(options, formula_units=target.formula_units)
     population = Evolution(target.counts, whole).population
-    limit = whole.max_structures
-    allowed = whole.generations if limit is None else math.ceil(limit / population)
-    return min(whole.generations, allowed), population
+    most = whole.generations * population
+    structures = [
+        most if budget is None else min(most, budget)
+        for budget in share_budget(whole.max_structures, islands)
+    ]
+    return math.ceil(max(structures) / population), sum(structures)
 
 
 def _report(figures: SearchFigures, generations: int) -> None:

@@ -18,7 +18,8 @@ from launch.commands.shared.parsing import (
 )
 from launch.errors import CampaignError, as_sentence
 from launch.yaml_files import read_mapping
-from workflows.engines.registry import DEFAULT_ENGINE, ENGINES
+from workflows.chains.protocol_numbers import DEFAULT_PROTOCOL, PROTOCOLS
+from workflows.engines.registry import DEFAULT_ENGINE, ENGINES, sampler_names
 
 if TYPE_CHECKING:
     from jobflow import Flow
@@ -74,8 +75,8 @@ class PredictionOptions(CellOptions):
     formula: Annotated[str, typer.Argument(help="Chemical formula, e.g. LiAlCl4.")]
     protocol: Annotated[
         str,
-        typer.Option("--protocol", "-p", help="Named set of numbers: quick, economical or paper."),
-    ] = "quick"
+        typer.Option("--protocol", "-p", help=f"Named set of numbers: {', '.join(PROTOCOLS)}."),
+    ] = DEFAULT_PROTOCOL
     engine: Annotated[
         str,
         typer.Option(
@@ -94,7 +95,7 @@ class PredictionOptions(CellOptions):
         typer.Option(
             "--sampler",
             help="Fast engine of the dynamics, where the reference engine only labels: "
-            f"{', '.join(name for name, row in sorted(ENGINES.items()) if row.sampler)}, or an ASE "
+            f"{', '.join(sampler_names())}, or an ASE "
             "calculator module:callable.",
         ),
     ] = None
@@ -160,15 +161,17 @@ class PredictionOptions(CellOptions):
         sampler: Engine = default_sampler(engine)
         if self.sampler is not None:
             sampler = _find_engine(self.sampler, self.sampler_arguments, "--sampler")
-        if sampler.has_plane_waves:
+        row = ENGINES.get(sampler.name)
+        if row is not None and not row.sampler:
             raise CampaignError(
-                f"{sampler.name} is too dear for a --sampler; take a fast engine such as chgnet."
+                f"The engine {sampler.name} is no --sampler; take {' or '.join(sampler_names())}, "
+                "or an ASE calculator module:callable."
             )
         unknown = sorted(set(target.elements) - (sampler.elements() or set(target.elements)))
         if unknown:
             raise CampaignError(
                 f"The sampler {sampler.name} does not know {', '.join(unknown)}; choose another "
-                "--sampler, such as pair."
+                f"--sampler: {' or '.join(sampler_names())}, or an ASE calculator module:callable."
             )
         return sampler
 
