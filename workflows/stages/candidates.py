@@ -10,7 +10,7 @@ from jobflow import CURRENT_JOB, Flow, Job, JobConfig, Maker, OnMissing, Respons
 from search.relax.limits import RelaxationLimits
 from search.state.fitness import better_first
 from search.state.similarity import REFERENCE_ENERGY_TOLERANCE, TIGHTLY_RELAXED, match
-from search.symmetry import find_space_group
+from search.symmetry import SYMMETRY_TOLERANCE, find_space_group
 from workflows.composition import Target
 from workflows.conversion import to_atoms
 from workflows.documents.schemas import (
@@ -58,7 +58,9 @@ class CandidateMaker(Maker):
         default_factory=lambda: RelaxationLimits(max_force=0.02, max_stress=4.0, max_steps=500),
         metadata={"inline": True},
     )
-    symmetry_tolerance: float = field(default=0.1, metadata={"range": (1e-5, 1.0), "unit": "Å"})
+    symmetry_tolerance: float = field(
+        default=SYMMETRY_TOLERANCE, metadata={"range": (1e-5, 1.0), "unit": "Å"}
+    )
 
     def make(self, search: SearchDocument | OutputReference, target: Target, engine: Engine) -> Job:
         """
