@@ -169,6 +169,7 @@ def _islands(target: Target, options: EvolutionOptions, command: SearchOptions) 
         If the budget or the seeds do not fit.
     """
     from search.run.islands import set_up_islands
+    from search.state.fitness import Fitness
     from workflows.jobs.tags import derive_seed
 
     structures = [
@@ -179,7 +180,7 @@ def _islands(target: Target, options: EvolutionOptions, command: SearchOptions) 
     if command.islands > 1:
         seeds = [derive_seed(command.seed, "search", island) for island in range(command.islands)]
     try:
-        return set_up_islands(target.counts, options, seeds, structures)
+        return set_up_islands(target.counts, options, seeds, structures, Fitness())
     except ValueError as error:
         raise CampaignError(as_sentence(str(error))) from None
 
