@@ -90,7 +90,7 @@ class EvolutionOptions(MSONable):
         metadata={
             "range": (0.001, 100.0),
             "unit": "eV/atom",
-            "help": "parents lie at most this far above the best",
+            "help": "parents' fitness is at most this far above the best",
         },
     )
     restart_after: int | None = field(

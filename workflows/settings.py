@@ -300,8 +300,8 @@ def _unknown(tree: Any, path: str) -> str:
     if not near:  # compare the last part alone: the branch may have been left out
         last = path.rpartition(".")[2][:LONGEST_QUOTE]
         tails = {name.rpartition(".")[2]: name for name in known}
-        near = [tails[tail] for tail in difflib.get_close_matches(last, tails, n=1, cutoff=0.4)]
-    hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
+        near = [tails[tail] for tail in difflib.get_close_matches(last, tails, n=1, cutoff=0.0)]
+    hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"there is no setting {_short(path)}{hint}"
 
 

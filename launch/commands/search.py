@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Generations that nobody reaches: the budget of structures ends the search.
 ENDLESS = 1_000_000
+#: Of what a search leaves in its folder, raised where an earlier one cannot be gone on with.
+SEARCH_VERSION = 2
 #: Relaxations that no machine gets through.
 MOST_STRUCTURES = 1_000_000_000
 
@@ -118,9 +120,10 @@ class SearchOptions(CellOptions):
     ) -> dict[str, Any]:
         """Everything that makes this search another one, the budget left out."""
         return {
+            "version": SEARCH_VERSION,
             "composition": target.counts,
             "seed": self.seed,
-            "potential": _identity(self.potential),
+            "potential": _digest_or_name(self.potential),
             "arguments": self.calculator_arguments,
             "islands": self.islands,
             "seeds": [_digest(path) for path in self.seed_structures or []],
@@ -166,6 +169,7 @@ def _islands(target: Target, options: EvolutionOptions, command: SearchOptions) 
         If the budget or the seeds do not fit.
     """
     from search.run.islands import set_up_islands
+    from search.state.fitness import Fitness
     from workflows.jobs.tags import derive_seed
 
     structures = [
@@ -176,7 +180,7 @@ def _islands(target: Target, options: EvolutionOptions, command: SearchOptions) 
     if command.islands > 1:
         seeds = [derive_seed(command.seed, "search", island) for island in range(command.islands)]
     try:
-        return set_up_islands(target.counts, options, seeds, structures)
+        return set_up_islands(target.counts, options, seeds, structures, Fitness())
     except ValueError as error:
         raise CampaignError(as_sentence(str(error))) from None
 
@@ -310,7 +314,7 @@ def _make_folder(folder: Path) -> None:
     require_no_links(folder, *WRITTEN)
 
 
-def _identity(potential: str) -> str:
+def _digest_or_name(potential: str) -> str:
     """What tells this potential from another: the digest of its file, or its name."""
     file = Path(potential)
     return _digest(file) if file.is_file() else potential
@@ -328,10 +332,18 @@ def _require_same_search(folder: Path, settings: dict[str, Any], islands: list[E
     from search.run.islands import change_budget
 
     record = folder / "settings.json"
-    if not list(folder.glob("island_*.json")):  # nothing was done yet
+    begun = bool(list(folder.glob("island_*.json")))
+    stored = read_stored(record) if begun and record.exists() else None
+    # the first version kept one population, in a file of its own
+    first = (folder / "search.json").exists()
+    if first or (stored is not None and stored.get("version") != SEARCH_VERSION):
+        raise CampaignError(
+            f"{folder} holds a search saved by an earlier version; use another --output."
+        )
+    if not begun:
         write_atomically(record, json.dumps(settings, indent=1) + "\n")
         return
-    if not record.exists() or digest(read_stored(record)) != digest(settings):
+    if stored is None or digest(stored) != digest(settings):
         raise CampaignError(
             f"{folder} holds a search with another formula, seed, potential or settings; "
             "use another --output."

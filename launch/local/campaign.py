@@ -123,9 +123,9 @@ class Campaign:
         require_safe(folder)
         require_writable(folder)
         require_space(folder)
-        identity = f"{formula}-{uuid.uuid4().hex[:8]}"
+        name = f"{formula}-{uuid.uuid4().hex[:8]}"
         document = CampaignDocument(
-            id=identity,
+            id=name,
             formula=formula,
             engine=engine,
             protocol=protocol,
@@ -135,7 +135,7 @@ class Campaign:
             created=datetime.now(UTC),
             versions=installed_versions(),
             # MongoDB allows few characters and 63 of them
-            database="devitrify_" + re.sub(r"\W", "_", identity, flags=re.ASCII)[-50:],
+            database="devitrify_" + re.sub(r"\W", "_", name, flags=re.ASCII)[-50:],
         )
         campaign = cls(folder, document)
         campaign.save()

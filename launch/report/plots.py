@@ -15,6 +15,7 @@ import numpy as np
 
 from launch.own_files import FOLDER_MODE
 from nnp.storage.files import write_atomically
+from search.state.fitness import better_first
 from workflows.documents.schemas import (
     POTENTIAL,
     MeltingTemperatureDocument,
@@ -23,6 +24,7 @@ from workflows.documents.schemas import (
     SearchDocument,
     TrainingDocument,
 )
+from workflows.stages.candidates import energy_of, fitness_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -246,17 +248,17 @@ def plot_landscape(evolution: Evolution) -> Figure:
 
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     found = [i for i in evolution.individuals if np.isfinite(i.energy)]
-    lowest = evolution.best_energy
-    numbers, above = [i.id + 1 for i in found], [1000 * (i.energy - lowest) for i in found]
+    zero = evolution.best_energy
+    numbers, above = [i.id + 1 for i in found], [1000 * (i.energy - zero) for i in found]
     axes[0].scatter(numbers, above, s=3, alpha=0.4)
-    best = [1000 * (new.energy - lowest) for new in evolution.best_history]
+    best = [1000 * (new.energy - zero) for new in evolution.best_history]
     relaxed = [new.structures for new in evolution.best_history]
     axes[0].step(relaxed, best, where="post", color="tab:red")
     axes[0].set(xlabel="structure", ylabel="energy above the best (meV/atom)")
     archive = evolution.archive
     if len(archive):
         from_best = distances(archive.fingerprints[0], archive.fingerprints)
-        axes[1].scatter(from_best, 1000 * (archive.energies - lowest), s=6)
+        axes[1].scatter(from_best, 1000 * (archive.energies - zero), s=6)
     axes[1].set(xlabel="fingerprint distance from the best", ylabel="energy above the best")
     for axis in axes:
         axis.set_ylim(-10, 600)
@@ -266,7 +268,7 @@ def plot_landscape(evolution: Evolution) -> Figure:
 @figure_of("ranking", PredictionDocument)
 def plot_ranking(document: PredictionDocument) -> Figure | None:
     """
-    Energies of the candidates: potential against reference, each above its own lowest.
+    Energies of the candidates: the potential's above its lowest, against the reference's.
 
     None where nothing was ranked, and where no potential has relaxed the candidates.
     """
@@ -274,8 +276,9 @@ def plot_ranking(document: PredictionDocument) -> Figure | None:
     if not np.isfinite(potential).any():
         return None
     figure, axis = plt.subplots(figsize=(4.5, 4), layout="constrained")
-    reference = np.array([candidate.energy for candidate in document.candidates], dtype=float)
-    x, y = (reference - reference.min()) * 1000, (potential - np.nanmin(potential)) * 1000
+    reference = np.array([energy_of(candidate) for candidate in document.candidates])
+    best = energy_of(better_first(document.candidates, fitness_of)[0])
+    x, y = (reference - best) * 1000, (potential - np.nanmin(potential)) * 1000
     axis.plot([0, x.max()], [0, x.max()], color="grey", linewidth=0.8)
     axis.scatter(x, y, s=16)
     for candidate, i, j in zip(document.candidates, x, y, strict=True):
@@ -305,5 +308,5 @@ def plot_candidate_coverage(
     if not candidates:
         return None
     coverage = Coverage.fit(training.potential.functions, sample.frames)
-    sets = {"other candidates": candidates[1:], "lowest energy": candidates[:1]}
+    sets = {"other candidates": candidates[1:], "best candidate": candidates[:1]}
     return coverage.plot({name: Frames.from_atoms(atoms) for name, atoms in sets.items() if atoms})

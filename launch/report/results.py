@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pydantic import BaseModel, Field
 
+from search.state.fitness import better_first
 from workflows.composition import compound, parse_composition, same_compound
+from workflows.stages.candidates import fitness_of
 from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
@@ -204,7 +206,7 @@ class Results:
         Returns
         -------
         list of CandidateRecord
-            By compound, engine and energy.
+            By compound, engine and fitness.
         """
         # no structure is nearer to the best of all campaigns than to that of its own
         limit: dict[str, Any] = {} if above_best is None else {"$lte": above_best}
@@ -223,15 +225,14 @@ class Results:
             for row in self.outputs.aggregate(steps)
         ]
         spelling = {formula: compound(formula) for formula in {r.formula for r in found}}
+        ranked = better_first(sorted(found, key=lambda r: r.campaign), fitness_of)
+        ranked.sort(key=lambda r: (spelling[r.formula], r.engine))  # the best of each stay first
         best: dict[tuple[str, str], float] = {}
-        for record in found:
-            key = spelling[record.formula], record.engine
-            best[key] = min(best.get(key, float("inf")), record.energy)
-        for record in found:
-            lowest = best[spelling[record.formula], record.engine]
-            record.energy_above_best = 1000 * (record.energy - lowest)
-        kept = [r for r in found if above_best is None or r.energy_above_best <= above_best + 1e-9]
-        return sorted(kept, key=lambda r: (spelling[r.formula], r.engine, r.energy, r.campaign))
+        for record in ranked:
+            fitness = fitness_of(record)
+            first = best.setdefault((spelling[record.formula], record.engine), fitness)
+            record.energy_above_best = 1000 * (fitness - first)
+        return [r for r in ranked if above_best is None or r.energy_above_best <= above_best + 1e-9]
 
     def stages(
         self, stage: str, formula: str | None = None, campaign: str | None = None
@@ -316,7 +317,10 @@ class CandidateRecord(BaseModel):
     space_group: str
     space_group_number: int
     energy: float = Field(description="reference engine (eV/atom)")
-    energy_above_best: float = Field(0.0, description="meV/atom, among what was looked at")
+    fitness: float | None = Field(None, description="what ranks it (eV/atom); none: the energy")
+    energy_above_best: float = Field(
+        0.0, description="in fitness (meV/atom), among what was looked at"
+    )
     potential_energy: float | None = Field(
         None, description="neural network potential (eV/atom); none if none was searched on"
     )

@@ -288,5 +288,5 @@ def plot_operators(islands: list[Evolution]) -> Figure:
     axes[1].barh(names, 100 * successes / np.maximum(made, 1))
     for i, (n, good) in enumerate(zip(made, successes, strict=True)):
         axes[1].annotate(f" {good:.0f} of {n:.0f}", (0, i), fontsize=7, va="center")
-    axes[1].set(xlabel="children that entered the low-energy part (%)")
+    axes[1].set(xlabel="children that entered the fit part (%)")
     return figure

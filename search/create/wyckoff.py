@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from string import ascii_letters
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numba
@@ -52,8 +51,6 @@ class Site:
 
     Attributes
     ----------
-    letter : str
-        Wyckoff letter.
     rotations : (m, 3, 3) array
         With `translations` (m, 3): m conventional fractional coordinates of the orbit in the
         primitive cell from any point, which the first operation projects onto the position.
@@ -61,7 +58,6 @@ class Site:
         Whether the position has a free coordinate, so that it can be taken more than once.
     """
 
-    letter: str
     rotations: NDArray[np.float64]
     translations: NDArray[np.float64]
     free: bool
@@ -155,13 +151,12 @@ def space_group(number: int) -> SpaceGroup:
     centrings = round(1 / np.linalg.det(primitive))
     positions = get_wyckoffs(number)
     sites = []
-    for letter, position in zip(reversed(ascii_letters[: len(positions)]), positions, strict=True):
+    for position in positions:
         # the operations come centring by centring: the first share fills the primitive cell
         operations = position[: len(position) // centrings]
         rotations = np.array([op.rotation_matrix for op in operations], dtype=float)
         sites.append(
             Site(
-                letter=letter,
                 rotations=rotations,
                 translations=np.array([op.translation_vector for op in operations], dtype=float),
                 free=bool(np.abs(rotations[0]).max() > 1e-6),

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from nnp.units import KBAR as KBAR
-
 if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import BaseCalculator

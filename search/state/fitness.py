@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -18,17 +19,21 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: Notions of what is good, ``module:Class``. What is stored names one of them or is not read, and
+#: no other module is imported for it: a process that has just begun must know where they are.
+FITNESSES = {"energy per atom": "search.state.fitness:Fitness"}
+
 
 @dataclass(frozen=True)
 class Fitness(MSONable):
     """
     Energy per atom (eV): the lower, the better.
 
-    Another notion of what is good is a class derived from this one. `of` may add what counts
-    against a structure: pressure times volume, the energy of the hull at its composition, or an
-    uncertainty. Where the fitness is another function of the energy than energy per atom,
-    `energy_at` must undo it. The relaxer minimises whatever energy it is given: a search under
-    pressure takes a `search.relax.pressure.PressurizedEnergy`, whose energies are enthalpies.
+    Another notion of what is good is a class derived from this one, and a row in `FITNESSES`. `of`
+    may add what counts against a structure: pressure times volume, the energy of the hull at its
+    composition, or an uncertainty. Where the fitness is another function of the energy than energy
+    per atom, `energy_at` must undo it. The relaxer minimises whatever energy it is given: a search
+    under pressure takes a `search.relax.pressure.PressurizedEnergy`, whose energies are enthalpies.
 
     Examples
     --------
@@ -47,27 +52,45 @@ class Fitness(MSONable):
     @staticmethod
     def read(document: Fitness | dict[str, Any]) -> Fitness:
         """
-        Make the fitness that was saved with a search; its class must be loaded.
+        Make the fitness that was saved with a search.
 
         Parameters
         ----------
         document : Fitness or dict
-            As :meth:`as_dict` gives it; nothing that it names is imported.
+            As :meth:`as_dict` gives it; nothing is imported but what `FITNESSES` names.
 
         Raises
         ------
         UnknownClassError
-            If it is of no class derived from this one.
+            If `FITNESSES` has no row for its class.
         """
         if isinstance(document, Fitness):
             return document
-        kinds = {(kind.__module__, kind.__name__): kind for kind in _with_derived(Fitness)}
-        require_known(document, kinds.keys())
-        kind = kinds.get((document.get("@module", ""), document.get("@class", "")))
-        if kind is None:
+        known = known_fitnesses()
+        require_known(document, known)
+        module, name = document.get("@module", ""), document.get("@class", "")
+        if (module, name) not in known:
             raise UnknownClassError("a saved search does not say what its fitness is")
-        found: Fitness = kind.from_dict(document)  # type: ignore[assignment]
+        found: Fitness = getattr(import_module(module), name).from_dict(document)
         return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """
+        Document of the fitness.
+
+        Raises
+        ------
+        UnknownClassError
+            If `FITNESSES` has no row for its class: no other process could read it.
+        """
+        kind = type(self)
+        if (kind.__module__, kind.__name__) not in known_fitnesses():
+            raise UnknownClassError(
+                f"the fitness {kind.__name__} cannot be stored: give it a row in FITNESSES of "
+                f"{__name__}, {kind.__module__}:{kind.__name__}"
+            )
+        document: dict[str, Any] = super().as_dict()
+        return document
 
     def of(self, relaxed: Relaxed) -> float:
         """Fitness of a relaxed structure, eV/atom."""
@@ -88,10 +111,10 @@ class Fitness(MSONable):
         return fitness
 
 
-def _with_derived(kind: type[Fitness]) -> Iterator[type[Fitness]]:
-    yield kind
-    for derived in kind.__subclasses__():
-        yield from _with_derived(derived)
+def known_fitnesses() -> set[tuple[str, str]]:
+    """Modules and names of the classes in `FITNESSES`; none of them is imported."""
+    paths = (path.partition(":") for path in FITNESSES.values())
+    return {(module, name) for module, _, name in paths}
 
 
 def better_first(items: Iterable[T], fitness: Callable[[T], float | None]) -> list[T]:

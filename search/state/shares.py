@@ -17,7 +17,7 @@ class OperatorShares:
     """
     Shares of the operators in a generation.
 
-    Each operator is credited for children that enter the low-energy, new part of the population.
+    Each operator is credited for children that enter the fit, new part of the population.
     Its share is its prior times its success rate over the recent past, relative to the others',
     with a floor of `floor` times its prior, so that none dies out while it may be needed later.
 

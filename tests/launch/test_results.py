@@ -116,6 +116,20 @@ def test_candidates_of_all_campaigns(config: Path) -> None:
         assert results.potential("MgO-1") is None
 
 
+def test_the_best_of_all_campaigns_is_the_fittest(config: Path) -> None:
+    """The energy says nothing where the candidates were ranked by something else."""
+    with Results.open(config) as results:
+        results.outputs.update_many(
+            {"output.@class": "PredictionDocument", "metadata.formula": "OMg"},
+            {"$set": {"output.candidates.0.fitness": -5.91, "output.candidates.1.fitness": -6.1}},
+        )
+        found = results.candidates(formula="MgO")
+    assert [(r.campaign, r.energy) for r in found] == [
+        ("MgO-2", -5.945), ("MgO-1", -6.00), ("MgO-1", -5.97), ("MgO-2", -5.99), ("MgO-1", -5.90),
+    ]  # fmt: skip
+    assert [round(r.energy_above_best) for r in found] == [0, 100, 130, 190, 200]
+
+
 def test_figures_of_a_stage(config: Path) -> None:
     with Results.open(config) as results:
         (row,) = results.stages("melting_temperature", formula="SiO2")

@@ -68,13 +68,37 @@ def test_another_formula_or_seed_does_not_go_on_with_the_search(
         assert "another formula, seed, potential or settings" in capsys.readouterr().err
 
 
+def test_a_search_of_an_earlier_version_is_left_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "search.json").write_bytes(b"one population")
+    common = ("emt", "Cu", "-n", "8", "--population", "4", "--z", "2", "-w", "1")
+    assert call(*common, "-o", str(old)) == 1
+    assert "saved by an earlier version; use another --output" in capsys.readouterr().err
+    assert [path.name for path in old.iterdir()] == ["search.json"]
+
+    new = tmp_path / "new"
+    assert call(*common, "-o", str(new)) == 0
+    record, state = new / "settings.json", (new / "island_1.json").read_bytes()
+    settings = json.loads(record.read_text())
+    for version in ({}, {"version": settings.pop("version") + 1}):
+        record.write_text(json.dumps({**settings, **version}))
+        capsys.readouterr()
+        assert call(*common, "-o", str(new)) == 1
+        assert "saved by an earlier version" in capsys.readouterr().err
+    assert (new / "island_1.json").read_bytes() == state
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["nosuch.nnp", "Cu"], "There is no file nosuch.nnp"),
         (["emt", "LiCl"], "does not know"),
         (["emt", "Cu", "--set", "relaxer.max_forces=1"], "did you mean 'relaxer.max_force'"),
-        (["emt", "Cu", "--set", "rate=1"], "There is no setting 'rate'"),
+        (["emt", "Cu", "--set", "rate=1"], "There is no setting 'rate'; did you mean"),
+        (["emt", "Cu", "--set", "foo=1"], "There is no setting 'foo'; did you mean"),
         (["emt", "Cu", "--z", "two"], "--z takes whole numbers"),
         (["no.such:Thing", "Cu"], "cannot be imported"),
         (["ase.calculators.morse:MorsePotential", "Cu", "--calculator-arguments", "3"], "JSON"),

@@ -11,12 +11,13 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
+from nnp.storage.documents import UnknownClassError
 from search.options import EvolutionOptions
 from search.relax.relaxer import Relaxed, Relaxer
 from search.run.driver import run_generations
 from search.run.islands import summarise
 from search.state.evolution import Evolution
-from search.state.fitness import Fitness, better_first
+from search.state.fitness import FITNESSES, Fitness, better_first
 from tests.search.pair_energy import PairEnergy
 
 SALT = {"Na": 1, "Cl": 1}
@@ -98,7 +99,10 @@ def test_the_fittest_lead_where_fitness_and_energy_disagree(rock_salt: PairEnerg
     assert [member.id for member in summary.best] == [member.id for member in members[:3]]
 
 
-def test_the_state_keeps_its_fitness(rock_salt: PairEnergy) -> None:
+def test_the_state_keeps_its_fitness(
+    rock_salt: PairEnergy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FITNESSES, "cautious", f"{__name__}:Cautious")
     evolution = run_generations(_evolution(Cautious(50.0)), Relaxer(), rock_salt, 2)
     again = Evolution.from_dict(json.loads(json.dumps(evolution.as_dict())))
     assert again.fitness == Cautious(50.0)
@@ -124,3 +128,8 @@ def test_better_first_puts_what_has_no_fitness_last_and_keeps_the_order_of_equal
     items = [("none", None), ("b", 1.0), ("nan", float("nan")), ("c", 1.0), ("a", -1.0)]
     ordered = better_first(items, lambda item: item[1])
     assert [name for name, _ in ordered] == ["a", "b", "c", "none", "nan"]
+
+
+def test_a_fitness_without_a_row_is_not_stored() -> None:
+    with pytest.raises(UnknownClassError, match=r"give it a row in FITNESSES .*:Cautious"):
+        _evolution(Cautious()).as_dict()

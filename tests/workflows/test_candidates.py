@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 from monty.json import MontyDecoder
 from pymatgen.core import Lattice, Structure
 
+from search.relax.relaxer import Relaxed
+from search.state.fitness import FITNESSES, Fitness
 from search.symmetry import find_space_group
 from tests.workflows.samples import copper, emt, engine
 from workflows.composition import Target
@@ -19,7 +23,7 @@ from workflows.documents.schemas import (
     SearchDocument,
 )
 from workflows.engines.ase.engine import AseEngine
-from workflows.stages.candidates import CandidateMaker, distinct
+from workflows.stages.candidates import CandidateMaker, distinct, fitness_of
 
 
 def search_result(structures: list[Structure], energies_of: str = "potential") -> SearchDocument:
@@ -47,10 +51,11 @@ def run(
     structures: list[Structure],
     store: JobStore | None = None,
     energies_of: str = "potential",
+    maker: CandidateMaker | None = None,
 ) -> PredictionDocument:
     """Run the stage and return its result."""
     found = search_result(structures, energies_of)
-    job = CandidateMaker().make(found, Target("Cu", (4,)), engine)
+    job = (maker or CandidateMaker()).make(found, Target("Cu", (4,)), engine)
     store = store or JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     run_locally(job, store=store, create_folders=False, log=False, allow_external_references=True)
     store.connect()
@@ -65,6 +70,33 @@ def test_fcc_copper_lies_below_bcc() -> None:
     assert [candidate.space_group for candidate in ranked] == ["Fm-3m", "Im-3m"]
     assert ranked[0].energy_above_best == 0.0
     assert 10 < ranked[1].energy_above_best < 60  # meV/atom in effective medium theory
+
+
+@dataclass(frozen=True)
+class Loose(Fitness):
+    """A reward for volume, larger than the differences in energy."""
+
+    per_volume: float = 5.0
+
+    def of(self, relaxed: Relaxed) -> float:
+        """Energy per atom, less what the volume is worth."""
+        per_atom = relaxed.atoms.get_volume() / len(relaxed.atoms)
+        return super().of(relaxed) - self.per_volume * per_atom
+
+
+def test_candidates_are_ranked_by_the_fitness(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FITNESSES, "loose", f"{__name__}:Loose")
+    body_centred = Structure(Lattice.cubic(2.87), ["Cu"] * 2, [[0, 0, 0], [0.5, 0.5, 0.5]])
+    structures = [copper(1, 3.7), body_centred]
+    ranked = run(emt(), structures, maker=CandidateMaker(fitness=Loose())).candidates
+    assert [candidate.space_group for candidate in ranked] == ["Im-3m", "Fm-3m"]
+    assert ranked[0].energy > ranked[1].energy
+    assert ranked[0].volume > ranked[1].volume
+    for candidate in ranked:
+        expected = candidate.energy - 5.0 * candidate.volume
+        assert fitness_of(candidate) == pytest.approx(expected)
+        above = 1000 * (expected - fitness_of(ranked[0]))
+        assert candidate.energy_above_best == pytest.approx(above, abs=1e-6)
 
 
 def test_the_trajectory_of_a_candidate_is_found_by_its_job() -> None:

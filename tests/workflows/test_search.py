@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
 import pytest
 from ase.calculators.emt import EMT
+from jobflow import Maker
+from monty.json import jsanitize
 
 from search.options import EvolutionOptions
 from search.relax.energy import AseEnergy
@@ -11,7 +22,12 @@ from search.relax.limits import RelaxationLimits
 from search.relax.relaxer import Relaxed, Relaxer
 from search.run.driver import run_generations
 from search.state.evolution import Evolution
+from search.state.fitness import FITNESSES, Fitness
+from tests.workflows.samples import emt
 from workflows.composition import Target
+from workflows.settings import list_settings
+from workflows.stages.reference_search import ReferenceSearchMaker
+from workflows.stages.search import SearchMaker
 from workflows.stages.search_documents import (
     NothingFoundError,
     island_document,
@@ -36,6 +52,81 @@ def test_candidates_say_whether_they_are_under_the_tight_limits() -> None:
         ]
         assert document.n_went_on == len(ended.went_on)
         assert document.summary()["relaxed_on_to_tight_limits"] == len(ended.went_on)
+
+
+MINE = """
+from dataclasses import dataclass
+
+from search.state.fitness import Fitness
+
+
+@dataclass(frozen=True)
+class Mine(Fitness):
+    weight: float = 1.0
+"""
+#: What a worker does that has just begun: the class is not loaded, the row is there or not.
+WORKER = """
+import json, sys
+
+from nnp.storage.documents import UnknownClassError
+from search.state.fitness import FITNESSES
+from workflows.documents.decoding import decode
+from workflows.stages.search import SearchMaker  # jobs are its methods
+
+stored = json.loads(sys.stdin.read())
+try:
+    decode(stored)
+except UnknownClassError as error:
+    print("'Mine'" in str(error), "my_fitness" in sys.modules)
+FITNESSES["mine"] = "my_fitness:Mine"
+print(decode(stored).evolution.fitness)
+"""
+
+
+def test_a_new_worker_reads_a_fitness_that_has_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_fitness.py").write_text(MINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(FITNESSES, "mine", "my_fitness:Mine")
+    state = start()
+    state.fitness = import_module("my_fitness").Mine(2.5)
+    stored = json.dumps(jsanitize(island_document(state, 1.0), strict=True, enum_values=True))
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    ended = subprocess.run(
+        [sys.executable, "-c", WORKER], input=stored, env={**os.environ, "PYTHONPATH": path},
+        capture_output=True, text=True, check=True, timeout=300,
+    )  # fmt: skip
+    assert ended.stdout.splitlines() == ["True False", "Mine(weight=2.5)"]
+
+
+@dataclass(frozen=True)
+class Doubled(Fitness):
+    """Twice the energy per atom."""
+
+    def of(self, relaxed: Relaxed) -> float:
+        """Fitness in eV/atom."""
+        return 2.0 * super().of(relaxed)
+
+
+def test_the_makers_hand_their_fitness_to_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FITNESSES, "doubled", f"{__name__}:Doubled")
+    begun: list[Fitness] = []
+
+    def note(_maker: Maker, _model: object, _target: Target, state: Any, *_: object) -> None:
+        begun.append((state[0] if isinstance(state, list) else state).fitness)
+
+    monkeypatch.setattr(SearchMaker, "_next_round", note)
+    monkeypatch.setattr(ReferenceSearchMaker, "_next_generation", note)
+    for fitness in (Fitness(), Doubled()):
+        options = EvolutionOptions(population=2, generations=1)
+        maker = SearchMaker(evolution=options, fitness=fitness)
+        assert SearchMaker.from_dict(maker.as_dict()).fitness == fitness
+        SearchMaker.start.original(maker, "", TARGET, 12.0, {}, 1, "")
+        reference = ReferenceSearchMaker(evolution=options, fitness=fitness)
+        ReferenceSearchMaker.start.original(reference, TARGET, emt(), 1, 12.0)
+    assert begun == [Fitness(), Fitness(), Doubled(), Doubled()]
+    assert not [s.path for s in list_settings(SearchMaker()) if "fitness" in s.path]
 
 
 def test_a_search_without_a_structure_is_no_result() -> None:

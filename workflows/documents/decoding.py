@@ -8,10 +8,10 @@ from typing import Any
 from monty.json import MontyDecoder
 
 from nnp.storage.documents import require_known
-from search.state.fitness import Fitness
+from search.state.fitness import known_fitnesses
 from workflows.documents.base import Document
 
-#: What documents are made of, by module: besides the documents themselves, and notions of fitness.
+#: What documents are made of, by module: besides the documents themselves, and the fitnesses.
 PARTS = {
     "datetime": ("datetime",),
     "nnp.calibration": ("Calibration",),
@@ -74,9 +74,9 @@ def require_stored(document: Any) -> None:
 
 def _stored() -> set[tuple[str, str]]:
     """Modules and names of the classes of documents and of what is in them."""
-    kinds = (*_with_derived(Document), *_with_derived(Fitness))
     return {
-        *((kind.__module__, kind.__name__) for kind in kinds),
+        *((kind.__module__, kind.__name__) for kind in _with_derived(Document)),
+        *known_fitnesses(),
         *((module, name) for module, names in PARTS.items() for name in names),
     }
 

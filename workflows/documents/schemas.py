@@ -303,7 +303,8 @@ class CandidateDocument(Document):
     space_group: str
     space_group_number: int
     energy: float | None = Field(description="reference engine (eV/atom)")
-    energy_above_best: float | None = Field(None, description="meV/atom")
+    fitness: float | None = Field(None, description="what ranks it (eV/atom); none: the energy")
+    energy_above_best: float | None = Field(None, description="in fitness (meV/atom)")
     potential_energy: float | None = Field(
         None,
         description="neural network potential, relaxed by it (eV/atom); none if it did not search",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from jobflow import CURRENT_JOB, Flow, Job, JobConfig, Maker, OnMissing, Response, job
 
 from search.relax.limits import RelaxationLimits
-from search.state.fitness import better_first
+from search.state.fitness import Fitness, better_first
 from search.state.similarity import REFERENCE_ENERGY_TOLERANCE, TIGHTLY_RELAXED, match
-from search.symmetry import find_space_group
+from search.symmetry import SYMMETRY_TOLERANCE, find_space_group
 from workflows.composition import Target
 from workflows.conversion import to_atoms
 from workflows.documents.schemas import (
@@ -29,6 +29,7 @@ from workflows.jobs.stage import REFERENCE_QUEUE
 from workflows.jobs.tags import tag
 from workflows.stages.chain import ChainContext
 from workflows.stages.cost import Cost, CostContext, repeated_decisions
+from workflows.stages.reference_search import relaxed_by_engine
 from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class CandidateMaker(Maker):
         Where a relaxation stops.
     symmetry_tolerance : float
         Å, for the space group.
+    fitness : Fitness
+        What they are ranked by, at the energies of the reference engine.
     """
 
     name: str = "candidates"
@@ -58,7 +61,10 @@ class CandidateMaker(Maker):
         default_factory=lambda: RelaxationLimits(max_force=0.02, max_stress=4.0, max_steps=500),
         metadata={"inline": True},
     )
-    symmetry_tolerance: float = field(default=0.1, metadata={"range": (1e-5, 1.0), "unit": "Å"})
+    symmetry_tolerance: float = field(
+        default=SYMMETRY_TOLERANCE, metadata={"range": (1e-5, 1.0), "unit": "Å"}
+    )
+    fitness: Fitness = field(default_factory=Fitness, metadata={"hidden": True})
 
     def make(self, search: SearchDocument | OutputReference, target: Target, engine: Engine) -> Job:
         """
@@ -129,7 +135,7 @@ class CandidateMaker(Maker):
         jobs: list[str],
     ) -> PredictionDocument:
         """
-        Rank by the reference energy; structures that became the same count once.
+        Rank by the fitness at the reference level; structures that became the same count once.
 
         Parameters
         ----------
@@ -153,7 +159,8 @@ class CandidateMaker(Maker):
         for rank, document in enumerate(ranked, start=1):
             document.rank = rank
             document.energy_above_best = (fitness_of(document) - best) * 1000
-        report_progress("candidates", 1, 1, best_eV_atom=best)
+        energy = energy_of(ranked[0]) if ranked else float("nan")
+        report_progress("candidates", 1, 1, best_eV_atom=energy)
         return PredictionDocument(
             formula=target.formula,
             engine=engine,
@@ -169,7 +176,7 @@ class CandidateMaker(Maker):
     def _describe(
         self, result: RelaxDocument, candidate: SearchCandidate, target: Target, job: str
     ) -> CandidateDocument:
-        structure = result.structure
+        structure, energy = result.structure, result.energy
         symbol, number = find_space_group(to_atoms(structure), self.symmetry_tolerance)
         return CandidateDocument(
             formula=target.formula,
@@ -177,7 +184,8 @@ class CandidateMaker(Maker):
             formula_units=candidate.formula_units,
             space_group=symbol,
             space_group_number=number,
-            energy=result.energy,
+            energy=energy,
+            fitness=None if energy is None else self.fitness.of(relaxed_by_engine(result, energy)),
             potential_energy=candidate.energy if candidate.energy_of == POTENTIAL else None,
             density=float(structure.density),
             volume=structure.volume / len(structure),
@@ -207,18 +215,46 @@ def provenance() -> dict[str, str]:
     return {**campaign, **installed_versions()}
 
 
-def fitness_of(document: CandidateDocument) -> float:
+class Ranked(Protocol):
+    """Whatever is ranked: a candidate, or what a report keeps of it."""
+
+    @property
+    def formula(self) -> str:
+        """Of the compound."""
+
+    @property
+    def energy(self) -> float | None:
+        """Of the reference engine, eV/atom."""
+
+    @property
+    def fitness(self) -> float | None:
+        """What it is ranked by, eV/atom; none: the energy."""
+
+
+def fitness_of(candidate: Ranked) -> float:
     """
-    What candidates are ranked by: the reference energy, eV/atom.
+    What candidates are ranked by: their fitness at the reference level, eV/atom.
+
+    Raises
+    ------
+    ValueError
+        If the candidate has no energy.
+    """
+    return energy_of(candidate) if candidate.fitness is None else candidate.fitness
+
+
+def energy_of(candidate: Ranked) -> float:
+    """
+    Energy of a candidate by the reference engine, eV/atom.
 
     Raises
     ------
     ValueError
         If the candidate has none.
     """
-    if document.energy is None:
-        raise ValueError(f"a candidate of {document.formula} has no energy to be ranked by")
-    return document.energy
+    if candidate.energy is None:
+        raise ValueError(f"a candidate of {candidate.formula} has no energy to be ranked by")
+    return candidate.energy
 
 
 def distinct(documents: list[CandidateDocument]) -> list[CandidateDocument]:
@@ -234,7 +270,7 @@ def distinct(documents: list[CandidateDocument]) -> list[CandidateDocument]:
     by_size = sorted(documents, key=lambda document: document.formula_units)
     for document in better_first(by_size, fitness_of):
         same = any(
-            abs(fitness_of(document) - fitness_of(other)) < REFERENCE_ENERGY_TOLERANCE
+            abs(energy_of(document) - energy_of(other)) < REFERENCE_ENERGY_TOLERANCE
             and match(document.structure, other.structure, TIGHTLY_RELAXED)
             for other in kept
         )

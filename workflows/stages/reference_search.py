@@ -14,6 +14,7 @@ from search.relax.limits import RelaxationLimits
 from search.relax.relaxer import CONVERGED, OUT_OF_STEPS, Relaxed
 from search.run.islands import set_up_islands
 from search.state.evolution import Evolution
+from search.state.fitness import Fitness
 from workflows.composition import Target
 from workflows.conversion import to_atoms, to_structure
 from workflows.documents.schemas import IslandDocument, RelaxDocument
@@ -51,6 +52,8 @@ class ReferenceSearchMaker(Maker):
         Where a relaxation stops.
     n_best : int
         Distinct structures that are reported.
+    fitness : Fitness
+        What makes one structure better than another.
     """
 
     name: str = "reference search"
@@ -59,6 +62,7 @@ class ReferenceSearchMaker(Maker):
     n_best: int = field(
         default=40, metadata={"range": (1, 10_000), "help": "distinct structures reported"}
     )
+    fitness: Fitness = field(default_factory=Fitness, metadata={"hidden": True})
 
     def make(
         self,
@@ -112,7 +116,7 @@ class ReferenceSearchMaker(Maker):
             formula_units=target.formula_units,
             volume_per_atom=self.evolution.volume_per_atom or volume_per_atom,
         )
-        (state,) = set_up_islands(target.counts, options, [seed])
+        (state,) = set_up_islands(target.counts, options, [seed], fitness=self.fitness)
         return self._next_generation(target, engine, state, 0.0)
 
     @job(
@@ -195,11 +199,25 @@ def to_relaxed(candidate: Candidate, result: RelaxDocument | None) -> Relaxed:
     if result is None or result.energy is None:
         reason = "its job failed" if result is None else "the engine failed"
         return Relaxed(candidate.atoms, float("nan"), f"aborted: {reason}")
+    return relaxed_by_engine(result, result.energy)
+
+
+def relaxed_by_engine(result: RelaxDocument, energy: float) -> Relaxed:
+    """
+    Describe a relaxation by an engine as one of the search's own.
+
+    Parameters
+    ----------
+    result : RelaxDocument
+        One that did not fail.
+    energy : float
+        Its energy, eV/atom.
+    """
     atoms = to_atoms(result.structure)
     atoms.wrap()
     return Relaxed(
         atoms=atoms,
-        energy=result.energy * len(atoms),
+        energy=energy * len(atoms),
         status=CONVERGED if result.converged else OUT_OF_STEPS,
         steps=result.steps,
         max_force=float("nan") if result.max_force is None else result.max_force,

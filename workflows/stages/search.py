@@ -15,6 +15,7 @@ from search.relax.relaxer import Relaxer
 from search.run.driver import SearchFigures, run_generations
 from search.run.islands import exchange, set_up_islands, share_budget
 from search.state.evolution import Evolution
+from search.state.fitness import Fitness
 from workflows.composition import Target
 from workflows.documents.schemas import POTENTIAL, IslandDocument
 from workflows.jobs.checkpoints import checkpoint
@@ -63,6 +64,8 @@ class SearchMaker(Maker):
         Bonds may be this much shorter than the shortest ones of the trajectory.
     n_best : int
         Distinct structures that are reported, relaxed to the tight limits.
+    fitness : Fitness
+        What makes one structure better than another.
     """
 
     name: str = "search"
@@ -95,6 +98,7 @@ class SearchMaker(Maker):
     n_best: int = field(
         default=40, metadata={"range": (1, 10_000), "help": "distinct structures reported"}
     )
+    fitness: Fitness = field(default_factory=Fitness, metadata={"hidden": True})
 
     def make(
         self,
@@ -175,7 +179,7 @@ class SearchMaker(Maker):
             shortest_distances=self.distance_limits(target, shortest_distances),
         )
         seeds = [derive_seed(seed, "search", island) for island in range(self.islands)]
-        states = set_up_islands(target.counts, options, seeds)
+        states = set_up_islands(target.counts, options, seeds, fitness=self.fitness)
         return self._next_round(potential, target, list(states), [None] * self.islands)
 
     def distance_limits(self, target: Target, shortest: dict[str, float]) -> dict[str, float]:
