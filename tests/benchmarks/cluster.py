@@ -1,4 +1,5 @@
-"""What many campaigns in one launchpad cost, and what the database does for one structure.
+"""
+What many campaigns in one launchpad cost, and what the database does for one structure.
 
     python -m tests.benchmarks.cluster crowd --campaigns 10 100 1000
     python -m tests.benchmarks.cluster size CAMPAIGN_FOLDER

@@ -1,4 +1,5 @@
-"""What cutoffs GPAW's data sets need, and what its calculations cost.
+"""
+What cutoffs GPAW's data sets need, and what its calculations cost.
 
     python -m tests.benchmarks.gpaw cutoffs -o FILE [ELEMENT ...]
     python -m tests.benchmarks.gpaw costs STRUCTURE [--cutoff 300] [--kind melt]

@@ -1,4 +1,5 @@
-"""The picture of a campaign that the README shows: from the melt to the crystals.
+"""
+The picture of a campaign that the README shows: from the melt to the crystals.
 
     python -m tests.benchmarks.picture CAMPAIGN_FOLDER -o docs/images/LiAlCl4.png \
         --known NAME=FILE ...

@@ -1,4 +1,5 @@
-"""The lowest energies that campaigns reach, beside known phases relaxed by the same engine.
+"""
+The lowest energies that campaigns reach, beside known phases relaxed by the same engine.
 
     python -m tests.benchmarks.prediction LiAlCl4 --seeds 0 1 2 \
         --known KNOWN/LiAlCl4_*.vasp -- --set search.evolution.generations=60

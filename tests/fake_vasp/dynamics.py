@@ -30,15 +30,15 @@ def run(
 
     Parameters
     ----------
-    system
+    system : System
         Start; without velocities they are drawn at TEBEG.
-    masses
+    masses : NDArray
         amu, shape (n,).
-    settings
+    settings : Settings
         Time step, thermostat, ramp.
     evaluate, record
         Where steps come from and go to.
-    generator
+    generator : np.random.Generator
         Source of randomness.
 
     Returns

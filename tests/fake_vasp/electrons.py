@@ -33,11 +33,11 @@ class Loop:
 
     Attributes
     ----------
-    energies
+    energies : NDArray[np.float64]
         Free energy after every electronic step in eV, shape (m,).
-    converged
+    converged : bool
         Whether the last change was below EDIFF.
-    exact
+    exact : float
         Energy it was going to, eV.
     """
 
@@ -76,9 +76,9 @@ class Electrons:
 
         Parameters
         ----------
-        energy
+        energy : float
             Where it goes.
-        sloshing
+        sloshing : bool
             Charge moves to and fro and the loop does not converge.
         """
         settings = self.settings

@@ -1,4 +1,5 @@
-"""What a finite basis and a finite k-mesh do to energy, forces and stress.
+"""
+What a finite basis and a finite k-mesh do to energy, forces and stress.
 
 Both errors fall off exponentially, with the cutoff energy in units of each element's ENMAX and
 with the size of the crystal that the k-mesh stands for, and both are larger where atoms are

@@ -22,7 +22,8 @@ class InputError(Exception):
 
 
 class Incar:
-    """Tags of an INCAR file.
+    """
+    Tags of an INCAR file.
 
     Parameters
     ----------

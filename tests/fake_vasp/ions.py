@@ -61,11 +61,11 @@ def draw_velocities(
 
     Parameters
     ----------
-    masses
+    masses : NDArray
         amu, shape (n,).
-    temperature
+    temperature : float
         K.
-    generator
+    generator : np.random.Generator
         Source of randomness.
     """
     m = masses[:, None]

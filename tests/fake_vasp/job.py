@@ -26,11 +26,11 @@ class Job:
 
     Attributes
     ----------
-    folder
+    folder : Path
         Where the files are.
-    executable
+    executable : str
         ``std`` or ``gam``.
-    ranks
+    ranks : int
         MPI ranks the run pretends to have.
     incar, settings, system, mesh, potentials
         What the files say.

@@ -117,9 +117,9 @@ class Recorder:
 
         Parameters
         ----------
-        system
+        system : System
             Final structure.
-        accurate
+        accurate : bool
             Whether a relaxation met its criterion.
         """
         if accurate:

@@ -63,9 +63,9 @@ def run(
 
     Parameters
     ----------
-    system
+    system : System
         Start.
-    settings
+    settings : Settings
         IBRION, ISIF, EDIFFG, NSW, PSTRESS.
     evaluate, record
         Where steps come from and go to.
