@@ -160,7 +160,7 @@ def _raw() -> object:
 
 def main() -> None:
     """Run a benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser = argparse.ArgumentParser(description=__doc__.strip().split("\n", maxsplit=1)[0])
     commands = parser.add_subparsers(dest="command", required=True)
     many = commands.add_parser("crowd")
     many.add_argument("--campaigns", type=int, nargs="+", default=[10, 100, 1000])

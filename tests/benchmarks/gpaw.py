@@ -101,7 +101,7 @@ def costs(path: Path, cutoff: float | None, kind: str, n_steps: int) -> None:
 
 def main() -> None:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     ladder = commands.add_parser("cutoffs")
     ladder.add_argument("elements", nargs="*", default=sorted(CUTOFFS), metavar="ELEMENT")

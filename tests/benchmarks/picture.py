@@ -175,7 +175,7 @@ def draw(folder: Path, known: dict[str, Any]) -> plt.Figure:
 
 def main() -> None:
     """Draw the picture."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser = argparse.ArgumentParser(description=__doc__.strip().split("\n", maxsplit=1)[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--known", nargs="*", default=[], metavar="NAME=FILE")

@@ -80,7 +80,7 @@ def main() -> None:
     """Run the benchmark."""
     arguments = sys.argv[1:]
     split = arguments.index("--") if "--" in arguments else len(arguments)
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser = argparse.ArgumentParser(description=__doc__.strip().split("\n", maxsplit=1)[0])
     parser.add_argument("formula")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--known", type=Path, nargs="*", default=[])

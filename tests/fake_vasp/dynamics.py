@@ -36,7 +36,7 @@ def run(
         amu, shape (n,).
     settings : Settings
         Time step, thermostat, ramp.
-    evaluate, record
+    evaluate, record : Evaluator, Callable
         Where steps come from and go to.
     generator : np.random.Generator
         Source of randomness.
@@ -111,9 +111,9 @@ class Barostat:
 
     Parameters
     ----------
-    settings
+    settings : Settings
         PMASS in amu and PSTRESS in kbar.
-    ions
+    ions : Ions
         Give the size of the cell.
 
     References

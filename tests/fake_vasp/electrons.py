@@ -57,11 +57,11 @@ class Electrons:
 
     Parameters
     ----------
-    settings
+    settings : Settings
         ALGO, EDIFF, NELM and the like.
-    n_atoms
+    n_atoms : int
         Number of atoms.
-    start
+    start : float
         Error of the very first step, eV an atom.
     """
 

@@ -106,7 +106,7 @@ class Faults:
 
     Parameters
     ----------
-    faults
+    faults : list of Fault
         Those left after counting calls and looking for cures.
     """
 

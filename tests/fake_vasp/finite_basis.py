@@ -33,15 +33,15 @@ class FiniteBasis(Calculator):
 
     Parameters
     ----------
-    exact
+    exact : Calculator
         Gives the converged values.
-    cutoff
+    cutoff : float
         ENCUT in eV.
-    recommended
+    recommended : NDArray
         ENMAX of every atom in eV, shape (n,).
-    mesh
+    mesh : Mesh
         k-points.
-    cell
+    cell : NDArray
         Starting cell, for which the plane waves are chosen; lattice vectors in rows, Å.
     """
 

@@ -27,7 +27,7 @@ class Incar:
 
     Parameters
     ----------
-    text
+    text : str
         Content of the file: ``TAG = value`` a line or separated by semicolons, comments after
         ``#`` or ``!``, a backslash continues a line.
     """

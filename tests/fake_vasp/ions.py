@@ -17,11 +17,11 @@ class Ions:
 
     Attributes
     ----------
-    masses
+    masses : NDArray
         amu, shape (n, 1).
-    cell, positions, velocities
+    cell, positions, velocities : NDArray
         Å, Å and Å/fs.
-    strain_rate
+    strain_rate : NDArray
         Symmetric, 1/fs, shape (3, 3); zero at constant volume.
     """
 

@@ -32,7 +32,7 @@ class Job:
         ``std`` or ``gam``.
     ranks : int
         MPI ranks the run pretends to have.
-    incar, settings, system, mesh, potentials
+    incar, settings, system, mesh, potentials : Incar, Settings, System, Mesh, list of Potential
         What the files say.
     """
 

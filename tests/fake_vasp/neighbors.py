@@ -37,9 +37,9 @@ class PairList:
 
     Parameters
     ----------
-    cutoff
+    cutoff : float
         Å.
-    skin
+    skin : float
         The list reaches this much further (Å), so that it lasts until some atom has moved by half
         of it or the cell has changed.
     """

@@ -21,7 +21,7 @@ class System:
     ----------
     comment : str
         First line of the file.
-    symbols, counts
+    symbols, counts : tuple of str, tuple of int
         Chemical symbols and numbers of atoms, by type.
     cell : NDArray[np.float64]
         Lattice vectors in rows, Å, shape (3, 3).

@@ -36,11 +36,11 @@ class Recorder:
 
     Parameters
     ----------
-    job
+    job : Job
         Inputs of the run.
-    faults
+    faults : Faults
         What is to go wrong.
-    output
+    output : TextIO
         Standard output.
     """
 

@@ -67,7 +67,7 @@ def run(
         Start.
     settings : Settings
         IBRION, ISIF, EDIFFG, NSW, PSTRESS.
-    evaluate, record
+    evaluate, record : Evaluator, Callable
         Where steps come from and go to.
 
     Returns

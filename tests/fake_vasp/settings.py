@@ -131,7 +131,7 @@ def settings_of(
     ----------
     incar : Incar
         The tags.
-    counts, valences
+    counts, valences : list of int, list of float
         Atoms and electrons an atom, by type.
     largest_cutoff : float
         Largest ENMAX of the pseudopotentials in eV.

@@ -43,7 +43,7 @@ class IonicStep:
         eV/Å³ in ASE's sign, shape (3, 3), without the kinetic part.
     loop : Loop
         Electronic steps.
-    kinetic, temperature
+    kinetic, temperature : float or None, float
         eV and K; none outside molecular dynamics.
     thermostat : tuple of float
         Potential and kinetic energy of the thermostat in eV.
@@ -91,15 +91,15 @@ class Evaluator:
 
     Parameters
     ----------
-    calculator
+    calculator : Calculator
         The converged values.
-    electrons
+    electrons : Electrons
         The loops.
-    settings
+    settings : Settings
         Smearing.
-    faults
+    faults : Faults
         Faults of the electronic loop.
-    system
+    system : System
         Atoms.
     """
 
