@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+import warnings
 from dataclasses import dataclass
 
 from monty.json import MSONable
@@ -104,7 +105,7 @@ def parse_target(
             raise FormulaError(
                 f"the engine {engine} does not know {', '.join(unknown)}; choose another --engine"
             )
-    reduced, factor = composition.get_reduced_composition_and_factor()
+    reduced, factor = _reduce(composition)
     n_atoms = int(reduced.num_atoms)
     if n_atoms > LARGEST_CELL:
         raise FormulaError(
@@ -175,8 +176,8 @@ def compound(formula: str) -> str:
     composition = _read(formula) if len(formula) <= LONGEST_FORMULA else None
     if composition is None:
         return formula
-    reduced = composition.get_reduced_composition_and_factor()[0]
-    return "".join(f"{e.symbol}{n:g}" if n != 1 else e.symbol for e, n in sorted(reduced.items()))
+    counts = sorted((element.symbol, n) for element, n in _reduce(composition)[0].items())
+    return "".join(f"{symbol}{n:g}" if n != 1 else symbol for symbol, n in counts)
 
 
 def isotope_note(formula: str, target: Target) -> str | None:
@@ -224,6 +225,13 @@ def _read(formula: str) -> Composition | None:
         symbol = _ISOTOPES.get(element.symbol, element.symbol)
         counts[symbol] = counts.get(symbol, 0.0) + amount
     return Composition(counts) if counts else None
+
+
+def _reduce(composition: Composition) -> tuple[Composition, float]:
+    """One formula unit, and how many of them there are."""
+    with warnings.catch_warnings():  # pymatgen sorts by electronegativity; noble gases have none
+        warnings.filterwarnings("ignore", "No Pauling electronegativity")
+        return composition.get_reduced_composition_and_factor()
 
 
 def _spell(composition: Composition) -> str:
