@@ -57,7 +57,8 @@ def random_lattice(system: int, rng: np.random.Generator) -> NDArray[np.float64]
     """
     Random cell (3, 3) of unit volume, vectors as rows.
 
-    `system` is the index of a crystal system in `search.wyckoff.SYSTEMS`, whose metric it has.
+    `system` is the index of a crystal system in `search.create.wyckoff.SYSTEMS`, whose metric it
+    has.
     """
     while True:
         lengths = np.empty(3)

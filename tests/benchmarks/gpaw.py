@@ -5,8 +5,9 @@ What cutoffs GPAW's data sets need, and what its calculations cost.
     python -m tests.benchmarks.gpaw costs STRUCTURE [--cutoff 300] [--kind melt]
 
 ``cutoffs``  Pulay stress of each element, close-packed at the volume from which packing starts,
-             along a ladder of cutoffs, and from it the table ``workflows.gpaw.datasets.CUTOFFS``;
-             what has been computed is kept in the file, and the same command goes on.
+             along a ladder of cutoffs, and from it the table ``CUTOFFS`` of
+             ``workflows.engines.gpaw.datasets``; what has been computed is kept in the file, and
+             the same command goes on.
 ``costs``    CPU seconds and memory of a static calculation, and of steps of dynamics after it.
 """
 
