@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from monty.json import MSONable
@@ -176,8 +178,10 @@ def compound(formula: str) -> str:
     composition = _read(formula) if len(formula) <= LONGEST_FORMULA else None
     if composition is None:
         return formula
-    counts = sorted((element.symbol, n) for element, n in _reduce(composition)[0].items())
-    return "".join(f"{symbol}{n:g}" if n != 1 else symbol for symbol, n in counts)
+    reduced = _reduce(composition)[0]
+    with _no_warnings_of_noble_gases():
+        ordered = sorted(reduced.items())
+    return "".join(f"{e.symbol}{n:g}" if n != 1 else e.symbol for e, n in ordered)
 
 
 def isotope_note(formula: str, target: Target) -> str | None:
@@ -229,9 +233,16 @@ def _read(formula: str) -> Composition | None:
 
 def _reduce(composition: Composition) -> tuple[Composition, float]:
     """One formula unit, and how many of them there are."""
-    with warnings.catch_warnings():  # pymatgen sorts by electronegativity; noble gases have none
-        warnings.filterwarnings("ignore", "No Pauling electronegativity")
+    with _no_warnings_of_noble_gases():
         return composition.get_reduced_composition_and_factor()
+
+
+@contextmanager
+def _no_warnings_of_noble_gases() -> Iterator[None]:
+    """Pymatgen sorts by electronegativity, and warns of elements that have none."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No Pauling electronegativity")
+        yield
 
 
 def _spell(composition: Composition) -> str:

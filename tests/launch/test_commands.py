@@ -20,7 +20,7 @@ PREDICTION = (
 )
 WORDS = {
     "doctor": "--folder -f --formula --prepare",
-    "evaluate": "POTENTIAL STRUCTURES --output -o --training -t --threads",
+    "evaluate": "POTENTIAL STRUCTURES --output -o --training -t --threads --energy-key",
     "init": "--site --db --database --folder -f --partition --nnp-partition --account --qos "
     "--constraint --walltime --nnp-walltime --nodes --cores --layout --modules --vasp-cmd "
     "--vasp-gamma-cmd --potcars --work --signal-seconds",
@@ -32,7 +32,7 @@ WORDS = {
     "search": "POTENTIAL FORMULA --output -o --structures -n --population --z --atoms-max "
     "--islands --workers -w --seed --seed-structures --calculator-arguments --set -s --best",
     "status": "FOLDER --db --json --watch --interval --campaign --config",
-    "train": "FRAMES --output -o --set -s --seed --threads --simple-nn --list-options",
+    "train": "FRAMES --output -o --set -s --seed --threads --simple-nn --list-options --energy-key",
     "workflow": f"{PREDICTION} --output -o --campaign",
 }
 GREETING = '''
