@@ -12,6 +12,12 @@ import typer
 from launch import commands
 from launch.errors import explain, report_defect
 
+#: Commands as a user comes to need them; others come after these.
+ORDER = (
+    *("run", "status", "results", "protocol", "workflow"),
+    *("train", "evaluate", "search", "init", "doctor", "reconcile"),
+)
+
 
 def find_commands() -> Iterator[tuple[str, Callable[..., None]]]:
     """
@@ -20,12 +26,13 @@ def find_commands() -> Iterator[tuple[str, Callable[..., None]]]:
     Yields
     ------
     tuple of str and callable
-        Name and function, in the order of the names.
+        Name and function, in the order in which help lists them.
     """
-    for found in pkgutil.iter_modules(commands.__path__):
-        if not found.ispkg:
-            module = importlib.import_module(f"{commands.__name__}.{found.name}")
-            yield found.name, getattr(module, found.name)
+    names = [found.name for found in pkgutil.iter_modules(commands.__path__) if not found.ispkg]
+    known = {name: number for number, name in enumerate(ORDER)}
+    for name in sorted(names, key=lambda name: (known.get(name, len(ORDER)), name)):
+        module = importlib.import_module(f"{commands.__name__}.{name}")
+        yield name, getattr(module, name)
 
 
 def build_app() -> typer.Typer:

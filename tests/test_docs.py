@@ -51,7 +51,8 @@ def broken_links(page: Path) -> list[str]:
 
 
 def commands(text: str) -> Iterator[tuple[str, bool]]:
-    """Command lines of ``devitrify``, and whether they are whole.
+    """
+    Command lines of ``devitrify``, and whether they are whole.
 
     Those of fenced blocks are; code within a sentence may leave out what does not matter there.
     """

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("nnp", "search", "workflows", "launch", "tests/nnp", "tests/search", "tests/launch")
+FOLDERS = ("nnp", "search", "workflows", "launch", "tests")
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from monty.json import MSONable
@@ -104,7 +107,7 @@ def parse_target(
             raise FormulaError(
                 f"the engine {engine} does not know {', '.join(unknown)}; choose another --engine"
             )
-    reduced, factor = composition.get_reduced_composition_and_factor()
+    reduced, factor = _reduce(composition)
     n_atoms = int(reduced.num_atoms)
     if n_atoms > LARGEST_CELL:
         raise FormulaError(
@@ -175,8 +178,10 @@ def compound(formula: str) -> str:
     composition = _read(formula) if len(formula) <= LONGEST_FORMULA else None
     if composition is None:
         return formula
-    reduced = composition.get_reduced_composition_and_factor()[0]
-    return "".join(f"{e.symbol}{n:g}" if n != 1 else e.symbol for e, n in sorted(reduced.items()))
+    reduced = _reduce(composition)[0]
+    with _no_warnings_of_noble_gases():
+        ordered = sorted(reduced.items())
+    return "".join(f"{e.symbol}{n:g}" if n != 1 else e.symbol for e, n in ordered)
 
 
 def isotope_note(formula: str, target: Target) -> str | None:
@@ -224,6 +229,20 @@ def _read(formula: str) -> Composition | None:
         symbol = _ISOTOPES.get(element.symbol, element.symbol)
         counts[symbol] = counts.get(symbol, 0.0) + amount
     return Composition(counts) if counts else None
+
+
+def _reduce(composition: Composition) -> tuple[Composition, float]:
+    """One formula unit, and how many of them there are."""
+    with _no_warnings_of_noble_gases():
+        return composition.get_reduced_composition_and_factor()
+
+
+@contextmanager
+def _no_warnings_of_noble_gases() -> Iterator[None]:
+    """Pymatgen sorts by electronegativity, and warns of elements that have none."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No Pauling electronegativity")
+        yield
 
 
 def _spell(composition: Composition) -> str:

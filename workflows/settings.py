@@ -128,16 +128,13 @@ def override(tree: Tree, path: str, value: Any) -> Tree:
         except UnknownSettingError:
             raise UnknownSettingError(_unknown(tree, path)) from None
         except SettingError as error:
-            raise SettingError(str(error).replace(repr(rest), repr(path))) from None
+            whole = str(error).replace(repr(rest), repr(path))
+            raise SettingError(whole.replace(f"'{rest}.", f"'{path}.")) from None
     elif dataclasses.is_dataclass(current) or isinstance(current, dict):
-        raise SettingError(
-            f"{path!r} is a group; its fields are "
-            + ", ".join(
-                setting.path.removeprefix(f"{head}.")
-                for setting in list_settings(tree)
-                if setting.path.startswith(f"{head}.")
-            )
-        )
+        settings = [s.path for s in list_settings(tree) if s.path.startswith(f"{head}.")]
+        listed = ", ".join(name.removeprefix(f"{head}.") for name in settings)
+        example = f"; set one of them, such as '{settings[0]}'" if settings else ""
+        raise SettingError(f"{path!r} is a group; its fields are {listed}{example}")
     else:
         changed = _convert(value, _type_of(tree, head), path)
         _require_range(changed, branch.metadata, path)

@@ -155,10 +155,10 @@ def _state(states: Counter[str]) -> str:
 
 def _stage(unfinished: list[dict[str, Any]], fireworks: list[dict[str, Any]]) -> str:
     """Earliest stage of what is under way, else of what waits, else the last one."""
-    active = [f for f in unfinished if f["state"] in UNDER_WAY]
+    under_way = [f for f in unfinished if f["state"] in UNDER_WAY]
     positions = [
         STAGES[f["spec"]["stage"]].position
-        for f in (active or unfinished or fireworks)
+        for f in (under_way or unfinished or fireworks)
         if f["spec"].get("stage") in STAGES
     ]
     if not positions:

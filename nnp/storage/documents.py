@@ -105,7 +105,20 @@ def decoded(cls: type[T], value: Any) -> T:
 
 
 class UnknownClassError(ValueError):
-    """A document holds an object of a class that is not to be made from documents."""
+    """
+    A document holds an object of a class that is not to be made from documents.
+
+    Parameters
+    ----------
+    sentence : str
+        What is wrong.
+    module, name : object
+        Of the class or function, as the document gives them; none if it gives none.
+    """
+
+    def __init__(self, sentence: str, module: Any = None, name: Any = None) -> None:
+        super().__init__(sentence)
+        self.module, self.name = module, name
 
 
 def require_known(document: Any, known: Collection[tuple[str, str]]) -> None:
@@ -136,9 +149,12 @@ def require_known(document: Any, known: Collection[tuple[str, str]]) -> None:
             waiting += value.values()
             if "@module" in value and ("@callable" in value or not _is_in(value, known)):
                 name = value.get("@class", value.get("@callable"))
+                module = value["@module"]
                 raise UnknownClassError(
-                    f"a document names {name!r:.80} of {value['@module']!r:.80}, which no job "
-                    "stores: it is not read"
+                    f"a document names {name!r:.80} of {module!r:.80}, which no job stores: it is "
+                    "not read",
+                    module,
+                    name,
                 )
 
 

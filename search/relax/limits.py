@@ -24,12 +24,25 @@ class RelaxationLimits(MSONable):
 
     max_force: float = field(
         default=0.1,
-        metadata={"range": (1e-5, 10.0), "unit": "eV/Å", "help": "largest force when converged"},
+        metadata={
+            "range": (1e-5, 10.0),
+            "unit": "eV/Å",
+            "help": "largest force on an atom when converged",
+        },
     )
     max_stress: float = field(
         default=20.0,
-        metadata={"range": (1e-4, 1000.0), "unit": "kbar", "help": "largest stress when converged"},
+        metadata={
+            "range": (1e-4, 1000.0),
+            "unit": "kbar",
+            "help": "largest stress component when converged",
+        },
     )
     max_steps: int = field(
-        default=400, metadata={"range": (1, 100_000), "unit": "steps", "help": "of one relaxation"}
+        default=400,
+        metadata={
+            "range": (1, 100_000),
+            "unit": "steps",
+            "help": "energy evaluations at most per structure",
+        },
     )

@@ -1,4 +1,5 @@
-"""What many campaigns in one launchpad cost, and what the database does for one structure.
+"""
+What many campaigns in one launchpad cost, and what the database does for one structure.
 
     python -m tests.benchmarks.cluster crowd --campaigns 10 100 1000
     python -m tests.benchmarks.cluster size CAMPAIGN_FOLDER
@@ -159,7 +160,7 @@ def _raw() -> object:
 
 def main() -> None:
     """Run a benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser = argparse.ArgumentParser(description=__doc__.strip().split("\n", maxsplit=1)[0])
     commands = parser.add_subparsers(dest="command", required=True)
     many = commands.add_parser("crowd")
     many.add_argument("--campaigns", type=int, nargs="+", default=[10, 100, 1000])

@@ -59,11 +59,11 @@ class Traffic(CommandListener):
 
     Attributes
     ----------
-    commands
+    commands : Counter
         By name.
-    sent, received
+    sent, received : int
         Bytes of commands and replies, as BSON.
-    seconds
+    seconds : float
         Spent on counting.
     """
 

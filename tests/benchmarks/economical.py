@@ -1,4 +1,5 @@
-"""How many reference labels a potential needs when a fast engine makes the trajectories.
+"""
+How many reference labels a potential needs when a fast engine makes the trajectories.
 
     python -m tests.benchmarks.economical selection LiAlCl4 -o FOLDER
     python -m tests.benchmarks.economical labels LiAlCl4 -o FOLDER --budgets 25 50 100 200 \

@@ -1,4 +1,5 @@
-"""Melt-quench-anneal frames that the chain makes with CHGNet, kept for the training benchmarks.
+"""
+Melt-quench-anneal frames that the chain makes with CHGNet, kept for the training benchmarks.
 
     python -m tests.benchmarks.frames LiAlCl4 Mg2SiO4 -o FOLDER
 

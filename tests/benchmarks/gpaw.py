@@ -1,11 +1,13 @@
-"""What cutoffs GPAW's data sets need, and what its calculations cost.
+"""
+What cutoffs GPAW's data sets need, and what its calculations cost.
 
     python -m tests.benchmarks.gpaw cutoffs -o FILE [ELEMENT ...]
     python -m tests.benchmarks.gpaw costs STRUCTURE [--cutoff 300] [--kind melt]
 
 ``cutoffs``  Pulay stress of each element, close-packed at the volume from which packing starts,
-             along a ladder of cutoffs, and from it the table ``workflows.gpaw.datasets.CUTOFFS``;
-             what has been computed is kept in the file, and the same command goes on.
+             along a ladder of cutoffs, and from it the table ``CUTOFFS`` of
+             ``workflows.engines.gpaw.datasets``; what has been computed is kept in the file, and
+             the same command goes on.
 ``costs``    CPU seconds and memory of a static calculation, and of steps of dynamics after it.
 """
 
@@ -100,7 +102,7 @@ def costs(path: Path, cutoff: float | None, kind: str, n_steps: int) -> None:
 
 def main() -> None:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     ladder = commands.add_parser("cutoffs")
     ladder.add_argument("elements", nargs="*", default=sorted(CUTOFFS), metavar="ELEMENT")

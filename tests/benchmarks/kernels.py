@@ -1,4 +1,5 @@
-"""How long an evaluation takes, beside plain vectorised PyTorch and beside the floor.
+"""
+How long an evaluation takes, beside plain vectorised PyTorch and beside the floor.
 
 Run ``python -m tests.benchmarks.kernels``. Times are CPU times, minima over repeats, in
 microseconds for each atom, for energy, forces and stress; forsterite at 3.2 g/cm³, rattled. The
@@ -98,7 +99,8 @@ def environment(atoms: Atoms, functions: SymmetryFunctions) -> tuple[float, floa
 
 
 def operations(potential: Potential, counts: tuple[float, float, float]) -> float:
-    """Additions and multiplications for one atom that no arrangement of the work can spare.
+    """
+    Additions and multiplications for one atom that no arrangement of the work can spare.
 
     The cutoff and its slope take 40, an exponential 20. Each weight of the network, the first layer
     being folded with the symmetry functions, is used twice, for a sum and a product each time.

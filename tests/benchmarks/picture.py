@@ -1,4 +1,5 @@
-"""The picture of a campaign that the README shows: from the melt to the crystals.
+"""
+The picture of a campaign that the README shows: from the melt to the crystals.
 
     python -m tests.benchmarks.picture CAMPAIGN_FOLDER -o docs/images/LiAlCl4.png \
         --known NAME=FILE ...
@@ -174,7 +175,7 @@ def draw(folder: Path, known: dict[str, Any]) -> plt.Figure:
 
 def main() -> None:
     """Draw the picture."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser = argparse.ArgumentParser(description=__doc__.strip().split("\n", maxsplit=1)[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--known", nargs="*", default=[], metavar="NAME=FILE")

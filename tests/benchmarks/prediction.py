@@ -1,4 +1,5 @@
-"""The lowest energies that campaigns reach, beside known phases relaxed by the same engine.
+"""
+The lowest energies that campaigns reach, beside known phases relaxed by the same engine.
 
     python -m tests.benchmarks.prediction LiAlCl4 --seeds 0 1 2 \
         --known KNOWN/LiAlCl4_*.vasp -- --set search.evolution.generations=60
@@ -79,7 +80,7 @@ def main() -> None:
     """Run the benchmark."""
     arguments = sys.argv[1:]
     split = arguments.index("--") if "--" in arguments else len(arguments)
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser = argparse.ArgumentParser(description=__doc__.strip().split("\n", maxsplit=1)[0])
     parser.add_argument("formula")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--known", type=Path, nargs="*", default=[])

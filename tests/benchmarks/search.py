@@ -1,4 +1,5 @@
-"""How many relaxations the search needs for forsterite, how fast it is, and how right.
+"""
+How many relaxations the search needs for forsterite, how fast it is, and how right.
 
     python -m tests.benchmarks.search find --seeds 11 12 13 14 15 -o FOLDER
     python -m tests.benchmarks.search find --variant random --seeds 1 2 3 -o FOLDER

@@ -225,7 +225,8 @@ def disturbed(structures: list[Atoms], width: float, seed: int = 0) -> list[Atom
 
 
 def same_minimum(file: Path, number: int, width: float | None) -> None:
-    """How often the relaxer ends where ASE's FIRE does from the same start, and BFGS beside it.
+    """
+    How often the relaxer ends where ASE's FIRE does from the same start, and BFGS beside it.
 
     Starts are random crystals; or, with `width`, minima that are disturbed by as much (Å). Far from
     any minimum the way is chaotic, and two good minimisers need not end alike: how often ASE's own
@@ -284,7 +285,8 @@ def _alike(one: tuple[Atoms, float], other: tuple[Atoms, float]) -> bool:
 
 
 def duplicates(state: Path, file: Path, number: int) -> None:
-    """Precision and recall of duplicates against pymatgen, on a search's own structures.
+    """
+    Precision and recall of duplicates against pymatgen, on a search's own structures.
 
     The archive holds distinct structures only, so each is disguised and disturbed, relaxed again,
     and compared with the others: pairs that should be called the same, among pairs that should not.
@@ -329,7 +331,8 @@ def duplicates(state: Path, file: Path, number: int) -> None:
 
 
 def _same_for_pymatgen(one: Atoms, other: Atoms) -> bool:
-    """Whether the matcher maps the primitive cells, or the cells as they are.
+    """
+    Whether the matcher maps the primitive cells, or the cells as they are.
 
     It looks for primitive cells with a tolerance of 0.25 Å, and may find a smaller one for one of
     two crystals that are all but equal.

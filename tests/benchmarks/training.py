@@ -1,4 +1,5 @@
-"""How fast and how well training does on frames that the chain made with CHGNet.
+"""
+How fast and how well training does on frames that the chain made with CHGNet.
 
     python -m tests.benchmarks.training thresholds LiAlCl4 Mg2SiO4 --threads 2
 
@@ -117,7 +118,8 @@ def curve(formula: str, frames: Frames, options: TrainingOptions, kept: Kept) ->
 def compare(
     formula: str, frames: Frames, options: TrainingOptions, kept: Kept, passes: int
 ) -> None:
-    """Print validation errors of both optimisers after as many passes over the data.
+    """
+    Print validation errors of both optimisers after as many passes over the data.
 
     An iteration of L-BFGS is one pass (now and then two), and so is an epoch of Adam; passes do
     not depend on what else the machine is doing.

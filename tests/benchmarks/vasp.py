@@ -1,4 +1,5 @@
-"""The VASP engine on the stand-in of ``tests/fake_vasp``.
+"""
+The VASP engine on the stand-in of ``tests/fake_vasp``.
 
     python -m tests.benchmarks.vasp faults [FAULT ...]
     python -m tests.benchmarks.vasp paper -o FOLDER [FORMULA] [--z Z] [--set PATH=VALUE]

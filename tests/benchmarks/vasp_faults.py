@@ -18,7 +18,7 @@ def table(names: list[str]) -> None:
 
     Parameters
     ----------
-    names
+    names : list of str
         Of the faults; none: all.
     """
     names = names or list(FAULTS)

@@ -31,11 +31,11 @@ def run(formula: str, folder: Path, options: list[str]) -> None:
 
     Parameters
     ----------
-    formula
+    formula : str
         Composition.
-    folder
+    folder : Path
         Of everything; absolute.
-    options
+    options : list of str
         Further ones of ``devitrify workflow``.
     """
     os.environ.update(install(folder / "vasp").environment)

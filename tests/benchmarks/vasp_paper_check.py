@@ -54,9 +54,9 @@ class Campaign:
 
     Parameters
     ----------
-    launchpad
+    launchpad : LaunchpadFolder
         Running.
-    name
+    name : str
         Of the campaign.
     """
 

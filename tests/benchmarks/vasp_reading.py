@@ -1,4 +1,5 @@
-"""Time and memory of reading a segment of dynamics.
+"""
+Time and memory of reading a segment of dynamics.
 
 Each file is read in a process of its own, whose peak memory is reported beside that of a process
 that has only imported the reader.

@@ -32,9 +32,9 @@ def density_of_states(
 
     Parameters
     ----------
-    energies, weights
+    energies, weights : NDArray
         Bands in eV, shape (k, b), and weights of the k-points, shape (k,).
-    n_points
+    n_points : int
         Points of the grid.
 
     Returns

@@ -30,15 +30,15 @@ def run(
 
     Parameters
     ----------
-    system
+    system : System
         Start; without velocities they are drawn at TEBEG.
-    masses
+    masses : NDArray
         amu, shape (n,).
-    settings
+    settings : Settings
         Time step, thermostat, ramp.
-    evaluate, record
+    evaluate, record : Evaluator, Callable
         Where steps come from and go to.
-    generator
+    generator : np.random.Generator
         Source of randomness.
 
     Returns
@@ -111,9 +111,9 @@ class Barostat:
 
     Parameters
     ----------
-    settings
+    settings : Settings
         PMASS in amu and PSTRESS in kbar.
-    ions
+    ions : Ions
         Give the size of the cell.
 
     References

@@ -33,11 +33,11 @@ class Loop:
 
     Attributes
     ----------
-    energies
+    energies : NDArray[np.float64]
         Free energy after every electronic step in eV, shape (m,).
-    converged
+    converged : bool
         Whether the last change was below EDIFF.
-    exact
+    exact : float
         Energy it was going to, eV.
     """
 
@@ -57,11 +57,11 @@ class Electrons:
 
     Parameters
     ----------
-    settings
+    settings : Settings
         ALGO, EDIFF, NELM and the like.
-    n_atoms
+    n_atoms : int
         Number of atoms.
-    start
+    start : float
         Error of the very first step, eV an atom.
     """
 
@@ -76,9 +76,9 @@ class Electrons:
 
         Parameters
         ----------
-        energy
+        energy : float
             Where it goes.
-        sloshing
+        sloshing : bool
             Charge moves to and fro and the loop does not converge.
         """
         settings = self.settings

@@ -1,4 +1,5 @@
-"""Faults on demand: what goes wrong, when, and what makes it go away.
+"""
+Faults on demand: what goes wrong, when, and what makes it go away.
 
 A fault is written ``NAME [KEY VALUE]...``, several are separated by commas, for example
 ``brmix run md call 2 step 5, sigkill run static call 1``. They come from the environment variable
@@ -47,19 +48,19 @@ class Fault:
 
     Parameters
     ----------
-    name
+    name : str
         One of :data:`FAULTS`.
-    run
+    run : Kind or None
         Kind of runs it strikes; all if none.
-    call
+    call : int or None
         Number of the run it strikes, counted from one among those of that kind; all if none.
-    begin
+    begin : int
         Number of the first of the runs that it strikes.
-    step
+    step : int
         Ionic step at which it strikes; for lasting ones, the first.
-    steps
+    steps : int or None
         How many ionic steps it lasts; to the end if none.
-    cure
+    cure : tuple of str
         Tags whose change makes it go away, ``none`` for nothing.
     """
 
@@ -105,7 +106,7 @@ class Faults:
 
     Parameters
     ----------
-    faults
+    faults : list of Fault
         Those left after counting calls and looking for cures.
     """
 
@@ -136,12 +137,12 @@ def find_faults(folder: Path, incar: Incar, kind: Kind) -> Faults:
 
     Parameters
     ----------
-    folder
+    folder : Path
         The run's; keeps the counts unless ``FAKE_VASP_STATE`` names a file, which may be shared
         by runs in other folders and at the same time.
-    incar
+    incar : Incar
         Tags, for faults asked for there and for cures.
-    kind
+    kind : Kind
         What this run does.
     """
     requests = [os.environ.get("FAKE_VASP_FAULTS", ""), incar.text("FAKE_VASP_FAULTS", "")]

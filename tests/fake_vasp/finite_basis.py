@@ -1,4 +1,5 @@
-"""What a finite basis and a finite k-mesh do to energy, forces and stress.
+"""
+What a finite basis and a finite k-mesh do to energy, forces and stress.
 
 Both errors fall off exponentially, with the cutoff energy in units of each element's ENMAX and
 with the size of the crystal that the k-mesh stands for, and both are larger where atoms are
@@ -32,15 +33,15 @@ class FiniteBasis(Calculator):
 
     Parameters
     ----------
-    exact
+    exact : Calculator
         Gives the converged values.
-    cutoff
+    cutoff : float
         ENCUT in eV.
-    recommended
+    recommended : NDArray
         ENMAX of every atom in eV, shape (n,).
-    mesh
+    mesh : Mesh
         k-points.
-    cell
+    cell : NDArray
         Starting cell, for which the plane waves are chosen; lattice vectors in rows, Å.
     """
 

@@ -23,9 +23,9 @@ class FakeVasp:
 
     Attributes
     ----------
-    installation
+    installation : Installation
         Executables and potentials.
-    state
+    state : Path
         File that counts the calls of this test.
     """
 

@@ -22,11 +22,12 @@ class InputError(Exception):
 
 
 class Incar:
-    """Tags of an INCAR file.
+    """
+    Tags of an INCAR file.
 
     Parameters
     ----------
-    text
+    text : str
         Content of the file: ``TAG = value`` a line or separated by semicolons, comments after
         ``#`` or ``!``, a backslash continues a line.
     """

@@ -33,9 +33,9 @@ class Installation:
 
     Attributes
     ----------
-    executables
+    executables : Path
         Folder with ``vasp_std`` and ``vasp_gam``.
-    potentials
+    potentials : Path
         Folder for ``PMG_VASP_PSP_DIR``.
     """
 
@@ -59,9 +59,9 @@ def install(folder: Path, symbols: Iterable[str] | None = None) -> Installation:
 
     Parameters
     ----------
-    folder
+    folder : Path
         Made if missing.
-    symbols
+    symbols : Iterable[str] or None
         Potentials with VASP's suffixes, all of them by default.
     """
     executables = folder / "bin"

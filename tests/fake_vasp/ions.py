@@ -17,11 +17,11 @@ class Ions:
 
     Attributes
     ----------
-    masses
+    masses : NDArray
         amu, shape (n, 1).
-    cell, positions, velocities
+    cell, positions, velocities : NDArray
         Å, Å and Å/fs.
-    strain_rate
+    strain_rate : NDArray
         Symmetric, 1/fs, shape (3, 3); zero at constant volume.
     """
 
@@ -61,11 +61,11 @@ def draw_velocities(
 
     Parameters
     ----------
-    masses
+    masses : NDArray
         amu, shape (n,).
-    temperature
+    temperature : float
         K.
-    generator
+    generator : np.random.Generator
         Source of randomness.
     """
     m = masses[:, None]

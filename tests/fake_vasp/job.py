@@ -26,13 +26,13 @@ class Job:
 
     Attributes
     ----------
-    folder
+    folder : Path
         Where the files are.
-    executable
+    executable : str
         ``std`` or ``gam``.
-    ranks
+    ranks : int
         MPI ranks the run pretends to have.
-    incar, settings, system, mesh, potentials
+    incar, settings, system, mesh, potentials : Incar, Settings, System, Mesh, list of Potential
         What the files say.
     """
 

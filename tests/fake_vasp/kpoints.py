@@ -13,17 +13,18 @@ from tests.fake_vasp.incar import Incar, InputError
 
 @dataclass(frozen=True)
 class Mesh:
-    """k-points of a run.
+    """
+    k-points of a run.
 
     Attributes
     ----------
-    style
+    style : str
         ``Gamma``, ``Monkhorst-Pack`` or ``Reciprocal`` (an explicit list).
-    divisions
+    divisions : tuple of int
         Subdivisions along the reciprocal vectors; for a list, what its number of points is worth.
-    shift
+    shift : tuple of float
         Shift of the mesh in units of its spacing, shape (3,).
-    points, weights
+    points, weights : NDArray[np.float64]
         Reduced by time reversal only, shapes (k, 3) and (k,).
     """
 
@@ -45,11 +46,11 @@ def read_mesh(folder: Path, cell: NDArray, incar: Incar) -> Mesh:
 
     Parameters
     ----------
-    folder
+    folder : Path
         Where KPOINTS is, if there is one.
-    cell
+    cell : NDArray
         Lattice vectors in rows, Å, for KSPACING.
-    incar
+    incar : Incar
         Gives KSPACING and KGAMMA, used without KPOINTS.
     """
     file = folder / "KPOINTS"

@@ -20,9 +20,9 @@ class OszicarWriter:
 
     Parameters
     ----------
-    stream, output
+    stream, output : TextIO
         Open text files.
-    job
+    job : Job
         Inputs of the run.
     """
 
@@ -84,9 +84,9 @@ class XdatcarWriter:
 
     Parameters
     ----------
-    stream
+    stream : TextIO
         Open text file.
-    job
+    job : Job
         Inputs of the run.
     """
 

@@ -27,9 +27,9 @@ def main(executable: str = "std", folder: Path | None = None) -> int:
 
     Parameters
     ----------
-    executable
+    executable : str
         ``std`` or ``gam``.
-    folder
+    folder : Path or None
         The current one by default.
 
     Returns

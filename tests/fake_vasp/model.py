@@ -45,11 +45,11 @@ def gather(pairs: Pairs, slopes: NDArray, n_atoms: int) -> tuple[NDArray, NDArra
 
     Parameters
     ----------
-    pairs
+    pairs : Pairs
         The pairs.
-    slopes
+    slopes : NDArray
         Derivative of every pair's energy by its distance, eV/Å, shape (p,).
-    n_atoms
+    n_atoms : int
         Number of atoms.
 
     Returns

@@ -12,15 +12,16 @@ _BATCH = 2_000_000
 
 
 class Pairs(NamedTuple):
-    """Each pair once.
+    """
+    Each pair once.
 
     Attributes
     ----------
-    first, second
+    first, second : NDArray[np.intp]
         Indices of the atoms, shape (p,).
-    vectors
+    vectors : NDArray[np.float64]
         From first to second in Å, shape (p, 3).
-    distances
+    distances : NDArray[np.float64]
         Å, shape (p,).
     """
 
@@ -31,13 +32,14 @@ class Pairs(NamedTuple):
 
 
 class PairList:
-    """Verlet list of a periodic structure.
+    """
+    Verlet list of a periodic structure.
 
     Parameters
     ----------
-    cutoff
+    cutoff : float
         Å.
-    skin
+    skin : float
         The list reaches this much further (Å), so that it lasts until some atom has moved by half
         of it or the cell has changed.
     """

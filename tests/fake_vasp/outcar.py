@@ -21,9 +21,9 @@ class OutcarWriter:
 
     Parameters
     ----------
-    stream
+    stream : TextIO
         Open text file.
-    job
+    job : Job
         Inputs of the run.
     """
 

@@ -14,19 +14,20 @@ from tests.fake_vasp.text import rows
 
 @dataclass(frozen=True)
 class System:
-    """A periodic structure.
+    """
+    A periodic structure.
 
     Attributes
     ----------
-    comment
+    comment : str
         First line of the file.
-    symbols, counts
+    symbols, counts : tuple of str, tuple of int
         Chemical symbols and numbers of atoms, by type.
-    cell
+    cell : NDArray[np.float64]
         Lattice vectors in rows, Å, shape (3, 3).
-    scaled
+    scaled : NDArray[np.float64]
         Positions in units of the lattice vectors, as given (not wrapped), shape (n, 3).
-    velocities
+    velocities : NDArray[np.float64] or None
         Å/fs, shape (n, 3); none if the file has none.
     """
 

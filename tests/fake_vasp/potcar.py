@@ -34,17 +34,18 @@ _LAST_ELEMENT = 94
 
 @dataclass(frozen=True)
 class Potential:
-    """One dataset of a POTCAR file.
+    """
+    One dataset of a POTCAR file.
 
     Attributes
     ----------
-    title
+    title : str
         Value of TITEL, for example ``PAW_PBE Li_sv 01Jan2000``.
-    mass
+    mass : float
         Atomic mass in amu.
-    valence
+    valence : float
         Electrons an atom.
-    cutoff
+    cutoff : float
         ENMAX in eV: where the basis-set error is small but not gone.
     """
 
@@ -65,7 +66,7 @@ def made_up(symbol: str) -> Potential:
 
     Parameters
     ----------
-    symbol
+    symbol : str
         Element with VASP's suffix, for example ``Li_sv``.
     """
     element, underscore, suffix = symbol.partition("_")
@@ -134,9 +135,9 @@ def read_potcar(folder: Path, symbols: tuple[str, ...]) -> list[Potential]:
 
     Parameters
     ----------
-    folder
+    folder : Path
         Where the file is.
-    symbols
+    symbols : tuple of str
         Elements of POSCAR, which POTCAR must follow.
 
     Raises
@@ -173,9 +174,9 @@ def write_library(folder: Path, symbols: Iterable[str] | None = None) -> Path:
 
     Parameters
     ----------
-    folder
+    folder : Path
         Made if missing; the same files are found under the names of all PBE releases.
-    symbols
+    symbols : Iterable[str] or None
         Potentials, with VASP's suffixes; by default all variants of all elements up to plutonium.
 
     Returns

@@ -36,11 +36,11 @@ class Recorder:
 
     Parameters
     ----------
-    job
+    job : Job
         Inputs of the run.
-    faults
+    faults : Faults
         What is to go wrong.
-    output
+    output : TextIO
         Standard output.
     """
 
@@ -117,9 +117,9 @@ class Recorder:
 
         Parameters
         ----------
-        system
+        system : System
             Final structure.
-        accurate
+        accurate : bool
             Whether a relaxation met its criterion.
         """
         if accurate:

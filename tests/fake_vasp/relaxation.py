@@ -63,11 +63,11 @@ def run(
 
     Parameters
     ----------
-    system
+    system : System
         Start.
-    settings
+    settings : Settings
         IBRION, ISIF, EDIFFG, NSW, PSTRESS.
-    evaluate, record
+    evaluate, record : Evaluator, Callable
         Where steps come from and go to.
 
     Returns

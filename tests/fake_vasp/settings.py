@@ -12,7 +12,8 @@ Kind = Literal["static", "relax", "md"]
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run does, with VASP's defaults.
+    """
+    What a run does, with VASP's defaults.
 
     Energies in eV, lengths in Å, times in fs, pressures in kbar, frictions in 1/ps, temperatures
     in K. Names are the tags in lower case.
@@ -128,13 +129,13 @@ def settings_of(
 
     Parameters
     ----------
-    incar
+    incar : Incar
         The tags.
-    counts, valences
+    counts, valences : list of int, list of float
         Atoms and electrons an atom, by type.
-    largest_cutoff
+    largest_cutoff : float
         Largest ENMAX of the pseudopotentials in eV.
-    has_wavecar
+    has_wavecar : bool
         Whether there are wavefunctions to start from.
 
     Raises

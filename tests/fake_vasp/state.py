@@ -29,25 +29,25 @@ class IonicStep:
 
     Attributes
     ----------
-    number
+    number : int
         From one.
-    system
+    system : System
         Atoms, cell and, in molecular dynamics, velocities.
-    energy
+    energy : float
         Free energy in eV, which the forces belong to.
-    entropy
+    entropy : float
         Its part -TS in eV.
-    forces
+    forces : NDArray[np.float64]
         eV/Å, shape (n, 3).
-    stress
+    stress : NDArray[np.float64]
         eV/Å³ in ASE's sign, shape (3, 3), without the kinetic part.
-    loop
+    loop : Loop
         Electronic steps.
-    kinetic, temperature
+    kinetic, temperature : float or None, float
         eV and K; none outside molecular dynamics.
-    thermostat
+    thermostat : tuple of float
         Potential and kinetic energy of the thermostat in eV.
-    lattice_kinetic
+    lattice_kinetic : float
         Kinetic energy of the cell in eV.
     """
 
@@ -91,15 +91,15 @@ class Evaluator:
 
     Parameters
     ----------
-    calculator
+    calculator : Calculator
         The converged values.
-    electrons
+    electrons : Electrons
         The loops.
-    settings
+    settings : Settings
         Smearing.
-    faults
+    faults : Faults
         Faults of the electronic loop.
-    system
+    system : System
         Atoms.
     """
 

@@ -11,10 +11,10 @@ def rows(form: str, values: NDArray) -> str:
 
     Parameters
     ----------
-    form
+    form : str
         Format of a line with ``%``, without its end; one formatting of all lines at once is
         several times faster than one after the other.
-    values
+    values : NDArray
         Shape (n, columns).
     """
     return (form + "\n") * len(values) % tuple(values.ravel())

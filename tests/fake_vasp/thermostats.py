@@ -41,7 +41,7 @@ class Nose:
 
     Parameters
     ----------
-    inertia
+    inertia : float or None
         amu Å²; none for an oscillation of forty time steps.
     """
 
@@ -74,11 +74,11 @@ class Langevin:
 
     Parameters
     ----------
-    frictions
+    frictions : NDArray
         1/fs, of every atom, shape (n, 1).
-    cell_friction, cell_inertia
+    cell_friction, cell_inertia : float
         1/fs and amu Å²; no inertia at constant volume.
-    generator
+    generator : np.random.Generator
         Source of the noise.
     """
 

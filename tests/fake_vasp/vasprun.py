@@ -26,9 +26,9 @@ class VasprunWriter:
 
     Parameters
     ----------
-    stream
+    stream : TextIO
         Open text file.
-    job
+    job : Job
         Inputs of the run.
     """
 

@@ -32,11 +32,11 @@ class Cluster:
 
     Parameters
     ----------
-    folder
+    folder : Path
         Holds everything; the configuration is where commands are typed.
-    slurm
+    slurm : Slurm
         Running.
-    proxy
+    proxy : Proxy
         The way to the database.
     """
 

@@ -41,7 +41,8 @@ class Expedition:
         return next(entry["reservation_id"] for entry in history if "reservation_id" in entry)
 
     def process(self, module: str) -> int:
-        """Return the process of this job that runs a module.
+        """
+        Return the process of this job that runs a module.
 
         Another cluster of this machine may have a job of the same number.
         """
@@ -122,15 +123,15 @@ class Fault:
 
     Attributes
     ----------
-    description
+    description : str
         For people.
-    act
+    act : Callable[[Expedition], None]
         Lets it happen.
-    cost
+    cost : int
         Steps of :data:`STEPS` that may have to be taken again.
-    kind
+    kind : str or None
         The end that is recorded with the launch; none: the job goes on, or it may be any.
-    seconds
+    seconds : float
         That the job takes by itself.
     """
 
@@ -166,13 +167,13 @@ class Outcome:
 
     Attributes
     ----------
-    repeated
+    repeated : int
         Steps that were taken twice.
-    missing
+    missing : int
         Steps that nobody took.
-    ends
+    ends : list of tuple[str, str]
         Kind and reason of each launch that ended with its job.
-    seconds
+    seconds : float
         From the fault to the end of the campaign.
     """
 

@@ -36,7 +36,7 @@ class LaunchpadFolder:
 
     Parameters
     ----------
-    folder
+    folder : Path
         Made if missing; launches get their folders in ``launches``.
 
     Attributes

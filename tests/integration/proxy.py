@@ -17,7 +17,7 @@ class Proxy:
 
     Parameters
     ----------
-    database
+    database : EmbeddedDatabase
         May be stopped and started again on another port.
     """
 

@@ -1,4 +1,5 @@
-"""A whole SLURM on this machine: three nodes of 272 logical cores, one of 40, three partitions.
+"""
+A whole SLURM on this machine: three nodes of 272 logical cores, one of 40, three partitions.
 
 It needs no systemd and no cgroups, only root and Debian's packages ``slurm-wlm`` and ``munge``.
 All its files are in one folder; every process is stopped by the id in its file.

@@ -129,7 +129,7 @@ class FaultRuns:
 
     Parameters
     ----------
-    launchpad
+    launchpad : LaunchpadFolder
         Running and empty.
     """
 

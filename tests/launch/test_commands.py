@@ -75,7 +75,13 @@ def words(name: str) -> set[str]:
 
 
 def test_these_are_the_commands() -> None:
-    assert [name for name, _ in cli.find_commands()] == sorted(WORDS)
+    assert sorted(name for name, _ in cli.find_commands()) == sorted(WORDS)
+
+
+def test_help_lists_the_commands_as_a_user_needs_them(capsys: pytest.CaptureFixture[str]) -> None:
+    listed = call(capsys, "--help")[1].partition("Commands:")[2]
+    names = [line.split()[0] for line in listed.splitlines() if line[:3].strip()]
+    assert tuple(names) == cli.ORDER
 
 
 @pytest.mark.parametrize("name", sorted(WORDS))
@@ -89,7 +95,9 @@ def test_a_command_is_a_dataclass_of_options_and_a_function(name: str) -> None:
     kind = getattr(module, f"{name.capitalize()}Options")
     assert is_dataclass(kind)
     told = inspect.signature(getattr(module, name)).parameters
-    assert list(told) == list(kind.__dataclass_fields__)
+    assert set(told) == set(kind.__dataclass_fields__)
+    optional = [parameter.default is not inspect.Parameter.empty for parameter in told.values()]
+    assert optional == sorted(optional), "what is required comes first"
 
 
 def test_a_new_command_is_one_module(
@@ -98,5 +106,5 @@ def test_a_new_command_is_one_module(
     (tmp_path / "greet.py").write_text(GREETING)
     monkeypatch.setattr(commands, "__path__", [*commands.__path__, str(tmp_path)])
     assert call(capsys, "greet", "--name", "Ada")[:2] == (0, "good day, Ada\n")
-    assert "greet" in call(capsys, "--help")[1]
+    assert call(capsys, "--help")[1].splitlines()[-1].split()[0] == "greet"
     monkeypatch.delitem(sys.modules, "launch.commands.greet")

@@ -27,21 +27,21 @@ def test_workers_share_the_cores(
     assert processes.usable_cores() >= 1
 
 
-def test_leftovers_of_a_killed_run_are_ended(tmp_path: Path) -> None:
+def test_orphans_of_a_killed_run_are_ended(tmp_path: Path) -> None:
     environment = {**os.environ, processes.OWNER_VARIABLE: str(tmp_path)}
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
-    leftover = subprocess.Popen(command, env=environment)
+    orphan = subprocess.Popen(command, env=environment)
     stranger = subprocess.Popen(command)
     try:
         deadline = time.monotonic() + 10
         while not processes.end_orphans(tmp_path) and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert leftover.wait(10) == -signal.SIGKILL
+        assert orphan.wait(10) == -signal.SIGKILL
         assert stranger.poll() is None
     finally:
-        leftover.kill()
+        orphan.kill()
         stranger.kill()
-        leftover.wait()
+        orphan.wait()
         stranger.wait()
 
 

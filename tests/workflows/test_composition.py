@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -112,3 +114,11 @@ def test_any_text_is_a_target_or_a_formula_error(text: str) -> None:
 def test_a_target_survives_json() -> None:
     target = Target("LiAlCl4", (1, 2))
     assert Target.from_dict(target.as_dict()) == target
+
+
+def test_a_noble_gas_is_no_reason_to_warn() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert parse_target("Ar2", None, "emt").formula == "Ar"
+        assert same_compound("XeF2", "F2Xe")
+        assert same_compound("HeNe", "NeHe")

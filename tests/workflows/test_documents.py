@@ -7,8 +7,10 @@ from typing import ClassVar
 import pytest
 from monty.json import MontyDecoder, jsanitize
 
+from nnp.storage.documents import UnknownClassError
 from tests.workflows.samples import copper
 from workflows.documents.base import DocumentVersionError, StageDocument
+from workflows.documents.decoding import decode
 from workflows.documents.schemas import RelaxDocument, VolumeDocument
 
 
@@ -40,6 +42,31 @@ def test_another_version_is_refused_with_a_sentence() -> None:
         MontyDecoder().process_decoded(stored)
     with pytest.raises(DocumentVersionError, match="of version 1"):
         NewerDocument(version=1)
+
+
+def test_a_document_without_a_version_is_of_an_earlier_one() -> None:
+    stored = jsanitize(volume(), strict=True)
+    del stored["version"]
+    with pytest.raises(DocumentVersionError, match=r"VolumeDocument.*an earlier version.*anew"):
+        decode(stored)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_document_of_a_module_that_was_is_of_an_earlier_version(wrapped: bool) -> None:
+    stored = {**jsanitize(volume(), strict=True), "@module": "workflows.schemas"}
+    with pytest.raises(DocumentVersionError, match=r"VolumeDocument.*an earlier version.*anew"):
+        decode([stored] if wrapped else stored)
+
+
+def test_a_class_that_never_was_in_a_document_is_of_no_version() -> None:
+    for named in (
+        {"@module": "workflows.schemas", "@class": "Popen"},
+        {"@module": "subprocess", "@class": "VolumeDocument"},
+        {"@module": ["workflows.schemas"], "@class": ["VolumeDocument"]},
+        {"@module": "workflows.documents.schemas", "@callable": "VolumeDocument"},
+    ):
+        with pytest.raises(UnknownClassError, match="which no job stores"):
+            decode(named)
 
 
 def test_documents_of_stages_sum_up_and_warn() -> None:

@@ -139,6 +139,8 @@ def test_an_unknown_protocol_gets_a_sentence() -> None:
         ("train.options.validation_fraction", "2", "must be from 0 to 0.9"),
         ("train.options.optimizer", "sgd", "must be one of lbfgs, adam"),
         ("search.evolution", "1", "is a group; its fields are population"),
+        ("search.evolution", "1", "set one of them, such as 'search.evolution.population'"),
+        ("candidates", "1", "set one of them, such as 'candidates.n_candidates'"),
     ],
 )
 def test_impossible_values_get_a_sentence(path: str, value: object, message: str) -> None:

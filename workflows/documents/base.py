@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from monty.json import MSONable
+from monty.json import MontyDecoder, MSONable
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
 
 class DocumentVersionError(RuntimeError):
     """A document was written by another version of the program, which laid it out otherwise."""
+
+    @classmethod
+    def earlier(cls, name: str) -> DocumentVersionError:
+        """
+        Make the error for a document that is older than the versions.
+
+        Parameters
+        ----------
+        name : str
+            Of its class.
+        """
+        return cls(
+            f"a {name} was found that was written by an earlier version of devitrify: read it with "
+            "the devitrify that wrote it, or run the campaign anew"
+        )
 
 
 def _as_dict(value: MSONable | None) -> dict[str, Any] | None:
@@ -33,6 +48,26 @@ class Document(BaseModel):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     version: int = Field(1, description="of the layout of this document")
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> Self:
+        """
+        Make it of a stored document; Monty calls this.
+
+        Parameters
+        ----------
+        stored : dict
+            Without the names of class and module.
+
+        Raises
+        ------
+        DocumentVersionError
+            If another version of the program has written it. Only a new document gets its version
+            here: a stored one that has none is older than the versions.
+        """
+        if stored.get("version") is None:
+            raise DocumentVersionError.earlier(cls.__name__)
+        return cls(**MontyDecoder().process_decoded(stored))
 
     @model_validator(mode="before")
     @classmethod

@@ -7,10 +7,12 @@ from typing import Any
 
 from monty.json import MontyDecoder
 
-from nnp.storage.documents import require_known
+from nnp.storage.documents import UnknownClassError, require_known
 from search.state.fitness import known_fitnesses
-from workflows.documents.base import Document
+from workflows.documents.base import Document, DocumentVersionError
 
+#: Beginnings of the names of our own modules.
+PACKAGES = ("nnp.", "search.", "workflows.")
 #: What documents are made of, by module: besides the documents themselves, and the fitnesses.
 PARTS = {
     "datetime": ("datetime",),
@@ -48,6 +50,8 @@ def decode(document: Any) -> Any:
 
     Raises
     ------
+    DocumentVersionError
+        If another version of the program has written it.
     UnknownClassError
         If it names a class that no job stores; nothing is imported then.
     """
@@ -66,10 +70,29 @@ def require_stored(document: Any) -> None:
 
     Raises
     ------
+    DocumentVersionError
+        If the class is one that jobs store, but has been in another module.
     UnknownClassError
         With the name of the class.
     """
-    require_known(document, _stored())
+    stored = _stored()
+    try:
+        require_known(document, stored)
+    except UnknownClassError as error:
+        if _has_moved(error, stored):
+            raise DocumentVersionError.earlier(error.name) from None
+        raise
+
+
+def _has_moved(error: UnknownClassError, stored: set[tuple[str, str]]) -> bool:
+    """Whether a class of ours, by its name, is named with a module where it is not any more."""
+    ours = {name: module for module, name in stored if module.startswith(PACKAGES)}
+    return (
+        isinstance(error.module, str)
+        and error.module.startswith(PACKAGES)
+        and isinstance(error.name, str)
+        and ours.get(error.name, error.module) != error.module
+    )
 
 
 def _stored() -> set[tuple[str, str]]:

@@ -224,7 +224,7 @@ class ConvergenceMaker(Maker):
 
     def next_points(self, known: Mapping[PlaneWaves, Frames]) -> list[PlaneWaves]:
         """
-        Points to compute next; none if cutoff and mesh are settled.
+        Points to compute next; none if cutoff and mesh have converged.
 
         Parameters
         ----------
@@ -232,8 +232,8 @@ class ConvergenceMaker(Maker):
             Snapshots as computed so far.
         """
         ladder = self._cutoffs()
-        settled, missing = self._climb(ladder, known)
-        return missing or self._climb(self._meshes(ladder[settled].cutoff), known)[1]
+        rung, missing = self._climb(ladder, known)
+        return missing or self._climb(self._meshes(ladder[rung].cutoff), known)[1]
 
     def conclude(self, known: Mapping[PlaneWaves, Frames]) -> ConvergenceDocument:
         """Sum up; what did not converge within the points allowed gets a warning."""

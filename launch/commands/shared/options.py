@@ -76,6 +76,9 @@ def command_of(kind: type[Options]) -> Callable[[Callable[[Options], None]], Cal
         )
         for field in fields(kind)  # type: ignore[arg-type]
     ]
+    parameters.sort(
+        key=lambda p: p.default is not inspect.Parameter.empty
+    )  # what is required first
 
     def decorate(function: Callable[[Options], None]) -> Callable[..., None]:
         @functools.wraps(function)

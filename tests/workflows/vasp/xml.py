@@ -16,11 +16,11 @@ class Written:
 
     Attributes
     ----------
-    energies, forces, stresses, positions, kinetic
+    energies, forces, stresses, positions, kinetic : NDArray[np.float64]
         As in ``Steps``.
-    loops
+    loops : list of int
         Length of each electronic loop.
-    added
+    added : NDArray[np.float64] or None
         eV that VASP adds to each energy after the electronic loop: dispersion, and pressure times
         volume.
     """
@@ -60,17 +60,17 @@ def write_vasprun(
 
     Parameters
     ----------
-    path
+    path : Path
         File.
-    written
+    written : Written
         Numbers.
-    edge
+    edge : float
         Å, of the cubic cell.
-    gap
+    gap : float
         eV between the last two energies of each electronic loop.
-    symbols
+    symbols : tuple of str
         Of the atoms; none: left out.
-    settings
+    settings : dict[str, float] or None
         Numbers by their tags in INCAR.
     """
     added = np.zeros(len(written.energies)) if written.added is None else written.added
