@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isfinite
 
 from monty.json import MSONable
 from pymatgen.core import Composition, Element
@@ -137,10 +138,11 @@ def parse_composition(formula: str) -> Composition:
     """
     if len(formula) > LONGEST_FORMULA:
         raise FormulaError(f"a formula has at most {LONGEST_FORMULA} characters")
-    composition = _read(formula)
+    # pymatgen takes 1e1 for ten
+    composition = None if re.search(r"\de", formula) else _read(formula)
     if composition is None:
         raise FormulaError(_explain(formula))
-    if any(abs(amount - round(amount)) > 1e-8 for amount in composition.values()):
+    if any(not isfinite(n) or abs(n - round(n)) > 1e-8 for n in composition.values()):
         meant = _hydrate(formula)
         raise FormulaError(
             f"{formula} has amounts that are not whole numbers; "

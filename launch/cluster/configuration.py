@@ -28,7 +28,9 @@ LONGEST_LOCK = 86_400  # s
 def _with_patience(options: object, seconds: float) -> dict[str, Any]:
     """Return options of pymongo by which a server is looked for no longer than some seconds."""
     known = options if isinstance(options, dict) else {}
-    return {**known, "serverSelectionTimeoutMS": int(1000 * seconds)}
+    limit, found = int(1000 * seconds), known.get("serverSelectionTimeoutMS")
+    shorter = isinstance(found, int) and found < limit
+    return {**known, "serverSelectionTimeoutMS": found if shorter else limit}
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,10 @@ def doctor(options: DoctorOptions) -> None:
     from launch.cluster.configuration import Configuration
     from launch.cluster.doctor import examine
     from launch.report.files import wide_console
+    from workflows.composition import parse_target
 
+    if options.formula is not None:
+        parse_target(options.formula, None, "")  # raises if it is no formula
     configuration = Configuration.find(options.folder)
     if options.prepare:
         _prepare(configuration)

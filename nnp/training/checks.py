@@ -16,8 +16,8 @@ LARGEST_FORCE = 1e5
 LARGEST_STRESS = 1e4
 #: Å; beyond, a distance between neighbours is lost among the digits.
 LARGEST_COORDINATE = 1e6
-#: Å; nuclei of no compound are nearer.
-SHORTEST_DISTANCE = 0.1
+#: Å; nuclei of no compound are nearer, and a repulsive core could not begin below it.
+SHORTEST_DISTANCE = 0.5
 
 
 def check_frames(frames: Frames) -> None:

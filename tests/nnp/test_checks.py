@@ -38,6 +38,7 @@ def place(atoms: Atoms, position: float) -> None:
     [
         (lambda atoms, _: place(atoms, 0.0), "Frame 1 has two atoms at a distance of 0 Å"),
         (lambda atoms, _: place(atoms, 0.05), "Frame 1 has two atoms at a distance of 0.05 Å"),
+        (lambda atoms, _: place(atoms, 0.45), "Frame 1 has two atoms at a distance of 0.45 Å"),
         (lambda atoms, _: place(atoms, 1e300), "positions of a frame exceed"),
         (lambda _, results: results.update(energy=1e300), "Frame 1 has an energy of"),
         (lambda _, results: results.update(energy=float("inf")), "Frame 1 has no finite energy"),

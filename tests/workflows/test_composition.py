@@ -122,3 +122,9 @@ def test_a_noble_gas_is_no_reason_to_warn() -> None:
         assert parse_target("Ar2", None, "emt").formula == "Ar"
         assert same_compound("XeF2", "F2Xe")
         assert same_compound("HeNe", "NeHe")
+
+
+@pytest.mark.parametrize("formula", ["Cu1e1", "Cu1e400", "Cu1e-3Au"])
+def test_amounts_with_an_exponent_are_no_formula(formula: str) -> None:
+    with pytest.raises(FormulaError):
+        parse_target(formula, None, "emt")
