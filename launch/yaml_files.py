@@ -17,8 +17,9 @@ def read_mapping(path: Path, quote: bool = True) -> dict[str, Any]:
     Parameters
     ----------
     path : Path
+        YAML.
     quote : bool
-        Whether a message may show what is wrong: not if the file holds a password.
+        Whether messages may show parts of it, which may be a password.
 
     Raises
     ------

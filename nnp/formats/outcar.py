@@ -44,7 +44,7 @@ def read_outcar(path: Path) -> list[VaspRun]:
     Returns
     -------
     list of VaspRun
-        One, or several if files were joined.
+        One for each run that the file holds.
 
     Raises
     ------

@@ -81,7 +81,7 @@ def read_simple_nn(path: str | Path) -> Potential:
     Raises
     ------
     OSError
-        If there is no such file.
+        If it is not there.
     PotentialFileError
         If it is cut or does not fit together, or says what this package cannot do.
     """

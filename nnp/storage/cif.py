@@ -76,9 +76,9 @@ def read_cif(text: str, name: str) -> list[Atoms]:
     Parameters
     ----------
     text : str
-        Of the file.
+        What the file holds.
     name : str
-        Of the file, for messages.
+        How messages call it.
 
     Returns
     -------

@@ -81,13 +81,13 @@ def relax_on_nearest(
     relaxed : sequence of Relaxed
         As it left them without knowing a best one.
     energy : BatchEnergy
-        Gives energies, forces and stresses.
+        That they were relaxed on.
     best : (n,) array
         Energy per atom (eV) at which each would equal the best of them.
     threads : int
-        Passed on to `energy`.
+        Over structures.
     distances : DistanceLimits or None
-        Structures with shorter bonds are given up.
+        Shortest bonds that are let pass.
 
     Returns
     -------

@@ -66,7 +66,7 @@ def require_stored(document: Any) -> None:
     Parameters
     ----------
     document : object
-        As the store gives it.
+        Dictionaries, lists and plain values.
 
     Raises
     ------

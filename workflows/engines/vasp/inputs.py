@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pymatgen.core import Structure
+from pymatgen.core import Element, Species, Structure
 
 from workflows.engines.vasp.potentials import choose
 
@@ -43,8 +43,15 @@ def grouped_order(structure: Structure) -> NDArray[np.int64]:
         ``structure[order[i]]`` is atom ``i`` of the POSCAR; elements by electronegativity, atoms
         of an element as they were.
     """
-    keys = [(site.specie.X, site.specie.Z) for site in structure]
+    keys = [(_electronegativity(site.specie), site.specie.Z) for site in structure]
     return np.array(sorted(range(len(keys)), key=lambda i: keys[i]), dtype=np.int64)
+
+
+def _electronegativity(element: Element | Species) -> float:
+    """Pauling's; infinite where there is none, since not a number is in no order."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No Pauling electronegativity")
+        return float(np.nan_to_num(element.X, nan=np.inf))
 
 
 def read_potentials(elements: Sequence[str], settings: VaspSettings) -> Potcar:
