@@ -142,4 +142,4 @@ def test_mistakes_are_noticed(tmp_path: Path) -> None:
     assert complaint("devitrify run --seed 3") is not None
     assert complaint("devitrify run MgO --seed x") is not None
     assert MACHINE_PATH.search("see /home/someone/file")
-    assert not MACHINE_PATH.search("see $WORK/work and ~/work/home")
+    assert not MACHINE_PATH.search("see $WORK/opt and ~/scratch/home")
