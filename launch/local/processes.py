@@ -89,7 +89,7 @@ class WorkerProcess:
 def worker_environment(folder: Path, workers: int) -> dict[str, str]:
     """Return the environment of a worker: its share of the cores, and where this code is."""
     threads = str(max(1, usable_cores() // workers))
-    root = str(Path(__file__).resolve().parent.parent)
+    root = str(Path(__file__).resolve().parents[2])
     own = program_environment()
     return {
         **own,

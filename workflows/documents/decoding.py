@@ -36,6 +36,7 @@ PARTS = {
     "search.state.evolution": ("Evolution",),
     "workflows.composition": ("Target",),
     "workflows.documents.plane_waves": ("PlaneWaves",),
+    "workflows.engines.vasp.vasprun": ("Steps",),
 }
 
 
