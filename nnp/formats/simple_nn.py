@@ -77,6 +77,7 @@ def read_simple_nn(path: str | Path) -> Potential:
     Returns
     -------
     Potential
+        With the functions of all elements.
 
     Raises
     ------

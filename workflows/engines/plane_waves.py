@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -20,6 +20,18 @@ if TYPE_CHECKING:
 #: whose energy is compared with those of the melt, hence at their cutoff. ``accurate``: what other
 #: calculations are measured by.
 Kind = Literal["melt", "crystal", "compared crystal", "accurate"]
+
+
+def given_cutoff() -> Any:
+    """Field of an engine's settings for a cutoff (eV) that the user gives; none unless given."""
+    return field(
+        default=None,
+        metadata={
+            "range": (50.0, 5000.0),
+            "unit": "eV",
+            "help": "none: found by the convergence test",
+        },
+    )
 
 
 @dataclass(frozen=True)

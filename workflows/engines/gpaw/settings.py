@@ -7,6 +7,8 @@ from typing import Literal
 
 from monty.json import MSONable
 
+from workflows.engines.plane_waves import given_cutoff
+
 
 @dataclass(frozen=True)
 class CrystalSettings(MSONable):
@@ -62,14 +64,7 @@ class GpawSettings(MSONable):
         Basis for crystals.
     """
 
-    cutoff: float | None = field(
-        default=None,
-        metadata={
-            "range": (50.0, 5000.0),
-            "unit": "eV",
-            "help": "none: found by the convergence test",
-        },
-    )
+    cutoff: float | None = given_cutoff()
     xc: Literal["PBE", "PBEsol"] = field(
         default="PBE", metadata={"help": "exchange and correlation"}
     )

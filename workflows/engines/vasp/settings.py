@@ -7,6 +7,8 @@ from typing import Literal
 
 from monty.json import MSONable
 
+from workflows.engines.plane_waves import given_cutoff
+
 
 @dataclass(frozen=True)
 class Parallel(MSONable):
@@ -181,14 +183,7 @@ class VaspSettings(MSONable):
         Precision of crystals.
     """
 
-    cutoff: float | None = field(
-        default=None,
-        metadata={
-            "range": (50.0, 5000.0),
-            "unit": "eV",
-            "help": "none: found by the convergence test",
-        },
-    )
+    cutoff: float | None = given_cutoff()
     potcar: Literal["PBE", "PBE_52", "PBE_54", "PBE_64"] = field(
         default="PBE_54", metadata={"help": "set of potentials"}
     )
