@@ -48,13 +48,25 @@ def check_frames(frames: Frames) -> None:
             raise ValueError(f"Frame {frame} has missing or infinite {name}.")
     if not (np.isfinite(frames.cells).all() and (frames.volumes > 0).all()):
         raise ValueError("Every frame needs a periodic cell of finite volume.")
-    _check_sizes(frames)
+    check_sizes(frames)
     nearest = shortest_distances(frames, frames.elements).min(axis=(1, 2))
     _refuse(nearest < SHORTEST_DISTANCE, nearest, "Å", "has two atoms at a distance of")
 
 
-def _check_sizes(frames: Frames) -> None:
-    """Refuse numbers that no calculation gives."""
+def check_sizes(frames: Frames) -> None:
+    """
+    Refuse numbers that no calculation gives; labels that are missing (NaN) pass.
+
+    Parameters
+    ----------
+    frames : Frames
+        To learn from, or to be compared with.
+
+    Raises
+    ------
+    ValueError
+        Naming the first offending frame.
+    """
     for name in ("positions", "cells"):
         if np.abs(getattr(frames, name)).max() > LARGEST_COORDINATE:
             raise ValueError(f"The {name} of a frame exceed {LARGEST_COORDINATE:g} Å.")

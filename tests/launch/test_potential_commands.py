@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 
 from launch import cli
+from launch.commands.shared.potential_files import read_frames
+from launch.errors import CampaignError
 from nnp.frames import Frames
 from tests.fake_vasp.fixtures import RECORDED
 from tests.launch.test_report import labelled_frames
@@ -245,3 +248,18 @@ def test_a_molecule_has_one_energy_whatever_its_box(
     assert call("evaluate", str(trained / "cu.nnp"), str(tmp_path / "molecules.extxyz")) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len({line.split(maxsplit=1)[1] for line in lines[:3]}) == 1
+
+
+@pytest.mark.parametrize(("label", "wrong"), [("energy", 1e300), ("force", 1e160)])
+def test_labels_that_no_calculation_gives_are_refused(
+    tmp_path: Path, label: str, wrong: float
+) -> None:
+    atoms = bulk("Cu", cubic=True)
+    forces = np.zeros((4, 3))
+    forces[1, 2] = wrong if label == "force" else 0.0
+    energy = wrong if label == "energy" else -1.0
+    atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces, stress=np.zeros(6))
+    write(tmp_path / "wrong.extxyz", atoms)
+    with pytest.raises(CampaignError, match="no calculation gives") as error:
+        read_frames([tmp_path / "wrong.extxyz"], None)
+    assert "wrong.extxyz" in str(error.value)

@@ -52,6 +52,7 @@ def read_frames(
     from nnp.formats.labels import read_labels
     from nnp.formats.structures import StructureFileError
     from nnp.frames import Frames
+    from nnp.training.checks import check_sizes
 
     parts: list[Frames] = []
     used: dict[str, Path] = {}
@@ -60,8 +61,11 @@ def read_frames(
             raise CampaignError(f"There is no file {path}.")
         try:
             found = read_labels(path, energy_key=energy_key, cutoff=cutoff, required=required)
+            check_sizes(found.frames)
         except StructureFileError as error:
             raise CampaignError(_sentence(str(error))) from error
+        except ValueError as error:
+            raise CampaignError(_sentence(f"{path}: {error}")) from error
         except OSError as error:
             raise CampaignError(f"{path} cannot be read: {error.strerror}.") from error
         for note in found.notes:
