@@ -1,1 +1,1 @@
-"""What a potential knows: coverage of environments, choice of configurations."""
+"""What a potential knows, and how well it ranks: coverage, choice of configurations, ranking."""
