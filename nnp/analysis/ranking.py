@@ -78,9 +78,9 @@ def ranking_errors(
     >>> reference = [-4.10, -4.08, -4.00, -3.50]
     >>> predicted = [-4.09, -4.10, -4.00, -3.00]
     >>> near, far = ranking_errors(reference, predicted, windows=(50.0, 200.0))
-    >>> near.n, near.spearman, round(near.mean_error, 3)
+    >>> near.n, round(near.spearman, 3), round(near.mean_error, 3)
     (2, -1.0, -5.0)
-    >>> far.n, far.spearman, round(far.mae, 3)
+    >>> far.n, round(far.spearman, 3), round(far.mae, 3)
     (3, 0.5, 10.0)
     """
     true, found = np.asarray(reference, dtype=float), np.asarray(predicted, dtype=float)
