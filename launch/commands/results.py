@@ -176,14 +176,16 @@ def candidate_table(records: Sequence[CandidateRecord]) -> Table:
     from rich.table import Table
 
     table = Table()
-    for heading in ("campaign", "rank", "formula", "Z", "space group", "engine"):
-        table.add_column(heading, justify="right" if heading in ("rank", "Z") else "left")
+    for heading in ("campaign", "rank", "motif", "formula", "Z", "space group", "engine"):
+        numeric = heading in ("rank", "motif", "Z")
+        table.add_column(heading, justify="right" if numeric else "left")
     for heading in ("eV/atom", "above best\nmeV/atom", "g/cm³"):
         table.add_column(heading, justify="right")
     for record in records:
         table.add_row(
             record.campaign,
             f"{record.rank}{'' if record.converged else ' *'}",
+            "" if record.motif is None else str(record.motif),
             record.formula,
             str(record.formula_units),
             f"{record.space_group} ({record.space_group_number})",

@@ -99,22 +99,34 @@ def ranking_table(prediction: PredictionDocument, most: int | None = None) -> Ta
     has_potential = any(c.potential_energy is not None for c in prediction.candidates)
     table = Table(title=f"{prediction.formula}: crystal structures by {prediction.engine} energy")
     for heading, justify in (
-        ("rank", "right"), ("formula", "left"), ("Z", "right"), ("space group", "left"),
-        (f"{prediction.engine}\neV/atom", "right"),
+        ("rank", "right"), ("motif", "right"), ("formula", "left"), ("Z", "right"),
+        ("space group", "left"), (f"{prediction.engine}\neV/atom", "right"),
         *([("NNP\neV/atom", "right")] if has_potential else []),
         ("above best\nmeV/atom", "right"), ("density\ng/cm³", "right"),
         ("volume\nÅ³/atom", "right"),
     ):  # fmt: skip
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    if prediction.candidates:
+        table.caption = motifs_in_words(prediction)
     for candidate in prediction.candidates[:most]:
         table.add_row(*_row(candidate, has_potential))
     return table
+
+
+def motifs_in_words(prediction: PredictionDocument) -> str | None:
+    """Say how many local structures the ranking has; None if an earlier ranking does not tell."""
+    motifs = {candidate.motif for candidate in prediction.candidates}
+    if None in motifs:
+        return None
+    n = len(prediction.candidates)
+    return f"{n} structure{'s' * (n > 1)} of {len(motifs)} motif{'s' * (len(motifs) > 1)}"
 
 
 def _row(candidate: CandidateDocument, has_potential: bool) -> list[str]:
     potential = [_or_empty(candidate.potential_energy, ".4f")] if has_potential else []
     return [
         f"{candidate.rank}{'' if candidate.converged else ' *'}",
+        _or_empty(candidate.motif, "d"),
         candidate.formula,
         str(candidate.formula_units),
         f"{candidate.space_group} ({candidate.space_group_number})",

@@ -327,6 +327,7 @@ class CandidateRecord(BaseModel):
     density: float = Field(description="g/cm³")
     volume: float = Field(description="Å³/atom")
     rank: int | None = Field(description="in its campaign")
+    motif: int | None = Field(None, description="of its local structure, by rank in its campaign")
     converged: bool
     engine: str
     job: str = Field("", description="id of the job that relaxed it; its output has the frames")

@@ -164,6 +164,20 @@ def test_the_table_fits_where_nobody_watches(capsys: pytest.CaptureFixture[str])
     assert "…" not in capsys.readouterr().out
 
 
+def test_the_ranking_says_how_many_motifs_it_has(capsys: pytest.CaptureFixture[str]) -> None:
+    ranked = prediction()
+    assert [candidate.motif for candidate in ranked.candidates] == [1, 1]
+    wide_console().print(ranking_table(ranked))
+    assert "2 structures of 1 motif" in capsys.readouterr().out
+    ranked.candidates[1].motif = 2
+    wide_console().print(ranking_table(ranked))
+    assert "2 structures of 2 motifs" in capsys.readouterr().out
+    # a ranking of before there were motifs
+    ranked.candidates[1].motif = None
+    wide_console().print(ranking_table(ranked))
+    assert "structures of" not in capsys.readouterr().out
+
+
 def test_runs_that_were_all_stopped_have_no_plot(tmp_path: Path) -> None:
     """As those of a potential that knows nothing at their temperature."""
     document = documents()[0]

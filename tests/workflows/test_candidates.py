@@ -70,6 +70,7 @@ def test_fcc_copper_lies_below_bcc() -> None:
     assert [candidate.space_group for candidate in ranked] == ["Fm-3m", "Im-3m"]
     assert ranked[0].energy_above_best == 0.0
     assert 10 < ranked[1].energy_above_best < 60  # meV/atom in effective medium theory
+    assert [candidate.motif for candidate in ranked] == [1, 2]
 
 
 @dataclass(frozen=True)

@@ -312,6 +312,9 @@ class CandidateDocument(Document):
     density: float = Field(description="g/cm³")
     volume: float = Field(description="Å³/atom")
     rank: int | None = None
+    motif: int | None = Field(
+        None, description="of its local structure: 1 is that of the best, numbered by the ranking"
+    )
     converged: bool = False
     max_force: float | None = Field(None, description="eV/Å")
     max_stress: float | None = Field(None, description="kbar")

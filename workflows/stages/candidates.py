@@ -9,6 +9,7 @@ from jobflow import CURRENT_JOB, Flow, Job, JobConfig, Maker, OnMissing, Respons
 
 from search.relax.limits import RelaxationLimits
 from search.state.fitness import Fitness, better_first
+from search.state.motifs import number_motifs
 from search.state.similarity import REFERENCE_ENERGY_TOLERANCE, TIGHTLY_RELAXED, match
 from search.symmetry import SYMMETRY_TOLERANCE, find_space_group
 from workflows.composition import Target
@@ -156,8 +157,9 @@ class CandidateMaker(Maker):
         ]
         ranked = distinct([d for d in documents if d.energy is not None])
         best = fitness_of(ranked[0]) if ranked else float("nan")
-        for rank, document in enumerate(ranked, start=1):
-            document.rank = rank
+        motifs = number_motifs([to_atoms(document.structure) for document in ranked])
+        for rank, (document, motif) in enumerate(zip(ranked, motifs, strict=True), start=1):
+            document.rank, document.motif = rank, motif
             document.energy_above_best = (fitness_of(document) - best) * 1000
         energy = energy_of(ranked[0]) if ranked else float("nan")
         report_progress("candidates", 1, 1, best_eV_atom=energy)
