@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nnp.calibration import Calibration
 from nnp.kernels import neighbors
 from nnp.kernels.batch import (
     CLOSE_TOO_SMALL,
@@ -150,12 +151,15 @@ class Evaluator:
         Atoms in each structure, shape (n,).
     threads : int
         Threads that share the work, over structures or, for large ones, over atoms.
+    calibration : Calibration
+        Turns the spread of an ensemble into the error to expect.
     """
 
     model: Model
     types: NDArray[np.int64]
     counts: NDArray[np.int64]
     threads: int = 1
+    calibration: Calibration = field(default_factory=Calibration)
 
     def __post_init__(self) -> None:
         self.types = np.ascontiguousarray(self.types, dtype=np.int64)
@@ -176,7 +180,8 @@ class Evaluator:
         self._pool: ThreadPoolExecutor | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: getattr(self, k) for k in ("model", "types", "counts", "threads")}
+        names = ("model", "types", "counts", "threads", "calibration")
+        return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -209,11 +214,31 @@ class Evaluator:
         """Atomic energies in eV by each network at the last call, shape (n_total, n_members)."""
         return self._members
 
+    def uncertainties(self) -> NDArray[np.float64] | None:
+        """
+        Errors to expect of the energies of the last call.
+
+        Returns
+        -------
+        ndarray or None
+            In eV/atom, shape (n,), from the spread of the networks; none for a single one.
+        """
+        if self._members.shape[1] == 1:
+            return None
+        if not len(self._members):
+            return np.zeros(0)
+        totals = np.add.reduceat(self._members, self._batch.first[:-1], axis=0)
+        return self.calibration.apply(totals.std(axis=1) / self.counts)
+
     def select(self, keep: ArrayLike) -> Evaluator:
         """Give the evaluator of the structures where ``keep``, Boolean of shape (n,), is true."""
         mask = np.asarray(keep, dtype=bool)
         return Evaluator(
-            self.model, self.types[np.repeat(mask, self.counts)], self.counts[mask], self.threads
+            self.model,
+            self.types[np.repeat(mask, self.counts)],
+            self.counts[mask],
+            self.threads,
+            self.calibration,
         )
 
     def _energies(self, atomic: NDArray[np.float64]) -> NDArray[np.float64]:

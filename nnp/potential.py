@@ -191,7 +191,9 @@ class Potential(MSONable):
             ``float64``, or ``float32`` for about three quarters of the time.
         """
         types = self.functions.types(np.asarray(numbers, dtype=np.int64))
-        return Evaluator(self.model(precision), types, np.asarray(counts), threads)
+        return Evaluator(
+            self.model(precision), types, np.asarray(counts), threads, self.calibration
+        )
 
     def compute(
         self, structures: Sequence[Atoms], threads: int = 1, precision: str = "float64"

@@ -23,7 +23,13 @@ logger = logging.getLogger(__name__)
 
 
 class BatchEvaluator(Protocol):
-    """Energies of one fixed batch of structures at changing geometry."""
+    """
+    Energies of one fixed batch of structures at changing geometry.
+
+    One that knows how wrong it may be has a further method `uncertainties()`: the errors (n,) in
+    eV/atom that are to be expected of the energies of its last `compute`, or None. It is asked for
+    by `uncertainties_of`.
+    """
 
     def compute(
         self, cells: NDArray[np.float64], positions: NDArray[np.float64]
@@ -80,6 +86,22 @@ class BatchEnergy(Protocol):
             Threads over structures.
         """
         ...
+
+
+def uncertainties_of(evaluator: BatchEvaluator, n: int) -> NDArray[np.float64]:
+    """
+    Errors (n,) in eV/atom to expect of the energies last computed; NaN where nothing is known.
+
+    Parameters
+    ----------
+    evaluator : BatchEvaluator
+        That has computed them.
+    n : int
+        Structures in its batch.
+    """
+    ask = getattr(evaluator, "uncertainties", None)
+    found = None if ask is None else ask()
+    return np.full(n, np.nan) if found is None else np.asarray(found, dtype=float)
 
 
 def require_stress(energy: BatchEnergy) -> None:

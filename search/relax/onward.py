@@ -13,10 +13,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from search.relax.relaxer import LOOSE, OUT_OF_STEPS, Relaxed, Relaxer
+from search.relax.trust import Trust
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from search.geometry import DistanceLimits
@@ -70,6 +72,7 @@ def relax_on_nearest(
     *,
     threads: int = 1,
     distances: DistanceLimits | None = None,
+    trust: Trust | None = None,
 ) -> list[Relaxed]:
     """
     Relax those on to the tight limits that turned out to be near the best.
@@ -88,6 +91,8 @@ def relax_on_nearest(
         Over structures.
     distances : DistanceLimits or None
         Shortest bonds that are let pass.
+    trust : Trust or None
+        What uncertain energies count for; those of unknown structures for nothing.
 
     Returns
     -------
@@ -96,11 +101,12 @@ def relax_on_nearest(
     """
     if relaxer.tight_window is None:
         return list(relaxed)
-    near = [
-        i
-        for i, (one, level) in enumerate(zip(relaxed, best, strict=True))
-        if one.status == LOOSE and one.energy < (level + relaxer.tight_window) * len(one.atoms)
-    ]
+    trust = trust or Trust()
+    energies = np.array([one.energy / len(one.atoms) for one in relaxed])
+    uncertainties = np.array([one.uncertainty for one in relaxed], dtype=float)
+    worth = trust.worst(energies, uncertainties) < best + relaxer.tight_window
+    worth &= ~trust.is_unknown(uncertainties)
+    near = [i for i, one in enumerate(relaxed) if one.status == LOOSE and worth[i]]
     chosen = [relaxed[i] for i in near]
     ends = relax_on(relaxer, chosen, energy, threads=threads, distances=distances)
     found = dict(zip(near, ends, strict=True))

@@ -84,6 +84,11 @@ class PressurizedEvaluator:
             atomic,
         )
 
+    def uncertainties(self) -> NDArray[np.float64] | None:
+        """Those of the energies without pressure, since pV is exact; none if it has none."""
+        ask = getattr(self.inner, "uncertainties", None)
+        return None if ask is None else np.asarray(ask())
+
     def select(self, keep: NDArray[np.bool_]) -> PressurizedEvaluator:
         """See `BatchEvaluator.select`."""
         return PressurizedEvaluator(self.inner.select(keep), self.pressure)

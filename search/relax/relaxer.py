@@ -10,9 +10,10 @@ import numpy as np
 from monty.json import MSONable
 
 from nnp.units import KBAR
-from search.relax.energy import BatchEnergy, require_stress
+from search.relax.energy import BatchEnergy, require_stress, uncertainties_of
 from search.relax.fire import FireOptions, FireState, Geometry, advance
 from search.relax.limits import RelaxationLimits
+from search.relax.trust import UNKNOWN, Trust
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -49,6 +50,8 @@ class Relaxed:
         Largest stress component, kbar.
     atomic_energies : (n,) array or None
         eV, where the model of the energy has them.
+    uncertainty : float or None
+        Error to expect of the energy, eV/atom, where the model of the energy says so.
     """
 
     atoms: Atoms
@@ -58,6 +61,7 @@ class Relaxed:
     max_force: float = float("nan")
     max_stress: float = float("nan")
     atomic_energies: NDArray[np.float64] | None = None
+    uncertainty: float | None = None
 
     @property
     def converged(self) -> bool:
@@ -156,6 +160,7 @@ class Relaxer(MSONable):
         threads: int = 1,
         best: float | Sequence[float] | NDArray[np.float64] | None = None,
         distances: DistanceLimits | None = None,
+        trust: Trust | None = None,
     ) -> list[Relaxed]:
         """
         Relax `structures` and report how each one ended, in the same order.
@@ -173,14 +178,20 @@ class Relaxer(MSONable):
             which it would equal that; the windows count from there. None: there are no windows.
         distances : DistanceLimits or None
             Structures with shorter bonds are given up when next checked.
+        trust : Trust or None
+            What uncertain energies count for in the windows, and beyond which uncertainty a
+            structure is given up that would be the best: where it left what is known, since the
+            way further down leads into a hole. None: energies are trusted as they are.
         """
         require_stress(energy)
+        trust = trust or Trust()
         levels = None if best is None else np.broadcast_to(np.asarray(best), len(structures))
         results: list[Relaxed] = []
         for start in range(0, len(structures), self.batch_size):
             part = slice(start, start + self.batch_size)
             level = None if levels is None else levels[part]
-            results += _Batch(self, structures[part], energy, threads, level, distances).run()
+            batch = _Batch(self, structures[part], energy, threads, level, distances, trust)
+            results += batch.run()
         return results
 
 
@@ -195,11 +206,13 @@ class _Batch:
         threads: int,
         best: NDArray[np.float64] | None,
         distances: DistanceLimits | None,
+        trust: Trust,
     ) -> None:
         self.options = options
         self.limits = options.limits
         self.best = best
         self.distances = distances
+        self.trust = trust
         self.index = np.arange(len(structures))
         self.counts = np.array([len(atoms) for atoms in structures])
         self.numbers = np.concatenate([atoms.numbers for atoms in structures])
@@ -215,14 +228,16 @@ class _Batch:
         """Step until all have finished."""
         for step in range(1, self.limits.max_steps + 1):
             energies, forces, stresses, atomic = self.evaluator.compute(self.cells, self.positions)
+            uncertainties = uncertainties_of(self.evaluator, len(energies))
             starts = np.cumsum(self.counts) - self.counts
             max_force = np.sqrt(np.maximum.reduceat((forces**2).sum(axis=1), starts))
             max_stress = np.abs(stresses).max(axis=(1, 2)) * KBAR
-            reasons = self._finished(step, energies, max_force, max_stress)
+            reasons = self._finished(step, energies, uncertainties, max_force, max_stress)
             if reasons:
                 for i, status in reasons.items():
                     part = slice(starts[i], starts[i] + self.counts[i])
                     has_atomic = bool(np.isfinite(atomic[part]).all())
+                    known = bool(np.isfinite(uncertainties[i]))
                     self.results[self.index[i]] = Relaxed(
                         atoms=self._atoms(i, part),
                         energy=float(energies[i]),
@@ -231,6 +246,7 @@ class _Batch:
                         max_force=float(max_force[i]),
                         max_stress=float(max_stress[i]),
                         atomic_energies=atomic[part].copy() if has_atomic else None,
+                        uncertainty=float(uncertainties[i]) if known else None,
                     )
                 keep = np.ones(len(self.counts), dtype=bool)
                 keep[list(reasons)] = False
@@ -247,6 +263,7 @@ class _Batch:
         self,
         step: int,
         energies: NDArray[np.float64],
+        uncertainties: NDArray[np.float64],
         max_force: NDArray[np.float64],
         max_stress: NDArray[np.float64],
     ) -> dict[int, str]:
@@ -259,9 +276,9 @@ class _Batch:
         tight, done = converged.copy(), converged.copy()
         if options.tight_window is not None:
             tight &= (max_force < options.tight_force) & (max_stress < options.tight_stress)
+        unknown, above = self._standing(energies, uncertainties)
         if options.tight_window is not None and self.best is not None:
-            near = energies < (self.best + options.tight_window) * self.counts
-            done &= tight | ~near
+            done &= tight | unknown | (above >= options.tight_window)
         check = step % options.check_interval == 0
         last = step == limits.max_steps
         for i in range(len(energies)):
@@ -273,6 +290,8 @@ class _Batch:
                 statuses[i] = "aborted: volume collapsed"
             elif (check or last or done[i]) and (bond := self._short_bond(i)):
                 statuses[i] = f"aborted: short bond {bond}"
+            elif unknown[i] and above[i] < 0.0:
+                statuses[i] = f"aborted: {UNKNOWN}"
             elif done[i] or (last and converged[i]):
                 statuses[i] = CONVERGED if tight[i] else LOOSE
             elif last:
@@ -282,6 +301,14 @@ class _Batch:
         if check:
             self.last_energies = energies.copy()
         return statuses
+
+    def _standing(
+        self, energies: NDArray[np.float64], uncertainties: NDArray[np.float64]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """Which structures (n,) are unknown, and how far all are above the best (n,), eV/atom."""
+        worst = self.trust.worst(energies / self.counts, uncertainties)
+        above = np.zeros(len(worst)) if self.best is None else worst - self.best
+        return self.trust.is_unknown(uncertainties), above
 
     def _hopeless(self, i: int, step: int, energy: float) -> bool:
         """

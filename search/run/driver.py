@@ -222,11 +222,18 @@ def _relax(
         threads=threads,
         best=best,
         distances=evolution.distance_limits,
+        trust=evolution.fitness.trust,
     )
     if best is not None or (found := evolution.best_energies(relaxed)) is None:
         return relaxed
     return relax_on_nearest(
-        relaxer, relaxed, energy, found, threads=threads, distances=evolution.distance_limits
+        relaxer,
+        relaxed,
+        energy,
+        found,
+        threads=threads,
+        distances=evolution.distance_limits,
+        trust=evolution.fitness.trust,
     )
 
 

@@ -50,6 +50,8 @@ class SearchSummary:
         By island: every structure that was better than all before it there.
     discards : dict of str to int
         Structures left out, by reason, in alphabetical order.
+    unknown : list of Individual
+        Distinct structures beyond what the potential knows, lowest in energy first.
     """
 
     best: list[Individual]
@@ -59,6 +61,7 @@ class SearchSummary:
     went_on: int
     new_bests: list[list[NewBest]]
     discards: dict[str, int]
+    unknown: list[Individual]
 
     @property
     def reason(self) -> str:
@@ -176,6 +179,7 @@ def summarise(islands: Sequence[Evolution], n_best: int) -> SearchSummary:
         went_on=sum(len(island.went_on) for island in islands),
         new_bests=[island.best_history for island in islands],
         discards=dict(sorted(discards.items())),
+        unknown=merge_unknown(islands),
     )
 
 
@@ -187,6 +191,15 @@ def merge_archives(islands: Sequence[Evolution]) -> list[Individual]:
             if member.operator != MIGRANT:  # its own island has it too
                 merged.add(replace(member))
     return list(merged.members)
+
+
+def merge_unknown(islands: Sequence[Evolution]) -> list[Individual]:
+    """Distinct structures of all islands that the potential does not know, lowest first."""
+    merged = islands[0].no_unknown()
+    for island in islands:
+        for member in island.unknown.members:
+            merged.add(replace(member))
+    return merged.members
 
 
 def island_paths(folder: Path, islands: int) -> list[Path]:

@@ -183,6 +183,7 @@ def _pack(member: Individual) -> dict[str, Any]:
         "volume": member.volume,
         "status": member.status,
         "space_group": member.space_group,
+        "uncertainty": member.uncertainty,
         "atoms": pack_atoms(member.structure),
     }
 
@@ -200,6 +201,7 @@ def _unpack(packed: dict[str, Any]) -> Individual:
         status=packed["status"],
         atoms=unpack_atoms(packed["atoms"]),
         space_group=packed["space_group"],
+        uncertainty=packed.get("uncertainty"),
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from search.candidate import MIGRANT
 from search.create.operators import ATOMIC_ENERGIES, plain_sorted
 from search.relax.relaxer import LOOSE, OUT_OF_STEPS, Relaxed
+from search.relax.trust import UNKNOWN
 from search.state.individual import Individual
 
 if TYPE_CHECKING:
@@ -94,11 +95,12 @@ def accept(
         fitness=float("nan"),
         volume=float(atoms.get_volume()) / len(atoms),
         status=relaxed.status,
+        uncertainty=relaxed.uncertainty,
     )
-    reason = _failure(relaxed, limits)
+    reason = _failure(relaxed, limits, fitness)
     if reason is not None:
-        individual.status = f"aborted: {reason}" if relaxed.usable else _category(relaxed.status)
-        return individual, individual.status.removeprefix("aborted: ")
+        individual.status = f"aborted: {reason}"
+        return individual, reason
     renew(individual, relaxed, fitness)
     return individual, None
 
@@ -111,7 +113,12 @@ def may_go_on(individual: Individual) -> bool:
 def as_relaxed(individual: Individual) -> Relaxed:
     """Return an individual as its relaxation left it, forces and stress aside."""
     atoms = individual.structure
-    return Relaxed(atoms, individual.energy * len(atoms), individual.status)
+    return Relaxed(
+        atoms,
+        individual.energy * len(atoms),
+        individual.status,
+        uncertainty=individual.uncertainty,
+    )
 
 
 def renew(individual: Individual, relaxed: Relaxed, fitness: Fitness) -> None:
@@ -129,6 +136,7 @@ def renew(individual: Individual, relaxed: Relaxed, fitness: Fitness) -> None:
     """
     n_atoms = len(relaxed.atoms)
     individual.energy = relaxed.energy / n_atoms
+    individual.uncertainty = relaxed.uncertainty
     individual.fitness = fitness.of(relaxed)
     individual.volume = float(relaxed.atoms.get_volume()) / n_atoms
     individual.status = relaxed.status
@@ -138,16 +146,19 @@ def renew(individual: Individual, relaxed: Relaxed, fitness: Fitness) -> None:
         individual.atoms.set_array(ATOMIC_ENERGIES, relaxed.atomic_energies)
 
 
-def _failure(relaxed: Relaxed, limits: DistanceLimits) -> str | None:
+def _failure(relaxed: Relaxed, limits: DistanceLimits, fitness: Fitness) -> str | None:
     """Why a relaxed structure is of no use, or none."""
-    if not relaxed.usable:
-        return relaxed.status
+    left_the_known = relaxed.status == f"aborted: {UNKNOWN}"
+    if not relaxed.usable and not left_the_known:
+        return _category(relaxed.status)
     if not np.isfinite(relaxed.energy):
         return "energy is not finite"
-    return SHORT_BOND if limits.violated(relaxed.atoms) else None
+    if limits.violated(relaxed.atoms):
+        return SHORT_BOND
+    return UNKNOWN if left_the_known or not fitness.knows(relaxed) else None
 
 
 def _category(status: str) -> str:
-    """Return how a relaxation ended without the particulars."""
-    short_bond = f"aborted: {SHORT_BOND}"
-    return short_bond if status.startswith(short_bond) else status
+    """Return why a relaxation was aborted, without the particulars."""
+    reason = status.removeprefix("aborted: ")
+    return SHORT_BOND if reason.startswith(SHORT_BOND) else reason

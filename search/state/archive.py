@@ -179,23 +179,7 @@ class Archive:
 
     def pack(self) -> dict[str, Any]:
         """Ids and geometries as compressed arrays; fingerprints are computed again."""
-        structures = [member.atoms for member in self.members if member.atoms is not None]
-        counts = np.array([len(atoms) for atoms in structures], dtype=np.int32)
-        cells = np.array([np.array(atoms.cell) for atoms in structures]).reshape(-1, 3, 3)
-        numbers = [atoms.numbers for atoms in structures]
-        positions = [atoms.positions for atoms in structures]
-        atomic = [_atomic_energies(atoms) for atoms in structures]
-        empty = not structures
-        return {
-            "ids": encode_array(np.array([member.id for member in self.members], dtype=np.int64)),
-            "counts": encode_array(counts),
-            "numbers": encode_array(
-                np.concatenate(numbers).astype(np.int16) if not empty else counts
-            ),
-            "cells": encode_array(cells),
-            "positions": encode_array(np.concatenate(positions) if not empty else np.empty((0, 3))),
-            "atomic_energies": encode_array(np.concatenate(atomic) if not empty else np.empty(0)),
-        }
+        return pack_members(self.members)
 
     def restore(
         self,
@@ -213,6 +197,25 @@ class Archive:
             member = shared.get(int(id_)) or individuals[int(id_)]
             member.atoms = atoms
             self._insert(member, self.fingerprint_of(member))
+
+
+def pack_members(members: Sequence[Individual]) -> dict[str, Any]:
+    """Ids and geometries of individuals with structures, as compressed arrays."""
+    structures = [member.structure for member in members]
+    counts = np.array([len(atoms) for atoms in structures], dtype=np.int32)
+    cells = np.array([np.array(atoms.cell) for atoms in structures]).reshape(-1, 3, 3)
+    numbers = [atoms.numbers for atoms in structures]
+    positions = [atoms.positions for atoms in structures]
+    atomic = [_atomic_energies(atoms) for atoms in structures]
+    empty = not structures
+    return {
+        "ids": encode_array(np.array([member.id for member in members], dtype=np.int64)),
+        "counts": encode_array(counts),
+        "numbers": encode_array(np.concatenate(numbers).astype(np.int16) if not empty else counts),
+        "cells": encode_array(cells),
+        "positions": encode_array(np.concatenate(positions) if not empty else np.empty((0, 3))),
+        "atomic_energies": encode_array(np.concatenate(atomic) if not empty else np.empty(0)),
+    }
 
 
 def _atomic_energies(atoms: Atoms) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ from monty.json import MSONable
 
 from search.candidate import MIGRANT, SEED, Candidate, pack_atoms, unpack_atoms
 from search.options import EvolutionOptions
+from search.relax.trust import UNKNOWN
 from search.state.acceptance import accept, checked_seed, may_go_on, renew
 from search.state.adaptation import Adaptation
 from search.state.antiseeds import Antiseeds
@@ -29,6 +30,7 @@ from search.state.individual_table import IndividualTable
 from search.state.lineages import Lineages
 from search.state.population import select
 from search.state.shares import OperatorShares, ShareHistory
+from search.state.unknown import UnknownStructures
 from search.state.variation import Variation
 from search.symmetry import find_space_group
 
@@ -100,6 +102,7 @@ class Evolution(MSONable):
                 self.options.archive_size,
             )
         )
+        self.unknown = self.no_unknown()
         self.shares = self._first_shares()
         self.share_history = ShareHistory(list(self.shares.prior))
         self.antiseeds = Antiseeds()
@@ -129,6 +132,10 @@ class Evolution(MSONable):
     def lineage(self) -> Archive:
         """Those of the present lineage, from which parents come."""
         return self.lineages.present
+
+    def no_unknown(self) -> UnknownStructures:
+        """Return an empty collection of structures that the potential does not know."""
+        return UnknownStructures(sorted(self.composition), self.options.distance_tolerance)
 
     @property
     def best_fitness(self) -> float:
@@ -182,7 +189,8 @@ class Evolution(MSONable):
 
         None while there is no best one, neither told of nor among those `relaxed` now.
         """
-        known = [self.fitness.of(r) for r in relaxed if r.usable] + [self.best_fitness]
+        usable = [r for r in relaxed if r.usable and self.fitness.knows(r)]
+        known = [self.fitness.of(r) for r in usable] + [self.best_fitness]
         best = min((value for value in known if np.isfinite(value)), default=None)
         if best is None:
             return None
@@ -197,9 +205,13 @@ class Evolution(MSONable):
         """Take in what members of the archive became that were relaxed on."""
         for member, result in zip(members, relaxed, strict=True):
             self.went_on.add(member.id)
-            if member.atoms is not None:  # else it is a duplicate of one before it by now
-                renew(member, result, self.fitness)
-                self.individuals.update(member)
+            if member.atoms is None:  # it is a duplicate of one before it by now
+                continue
+            renew(member, result, self.fitness)
+            if not self.fitness.knows(result):
+                self._set_aside(member)
+            self.individuals.update(member)
+            if member.atoms is not None:
                 self._enter(member)
         self._population = None
 
@@ -303,7 +315,19 @@ class Evolution(MSONable):
         )
         if reason is not None:
             self.discards[reason] += 1
+        if reason == UNKNOWN:
+            self.unknown.add(replace(individual, atoms=relaxed.atoms.copy()))
         return individual
+
+    def _set_aside(self, member: Individual) -> None:
+        """Let a member go that was known until it relaxed on, and keep its structure aside."""
+        self.lineages.discard(member)
+        member.status, member.fitness = f"aborted: {UNKNOWN}", float("nan")
+        self.discards[UNKNOWN] += 1
+        if self.best_history and self.best_history[-1].id == member.id:
+            self.best_history.pop()
+        self.unknown.add(replace(member))
+        member.forget_structure()
 
     def _enter(self, individual: Individual) -> bool:
         """Offer an individual to the archive; whether it is new there."""
@@ -366,6 +390,7 @@ class Evolution(MSONable):
             "discards": sorted([reason, n] for reason, n in self.discards.items()),
             "individuals": self.individuals.pack(),
             "lineages": self.lineages.pack(),
+            "unknown": self.unknown.pack(),
             "went_on": sorted(self.went_on),
             "pending": [candidate.pack() for candidate in self._pending],
         }
@@ -393,6 +418,8 @@ class Evolution(MSONable):
         evolution.discards.update(dict(d["discards"]))
         evolution.individuals = IndividualTable.unpack(d["individuals"])
         evolution.lineages.restore(d["lineages"], evolution.individuals)
+        if "unknown" in d:  # which earlier states did not have
+            evolution.unknown.restore(d["unknown"], evolution.individuals)
         evolution.went_on = set(d["went_on"])
         evolution._pending = [Candidate.unpack(packed) for packed in d["pending"]]
         return evolution

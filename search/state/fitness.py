@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from monty.json import MSONable
 
 from nnp.storage.documents import UnknownClassError, require_known
+from search.relax.trust import Trust
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -27,13 +28,21 @@ FITNESSES = {"energy per atom": "search.state.fitness:Fitness"}
 @dataclass(frozen=True)
 class Fitness(MSONable):
     """
-    Energy per atom (eV): the lower, the better.
+    Energy per atom (eV), and what its uncertainty counts: the lower, the better.
 
     Another notion of what is good is a class derived from this one, and a row in `FITNESSES`. `of`
-    may add what counts against a structure: pressure times volume, the energy of the hull at its
-    composition, or an uncertainty. Where the fitness is another function of the energy than energy
-    per atom, `energy_at` must undo it. The relaxer minimises whatever energy it is given: a search
-    under pressure takes a `search.relax.pressure.PressurizedEnergy`, whose energies are enthalpies.
+    may add what counts against a structure: pressure times volume, or the energy of the hull at
+    its composition. Where the fitness is another function of the energy than energy per atom,
+    `energy_at` must undo it; but not the uncertainty, which the relaxer counts itself. The relaxer
+    minimises whatever energy it is given: a search under pressure takes a
+    `search.relax.pressure.PressurizedEnergy`, whose energies are enthalpies.
+
+    Parameters
+    ----------
+    caution : float
+        How many times the uncertainty of its energy counts against a structure that has one.
+    max_uncertainty : float or None
+        Uncertainty in eV/atom beyond which a structure is no parent and no result; none: no limit.
 
     Examples
     --------
@@ -48,6 +57,18 @@ class Fitness(MSONable):
     ...     def hull(self, atoms):
     ...         return sum(self.elements[symbol] for symbol in atoms.symbols) / len(atoms)
     """
+
+    caution: float = 0.0
+    max_uncertainty: float | None = None
+
+    @property
+    def trust(self) -> Trust:
+        """What the relaxer has to know of it."""
+        return Trust(self.caution, self.max_uncertainty)
+
+    def trusting(self, trust: Trust) -> Self:
+        """Return the same notion of what is good, with another trust in energies."""
+        return replace(self, caution=trust.caution, max_uncertainty=trust.max_uncertainty)
 
     @staticmethod
     def read(document: Fitness | dict[str, Any]) -> Fitness:
@@ -94,11 +115,18 @@ class Fitness(MSONable):
 
     def of(self, relaxed: Relaxed) -> float:
         """Fitness of a relaxed structure, eV/atom."""
-        return relaxed.energy / len(relaxed.atoms)
+        return relaxed.energy / len(relaxed.atoms) + self.caution * (relaxed.uncertainty or 0.0)
+
+    def knows(self, relaxed: Relaxed) -> bool:
+        """Whether a relaxed structure is certain enough to count, as far as anybody can say."""
+        uncertainty, limit = relaxed.uncertainty, self.max_uncertainty
+        return uncertainty is None or limit is None or uncertainty <= limit
 
     def energy_at(self, fitness: float, atoms: Atoms) -> float:
         """
-        Energy (eV/atom) that `atoms` would need for a fitness, to be compared with others.
+        Energy (eV/atom) that `atoms` would need for a fitness if it were certain.
+
+        The relaxer holds energies against it, with what their uncertainty counts added.
 
         Parameters
         ----------

@@ -65,6 +65,8 @@ class Individual:
         Relaxed structure; None where it is not kept.
     space_group : int or None
         Number of the space group, once asked for.
+    uncertainty : float or None
+        Error to expect of the energy, eV/atom; none where nothing is known of it.
     reduced : pymatgen.core.Structure or None
         Reduced primitive cell, once asked for.
     """
@@ -80,6 +82,7 @@ class Individual:
     status: str
     atoms: Atoms | None = None
     space_group: int | None = None
+    uncertainty: float | None = None
     reduced: Structure | None = field(default=None, repr=False, compare=False)
 
     @property

@@ -29,7 +29,10 @@ COLUMNS = {
     "status": np.int16,
     "duplicate_of": np.int32,
     "space_group": np.int16,
+    "uncertainty": np.float64,
 }
+LATER = {"uncertainty": np.nan}
+"""Columns that earlier states do not have, and what stands in for them."""
 NOBODY = -1
 
 
@@ -73,6 +76,7 @@ class IndividualTable:
             volume=float(row["volume"]),
             status=f"{DUPLICATE} of {row['duplicate_of']}" if status == DUPLICATE else status,
             space_group=int(row["space_group"]) or None,
+            uncertainty=None if np.isnan(row["uncertainty"]) else float(row["uncertainty"]),
         )
 
     @property
@@ -104,6 +108,7 @@ class IndividualTable:
             "status": self._code(status or DUPLICATE),
             "duplicate_of": int(better) if better else NOBODY,
             "space_group": individual.space_group or 0,
+            "uncertainty": np.nan if individual.uncertainty is None else individual.uncertainty,
         }
         for name, value in values.items():
             self._columns[name][individual.id] = value
@@ -135,11 +140,17 @@ class IndividualTable:
         pages = packed["pages"]
         table._length = int(packed["length"])
         for name in COLUMNS:
-            parts = [decode_array(page[name]) for page in pages]
+            parts = [_unpack_column(name, page) for page in pages]
             spare = _column(name, PAGE * max(len(pages), 1) - table._length)
             table._columns[name] = np.concatenate([*parts, spare])
         table._packed = dict(enumerate(pages))
         return table
+
+
+def _unpack_column(name: str, page: Mapping[str, Any]) -> np.ndarray:
+    if name in page or name not in LATER:
+        return decode_array(page[name])
+    return np.full(len(decode_array(page["energy"])), LATER[name])
 
 
 def _column(name: str, rows: int) -> np.ndarray:

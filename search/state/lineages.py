@@ -50,8 +50,7 @@ class Lineages:
         here = {member.id for member in self.present.members}
         others = any(m.id == individual.id for m in self.archive.members)
         others &= individual.id not in here
-        for archive in {id(a): a for a in (self.archive, self.present)}.values():
-            archive.discard([individual])
+        self.discard(individual)
         entry = self.archive.add(individual, vector)
         if self.present is self.archive:
             return entry
@@ -62,6 +61,11 @@ class Lineages:
         if entry.better is None and mine:
             self.present.add(individual, vector)
         return entry
+
+    def discard(self, individual: Individual) -> None:
+        """Let an individual go, wherever it is a member."""
+        for archive in {id(a): a for a in (self.archive, self.present)}.values():
+            archive.discard([individual])
 
     def is_stuck(self, generation: int, patience: int, tolerance: float) -> bool:
         """

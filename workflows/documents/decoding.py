@@ -33,6 +33,7 @@ PARTS = {
     "search.relax.fire": ("FireOptions",),
     "search.relax.limits": ("RelaxationLimits",),
     "search.relax.relaxer": ("Relaxer",),
+    "search.relax.trust": ("Trust",),
     "search.state.evolution": ("Evolution",),
     "workflows.composition": ("Target",),
     "workflows.documents.plane_waves": ("PlaneWaves",),

@@ -245,6 +245,9 @@ class SearchCandidate(Document):
     structure: Structure
     energy: float = Field(description="eV/atom")
     energy_of: str = Field(POTENTIAL, description='whose: "potential", or an engine')
+    uncertainty: float | None = Field(
+        None, description="error to expect of the energy (eV/atom); none where it is not known"
+    )
     formula_units: int = Field(description="Z")
     found_by: str = Field(description="operator that made it")
     found_at: int = Field(description="its number among the structures of its island")
@@ -264,6 +267,10 @@ class SearchDocument(StageDocument):
     energies_of: str = Field(POTENTIAL, description='whose: "potential", or an engine')
     best_energy: float = Field(description="eV/atom")
     candidates: list[SearchCandidate]
+    unknown: list[SearchCandidate] = Field(
+        default_factory=list,
+        description="beyond what the potential knows, as they were given up; lowest first",
+    )
     histories: list[dict[str, list[float]]] = Field(
         description="by island: structures relaxed, and the best energy (eV/atom) by then"
     )
@@ -279,6 +286,7 @@ class SearchDocument(StageDocument):
             "structures_relaxed": self.n_structures,
             "relaxed_on_to_tight_limits": self.n_went_on,
             "structures_per_cpu_second": self.n_structures / self.cpu_seconds,
+            "unknown_structures": len(self.unknown),
             "discarded": dict(self.discarded),
         }
 

@@ -7,16 +7,19 @@ import time
 from dataclasses import dataclass, field, replace
 
 from jobflow import Flow, Job, JobConfig, Maker, OutputReference, Response, job
+from pymatgen.core import Structure
 
 from nnp.potential import Potential
 from search.geometry import DistanceLimits
 from search.options import EvolutionOptions
 from search.relax.relaxer import Relaxer
+from search.relax.trust import Trust
 from search.run.driver import SearchFigures, run_generations
 from search.run.islands import exchange, set_up_islands, share_budget
 from search.state.evolution import Evolution
 from search.state.fitness import Fitness
 from workflows.composition import Target
+from workflows.conversion import to_atoms
 from workflows.documents.schemas import POTENTIAL, IslandDocument
 from workflows.jobs.checkpoints import checkpoint
 from workflows.jobs.cores import share_of_cores
@@ -30,6 +33,8 @@ from workflows.stages.cost import Cost, CostContext, repeated_decisions
 from workflows.stages.search_documents import island_document, search_document
 from workflows.stages.table import STAGES
 
+#: How far a campaign trusts an ensemble.
+CAUTIOUS = Trust(caution=1.0, max_uncertainty=0.1)
 #: For estimates: core seconds of a relaxation on the potential.
 RELAXATION_SECONDS = 1.0
 
@@ -64,8 +69,10 @@ class SearchMaker(Maker):
         Bonds may be this much shorter than the shortest ones of the trajectory.
     n_best : int
         Distinct structures that are reported, relaxed to the tight limits.
+    trust : Trust
+        How far energies are trusted that have an uncertainty: of an ensemble.
     fitness : Fitness
-        What makes one structure better than another.
+        What makes one structure better than another, but for the trust.
     """
 
     name: str = "search"
@@ -98,6 +105,7 @@ class SearchMaker(Maker):
     n_best: int = field(
         default=40, metadata={"range": (1, 10_000), "help": "distinct structures reported"}
     )
+    trust: Trust = field(default_factory=lambda: CAUTIOUS, metadata={"inline": True})
     fitness: Fitness = field(default_factory=Fitness, metadata={"hidden": True})
 
     def make(
@@ -107,6 +115,7 @@ class SearchMaker(Maker):
         volume_per_atom: float | OutputReference,
         shortest_distances: dict[str, float] | OutputReference,
         seed: int,
+        seeds: list[Structure] | OutputReference | None = None,
     ) -> Job:
         """
         Search.
@@ -123,6 +132,8 @@ class SearchMaker(Maker):
             Å by pair of elements, of the trajectory.
         seed : int
             Seed of the campaign.
+        seeds : list of Structure, OutputReference or None
+            To begin with, dealt out to the islands; of any number of formula units.
 
         Returns
         -------
@@ -131,7 +142,7 @@ class SearchMaker(Maker):
         """
         by_id = potential.uuid if isinstance(potential, OutputReference) else potential
         start = self.start(
-            by_id, target, volume_per_atom, shortest_distances, seed, after=potential
+            by_id, target, volume_per_atom, shortest_distances, seed, after=potential, seeds=seeds
         )
         start.name = "search"
         return tag(start, STAGES["search"])
@@ -170,6 +181,7 @@ class SearchMaker(Maker):
         shortest_distances: dict[str, float],
         seed: int,
         after: Potential,  # noqa: ARG002 (the search waits for it, and fetches it by its job)
+        seeds: list[Structure] | None = None,
     ) -> Response:
         """Set up the islands and start their first blocks."""
         options = replace(
@@ -178,8 +190,13 @@ class SearchMaker(Maker):
             volume_per_atom=self.evolution.volume_per_atom or volume_per_atom,
             shortest_distances=self.distance_limits(target, shortest_distances),
         )
-        seeds = [derive_seed(seed, "search", island) for island in range(self.islands)]
-        states = set_up_islands(target.counts, options, seeds, fitness=self.fitness)
+        states = set_up_islands(
+            target.counts,
+            options,
+            [derive_seed(seed, "search", island) for island in range(self.islands)],
+            [to_atoms(structure) for structure in seeds or []],
+            self.fitness.trusting(self.trust),
+        )
         return self._next_round(potential, target, list(states), [None] * self.islands)
 
     def distance_limits(self, target: Target, shortest: dict[str, float]) -> dict[str, float]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from search.run.islands import summarise
 from search.state.evolution import Evolution
+from search.state.individual import Individual
 from workflows.composition import Target
 from workflows.conversion import to_structure
 from workflows.documents.schemas import IslandDocument, SearchCandidate, SearchDocument
@@ -69,18 +70,8 @@ def search_document(
         n_structures=summary.structures,
         n_went_on=summary.went_on,
         best_energy=summary.leader.best_energy,
-        candidates=[
-            SearchCandidate(
-                structure=to_structure(member.structure),
-                energy=member.energy,
-                energy_of=energies_of,
-                formula_units=member.formula_units,
-                found_by=member.operator,
-                found_at=member.id + 1,
-                converged=member.converged,
-            )
-            for member in summary.best
-        ],
+        candidates=[_candidate(member, energies_of) for member in summary.best],
+        unknown=[_candidate(member, energies_of) for member in summary.unknown],
         histories=[
             {
                 "structures": [float(new.structures) for new in history],
@@ -91,4 +82,18 @@ def search_document(
         shares=summary.leader.share_history.shares(),
         discarded=list(summary.discards.items()),
         cpu_seconds=sum(island.cpu_seconds for island in islands),
+    )
+
+
+def _candidate(member: Individual, energies_of: str) -> SearchCandidate:
+    """Describe a structure of the search."""
+    return SearchCandidate(
+        structure=to_structure(member.structure),
+        energy=member.energy,
+        energy_of=energies_of,
+        uncertainty=member.uncertainty,
+        formula_units=member.formula_units,
+        found_by=member.operator,
+        found_at=member.id + 1,
+        converged=member.converged,
     )
