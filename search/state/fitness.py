@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -58,8 +58,9 @@ class Fitness(MSONable):
     ...         return sum(self.elements[symbol] for symbol in atoms.symbols) / len(atoms)
     """
 
-    caution: float = 0.0
-    max_uncertainty: float | None = None
+    # by their names only, so that derived classes may have fields of their own before them
+    caution: float = field(default=0.0, kw_only=True)
+    max_uncertainty: float | None = field(default=None, kw_only=True)
 
     @property
     def trust(self) -> Trust:

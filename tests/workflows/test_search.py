@@ -27,7 +27,7 @@ from tests.workflows.samples import emt
 from workflows.composition import Target
 from workflows.settings import list_settings
 from workflows.stages.reference_search import ReferenceSearchMaker
-from workflows.stages.search import SearchMaker
+from workflows.stages.search import CAUTIOUS, SearchMaker
 from workflows.stages.search_documents import (
     NothingFoundError,
     island_document,
@@ -79,7 +79,7 @@ try:
 except UnknownClassError as error:
     print("'Mine'" in str(error), "my_fitness" in sys.modules)
 FITNESSES["mine"] = "my_fitness:Mine"
-print(decode(stored).evolution.fitness)
+print(decode(stored).evolution.fitness.weight)
 """
 
 
@@ -97,7 +97,7 @@ def test_a_new_worker_reads_a_fitness_that_has_a_row(
         [sys.executable, "-c", WORKER], input=stored, env={**os.environ, "PYTHONPATH": path},
         capture_output=True, text=True, check=True, timeout=300,
     )  # fmt: skip
-    assert ended.stdout.splitlines() == ["True False", "Mine(weight=2.5)"]
+    assert ended.stdout.splitlines() == ["True False", "2.5"]
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,9 @@ def test_the_makers_hand_their_fitness_to_the_search(monkeypatch: pytest.MonkeyP
         SearchMaker.start.original(maker, "", TARGET, 12.0, {}, 1, "")
         reference = ReferenceSearchMaker(evolution=options, fitness=fitness)
         ReferenceSearchMaker.start.original(reference, TARGET, emt(), 1, 12.0)
-    assert begun == [Fitness(), Fitness(), Doubled(), Doubled()]
+    # the reference level has no uncertainty
+    trusting = [fitness.trusting(CAUTIOUS) for fitness in (Fitness(), Doubled())]
+    assert begun == [trusting[0], Fitness(), trusting[1], Doubled()]
     assert not [s.path for s in list_settings(SearchMaker()) if "fitness" in s.path]
 
 
