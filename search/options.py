@@ -102,6 +102,15 @@ class EvolutionOptions(MSONable):
             "none: never",
         },
     )
+    patience: int | None = field(
+        default=None,
+        metadata={
+            "range": (1, 1_000_000),
+            "unit": "generations",
+            "help": "without a new structure among the best 20, then the search ends; more than "
+            "restart_after includes a fresh start; none: it goes on",
+        },
+    )
     shares: dict[str, float] = field(
         default_factory=default_shares,
         metadata={"range": (0.0, 100.0), "unit": "", "help": "share of each operator at the start"},

@@ -43,6 +43,8 @@ class SearchFigures:
         That the last generation took in this process.
     went_on : int
         Structures that were relaxed on to the tight limits after the last generation.
+    ended : str or None
+        Why this generation was the last one; none if there are more.
     """
 
     generation: int
@@ -53,6 +55,7 @@ class SearchFigures:
     converged: float
     cpu_seconds: float
     went_on: int = 0
+    ended: str | None = None
 
 
 def save(evolution: Evolution, path: Path) -> None:
@@ -249,4 +252,5 @@ def _figures(
         distinct=len(evolution.archive),
         converged=sum(r.converged for r in relaxed) / len(relaxed),
         cpu_seconds=time.process_time() - cpu,
+        ended=evolution.ended,
     )

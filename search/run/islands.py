@@ -50,6 +50,8 @@ class SearchSummary:
         By island: every structure that was better than all before it there.
     discards : dict of str to int
         Structures left out, by reason, in alphabetical order.
+    ended : list of str
+        By island: what it had done enough of, or that it found nothing new.
     unknown : list of Individual
         Distinct structures beyond what the potential knows, lowest in energy first.
     """
@@ -61,6 +63,7 @@ class SearchSummary:
     went_on: int
     new_bests: list[list[NewBest]]
     discards: dict[str, int]
+    ended: list[str]
     unknown: list[Individual]
 
     @property
@@ -145,10 +148,12 @@ def exchange(evolution: Evolution, others: Iterable[Sequence[Individual]]) -> No
     Parameters
     ----------
     evolution : Evolution
-        The island.
+        The island; a finished one stays as it is.
     others : iterable of sequences of Individual
         The best of each of the others, in the order of the islands.
     """
+    if evolution.finished:
+        return
     for best in others:
         evolution.add_migrants(best)
 
@@ -179,6 +184,7 @@ def summarise(islands: Sequence[Evolution], n_best: int) -> SearchSummary:
         went_on=sum(len(island.went_on) for island in islands),
         new_bests=[island.best_history for island in islands],
         discards=dict(sorted(discards.items())),
+        ended=[island.ended or "not finished" for island in islands],
         unknown=merge_unknown(islands),
     )
 
@@ -195,7 +201,7 @@ def merge_archives(islands: Sequence[Evolution]) -> list[Individual]:
 
 def merge_unknown(islands: Sequence[Evolution]) -> list[Individual]:
     """Distinct structures of all islands that the potential does not know, lowest first."""
-    merged = islands[0].no_unknown()
+    merged = islands[0].unknown.emptied()
     for island in islands:
         for member in island.unknown.members:
             merged.add(replace(member))

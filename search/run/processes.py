@@ -138,7 +138,7 @@ def _run_block(
     """Take one island through a block; whether it is finished, and its best."""
     evolution = load(block.path)
     at_start = evolution.generation == block.until - block.options.block
-    if at_start and not evolution.finished and block.exchanged.exists():
+    if at_start and block.exchanged.exists():
         # nothing of this block is saved yet: migrants come in, or came in to what was lost
         best_of_all = _exchange_of(block.exchanged)[1]
         del best_of_all[block.island]

@@ -8,7 +8,6 @@ potential and as one job a structure on a density functional.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from monty.json import MSONable
 
-from search.candidate import MIGRANT, SEED, Candidate, pack_atoms, unpack_atoms
+from search.candidate import MIGRANT, SEED, Candidate
 from search.options import EvolutionOptions
 from search.relax.trust import UNKNOWN
 from search.state.acceptance import accept, checked_seed, may_go_on, renew
@@ -28,8 +27,10 @@ from search.state.fitness import Fitness
 from search.state.individual import DUPLICATE, Individual, NewBest, note_best
 from search.state.individual_table import IndividualTable
 from search.state.lineages import Lineages
+from search.state.novelty import Novelty
 from search.state.population import select
 from search.state.shares import OperatorShares, ShareHistory
+from search.state.storage import pack, restore
 from search.state.unknown import UnknownStructures
 from search.state.variation import Variation
 from search.symmetry import find_space_group
@@ -102,12 +103,13 @@ class Evolution(MSONable):
                 self.options.archive_size,
             )
         )
-        self.unknown = self.no_unknown()
+        self.novelty = Novelty(self.options.energy_tolerance / 2, self.options.energy_window)
+        self.unknown = UnknownStructures(self.archive.elements, self.options.distance_tolerance)
         self.shares = self._first_shares()
         self.share_history = ShareHistory(list(self.shares.prior))
         self.antiseeds = Antiseeds()
         self.went_on: set[int] = set()
-        self._pending: list[Candidate] = []
+        self.pending: list[Candidate] = []
         self._population: list[Individual] | None = None
 
     @property
@@ -133,10 +135,6 @@ class Evolution(MSONable):
         """Those of the present lineage, from which parents come."""
         return self.lineages.present
 
-    def no_unknown(self) -> UnknownStructures:
-        """Return an empty collection of structures that the potential does not know."""
-        return UnknownStructures(sorted(self.composition), self.options.distance_tolerance)
-
     @property
     def best_fitness(self) -> float:
         """Fitness of the best structure so far, eV/atom; NaN before the first."""
@@ -153,12 +151,22 @@ class Evolution(MSONable):
         return self.adaptation.limits
 
     @property
+    def ended(self) -> str | None:
+        """Why the search is finished: what it has done enough of; none if it is not."""
+        budget, patience = self.options.max_structures, self.options.patience
+        if self.generation >= self.options.generations:
+            return "generations"
+        if budget is not None and self.structures >= budget:
+            return "structures"
+        waited = self.generation - self.novelty.since
+        if patience is not None and waited >= patience:
+            return f"nothing new for {patience} generations"
+        return None
+
+    @property
     def finished(self) -> bool:
-        """Whether the generations or structures asked for are done."""
-        budget = self.options.max_structures
-        return self.generation >= self.options.generations or (
-            budget is not None and self.structures >= budget
-        )
+        """Whether there is no further generation."""
+        return self.ended is not None
 
     def best(self, n: int = 10) -> list[Individual]:
         """Return the `n` best distinct structures, with their space groups determined."""
@@ -175,13 +183,13 @@ class Evolution(MSONable):
 
         Asked again before `tell`, it returns the same ones.
         """
-        if not self._pending:
+        if not self.pending:
             number = self.population
             if self.options.max_structures is not None:
                 number = min(number, max(self.options.max_structures - self.structures, 0))
             first = len(self.individuals)
-            self._pending = [self._candidate(first + i) for i in range(number)]
-        return self._pending
+            self.pending = [self._candidate(first + i) for i in range(number)]
+        return self.pending
 
     def best_energies(self, relaxed: Sequence[Relaxed] = ()) -> NDArray[np.float64] | None:
         """
@@ -194,7 +202,7 @@ class Evolution(MSONable):
         best = min((value for value in known if np.isfinite(value)), default=None)
         if best is None:
             return None
-        return np.array([self.fitness.energy_at(best, c.atoms) for c in self._pending])
+        return np.array([self.fitness.energy_at(best, c.atoms) for c in self.pending])
 
     def unfinished(self, n: int) -> list[Individual]:
         """Return those of the `n` best that may be relaxed on, at most a generation of them."""
@@ -212,7 +220,7 @@ class Evolution(MSONable):
                 self._set_aside(member)
             self.individuals.update(member)
             if member.atoms is not None:
-                self._enter(member)
+                self._enter(member, None)
         self._population = None
 
     def add_migrants(self, individuals: Sequence[Individual]) -> int:
@@ -231,7 +239,7 @@ class Evolution(MSONable):
         RuntimeError
             If structures were asked for that have not been told of yet.
         """
-        if self._pending:
+        if self.pending:
             raise RuntimeError("structures can come in only between tell and ask")
         new = 0
         for foreign in individuals:
@@ -245,29 +253,31 @@ class Evolution(MSONable):
             )
             self.individuals.append(individual)
             self.migrants += 1
-            new += self._enter(individual)
+            new += self._enter(individual, self.generation)
         self._population = None
         return new
 
     def tell(self, relaxed: Sequence[Relaxed]) -> None:
         """Take in the outcome of the structures of the last `ask`, in the same order."""
-        if len(relaxed) != len(self._pending):
-            raise ValueError(f"asked for {len(self._pending)} structures, told {len(relaxed)}")
+        if len(relaxed) != len(self.pending):
+            raise ValueError(f"asked for {len(self.pending)} structures, told {len(relaxed)}")
         if len(self.lineage):
             self.antiseeds.strengthen(self._parents()[0].id, 1.0)
         born: list[Individual] = []
         newcomers: set[int] = set()
-        for candidate, result in zip(self._pending, relaxed, strict=True):
+        for candidate, result in zip(self.pending, relaxed, strict=True):
             individual = self._accepted(candidate, result)
             self.individuals.append(individual)
             born.append(individual)
-            if individual.atoms is not None and self._enter(individual):
+            if individual.atoms is not None and self._enter(individual, self.generation + 1):
                 newcomers.add(individual.id)
         self._credit_operators(born, newcomers)
-        self.adaptation.adapt(self._pending, born, self.lineage)
+        self.adaptation.adapt(self.pending, born, self.lineage)
         self.antiseeds.keep({member.id for member in self.lineage.members})
-        self._pending, self._population = [], None
+        self.pending, self._population = [], None
         self.generation += 1
+        if self.seeds:  # which are news when their turn comes
+            self.novelty.since = self.generation
         self._restart_if_stuck()
 
     def _restart_if_stuck(self) -> None:
@@ -329,14 +339,20 @@ class Evolution(MSONable):
         self.unknown.add(replace(member))
         member.forget_structure()
 
-    def _enter(self, individual: Individual) -> bool:
-        """Offer an individual to the archive; whether it is new there."""
+    def _enter(self, individual: Individual, generations: int | None) -> bool:
+        """
+        Offer an individual to the archive; whether it is new there.
+
+        It may be news after so many generations; none: a finished search stays finished.
+        """
         before = self.best_fitness
         entry = self.lineages.add(individual, self.archive.fingerprint_of(individual))
         if self.archive.members[0] is individual and not before <= individual.fitness:
             note_best(self.best_history, individual, self.structures)
             individual.space_group = find_space_group(individual.structure).number
             self.individuals.update(individual)
+        if generations is not None:
+            self.novelty.note(individual, entry, self.archive, generations)
         if entry.better is None:
             self._merge_duplicates(entry.replaced, individual)
         else:
@@ -376,50 +392,18 @@ class Evolution(MSONable):
             "composition": self.composition,
             "options": asdict(self.options),
             "seed": self.seed,
-            "seeds": [pack_atoms(atoms) for atoms in self.seeds],
             "fitness": self.fitness.as_dict(),
-            "migrants": self.migrants,
-            "rng": json.dumps(self.rng.bit_generator.state),
-            "generation": self.generation,
-            "adaptation": self.adaptation.state(),
-            "best_history": [list(entry) for entry in self.best_history],
-            "shares": self.shares.state(),
-            "share_history": self.share_history.pack(),
-            "antiseeds": self.antiseeds.pack(),
-            # as pairs: reasons may hold dots, which no document database takes in keys
-            "discards": sorted([reason, n] for reason, n in self.discards.items()),
-            "individuals": self.individuals.pack(),
-            "lineages": self.lineages.pack(),
-            "unknown": self.unknown.pack(),
-            "went_on": sorted(self.went_on),
-            "pending": [candidate.pack() for candidate in self._pending],
+            **pack(self),
         }
 
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> Evolution:
         """Inverse of `as_dict`."""
-        if "went_on" not in d:
-            raise ValueError("it was saved by an earlier version: start the search anew")
         evolution = cls(
             d["composition"],
             EvolutionOptions(**d["options"]),
             d["seed"],
             fitness=Fitness.read(d["fitness"]),
         )
-        evolution.seeds = [unpack_atoms(atoms) for atoms in d["seeds"]]
-        evolution.migrants = d["migrants"]
-        evolution.rng.bit_generator.state = json.loads(d["rng"])
-        evolution.generation = d["generation"]
-        evolution.adaptation.restore(d["adaptation"])
-        evolution.best_history = [NewBest(*entry) for entry in d["best_history"]]
-        evolution.shares.restore(d["shares"])
-        evolution.share_history.restore(d["share_history"])
-        evolution.antiseeds = Antiseeds.unpack(d["antiseeds"])
-        evolution.discards.update(dict(d["discards"]))
-        evolution.individuals = IndividualTable.unpack(d["individuals"])
-        evolution.lineages.restore(d["lineages"], evolution.individuals)
-        if "unknown" in d:  # which earlier states did not have
-            evolution.unknown.restore(d["unknown"], evolution.individuals)
-        evolution.went_on = set(d["went_on"])
-        evolution._pending = [Candidate.unpack(packed) for packed in d["pending"]]
+        restore(evolution, d)
         return evolution

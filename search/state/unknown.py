@@ -54,6 +54,10 @@ class UnknownStructures:
         self.members: list[Individual] = []
         self.fingerprints: list[NDArray[np.float32]] = []
 
+    def emptied(self) -> UnknownStructures:
+        """Return a collection of the same kind with nobody in it."""
+        return UnknownStructures(self.elements, self.distance_tolerance, self.capacity)
+
     def __len__(self) -> int:
         return len(self.members)
 

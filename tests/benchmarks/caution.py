@@ -4,14 +4,15 @@ Whether a search that counts uncertainty stays out of the holes of its potential
     python -m tests.benchmarks.caution search --formula Mg2SiO4 --seeds 1 2 3 -o FOLDER
     python -m tests.benchmarks.caution stops --formula Mg2SiO4 --seeds 1 2 -o FOLDER
 
-An ensemble of four networks is trained for a short time on few of the kept melt-quench frames, which
-CHGNet has labelled, so that it has holes. `search` runs the same searches with the mean energy, with
-the mean and once or twice the uncertainty, and with limits to the uncertainty. The best of each are
-labelled by CHGNet as they are, and the first few are relaxed by it. A hole is a structure whose energy
-on the potential is more than three uncertainties below that of CHGNet.
+An ensemble of four networks is trained for a short time on few of the kept melt-quench frames,
+which CHGNet has labelled, so that it has holes. `search` runs the same searches with the mean
+energy, with the mean and once or twice the uncertainty, and with limits to the uncertainty. The
+best of each are labelled by CHGNet as they are, and the first few are relaxed by it. A hole is a
+structure whose energy on the potential is more than three uncertainties below that of CHGNet.
 
-`stops` tells whether it is right to give structures up where they leave what is known: it relaxes the
-generations of a search with and without. What was done is kept in the folder, and not done again.
+`stops` tells whether it is right to give structures up where they leave what is known: it relaxes
+the generations of a search with and without. What `search` did is kept in the folder, and not done
+again.
 """
 
 from __future__ import annotations
@@ -170,7 +171,7 @@ def report(results: list[dict[str, Any]]) -> None:
 def stops(
     arguments: argparse.Namespace, potential: Potential, variant: str, seed: int
 ) -> dict[str, Any]:
-    """Relax the generations of one search with and without giving up; how those ended that would."""
+    """How those end that would be given up: each generation is relaxed with and without."""
     trust = VARIANTS[variant]
     evolution = begin(arguments, seed, trust)
     relaxer, limit = Relaxer(), trust.max_uncertainty or np.inf

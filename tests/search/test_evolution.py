@@ -340,7 +340,7 @@ def test_no_lineage_keeps_a_member_that_lost_its_structure() -> None:
         atoms = bulk("Cu", "fcc", a=a)
         individual = Individual(id_, 0, "random", (), 1, energy, energy, 10.0, "converged", atoms)
         evolution.individuals.append(individual)
-        evolution._enter(individual)
+        evolution._enter(individual, 1)
         return individual
 
     vector = evolution.archive.fingerprint_of

@@ -261,6 +261,10 @@ class SearchDocument(StageDocument):
     formula_units: list[int]
     generations: int
     n_structures: int
+    ended: list[str] = Field(
+        default_factory=list,
+        description="by island: what it had done enough of, or that it found nothing new",
+    )
     n_went_on: int = Field(
         0, description="of them, those relaxed on to the tight limits in the end"
     )
@@ -285,6 +289,7 @@ class SearchDocument(StageDocument):
         return {
             "structures_relaxed": self.n_structures,
             "relaxed_on_to_tight_limits": self.n_went_on,
+            "ended": "; ".join(dict.fromkeys(self.ended)),
             "structures_per_cpu_second": self.n_structures / self.cpu_seconds,
             "unknown_structures": len(self.unknown),
             "discarded": dict(self.discarded),

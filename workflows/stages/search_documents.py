@@ -68,6 +68,7 @@ def search_document(
         energies_of=energies_of,
         generations=summary.generations,
         n_structures=summary.structures,
+        ended=summary.ended,
         n_went_on=summary.went_on,
         best_energy=summary.leader.best_energy,
         candidates=[_candidate(member, energies_of) for member in summary.best],
