@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,13 +29,14 @@ if TYPE_CHECKING:
     from search.options import EvolutionOptions
     from search.relax.energy import BatchEnergy
     from search.relax.relaxer import Relaxer
+    from search.relax.trust import Trust
     from search.state.evolution import Evolution
     from workflows.composition import Target
 
 #: Generations that nobody reaches: the budget of structures ends the search.
 ENDLESS = 1_000_000
 #: Of what a search leaves in its folder, raised where an earlier one cannot be gone on with.
-SEARCH_VERSION = 2
+SEARCH_VERSION = 3
 #: Relaxations that no machine gets through.
 MOST_STRUCTURES = 1_000_000_000
 
@@ -91,6 +92,21 @@ class SearchOptions(CellOptions):
         list[str] | None,
         typer.Option("--set", "-s", help="E.g. relaxer.max_force=0.05, evolution.parents_kept=0.5"),
     ] = None
+    caution: Annotated[
+        float | None,
+        typer.Option(
+            "--caution",
+            help="Times an ensemble's uncertainty counts against a structure; default: 1.",
+        ),
+    ] = None
+    max_uncertainty: Annotated[
+        str | None,
+        typer.Option(
+            "--max-uncertainty",
+            help="eV/atom; beyond, a structure is kept aside as unknown. none: no limit; "
+            "default: 0.1.",
+        ),
+    ] = None
     best: Annotated[
         int,
         typer.Option(
@@ -115,9 +131,7 @@ class SearchOptions(CellOptions):
         require_size(found)
         return found
 
-    def settings(
-        self, target: Target, options: EvolutionOptions, relaxer: Relaxer
-    ) -> dict[str, Any]:
+    def settings(self, target: Target, tree: _Settings) -> dict[str, Any]:
         """Everything that makes this search another one, the budget left out."""
         return {
             "version": SEARCH_VERSION,
@@ -127,8 +141,9 @@ class SearchOptions(CellOptions):
             "arguments": self.calculator_arguments,
             "islands": self.islands,
             "seeds": [_digest(path) for path in self.seed_structures or []],
-            "evolution": {**options.as_dict(), "max_structures": None},
-            "relaxer": relaxer.as_dict(),
+            "evolution": {**tree.evolution.as_dict(), "max_structures": None},
+            "relaxer": tree.relaxer.as_dict(),
+            "trust": tree.trust.as_dict(),
         }
 
 
@@ -143,12 +158,12 @@ def search(command: SearchOptions) -> None:
     target = command.target()
     if note := isotope_note(command.formula, target):
         typer.echo(note)
-    options, relaxer = _options(target, command)
-    islands = _islands(target, options, command)
+    tree = _settings(target, command)
+    islands = _islands(target, tree, command)
     _make_folder(folder)
-    _require_same_search(folder, command.settings(target, options, relaxer), islands)
+    _require_same_search(folder, command.settings(target, tree), islands)
     log = ProgressLog(command.structures, command.islands, folder / "progress.json")
-    ended = _run(islands, relaxer, command, log)
+    ended = _run(islands, tree.relaxer, command, log)
     report = SearchReport(target.formula, ended, log.entries, command.best)
     if not report.found.best:
         raise CampaignError(report.found.reason)
@@ -159,7 +174,7 @@ def search(command: SearchOptions) -> None:
     typer.echo(f"Structures, summary and plots are in {folder}")
 
 
-def _islands(target: Target, options: EvolutionOptions, command: SearchOptions) -> list[Evolution]:
+def _islands(target: Target, tree: _Settings, command: SearchOptions) -> list[Evolution]:
     """
     Set up the islands, which share the budget and the seeds.
 
@@ -180,7 +195,8 @@ def _islands(target: Target, options: EvolutionOptions, command: SearchOptions) 
     if command.islands > 1:
         seeds = [derive_seed(command.seed, "search", island) for island in range(command.islands)]
     try:
-        return set_up_islands(target.counts, options, seeds, structures, Fitness())
+        fitness = Fitness().trusting(tree.trust)
+        return set_up_islands(target.counts, tree.evolution, seeds, structures, fitness)
     except ValueError as error:
         raise CampaignError(as_sentence(str(error))) from None
 
@@ -279,10 +295,11 @@ def _read_seeds(path: Path, target: Target) -> list[Atoms]:
     return crystals
 
 
-def _options(target: Target, command: SearchOptions) -> tuple[EvolutionOptions, Relaxer]:
-    """Options of the search and the relaxer, with what was set on the command line."""
+def _settings(target: Target, command: SearchOptions) -> _Settings:
+    """Options of the search, the relaxer and its trust, with what was set on the command line."""
     from search.options import EvolutionOptions
     from search.relax.relaxer import Relaxer
+    from search.relax.trust import Trust
     from workflows.settings import require_valid
 
     options = EvolutionOptions(
@@ -291,9 +308,13 @@ def _options(target: Target, command: SearchOptions) -> tuple[EvolutionOptions, 
         generations=ENDLESS,
         max_structures=command.structures,
     )
-    tree = apply_overrides(_Settings(options, Relaxer()), command.overrides)
+    given = {"caution": command.caution, "max_uncertainty": command.max_uncertainty}
+    overrides = [f"{name}={value}" for name, value in given.items() if value is not None]
+    tree = apply_overrides(
+        _Settings(options, Relaxer(), Trust()), [*(command.overrides or ()), *overrides]
+    )
     require_valid(tree)
-    return tree.evolution, tree.relaxer
+    return tree
 
 
 @dataclass(frozen=True)
@@ -302,6 +323,7 @@ class _Settings:
 
     evolution: EvolutionOptions
     relaxer: Relaxer
+    trust: Trust = field(metadata={"inline": True})
 
 
 def _make_folder(folder: Path) -> None:

@@ -12,6 +12,7 @@ import typer
 from nnp.storage.files import write_atomically
 
 if TYPE_CHECKING:
+    from ase import Atoms
     from matplotlib.figure import Figure
     from rich.table import Table
 
@@ -26,7 +27,9 @@ NOT_CONVERGED = "* not relaxed to the tight limits within the steps allowed"
 _FIGURES = ("island", "generation", "structures", "best_energy", "cpu_seconds")
 
 #: What a search writes in its folder.
-WRITTEN = ("*.json", "*.cif", "*.png")
+WRITTEN = ("*.json", "*.cif", "*.png", "*.extxyz")
+#: Structures that the potential does not know, with their energies (eV/atom).
+UNKNOWN_FILE = "unknown.extxyz"
 
 
 class ProgressLog:
@@ -94,6 +97,7 @@ class ProgressLog:
         return (
             f"{where}{what}  best {best}  {figures.distinct} distinct  "
             f"{figures.structures_per_second:.1f}/s"
+            f"{f'  ends: {figures.ended}' if figures.ended else ''}"
         )
 
 
@@ -156,15 +160,19 @@ class SearchReport:
         from rich.table import Table
 
         rows = self.found.best
+        uncertain = any(member.uncertainty is not None for member in rows)
         table = Table(title=f"{self.formula}: the {len(rows)} best of {self.found.structures}")
-        for heading in ("rank", "Z", "space group", "eV/atom", "above best\nmeV/atom",
-                        "volume\nÅ³/atom", "operator", "structure"):  # fmt: skip
+        for heading in (
+            "rank", "Z", "space group", "eV/atom", *(["±\nmeV/atom"] * uncertain),
+            "above best\nmeV/atom", "volume\nÅ³/atom", "operator", "structure",
+        ):  # fmt: skip
             table.add_column(heading, justify="right")
         for rank, member in enumerate(rows, start=1):
             table.add_row(
                 f"{rank}{'' if member.converged else ' *'}",
                 str(member.formula_units), str(member.space_group),
-                f"{member.energy:.5f}", f"{1000 * (member.fitness - rows[0].fitness):.1f}",
+                f"{member.energy:.5f}", *([_error(member)] * uncertain),
+                f"{1000 * (member.fitness - rows[0].fitness):.1f}",
                 f"{member.volume:.2f}", member.operator, str(member.id + 1),
             )  # fmt: skip
         return table
@@ -180,6 +188,9 @@ class SearchReport:
         for rank, member in enumerate(self.found.best, start=1):
             name = f"{rank:02d}_{self.formula}_Z{member.formula_units}_{member.space_group}.cif"
             write(folder / name, member.structure)
+        (folder / UNKNOWN_FILE).unlink(missing_ok=True)
+        if self.found.unknown:
+            write(folder / UNKNOWN_FILE, [_annotated(member) for member in self.found.unknown])
         write_atomically(folder / "summary.json", json.dumps(self.summary(), indent=1) + "\n")
         for name, figure in (
             ("landscape.png", plot_landscape(self.found.leader)),
@@ -194,6 +205,8 @@ class SearchReport:
             "structures": self.found.structures,
             "relaxed_on_to_tight_limits": self.found.went_on,
             "best": [_figures_of(rank, m) for rank, m in enumerate(self.found.best, start=1)],
+            "unknown_structures": len(self.found.unknown),
+            "ended": self.found.ended,
             "islands": len(self.islands),
             "generations": self.found.generations,
             "new_bests": self._new_bests(),
@@ -246,6 +259,21 @@ class SearchReport:
         return {"structures": int(structures), "cpu_seconds": seconds}
 
 
+def _error(member: Individual) -> str:
+    """Uncertainty in meV/atom, as the table has it."""
+    return "" if member.uncertainty is None else f"{1000 * member.uncertainty:.1f}"
+
+
+def _annotated(member: Individual) -> Atoms:
+    """Structure with its energy and uncertainty (eV/atom)."""
+    atoms = member.structure.copy()
+    for name in list(atoms.arrays):
+        if name not in ("numbers", "positions"):
+            del atoms.arrays[name]
+    atoms.info = {"energy_per_atom": member.energy, "uncertainty": member.uncertainty}
+    return atoms
+
+
 def _figures_of(rank: int, member: Individual) -> dict[str, Any]:
     """Figures of a structure that is reported."""
     return {
@@ -253,6 +281,7 @@ def _figures_of(rank: int, member: Individual) -> dict[str, Any]:
         "formula_units": member.formula_units,
         "space_group": member.space_group,
         "energy": member.energy,
+        "uncertainty": member.uncertainty,
         "converged": member.converged,
         "operator": member.operator,
         "structure": member.id + 1,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from search.relax.relaxer import LOOSE, OUT_OF_STEPS, Relaxed, Relaxer
-from search.relax.trust import Trust
+from search.relax.trust import UNCONDITIONAL, Trust
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -101,7 +101,7 @@ def relax_on_nearest(
     """
     if relaxer.tight_window is None:
         return list(relaxed)
-    trust = trust or Trust()
+    trust = trust or UNCONDITIONAL
     energies = np.array([one.energy / len(one.atoms) for one in relaxed])
     uncertainties = np.array([one.uncertainty for one in relaxed], dtype=float)
     worth = trust.worst(energies, uncertainties) < best + relaxer.tight_window

@@ -13,7 +13,7 @@ from nnp.units import KBAR
 from search.relax.energy import BatchEnergy, require_stress, uncertainties_of
 from search.relax.fire import FireOptions, FireState, Geometry, advance
 from search.relax.limits import RelaxationLimits
-from search.relax.trust import UNKNOWN, Trust
+from search.relax.trust import UNCONDITIONAL, UNKNOWN, Trust
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -184,7 +184,7 @@ class Relaxer(MSONable):
             way further down leads into a hole. None: energies are trusted as they are.
         """
         require_stress(energy)
-        trust = trust or Trust()
+        trust = trust or UNCONDITIONAL
         levels = None if best is None else np.broadcast_to(np.asarray(best), len(structures))
         results: list[Relaxed] = []
         for start in range(0, len(structures), self.batch_size):

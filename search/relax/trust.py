@@ -33,7 +33,7 @@ class Trust(MSONable):
     """
 
     caution: float = field(
-        default=0.0,
+        default=1.0,
         metadata={
             "range": (0.0, 100.0),
             "unit": "",
@@ -41,7 +41,7 @@ class Trust(MSONable):
         },
     )
     max_uncertainty: float | None = field(
-        default=None,
+        default=0.1,
         metadata={
             "range": (1e-4, 100.0),
             "unit": "eV/atom",
@@ -61,3 +61,7 @@ class Trust(MSONable):
         if self.max_uncertainty is None:
             return np.zeros(np.shape(uncertainties), dtype=bool)
         return np.asarray(uncertainties, dtype=float) > self.max_uncertainty
+
+
+UNCONDITIONAL = Trust(caution=0.0, max_uncertainty=None)
+"""Energies are what they are, and uncertainties do not matter."""

@@ -33,7 +33,7 @@ from nnp.training.trainer import train
 from search.options import EvolutionOptions
 from search.relax.limits import RelaxationLimits
 from search.relax.relaxer import Relaxer
-from search.relax.trust import UNKNOWN, Trust
+from search.relax.trust import UNCONDITIONAL, UNKNOWN, Trust
 from search.run.driver import run_generations
 from search.state.evolution import Evolution
 from search.state.fitness import Fitness
@@ -47,9 +47,9 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 VARIANTS: dict[str, Trust] = {
-    "mean": Trust(),
-    "mean + 1 sigma": Trust(1.0),
-    "mean + 2 sigma": Trust(2.0),
+    "mean": UNCONDITIONAL,
+    "mean + 1 sigma": Trust(1.0, None),
+    "mean + 2 sigma": Trust(2.0, None),
     "limit 0.05": Trust(0.0, 0.05),
     "limit 0.1": Trust(0.0, 0.1),
     "1 sigma, limit 0.05": Trust(1.0, 0.05),
@@ -181,7 +181,7 @@ def stops(
         structures = [candidate.atoms for candidate in evolution.ask()]
         best = evolution.best_energies()
         common = {"best": best, "distances": evolution.distance_limits}
-        free = relaxer.relax(structures, potential, **common, trust=Trust(trust.caution))
+        free = relaxer.relax(structures, potential, **common, trust=Trust(trust.caution, None))
         cut = relaxer.relax(structures, potential, **common, trust=trust)
         for i, (one, other) in enumerate(zip(free, cut, strict=True)):
             steps[2] += one.steps

@@ -20,6 +20,7 @@ from search.options import EvolutionOptions
 from search.relax.energy import AseEnergy
 from search.relax.limits import RelaxationLimits
 from search.relax.relaxer import Relaxed, Relaxer
+from search.relax.trust import Trust
 from search.run.driver import run_generations
 from search.state.evolution import Evolution
 from search.state.fitness import FITNESSES, Fitness
@@ -27,7 +28,7 @@ from tests.workflows.samples import emt
 from workflows.composition import Target
 from workflows.settings import list_settings
 from workflows.stages.reference_search import ReferenceSearchMaker
-from workflows.stages.search import CAUTIOUS, SearchMaker
+from workflows.stages.search import SearchMaker
 from workflows.stages.search_documents import (
     NothingFoundError,
     island_document,
@@ -126,7 +127,7 @@ def test_the_makers_hand_their_fitness_to_the_search(monkeypatch: pytest.MonkeyP
         reference = ReferenceSearchMaker(evolution=options, fitness=fitness)
         ReferenceSearchMaker.start.original(reference, TARGET, emt(), 1, 12.0)
     # the reference level has no uncertainty
-    trusting = [fitness.trusting(CAUTIOUS) for fitness in (Fitness(), Doubled())]
+    trusting = [fitness.trusting(Trust()) for fitness in (Fitness(), Doubled())]
     assert begun == [trusting[0], Fitness(), trusting[1], Doubled()]
     assert not [s.path for s in list_settings(SearchMaker()) if "fitness" in s.path]
 

@@ -33,8 +33,6 @@ from workflows.stages.cost import Cost, CostContext, repeated_decisions
 from workflows.stages.search_documents import island_document, search_document
 from workflows.stages.table import STAGES
 
-#: How far a campaign trusts an ensemble.
-CAUTIOUS = Trust(caution=1.0, max_uncertainty=0.1)
 #: For estimates: core seconds of a relaxation on the potential.
 RELAXATION_SECONDS = 1.0
 
@@ -105,7 +103,7 @@ class SearchMaker(Maker):
     n_best: int = field(
         default=40, metadata={"range": (1, 10_000), "help": "distinct structures reported"}
     )
-    trust: Trust = field(default_factory=lambda: CAUTIOUS, metadata={"inline": True})
+    trust: Trust = field(default_factory=Trust, metadata={"inline": True})
     fitness: Fitness = field(default_factory=Fitness, metadata={"hidden": True})
 
     def make(
