@@ -168,6 +168,8 @@ def search(command: SearchOptions) -> None:
     if not report.found.best:
         raise CampaignError(report.found.reason)
     wide_console().print(report.table())
+    if report.found.warning:
+        typer.echo(report.found.warning)
     if report.unfinished:
         typer.echo(NOT_CONVERGED)
     report.write(folder)

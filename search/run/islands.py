@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.candidate import MIGRANT
+from search.relax.trust import UNKNOWN
 from search.run.driver import load, save
 from search.state.evolution import Evolution
 from search.state.fitness import better_first
@@ -37,7 +38,8 @@ class SearchSummary:
     Attributes
     ----------
     best : list of Individual
-        Distinct structures with their space groups, best first.
+        Distinct structures with their space groups, best first; the lowest of the unknown ones
+        if none is known.
     leader : Evolution
         The island with the best of them.
     generations : int
@@ -65,6 +67,17 @@ class SearchSummary:
     discards: dict[str, int]
     ended: list[str]
     unknown: list[Individual]
+
+    @property
+    def warning(self) -> str | None:
+        """What to know before the result is trusted, in a sentence."""
+        if not self.best or self.best[0].status != f"aborted: {UNKNOWN}":
+            return None
+        return (
+            "All structures are more uncertain than max_uncertainty lets pass: what is reported is "
+            "the lowest of what the potential does not know. Train it on more frames, or raise "
+            "max_uncertainty."
+        )
 
     @property
     def reason(self) -> str:
@@ -169,7 +182,9 @@ def summarise(islands: Sequence[Evolution], n_best: int) -> SearchSummary:
     n_best : int
         Distinct structures wanted.
     """
-    best = merge_archives(islands)[:n_best]
+    unknown = merge_unknown(islands)
+    uncertain = [replace(member, fitness=member.energy) for member in unknown]
+    best = (merge_archives(islands) or uncertain)[:n_best]
     for member in best:
         if member.space_group is None:
             member.space_group = find_space_group(member.structure).number
@@ -185,7 +200,7 @@ def summarise(islands: Sequence[Evolution], n_best: int) -> SearchSummary:
         new_bests=[island.best_history for island in islands],
         discards=dict(sorted(discards.items())),
         ended=[island.ended or "not finished" for island in islands],
-        unknown=merge_unknown(islands),
+        unknown=unknown,
     )
 
 

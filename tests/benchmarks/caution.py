@@ -58,7 +58,7 @@ VARIANTS: dict[str, Trust] = {
 }
 N_BEST = 20
 N_RELAXED = 5
-LIMITS = RelaxationLimits(max_force=0.05, max_stress=5.0, max_steps=200)
+LIMITS = RelaxationLimits(max_force=0.05, max_stress=5.0, max_steps=80)
 
 
 def ensemble(formula: str, n_frames: int, epochs: int, folder: Path) -> Potential:

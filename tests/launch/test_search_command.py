@@ -16,6 +16,7 @@ from ase.io import read
 from launch import cli
 from nnp.descriptors import SymmetryFunctions
 from tests.nnp.samples import random_potential
+from tests.search.ensemble import gold_and_copper
 
 
 def call(*arguments: str) -> int:
@@ -318,3 +319,55 @@ def test_simple_nn_file_and_potential_of_ours(tmp_path: Path) -> None:
         best.append(json.loads((out / "summary.json").read_text())["new_bests"][-1]["energy"])
     assert best[0] == pytest.approx(best[1], abs=1e-6)
     assert best[0] < -5.0
+
+
+def test_what_an_ensemble_does_not_know_is_kept_aside(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gold_and_copper().save(tmp_path / "some.nnp")
+    out = tmp_path / "out"
+    options = [str(tmp_path / "some.nnp"), "CuAu", "--z", "2", "--population", "8", "-n", "32"]
+    options += ["-w", "1", "-o", str(out)]
+    cautious = [*options, "--caution", "2", "--max-uncertainty", "0.1"]
+    assert call(*cautious, "-s", "evolution.patience=3") == 0
+    printed = capsys.readouterr().out
+    assert "±" in printed
+    assert "ends: " in printed
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["discarded"]["beyond what the potential knows"] > 0
+    assert all(row["uncertainty"] <= 0.1 for row in summary["best"])
+    worst = [row["energy"] + 2 * row["uncertainty"] for row in summary["best"]]
+    assert worst == sorted(worst)
+    assert summary["ended"] in (["structures"], ["nothing new for 3 generations"])
+    unknown = read(out / "unknown.extxyz", ":")
+    assert len(unknown) == summary["unknown_structures"] > 0
+    assert all(atoms.info["uncertainty"] > 0.1 for atoms in unknown)
+    energies = [atoms.info["energy_per_atom"] for atoms in unknown]
+    assert energies == sorted(energies)
+    # where nothing is known the lowest of the unknown are reported, and that is said
+    strict = [*options[:-1], str(tmp_path / "strict"), "--max-uncertainty", "0.001"]
+    assert call(*strict) == 0
+    assert "All structures are more uncertain than" in capsys.readouterr().out
+    summary = json.loads((tmp_path / "strict" / "summary.json").read_text())
+    assert len(summary["best"]) == min(20, summary["unknown_structures"])
+    # another trust is another search
+    assert call(*options, "-s", "evolution.patience=3") == 1
+    assert "use another --output" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--caution", "-1", "'caution' must be from 0 to 100"),
+        ("--caution", "nan", "'caution' must be a finite number"),
+        ("--max-uncertainty", "0", "'max_uncertainty' must be from 0.0001 to 100 eV/atom"),
+        ("--max-uncertainty", "much", "'max_uncertainty' must be of type float"),
+    ],
+)
+def test_a_trust_that_makes_no_sense_gets_one_sentence(
+    option: str, value: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("emt", "Cu", option, value, "-o", str(tmp_path / "x")) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.strip().splitlines()) == 1

@@ -6,26 +6,32 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ase.build import bulk
 from ase.calculators.emt import EMT
-from jobflow import Maker
-from monty.json import jsanitize
+from jobflow import JobStore, Maker, run_locally
+from maggma.stores import MemoryStore
+from monty.json import MontyDecoder, jsanitize
 
 from search.options import EvolutionOptions
 from search.relax.energy import AseEnergy
 from search.relax.limits import RelaxationLimits
 from search.relax.relaxer import Relaxed, Relaxer
-from search.relax.trust import Trust
+from search.relax.trust import UNCONDITIONAL, UNKNOWN, Trust
 from search.run.driver import run_generations
 from search.state.evolution import Evolution
 from search.state.fitness import FITNESSES, Fitness
+from tests.search.ensemble import gold_and_copper
 from tests.workflows.samples import emt
 from workflows.composition import Target
+from workflows.conversion import to_structure
+from workflows.documents.decoding import decode
+from workflows.documents.schemas import SearchDocument
 from workflows.settings import list_settings
 from workflows.stages.reference_search import ReferenceSearchMaker
 from workflows.stages.search import SearchMaker
@@ -137,3 +143,71 @@ def test_a_search_without_a_structure_is_no_result() -> None:
     state.tell([Relaxed(c.atoms, float("nan"), "aborted: nowhere") for c in state.ask()])
     with pytest.raises(NothingFoundError, match="2 times nowhere"):
         search_document(TARGET, [island_document(state, 1.0)], 4, "potential")
+
+
+def test_the_document_tells_what_is_unknown_and_why_the_search_ended() -> None:
+    state = start()
+    state.fitness = Fitness(caution=1.0, max_uncertainty=0.1)
+    state.options = replace(state.options, generations=2)
+    known, unknown = (
+        Relaxed(candidate.atoms, energy, "converged", uncertainty=uncertainty)
+        for candidate, energy, uncertainty in zip(
+            state.ask(), (-2.0, -4.0), (0.05, 0.4), strict=True
+        )
+    )
+    state.tell([known, unknown])
+    state.tell([replace(unknown, atoms=c.atoms, energy=-1.0) for c in state.ask()])
+    document = search_document(TARGET, [island_document(state, 1.0)], 4, "potential")
+    assert [(c.energy, c.uncertainty) for c in document.candidates] == [(-1.0, 0.05)]
+    assert document.best_energy == -1.0
+    assert [c.energy for c in document.unknown] == sorted(c.energy for c in document.unknown)
+    assert document.unknown[0].energy == -2.0
+    assert {c.uncertainty for c in document.unknown} == {0.4}
+    assert document.ended == ["generations"]
+    assert document.summary()["ended"] == "generations"
+    assert document.summary()["unknown_structures"] == len(document.unknown)
+    assert document.summary()["discarded"][UNKNOWN] == 3
+    assert document.warning is None
+    again = decode(jsanitize(document, strict=True, enum_values=True))
+    assert isinstance(again, SearchDocument)
+    assert again.unknown[0].structure == document.unknown[0].structure
+
+
+def test_where_nothing_is_known_the_lowest_unknown_are_candidates_with_a_warning() -> None:
+    state = start()
+    state.fitness = Fitness(max_uncertainty=0.1)
+    state.tell([Relaxed(c.atoms, -c.id - 1.0, "converged", uncertainty=0.2) for c in state.ask()])
+    document = search_document(TARGET, [island_document(state, 1.0)], 4, "potential")
+    assert document.candidates == document.unknown
+    assert document.best_energy == -1.0
+    assert "raise max_uncertainty" in str(document.warning)
+
+
+def test_a_search_in_jobs_begins_with_the_structures_it_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cells = bulk("CuAu", "rocksalt", a=5.0), bulk("CuAu", "cesiumchloride", a=3.1)
+    maker = SearchMaker(
+        evolution=EvolutionOptions(population=3, generations=2),
+        islands=2,
+        block=1,
+        threads=1,
+        trust=UNCONDITIONAL,
+    )
+    seeds = [to_structure(atoms) for atoms in cells]
+    work = maker.make(gold_and_copper(), TARGET, 14.0, {}, 1, seeds=seeds)
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    run_locally(work, store=store, log=False)
+    document = MontyDecoder().process_decoded(store.get_output(work.uuid, load=True))
+    assert document.n_structures == 12
+    assert document.ended == ["generations", "generations"]
+    # one on each island, the first there
+    blocks = store.query({"output.@class": "IslandDocument"}, ["output"], load=True)
+    states = [MontyDecoder().process_decoded(block["output"]).evolution for block in blocks]
+    assert len(states) == 4
+    for state in states:
+        seeded = [i.id for i in state.individuals if i.operator == "seed"]
+        assert seeded == [0]
+    assert all(candidate.uncertainty is not None for candidate in document.candidates)
+    assert not document.unknown

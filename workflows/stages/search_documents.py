@@ -70,7 +70,7 @@ def search_document(
         n_structures=summary.structures,
         ended=summary.ended,
         n_went_on=summary.went_on,
-        best_energy=summary.leader.best_energy,
+        best_energy=summary.best[0].energy,
         candidates=[_candidate(member, energies_of) for member in summary.best],
         unknown=[_candidate(member, energies_of) for member in summary.unknown],
         histories=[
@@ -82,6 +82,7 @@ def search_document(
         ],
         shares=summary.leader.share_history.shares(),
         discarded=list(summary.discards.items()),
+        warning=summary.warning,
         cpu_seconds=sum(island.cpu_seconds for island in islands),
     )
 
