@@ -1,8 +1,8 @@
 """
 Whether a search that counts uncertainty stays out of the holes of its potential.
 
-    python -m tests.benchmarks.caution search --formula Mg2SiO4 --seeds 1 2 3 -o FOLDER
-    python -m tests.benchmarks.caution stops --formula Mg2SiO4 --seeds 1 2 -o FOLDER
+    python -m tests.benchmarks.caution search --formula LiAlCl4 --seeds 1 2 3 -o FOLDER
+    python -m tests.benchmarks.caution stops --formula LiAlCl4 --seeds 1 2 -o FOLDER
 
 An ensemble of four networks is trained for a short time on few of the kept melt-quench frames,
 which CHGNet has labelled, so that it has holes. `search` runs the same searches with the mean
@@ -54,7 +54,8 @@ VARIANTS: dict[str, Trust] = {
     "limit 0.1": Trust(0.0, 0.1),
     "1 sigma, limit 0.05": Trust(1.0, 0.05),
     "1 sigma, limit 0.1": Trust(1.0, 0.1),
-    "1 sigma, limit 0.2": Trust(1.0, 0.2),
+    "2 sigma, limit 0.05": Trust(2.0, 0.05),
+    "2 sigma, limit 0.1": Trust(2.0, 0.1),
 }
 N_BEST = 20
 N_RELAXED = 5
@@ -209,13 +210,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("command", choices=("search", "stops"))
-    parser.add_argument("--formula", default="Mg2SiO4")
+    parser.add_argument("--formula", default="LiAlCl4")
     parser.add_argument("--z", type=int, nargs="+", default=[2])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--structures", type=int, default=500)
-    parser.add_argument("--frames", type=int, default=150)
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--frames", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("-o", "--folder", type=Path, default=Path("caution_benchmark"))
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
