@@ -105,7 +105,7 @@ class Environments:
         self.types = functions.types(frames.numbers)
         self.counts, self.cells, self.positions = frames.counts, frames.cells, frames.positions
         self.offsets = frames.offsets
-        self._model = descriptor_model(functions)
+        self.model = descriptor_model(functions)
         self._kept: dict[int, tuple[Jacobian, int]] = {}
         moments, used = [], 0
         for low in range(0, len(self.counts), self.CHUNK):
@@ -136,6 +136,10 @@ class Environments:
         """Rows of the atoms of some frames."""
         return np.concatenate([np.arange(self.offsets[s], self.offsets[s + 1]) for s in structures])
 
+    def keeps(self, structures: NDArray[np.int64]) -> bool:
+        """Whether the derivatives of all these frames are in memory."""
+        return all(int(s) in self._kept for s in structures)
+
     def jacobians(
         self, structures: NDArray[np.int64]
     ) -> list[tuple[NDArray[np.int64], Jacobian, NDArray[np.int64]]]:
@@ -160,7 +164,7 @@ class Environments:
     def _moments(self, structures: NDArray[np.int64]) -> Moments:
         atoms = self.atoms(structures)
         return Moments(
-            self._model,
+            self.model,
             self.types[atoms],
             self.counts[structures],
             self.cells[structures],

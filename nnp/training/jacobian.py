@@ -17,6 +17,7 @@ from nnp.evaluator import SKIN, Evaluator
 from nnp.kernels import atom
 from nnp.kernels.batch import CLOSE_TOO_SMALL, DONE, Batch, close_count, prepare_structure
 from nnp.kernels.compilation import compiled, internal
+from nnp.kernels.lanes import LANES
 from nnp.kernels.tile_loops import clear_cube
 from nnp.kernels.triplets import tile_of
 from nnp.kernels.triplets import tile_size as triplet_tile_size
@@ -24,16 +25,17 @@ from nnp.kernels.workspace import (
     COSINE,
     DECAYS,
     INVERSES,
-    LANES,
     R2,
     RADIAL,
     SLOPE,
     TSLOPE,
     Model,
     Workspace,
+    multiple,
 )
+from nnp.kernels.workspace import LANES as TILE_LANES
 
-_LANES = np.uint64(LANES)
+_LANES = np.uint64(TILE_LANES)
 
 
 class Jacobian(NamedTuple):
@@ -51,12 +53,13 @@ class Jacobian(NamedTuple):
     near_vector : ndarray
         Vectors to them in Å, shape (n_near, 3).
     radial : ndarray
-        Factors of the vectors for each G2, shape (n_near, n_radial).
+        Factors of the vectors for each G2, shape (n_near, n_radial), rows filled up with zeros as
+        :mod:`nnp.kernels.lanes` wants it.
     close_near : ndarray of int
         Which of the near neighbours each close one is, shape (n_close,).
     angular : ndarray
         Derivatives of the G4 moments in Å⁻¹ by partner element, shape
-        (n_close, 3, n_elements * block_size).
+        (n_close, 3, n_elements * block_size), blocks filled up like rows of `radial`.
     pair_block : ndarray of int
         See :class:`nnp.descriptors.Basis`.
     """
@@ -77,12 +80,44 @@ class Jacobian(NamedTuple):
         return sum(array.nbytes for array in self)
 
 
+def moment_columns(model: Model) -> NDArray[np.int64]:
+    """
+    Columns of the moments in arrays that are multiplied with the Jacobian.
+
+    Each element's radial moments and each block of angular ones are filled up as
+    :mod:`nnp.kernels.lanes` wants it.
+
+    Parameters
+    ----------
+    model : Model
+        Only its basis is used.
+
+    Returns
+    -------
+    ndarray
+        Shape (n_moments,); there are ``moment_columns(model)[-1] + 1`` columns, rounded up.
+    """
+    n_elements, n_radial, size = len(model.pair_block), len(model.radial_eta), block_size(model)
+    blocks = [(n_radial, n_elements), (size, n_elements * (n_elements + 1) // 2)]
+    columns, first = [], 0
+    for width, count in blocks:
+        step = multiple(width, LANES)
+        columns.append((first + step * np.arange(count)[:, None] + np.arange(width)).ravel())
+        first += step * count
+    return np.concatenate(columns)
+
+
+def block_size(model: Model) -> int:
+    """Angular moments of one pair of elements."""
+    return len(model.angular_eta) * (model.degree + 1) + len(model.general)
+
+
 @internal
 def moment_factors(model: Model, tiles: NDArray, o: Any, c: float, out: tuple) -> None:
     """
     Value, eta times value, and derivative by cos(theta) of each moment of one triplet.
 
-    ``o`` is where its exp(-eta S) F are, :data:`LANES` apart.
+    ``o`` is where its exp(-eta S) F are, one tile's lanes apart.
     """
     value, decayed, turn = out
     n_powers = model.degree + 1
@@ -147,16 +182,17 @@ def add_triplet(
 
 @internal
 def fill_angular(model: Model, ws: Workspace, factors: tuple, out: NDArray) -> None:
-    """Write dG4/dr of one atom, shape (n_close, 3, n_elements * size)."""
+    """Write dG4/dr of one atom, shape (n_close, 3, n_elements * width)."""
     starts, tiles = ws.close_start, ws.tiles
     n_elements = starts.size - 1
     size = factors[0].size
+    width = out.shape[2] // n_elements
     length = triplet_tile_size(model)
     clear_cube(out)
     block = 0
     for ea in range(n_elements):
         for eb in range(ea, n_elements):
-            low_j, low_k = ea * size, eb * size
+            low_j, low_k = ea * width, eb * width
             for j in range(starts[eb], starts[eb + 1]):
                 leg_j = leg_of(ws, j)
                 local = j - starts[eb]
@@ -301,7 +337,7 @@ class Moments:
         self.positions = np.ascontiguousarray(positions, dtype=np.float64)
         self.share = Evaluator(model, types, counts).shares[0]
         n_atoms, n_elements = len(types), len(model.pair_block)
-        self.size = len(model.angular_eta) * (model.degree + 1) + len(model.general)
+        self.size = block_size(model)
         self.values = np.zeros((n_atoms, int(model.sizes[0])))
         # starts of each atom's neighbours, counted from its first
         self.starts = np.zeros((2, n_atoms, n_elements + 1), np.int64)
@@ -320,14 +356,14 @@ class Moments:
         self, sizes: tuple[int, int], near_start: NDArray, close_start: NDArray
     ) -> Jacobian:
         near, close = sizes
-        width = len(self.model.pair_block) * self.size
+        width = len(self.model.pair_block) * multiple(self.size, LANES)
         return Jacobian(
             first=self.share.batch.first,
             near_start=near_start,
             close_start=close_start,
             near_atom=np.zeros(near, np.int32),
             near_vector=np.zeros((near, 3), np.float32),
-            radial=np.zeros((near, len(self.model.radial_eta)), np.float32),
+            radial=np.zeros((near, multiple(len(self.model.radial_eta), LANES)), np.float32),
             close_near=np.zeros(close, np.int64),
             angular=np.zeros((close, 3, width), np.float32),
             pair_block=self.model.pair_block,

@@ -1,4 +1,4 @@
-"""The loss on energies, forces and stresses, and its gradient by the network's parameters."""
+"""The loss on energies, forces and stresses, and its gradient by the networks' parameters."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnp.frames import Frames
+from nnp.kernels.lanes import LANES
+from nnp.kernels.workspace import multiple
 from nnp.metrics import Errors
 from nnp.training import feed_forward
+from nnp.training.batches import MULTIPLICITY, Batch, Batches, Chunk, Piece
 from nnp.training.dataset import Environments, Preprocessing
-from nnp.training.jacobian_products import jacobian_vector_product, vector_jacobian_product
+from nnp.training.jacobian import moment_columns
+from nnp.training.jacobian_products import jacobian_vector_products, vector_jacobian_products
 from nnp.units import KBAR
 
 
@@ -28,10 +32,19 @@ class LossWeights:
     stress_unit: float = 10.0
     l2: float = 1e-5
 
+    @property
+    def factors(self) -> NDArray[np.float64]:
+        """Of the mean squares of energies in eV/atom, forces in eV/Å, stresses in eV/Å³."""
+        units = [1e-3 * self.energy_unit, self.force_unit, self.stress_unit / KBAR]
+        return np.array([self.energy, self.force, self.stress]) / np.square(units)
+
 
 class Loss:
     """
     Loss of networks of given layer widths on a data set.
+
+    Networks are given as rows of parameters, and evaluated side by side: what is read of the
+    Jacobian serves all of them. Each gets the same numbers whichever others are there.
 
     Parameters
     ----------
@@ -51,10 +64,9 @@ class Loss:
         Threads over chunks of frames.
     dtype : type
         Precision of the network passes; sums are always double.
+    frame_weights : ndarray or None
+        How often each frame counts, shape (n_frames,); once unless given.
     """
-
-    #: Frames evaluated at once in one thread.
-    CHUNK = 16
 
     def __init__(
         self,
@@ -66,154 +78,217 @@ class Loss:
         reference_energies: NDArray[np.float64],
         threads: int = 1,
         dtype: type = np.float32,
+        frame_weights: NDArray[np.float64] | None = None,
     ) -> None:
-        self.frames, self.environments = frames, environments
-        self.weights, self.threads, self.dtype = weights, threads, dtype
+        self.weights, self.dtype = weights, dtype
         self.n_elements, _, n_inputs = preprocessing.projection.shape
         self.sizes = (n_inputs, *hidden, 1)
-        self.volumes = frames.volumes
-        self.has_stress: NDArray[np.bool_] = np.asarray(
-            np.isfinite(frames.stresses).all(axis=(1, 2))
-        )
-        types = environments.types
-        frame = np.repeat(np.arange(len(frames)), frames.counts)
-        reference = np.bincount(frame, reference_energies[types], minlength=len(frames))
-        self.energies = frames.energies - reference
         transform = environments.functions.transform
-        self.matrices = [
-            (transform.T @ (projection / scale[:, None])).astype(dtype)
-            for projection, scale in zip(preprocessing.projection, preprocessing.scale, strict=True)
-        ]
-        self.inputs: NDArray = np.zeros((len(types), n_inputs), dtype)
+        columns = moment_columns(environments.model)
+        self.n_columns = multiple(int(columns[-1]) + 1, LANES)
+        # From moments to inputs, with the rows that the products with the Jacobian want.
+        self.matrices: NDArray = np.zeros((self.n_elements, self.n_columns, n_inputs), dtype)
+        for e, projection in enumerate(preprocessing.projection):
+            scaled = projection / preprocessing.scale[e][:, None]
+            self.matrices[e, columns] = transform.T @ scaled
+        inputs: NDArray = np.zeros((len(environments.types), n_inputs), dtype)
         for e, values in enumerate(environments.values):
             scaled = (values - preprocessing.shift[e]) / preprocessing.scale[e]
-            self.inputs[types == e] = scaled @ preprocessing.projection[e]
+            inputs[environments.types == e] = scaled @ preprocessing.projection[e]
+        if frame_weights is None:
+            frame_weights = np.ones(len(frames))
+        self.data = Batches(frames, environments, inputs, reference_energies, frame_weights)
         self._mask = feed_forward.weight_mask(self.sizes, self.n_elements)
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
+    def batch(self, structures: NDArray[np.int64]) -> Batch:
+        """Make some frames ready for evaluations."""
+        return self.data.batch(structures)
+
     def __call__(
-        self, parameters: NDArray[np.float64], structures: NDArray[np.int64]
-    ) -> tuple[float, NDArray[np.float64], Errors]:
-        """Loss, gradient and errors on some frames."""
-        sums, gradient = self._sum(parameters, structures, with_gradient=True)
-        value, errors = self._combine(sums, structures)
-        decay = self.weights.l2 * self._mask * parameters
-        return value + 0.5 * float(decay @ parameters), gradient + decay, errors
+        self, parameters: NDArray[np.float64], batch: Batch
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], list[Errors]]:
+        """
+        Loss, gradient and errors of each network.
 
-    def errors(self, parameters: NDArray[np.float64], structures: NDArray[np.int64]) -> Errors:
-        """Errors alone."""
-        return self._combine(self._sum(parameters, structures, False)[0], structures)[1]
+        Parameters
+        ----------
+        parameters : ndarray
+            Shape (n_networks, n_parameters).
+        batch : Batch
+            Of :meth:`batch`.
 
-    def _sizes(self, structures: NDArray[np.int64]) -> tuple[int, int, int]:
-        """Numbers of energies, force components and stress components."""
-        counts = self.frames.counts[structures].sum()
-        return len(structures), int(3 * counts), int(9 * self.has_stress[structures].sum())
-
-    def _combine(self, sums: NDArray[np.float64], structures: NDArray) -> tuple[float, Errors]:
-        n = self._sizes(structures)
-        w = self.weights
-        means = [s / k if k else np.nan for s, k in zip(sums, n, strict=True)]
-        errors = Errors(
-            1e3 * float(np.sqrt(means[0])),
-            float(np.sqrt(means[1])),
-            KBAR * float(np.sqrt(means[2])),
+        Returns
+        -------
+        tuple
+            Losses (n_networks,), gradients (n_networks, n_parameters), and a list of errors.
+        """
+        sums, gradients = self._sum(parameters, batch, with_gradient=True)
+        means = np.divide(
+            sums[1], batch.weighted, where=batch.weighted > 0, out=np.zeros_like(sums[1])
         )
-        value = w.energy * (errors.energy / w.energy_unit) ** 2
-        value += w.force * (errors.force / w.force_unit) ** 2
-        if n[2]:
-            value += w.stress * (errors.stress / w.stress_unit) ** 2
-        return value, errors
+        decay = self.weights.l2 * self._mask * parameters
+        penalty = 0.5 * np.array([d @ p for d, p in zip(decay, parameters, strict=True)])
+        values = (means * self.weights.factors).sum(axis=1) + penalty
+        return values, gradients + decay, _errors(sums[0], batch)
+
+    def errors(self, parameters: NDArray[np.float64], batch: Batch) -> list[Errors]:
+        """Errors alone."""
+        return _errors(self._sum(parameters, batch, with_gradient=False)[0][0], batch)
 
     def _sum(
-        self, parameters: NDArray[np.float64], structures: NDArray, with_gradient: bool
+        self, parameters: NDArray[np.float64], batch: Batch, with_gradient: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Add up squares and gradient, chunk by chunk in a fixed order."""
-        networks = feed_forward.unflatten(
-            parameters.astype(self.dtype), self.sizes, self.n_elements
-        )
-        n = self._sizes(structures)
-        chunks = [structures[k : k + self.CHUNK] for k in range(0, len(structures), self.CHUNK)]
-        run = self._pool.map if self._pool is not None else map
-        parts = list(run(lambda chunk: self._chunk(networks, chunk, n, with_gradient), chunks))
-        sums = np.sum([part[0] for part in parts], axis=0)
-        gradient = np.zeros_like(parameters)
-        for part in parts:
-            if part[1] is not None:
-                gradient += part[1]
-        return sums, gradient
-
-    def _chunk(
-        self,
-        networks: list[feed_forward.Layers],
-        structures: NDArray,
-        n: tuple,
-        with_gradient: bool,
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-        atoms = self.environments.atoms(structures)
-        types, inputs = self.environments.types[atoms], self.inputs[atoms]
-        rows = [np.flatnonzero(types == e) for e in range(self.n_elements)]
-        states = [
-            feed_forward.forward(net, inputs[row]) for net, row in zip(networks, rows, strict=True)
-        ]
-        atomic = np.zeros(len(atoms))
-        slopes = np.zeros((len(atoms), len(self.matrices[0])), np.float32)
+        """Add up squares, bare and weighted, and gradients, by chunks in a fixed order."""
+        rounded: NDArray = np.ascontiguousarray(parameters, dtype=self.dtype)
+        networks = feed_forward.unflatten(rounded, self.sizes, self.n_elements)
         # From moments to the first hidden neurons in one matrix.
         folded = [m @ net[0][0] for m, net in zip(self.matrices, networks, strict=True)]
-        for row, state, matrix in zip(rows, states, folded, strict=True):
-            atomic[row] = state.energies
-            slopes[row] = state.first_gradient @ matrix.T
-        counts = self.frames.counts[structures]
-        frame = np.repeat(np.arange(len(structures)), counts)
-        energies = np.bincount(frame, atomic, minlength=len(structures))
-        pieces = self.environments.jacobians(structures)
-        forces, virials = self._forces_and_virials(pieces, counts, slopes)
-        de = (energies - self.energies[structures]) / counts
-        df = forces - self.frames.forces[atoms]
-        ds = virials / self.volumes[structures, None, None] - self.frames.stresses[structures]
-        ds[~self.has_stress[structures]] = 0.0
-        sums = np.array([(de**2).sum(), (df**2).sum(), (ds**2).sum()])
+        work = Work(networks, folded, self.weights.factors / np.maximum(batch.weighted, 1.0))
+        run = self._pool.map if self._pool is not None else map
+        parts = list(run(lambda chunk: self._chunk(work, chunk, with_gradient), batch.chunks))
+        sums = np.sum([part[0] for part in parts], axis=0)
+        gradients = np.zeros(parameters.shape)
+        if with_gradient:
+            for part in parts:
+                gradients += part[1]
+            views = feed_forward.unflatten(gradients, self.sizes, self.n_elements)
+            for e, matrix in enumerate(self.matrices):
+                by_moments = np.sum([part[2][e] for part in parts], axis=0)
+                views[e][0][0][...] += matrix.T @ by_moments
+        return sums, gradients
+
+    def _chunk(
+        self, work: Work, chunk: Chunk, with_gradient: bool
+    ) -> tuple[NDArray[np.float64], NDArray, list[NDArray]]:
+        """Squares, gradients, and the parts of them that are still by moments, of one chunk."""
+        n_networks = len(work.networks[0][0][0])
+        spans = [slice(a, b) for a, b in zip(chunk.bounds[:-1], chunk.bounds[1:], strict=True)]
+        states = []
+        atomic = np.empty((n_networks, len(chunk.order)))
+        by_moments = np.empty((n_networks, len(chunk.order), self.n_columns), np.float32)
+        for net, matrix, span in zip(work.networks, work.folded, spans, strict=True):
+            state = feed_forward.forward(net, chunk.inputs[span])
+            states.append(state)
+            atomic[:, span] = state.energies
+            by_moments[:, span] = state.first_gradient @ matrix.swapaxes(1, 2)
+        pieces = self.data.pieces(chunk)
+        forces, virials = _forces_and_virials(pieces, chunk, by_moments)
+        energies = np.array(
+            [np.bincount(chunk.frame, row, minlength=len(chunk.counts)) for row in atomic]
+        )
+        de = (energies - chunk.energies) / chunk.counts
+        df = forces - chunk.forces
+        ds = (virials * chunk.per_volume[:, None] - chunk.stresses) * (chunk.per_volume > 0)[
+            :, None
+        ]
+        sums = _squares(chunk, de, df, ds)
         if not with_gradient:
-            return sums, None
-        w = self.weights
-        by_energy = 2.0 * w.energy * (1e3 / w.energy_unit) ** 2 / n[0] * de / counts
-        by_force = 2.0 * w.force / w.force_unit**2 / n[1] * df
-        by_stress = 2.0 * w.stress * (KBAR / w.stress_unit) ** 2 / max(n[2], 1) * ds
-        by_virial = by_stress / self.volumes[structures, None, None]
-        tangents = self._moment_tangents(pieces, counts, -by_force, by_virial)
-        gradients = []
-        for e, (net, row, state) in enumerate(zip(networks, rows, states, strict=True)):
-            weights = by_energy[frame[row]].astype(self.dtype)
-            gradient, factor = feed_forward.parameter_gradient(
-                net, state, tangents[row] @ folded[e], weights
+            return sums, np.zeros(0), []
+        by_energy, by_force, by_stress = 2.0 * work.factors
+        by_energy = by_energy * chunk.weights * de / chunk.counts
+        displacements = -by_force * chunk.weights[chunk.frame, None] * df
+        strains = by_stress * (chunk.weights * chunk.per_volume)[:, None] * ds
+        tangents = _moment_tangents(pieces, chunk, displacements, strains, self.n_columns)
+        gradients: NDArray = np.empty((n_networks, len(self._mask)), self.dtype)
+        views = feed_forward.unflatten(gradients, self.sizes, self.n_elements)
+        rest = []
+        for e, span in enumerate(spans):
+            own = tangents[:, span]
+            # rows in a row, else sums depend on how many networks there are
+            weights: NDArray = np.ascontiguousarray(by_energy[:, chunk.frame[span]], self.dtype)
+            factor = feed_forward.parameter_gradient(
+                work.networks[e], states[e], own @ work.folded[e], weights, views[e]
             )
-            gradient[0][0][...] += self.matrices[e].T @ (tangents[row].T @ factor)
-            gradients.append(gradient)
-        return sums, feed_forward.flatten(gradients).astype(np.float64)
-
-    def _forces_and_virials(
-        self, pieces: list, counts: NDArray, slopes: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        forces, virials = np.zeros((int(counts.sum()), 3)), np.zeros((len(counts), 3, 3))
-        for positions, matrix, inside in pieces:
-            rows = _rows(counts, positions)
-            part_f, part_v = np.zeros((len(rows), 3)), np.zeros((len(positions), 3, 3))
-            vector_jacobian_product(matrix, inside, slopes[rows], part_f, part_v)
-            forces[rows], virials[positions] = part_f, part_v
-        return forces, virials
-
-    def _moment_tangents(
-        self, pieces: list, counts: NDArray, displacements: NDArray, strains: NDArray
-    ) -> NDArray[np.float32]:
-        out = np.zeros((int(counts.sum()), len(self.matrices[0])), np.float32)
-        for positions, matrix, inside in pieces:
-            rows = _rows(counts, positions)
-            part = np.zeros((len(rows), out.shape[1]), np.float32)
-            jacobian_vector_product(matrix, inside, displacements[rows], strains[positions], part)
-            out[rows] = part
-        return out
+            rest.append(own.swapaxes(1, 2) @ factor)
+        return sums, gradients, rest
 
 
-def _rows(counts: NDArray[np.int64], positions: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Atoms of the frames at ``positions`` of a chunk."""
-    starts = np.cumsum(counts) - counts
-    return np.concatenate([np.arange(starts[k], starts[k] + counts[k]) for k in positions])
+@dataclass(frozen=True, eq=False)
+class Work:
+    """
+    What all chunks of one evaluation share.
+
+    Parameters
+    ----------
+    networks : list of Layers
+        For each element.
+    folded : list of ndarray
+        From moments to the first hidden neurons, each (n_networks, n_columns, width).
+    factors : ndarray
+        Of the weighted sums of squares in the loss, shape (3,).
+    """
+
+    networks: list[feed_forward.Layers]
+    folded: list[NDArray]
+    factors: NDArray[np.float64]
+
+
+def _squares(
+    chunk: Chunk, de: NDArray[np.float64], df: NDArray[np.float64], ds: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Sums of squares, bare and weighted, shape (2, n_networks, 3)."""
+    n = len(chunk.counts)
+    found = np.empty((len(de), 3, n))
+    for row, e, f, s in zip(found, de, df, ds, strict=True):
+        row[0] = e**2
+        row[1] = np.bincount(chunk.frame, (f**2).sum(axis=1), minlength=n)
+        row[2] = (s**2 * MULTIPLICITY).sum(axis=1)
+    return np.array([found.sum(axis=2), (found * chunk.weights).sum(axis=2)])
+
+
+def _errors(sums: NDArray[np.float64], batch: Batch) -> list[Errors]:
+    """Root-mean-square errors of each network in the usual units."""
+    with np.errstate(invalid="ignore"):
+        roots = np.sqrt(sums / np.where(batch.numbers > 0, batch.numbers, np.nan))
+    return [Errors(1e3 * float(e), float(f), KBAR * float(s)) for e, f, s in roots]
+
+
+def _forces_and_virials(
+    pieces: list[Piece], chunk: Chunk, gradients: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Forces (n_networks, n_atoms, 3) and virials (n_networks, n, 6)."""
+    n_networks, n_atoms = gradients.shape[:2]
+    groups = -(-n_networks // LANES)
+    forces = np.zeros((groups, n_atoms, 3 * LANES), np.float32)
+    virials = np.zeros((groups, len(chunk.counts), 6 * LANES))
+    for piece in pieces:
+        part = np.zeros((groups, len(piece.positions), 6 * LANES))
+        vector_jacobian_products(
+            piece.jacobian, piece.structures, piece.rows, gradients, forces, part
+        )
+        virials[:, piece.positions] = part
+    return _from_lanes(forces, n_networks), _from_lanes(virials, n_networks)
+
+
+def _moment_tangents(
+    pieces: list[Piece],
+    chunk: Chunk,
+    displacements: NDArray[np.float64],
+    strains: NDArray[np.float64],
+    n_columns: int,
+) -> NDArray[np.float32]:
+    """Changes of the moments, shape (n_networks, n_atoms, n_columns)."""
+    out = np.empty((len(displacements), len(chunk.order), n_columns), np.float32)
+    moves, stretches = _to_lanes(displacements), _to_lanes(strains)
+    for piece in pieces:
+        part = np.ascontiguousarray(stretches[:, piece.positions])
+        jacobian_vector_products(piece.jacobian, piece.structures, piece.rows, moves, part, out)
+    return out
+
+
+def _from_lanes(lanes: NDArray, n_networks: int) -> NDArray:
+    """From (n_groups, n, k * LANES) to (n_networks, n, k)."""
+    groups, n, size = lanes.shape
+    apart = lanes.reshape(groups, n, size // LANES, LANES).transpose(0, 3, 1, 2)
+    return apart.reshape(groups * LANES, n, size // LANES)[:n_networks]
+
+
+def _to_lanes(values: NDArray) -> NDArray[np.float32]:
+    """Undo :func:`_from_lanes`, in single precision; lanes without a network are zero."""
+    n_networks, n, k = values.shape
+    groups = -(-n_networks // LANES)
+    lanes = np.zeros((groups, n, k, LANES), np.float32)
+    for m in range(n_networks):
+        lanes[m // LANES, :, :, m % LANES] = values[m]
+    return lanes.reshape(groups, n, k * LANES)

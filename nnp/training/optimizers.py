@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Objective = Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]]
+Point = NDArray[np.float64]
+#: Gives points and is sent value and gradient there, so that several can be evaluated at once.
+Iteration = Generator[Point, tuple[float, NDArray[np.float64]], tuple[Point, bool]]
 
 
 class LBFGS:
@@ -32,12 +34,22 @@ class LBFGS:
         self.value = np.inf
         self.gradient: NDArray[np.float64] | None = None
 
-    def step(
-        self, x: NDArray[np.float64], objective: Objective
-    ) -> tuple[NDArray[np.float64], bool]:
-        """One iteration; returns the new parameters and whether any progress was possible."""
+    def iterate(self, x: Point) -> Iteration:
+        """
+        One iteration from ``x``.
+
+        Yields
+        ------
+        ndarray
+            A point; the value and the gradient there are to be sent.
+
+        Returns
+        -------
+        tuple
+            The new parameters and whether any progress was possible.
+        """
         if self.gradient is None:
-            self.value, self.gradient = objective(x)
+            self.value, self.gradient = yield x
         direction = self._direction(self.gradient)
         slope = float(direction @ self.gradient)
         if slope >= 0.0:
@@ -47,8 +59,8 @@ class LBFGS:
         if length == 0.0:
             return x, False
         first = 1.0 if self.steps else min(1.0, 0.1 / length)
-        found = self._line_search(
-            x, direction, slope, min(first, self.largest_step / length), objective
+        found = yield from self._line_search(
+            x, direction, slope, min(first, self.largest_step / length)
         )
         if found is None:
             progress = bool(self.steps)
@@ -85,14 +97,17 @@ class LBFGS:
         direction: NDArray[np.float64],
         slope: float,
         length: float,
-        objective: Objective,
-    ) -> tuple[NDArray[np.float64], float, NDArray[np.float64]] | None:
+    ) -> Generator[
+        Point,
+        tuple[float, NDArray[np.float64]],
+        tuple[NDArray[np.float64], float, NDArray[np.float64]] | None,
+    ]:
         """Step that lowers the loss enough and flattens its slope."""
         low, high = 0.0, np.inf
         best = None
         for _ in range(12):
             step = length * direction
-            value, gradient = objective(x + step)
+            value, gradient = yield x + step
             if not np.isfinite(value) or value > self.value + 1e-4 * length * slope:
                 high = length
             else:

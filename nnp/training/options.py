@@ -16,6 +16,8 @@ MINIBATCHES = 15_000
 """Steps of Adam, unless epochs are given."""
 ITERATIONS = 2000
 """Of L-BFGS, unless they are given."""
+ADAM_PATIENCE, LBFGS_PATIENCE = 150, 30
+"""Epochs without improvement, unless they are given."""
 MOST_LAYERS = 8
 """Of a network; an atom's energy needs two or three."""
 
@@ -56,8 +58,14 @@ class TrainingOptions(MSONable):
     stop: Literal["thresholds", "converged"] = _option(
         "thresholds", "", "when to stop: thresholds reached, or no improvement for `patience`"
     )
-    patience: int = _option(
-        150, "", "epochs without improvement on validation that end training", range=(1, 10_000_000)
+    patience: int | None = _option(
+        None,
+        "",
+        "epochs without improvement on validation that end training (none: 150, L-BFGS 30)",
+        range=(1, 10_000_000),
+    )
+    smallest_gain: float = _option(
+        0.01, "", "relative improvement below which L-BFGS has not improved", range=(0.0, 0.5)
     )
     energy_threshold: float = _option(
         10.0, "meV/atom", "validation energy error aimed at", range=(1e-6, 10_000.0)
@@ -138,11 +146,19 @@ class TrainingOptions(MSONable):
         """
         Epochs without improvement that end training, with `n_training` frames to train on.
 
-        Few frames make short epochs: a fifth of the way is waited for, at least.
+        Few frames make short epochs of Adam: a fifth of the way is waited for, at least.
         """
-        if self.optimizer == "lbfgs" or self.max_epochs is not None:
-            return self.patience
-        return max(self.patience, self.epoch_limit(n_training) // 5)
+        if self.optimizer == "lbfgs":
+            return LBFGS_PATIENCE if self.patience is None else self.patience
+        patience = ADAM_PATIENCE if self.patience is None else self.patience
+        if self.max_epochs is not None:
+            return patience
+        return max(patience, self.epoch_limit(n_training) // 5)
+
+    @property
+    def counted_gain(self) -> float:
+        """Relative improvement that counts; every one with Adam, whose rate is still to fall."""
+        return self.smallest_gain if self.optimizer == "lbfgs" else 0.0
 
     @property
     def loss_weights(self) -> LossWeights:

@@ -9,9 +9,10 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from nnp.descriptors import SymmetryFunctions
+from nnp.kernels.lanes import LANES, TENSOR
 from nnp.training.dataset import descriptor_model
-from nnp.training.jacobian import Moments
-from nnp.training.jacobian_products import jacobian_vector_product, vector_jacobian_product
+from nnp.training.jacobian import Moments, moment_columns
+from nnp.training.jacobian_products import jacobian_vector_products, vector_jacobian_products
 from tests.nnp.oracle import symmetry_functions
 from tests.nnp.samples import disordered, random_potential
 from tests.nnp.torch_oracle import TorchPotential, neighbors
@@ -106,20 +107,40 @@ def test_jacobian_products(functions: SymmetryFunctions) -> None:
 
     found = Moments(model, types, counts, cells, positions)
     values, jacobian = found.values, found.jacobian()
-    both = np.array([0, 1])
-    forward = np.zeros(values.shape, np.float32)
-    jacobian_vector_product(jacobian, both, moves, strains, forward)
+    both, rows = np.array([0, 1]), np.arange(len(types))
+    columns = moment_columns(model)
+    n_columns = -(-(columns[-1] + 1) // LANES) * LANES
+    # Five networks are a group of four and one; each moves its atoms in its own way.
+    factors = np.array([1.0, -0.5, 2.0, 0.3, 0.7])
+    steps, stretches = np.zeros((2, len(types), 3, LANES)), np.zeros((2, 2, 6, LANES))
+    for k, factor in enumerate(factors):
+        steps[k // LANES, :, :, k % LANES] = factor * moves
+        for m, (c, d) in enumerate(TENSOR):
+            stretches[k // LANES, :, m, k % LANES] = factor * strains[:, c, d]
+    steps = steps.reshape(2, len(types), -1).astype(np.float32)
+    stretches = stretches.reshape(2, 2, -1).astype(np.float32)
+    out = np.full((5, len(types), n_columns), np.nan, np.float32)
+    jacobian_vector_products(jacobian, both, rows, steps, stretches, out)
+    forward = out[:, :, columns]
     numerical = (moments(1e-5) - moments(-1e-5)) / 2e-5
-    np.testing.assert_allclose(forward, numerical, rtol=1e-5, atol=1e-5 * np.abs(numerical).max())
-    gradient = rng.normal(size=values.shape).astype(np.float32)
-    forces, virials = np.zeros_like(positions), np.zeros_like(cells)
-    vector_jacobian_product(jacobian, both, gradient, forces, virials)
-    expected = (virials * strains).sum() - (forces * moves).sum()
-    assert (gradient * forward).sum() == pytest.approx(expected, rel=1e-4)
-    # One structure alone gives its own part.
-    part, virial = np.zeros((counts[1], 3)), np.zeros((1, 3, 3))
-    vector_jacobian_product(jacobian, both[1:], gradient[counts[0] :], part, virial)
-    np.testing.assert_allclose(part, forces[counts[0] :], atol=1e-6)
+    for factor, found_changes in zip(factors, forward, strict=True):
+        tolerance = 1e-5 * np.abs(numerical).max()
+        np.testing.assert_allclose(found_changes, factor * numerical, rtol=1e-5, atol=tolerance)
+    gradients = np.zeros_like(out)
+    gradients[:, :, columns] = rng.normal(size=(5, *values.shape))
+    forces, virials = np.zeros_like(steps), np.zeros((2, 2, 6 * LANES))
+    vector_jacobian_products(jacobian, both, rows, gradients, forces, virials)
+    twice = np.repeat([1.0, 1.0, 1.0, 2.0, 2.0, 2.0], LANES)
+    work = (virials * stretches * twice).sum(axis=1), (forces * steps).sum(axis=1)
+    by_strain, by_moves = (part.reshape(2, -1, LANES).sum(axis=1).ravel() for part in work)
+    expected = by_strain - by_moves
+    np.testing.assert_allclose((gradients * out).sum(axis=(1, 2)), expected[:5], rtol=1e-4)
+    assert not expected[5:].any()
+    # One structure alone gives its own part, and so does one network, to the last bit.
+    part, virial = np.zeros((1, counts[1], 12), np.float32), np.zeros((1, 1, 24))
+    own = np.ascontiguousarray(gradients[:1, counts[0] :])
+    vector_jacobian_products(jacobian, both[1:], rows[: counts[1]], own, part, virial)
+    np.testing.assert_array_equal(part[0, :, ::LANES], forces[0, counts[0] :, ::LANES])
 
 
 def test_sets_are_described_and_checked() -> None:
