@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
 
 from monty.json import MSONable
 from pymatgen.core import Composition, Element
+
+from nnp.storage.electronegativity import no_warnings_of_noble_gases
 
 #: Formula units tried if nothing is said: most inorganic crystals have one of these.
 USUAL_FORMULA_UNITS = (1, 2, 4)
@@ -83,7 +82,7 @@ def parse_target(
     Parameters
     ----------
     formula : str
-        E.g. ``"LiAlCl4"``. Deuterium and tritium are hydrogen: isotopes have the same crystals.
+        E.g. ``"LiAlCl4"``.
     known : frozenset of str or None
         Symbols that the engine knows; none if it does not say.
     engine : str
@@ -117,7 +116,7 @@ def parse_target(
     as_typed = "".join(formula.split())
     return Target(
         # as typed if it is one formula unit: people look for their own spelling
-        formula=as_typed if factor == 1 and not _isotopes(formula) else _spell(reduced),
+        formula=as_typed if factor == 1 else _spell(reduced),
         formula_units=_choose_units(n_atoms, formula, formula_units, atoms_max),
     )
 
@@ -142,11 +141,16 @@ def parse_composition(formula: str) -> Composition:
     composition = None if re.search(r"\de", formula) else _read(formula)
     if composition is None:
         raise FormulaError(_explain(formula))
+    if found := _isotopes(formula):
+        raise FormulaError(
+            f"{formula} names an isotope, {found[0]}, which has the energies and crystals of its "
+            f"element; write {_without_isotopes(formula)}"
+        )
     if any(not isfinite(n) or abs(n - round(n)) > 1e-8 for n in composition.values()):
         meant = _hydrate(formula)
         raise FormulaError(
             f"{formula} has amounts that are not whole numbers; "
-            + (f"did you mean {meant}?" if meant else "write them as such")
+            + (f"did you mean {_without_isotopes(meant)}?" if meant else "write them as such")
         )
     return composition
 
@@ -181,39 +185,19 @@ def compound(formula: str) -> str:
     if composition is None:
         return formula
     reduced = _reduce(composition)[0]
-    with _no_warnings_of_noble_gases():
+    with no_warnings_of_noble_gases():
         ordered = sorted(reduced.items())
     return "".join(f"{e.symbol}{n:g}" if n != 1 else e.symbol for e, n in ordered)
-
-
-def isotope_note(formula: str, target: Target) -> str | None:
-    """
-    Say that the isotopes of a formula make no difference.
-
-    Parameters
-    ----------
-    formula : str
-        As it was typed.
-    target : Target
-        What was made of it.
-
-    Returns
-    -------
-    str or None
-        A sentence, if there are isotopes.
-    """
-    found = _isotopes(formula)
-    if not found:
-        return None
-    return (
-        f"{formula} is searched as {target.formula}: isotopes such as {found[0]} have the same "
-        "energies and crystals."
-    )
 
 
 def _isotopes(formula: str) -> list[str]:
     """Symbols of isotopes in a formula."""
     return [symbol for symbol in re.findall(r"[A-Z][a-z]?", formula) if symbol in _ISOTOPES]
+
+
+def _without_isotopes(formula: str) -> str:
+    """Write elements in the place of isotopes."""
+    return re.sub(r"[A-Z][a-z]?", lambda m: _ISOTOPES.get(m.group(), m.group()), formula)
 
 
 def _read(formula: str) -> Composition | None:
@@ -235,16 +219,8 @@ def _read(formula: str) -> Composition | None:
 
 def _reduce(composition: Composition) -> tuple[Composition, float]:
     """One formula unit, and how many of them there are."""
-    with _no_warnings_of_noble_gases():
+    with no_warnings_of_noble_gases():
         return composition.get_reduced_composition_and_factor()
-
-
-@contextmanager
-def _no_warnings_of_noble_gases() -> Iterator[None]:
-    """Pymatgen sorts by electronegativity, and warns of elements that have none."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "No Pauling electronegativity")
-        yield
 
 
 def _spell(composition: Composition) -> str:
@@ -266,7 +242,7 @@ def _explain(formula: str) -> str:
     )
     for meant in guesses:
         if meant and meant != formula and _read(meant) is not None:
-            return f"{message}; did you mean {meant}?"
+            return f"{message}; did you mean {_without_isotopes(meant)}?"
     stray = sorted({c for c in formula if not _FORMULA.fullmatch(c)})
     if stray:
         listed = " ".join(stray[:5])

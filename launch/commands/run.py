@@ -74,7 +74,6 @@ def _run_and_report(campaign: Campaign, prediction: Prediction, options: RunOpti
     from launch.local.runner import run_campaign
     from launch.report.files import wide_console
     from launch.report.status import format_duration
-    from workflows.composition import isotope_note
 
     console = wide_console()
     target = prediction.target
@@ -83,8 +82,6 @@ def _run_and_report(campaign: Campaign, prediction: Prediction, options: RunOpti
         f"engine {prediction.engine}, protocol {prediction.protocol}; folder {campaign.folder}",
         markup=False,
     )
-    if note := isotope_note(options.formula, target):
-        console.print(note, markup=False)
     outcome = run_campaign(
         campaign,
         lambda: prediction.flow(campaign.id),

@@ -152,12 +152,9 @@ def search(command: SearchOptions) -> None:
     """Search crystals of FORMULA on POTENTIAL; the same command resumes."""
     from launch.report.files import wide_console
     from launch.report.search import NOT_CONVERGED, ProgressLog, SearchReport
-    from workflows.composition import isotope_note
 
     folder = command.folder
     target = command.target()
-    if note := isotope_note(command.formula, target):
-        typer.echo(note)
     tree = _settings(target, command)
     islands = _islands(target, tree, command)
     _make_folder(folder)

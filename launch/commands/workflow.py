@@ -32,7 +32,6 @@ def workflow(options: WorkflowOptions) -> None:
 
     from launch.report.estimate import estimate
     from launch.report.files import wide_console
-    from workflows.composition import isotope_note
 
     require_format(options.output)
     require_writable(options.output)
@@ -53,5 +52,3 @@ def workflow(options: WorkflowOptions) -> None:
     console.print(cost_table(graph, estimate(prediction.maker, prediction.target)))
     command = command_line("lpad", "add", options.output)
     console.print(f"Add it with: {command}", markup=False, soft_wrap=True)
-    if note := isotope_note(options.formula, prediction.target):
-        console.print(note, markup=False, soft_wrap=True)

@@ -251,6 +251,11 @@ class Campaign:
                 )
         self.correction = settings if digest(settings) != self.document.settings_digest else None
 
+    def begin_correction(self) -> None:
+        """Note that the settings are about to change: whatever is asked for next is other ones."""
+        self.document.settings_digest = ""
+        self.save()
+
     def accept_correction(self) -> None:
         """Let the corrected settings be those of the campaign."""
         if self.correction is not None:

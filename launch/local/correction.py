@@ -1,97 +1,260 @@
 """
-Other settings for what has not begun.
+Other settings for a campaign that has begun.
 
-A job carries the numbers it is made with, so a campaign is rebuilt with the new ones and compared
-with its Fireworks: where one that has begun would be another job, the settings come too late; the
-others are given their new numbers and keep their places and names.
+What is finished stays, what has not begun becomes what is wanted now, what is new is added, and
+what is no longer wanted leaves the launchpad for the collection :data:`ARCHIVE`. The workflow's
+document is written once and last of all that counts: a kill before it leaves the campaign as it
+was, one after it is tidied up when the campaign is resumed.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from launch.database.connections import FORMER_CAMPAIGN, OUTPUTS
+from launch.database.failures import stage_of
 from launch.errors import CampaignError
+from launch.local.correction_plan import Plan, Present, make_plan, uuids, with_numbers_of
+from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad, Workflow
 
-#: States of Fireworks of which there is no result yet, and that nobody runs.
-NOT_BEGUN = ("WAITING", "READY", "PAUSED", "DEFUSED", "FIZZLED")
+#: Collection of the Fireworks that were taken out of the campaign.
+ARCHIVE = "archived_fireworks"
+#: Where a workflow keeps the Fireworks that were not spawned, if it has been corrected.
+FIRST = "first_fireworks"
 
 
-def correct(pad: LaunchPad, fw_ids: Sequence[int], wanted: Workflow) -> list[str]:
+@dataclass
+class Correction:
     """
-    Give the Fireworks that have not begun the numbers of another workflow.
+    A campaign's Fireworks, and what becomes of them with other settings.
+
+    Attributes
+    ----------
+    pad : LaunchPad
+        Of the campaign alone.
+    workflow : dict
+        Its document.
+    present : Present
+        Fireworks that are there.
+    plan : Plan
+        What becomes of them.
+    """
+
+    pad: LaunchPad
+    workflow: dict[str, Any]
+    present: Present
+    plan: Plan
+
+    def require_no_loss(self) -> None:
+        """
+        Raise a CampaignError if results would be lost that are dear, or that are complete.
+
+        Raises
+        ------
+        CampaignError
+            It names what has begun.
+        """
+        late = self.plan.too_late(self.present)
+        if late:
+            others = f" and {len(late) - 5} more" if len(late) > 5 else ""
+            raise CampaignError(f"It has begun already: {', '.join(late[:5])}{others}.")
+
+    def apply(self) -> list[int]:
+        """
+        Change the launchpad.
+
+        Returns
+        -------
+        list of int
+            The Fireworks that the campaign now has from its beginning.
+        """
+        archived = self.plan.archived(self.present)
+        self._archive(archived)
+        ids = self._ids()
+        workflow = self._rewired(ids, set(archived))
+        self._write(ids, workflow["fw_states"])
+        self.pad.workflows.replace_one({"_id": self.workflow["_id"]}, workflow)
+        tidy_up(self.pad, self.workflow["metadata"].get("campaign"))
+        return list(workflow["metadata"][FIRST])
+
+    def sentence(self) -> str:
+        """Say in one sentence what is kept, what is done again, and what else becomes of jobs."""
+        plan, documents = self.plan, self.present.documents
+        archived = set(plan.archived(self.present))
+        finished = [
+            documents[fw_id]
+            for fw_id, document in documents.items()
+            if document["state"] == "COMPLETED" and fw_id not in archived
+        ]
+        again = [documents[i] for i in plan.replaced.values() if not self.present.is_untouched(i)]
+        added = [plan.wanted[i] for i in plan.new if i not in plan.replaced]
+        left_out = [documents[i] for i in plan.dropped if i in archived]
+        parts = [
+            f"{_counted(finished)} kept" + (f" ({_stages(finished)})" if finished else ""),
+            *(f"{_stages(again)} done again" for _ in again[:1]),
+            *(f"{_stages(_of(documents, plan.goes_on))} going on" for _ in [*plan.goes_on][:1]),
+            *(f"{_stages(_of(documents, plan.changed))} yet to begin" for _ in [*plan.changed][:1]),
+            *(f"{_counted(added)} added ({_stages(added)})" for _ in added[:1]),
+            *(f"{_counted(left_out)} left out ({_stages(left_out)})" for _ in left_out[:1]),
+        ]
+        return f"With the other settings: {'; '.join(parts)}."
+
+    def _archive(self, archived: Sequence[int]) -> None:
+        """Copy Fireworks that go; they are taken away when the workflow has no more of them."""
+        for fw_id in archived:
+            document = {**self.present.documents[fw_id], "state": "ARCHIVED"}
+            document.pop("_id", None)
+            self.pad.db[ARCHIVE].replace_one({"fw_id": fw_id}, document, upsert=True)
+
+    def _ids(self) -> dict[int, int]:
+        """Ids of all wanted Fireworks: those of their counterparts, or new ones."""
+        new = sorted(self.plan.new)
+        first = self.pad.get_new_fw_id(quantity=len(new)) if new else 0
+        return {**self.plan.staying, **dict(zip(new, range(first, first + len(new)), strict=True))}
+
+    def _rewired(self, ids: dict[int, int], archived: set[int]) -> dict[str, Any]:
+        """Document of the workflow with other nodes, links and states."""
+        present, plan = self.present, self.plan
+        staying = [fw_id for fw_id in plan.dropped if fw_id not in archived]
+        children = {ids[i]: [ids[child] for child in below] for i, below in plan.links.items()}
+        children |= {fw_id: [] for fw_id in staying}
+        for fw_id in staying:
+            for parent in present.parents(fw_id):
+                children[parent].append(fw_id)
+        links: dict[int, list[int]] = {}
+        for fw_id, below in children.items():
+            unit = present.unit(fw_id) if fw_id in present.documents else [fw_id]
+            inside = set(unit)
+            for member in unit:
+                spawned = [i for i in present.links.get(member, []) if i in inside]
+                # who waits for a job waits for the last of those it is replaced by
+                last = member == fw_id or not spawned
+                links[member] = spawned + (below if last else [])
+        states = self._states(ids, links)
+        return self._document(links, states, sorted(children))
+
+    def _states(self, ids: dict[int, int], links: dict[int, list[int]]) -> dict[int, str]:
+        """States of all Fireworks: of what is new or changed, by those of its parents."""
+        documents = self.present.documents
+        states = {i: documents[i]["state"] for i in links if i in documents}
+        fresh = [*self.plan.new, *self.plan.changed]
+        states |= {
+            ids[i]: "WAITING" for i in fresh if states.get(ids[i]) not in ("PAUSED", "DEFUSED")
+        }
+        for fw_id in fresh:
+            number = ids[fw_id]
+            enough = ["COMPLETED"]
+            if self.plan.wanted[fw_id]["spec"].get("_allow_fizzled_parents"):
+                enough.append("FIZZLED")
+            parents = [states[parent] for parent, below in links.items() if number in below]
+            if states[number] == "WAITING" and all(state in enough for state in parents):
+                states[number] = "READY"
+        return states
+
+    def _document(
+        self, links: dict[int, list[int]], states: dict[int, str], first: list[int]
+    ) -> dict[str, Any]:
+        """Spell out a workflow as FireWorks does."""
+        from fireworks import Firework, Workflow
+
+        fireworks = [Firework([], fw_id=fw_id, state=states[fw_id]) for fw_id in links]
+        for firework in fireworks:
+            known = self.present.documents.get(firework.fw_id)
+            firework.spec = known["spec"] if known else {}  # it looks for what may have failed
+        made = Workflow(
+            fireworks,
+            links,
+            self.workflow["name"],
+            {**self.workflow["metadata"], FIRST: first},
+            self.workflow["created_on"],
+            fw_states=states,
+        ).to_db_dict()
+        return {**self.workflow, **made}
+
+    def _write(self, ids: dict[int, int], states: dict[str, str]) -> None:
+        """Insert what is new, and give others their new numbers."""
+        plan = self.plan
+        for fw_id in plan.new:
+            document = {**plan.wanted[fw_id], "fw_id": ids[fw_id], "state": states[str(ids[fw_id])]}
+            self.pad.fireworks.insert_one(document)
+        for fw_id, there in plan.changed.items():
+            wanted = plan.wanted[fw_id]
+            numbers = {"spec": wanted["spec"], "name": wanted["name"], "state": states[str(there)]}
+            self.pad.fireworks.update_one({"fw_id": there}, {"$set": numbers})
+        for fw_id, there in plan.goes_on.items():
+            for member in self.present.unit(there):
+                document = self.present.documents[member]
+                if member == there or self.present.has_no_result(member):
+                    made = with_numbers_of(document, plan.wanted[fw_id])
+                    tasks = {"spec._tasks": made["spec"]["_tasks"]}
+                    self.pad.fireworks.update_one({"fw_id": member}, {"$set": tasks})
+
+
+def plan_correction(pad: LaunchPad, fw_ids: Sequence[int], wanted: Workflow) -> Correction:
+    """
+    Find out what becomes of a campaign with other settings; nothing is changed.
 
     Parameters
     ----------
     pad : LaunchPad
-        Of the campaign alone.
+        Of the campaign alone; nobody runs anything of it.
     fw_ids : sequence of int
         Fireworks that were first added.
     wanted : Workflow
         The same campaign with other settings, not added.
-
-    Returns
-    -------
-    list of str
-        Names of the Fireworks that were changed.
-
-    Raises
-    ------
-    CampaignError
-        If one that has begun would be another, or there would be more or fewer of them; then
-        nothing is changed.
     """
-    fields = {"fw_id": 1, "name": 1, "state": 1, "spec._tasks": 1}
-    found = {fw["fw_id"]: fw for fw in pad.fireworks.find({"fw_id": {"$in": list(fw_ids)}}, fields)}
-    present = [found[fw_id] for fw_id in sorted(found)]
-    new = [firework.to_dict() for firework in sorted(wanted.fws, key=lambda fw: fw.fw_id)]
-    if [fw["name"] for fw in present] != [fw["name"] for fw in new]:
-        raise CampaignError(
-            "Other jobs would be needed than those of the campaign: only numbers of stages that "
-            "have not begun can be changed."
-        )
-    tasks = _with_names_of(present, new)
-    changed = [
-        (fw, task)
-        for fw, task in zip(present, tasks, strict=True)
-        if _plain(fw["spec"]["_tasks"]) != task
-    ]
-    late = [fw["name"] for fw, _ in changed if fw["state"] not in NOT_BEGUN]
-    if late:
-        raise CampaignError(f"It has begun already: {', '.join(late[:5])}.")
-    for fw, task in changed:
-        query = {"fw_id": fw["fw_id"], "state": {"$in": list(NOT_BEGUN)}}
-        pad.fireworks.update_one(query, {"$set": {"spec._tasks": json.loads(task)}})
-    return [fw["name"] for fw, _ in changed]
+    workflow = pad.workflows.find_one({})
+    nodes = workflow["nodes"]
+    documents = {fw["fw_id"]: fw for fw in pad.fireworks.find({"fw_id": {"$in": nodes}})}
+    present = Present(
+        documents=documents,
+        links={int(fw_id): list(below) for fw_id, below in workflow["links"].items()},
+        first=[i for i in workflow["metadata"].get(FIRST, fw_ids) if i in documents],
+        is_complete=workflow["state"] == "COMPLETED",
+    )
+    return Correction(pad, workflow, present, make_plan(present, wanted))
 
 
-def _with_names_of(
-    present: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]
-) -> list[str]:
-    """Spell out the tasks of new Fireworks with the uuids of those that are there."""
-    names: dict[str, str] = {}
-    for there, here in zip(present, new, strict=True):
-        old_job, new_job = _job(there), _job(here)
-        names[new_job["uuid"]] = old_job["uuid"]
-        names |= dict(zip(new_job["hosts"], old_job["hosts"], strict=False))
-    spelt = [_plain(fw["spec"]["_tasks"]) for fw in new]
-    for new_name, old_name in names.items():  # uuids: in a text nothing else is like them
-        spelt = [text.replace(new_name, old_name) for text in spelt]
-    return [_plain(json.loads(text)) for text in spelt]
+def tidy_up(pad: LaunchPad, campaign: str | None) -> None:
+    """
+    Take away what a correction has left out, and let its outputs be of no campaign.
+
+    Parameters
+    ----------
+    pad : LaunchPad
+        Of the campaign.
+    campaign : str or None
+        Its name.
+    """
+    workflow = pad.workflows.find_one({}, {"nodes": 1})
+    pad.db[ARCHIVE].delete_many({"fw_id": {"$in": workflow["nodes"]}})  # of a correction cut short
+    former = [uuid for firework in pad.db[ARCHIVE].find({}) for uuid in uuids(firework)]
+    if not former:
+        return
+    archived = [fw["fw_id"] for fw in pad.db[ARCHIVE].find({}, {"fw_id": 1})]
+    pad.fireworks.delete_many({"fw_id": {"$in": archived}})
+    pad.db.progress.delete_many({"uuid": {"$in": former}})
+    pad.db[OUTPUTS].update_many(
+        {"uuid": {"$in": former}, "metadata.campaign": campaign},
+        {"$set": {FORMER_CAMPAIGN: campaign}, "$unset": {"metadata.campaign": ""}},
+    )
 
 
-def _job(firework: Mapping[str, Any]) -> dict[str, Any]:
-    """Job of a Firework, in plain types."""
-    job: dict[str, Any] = json.loads(_plain(firework["spec"]["_tasks"]))[0]["job"]
-    return job
+def _of(documents: dict[int, dict[str, Any]], chosen: dict[int, int]) -> list[dict[str, Any]]:
+    return [documents[fw_id] for fw_id in chosen.values()]
 
 
-def _plain(tasks: Any) -> str:
-    """Spell tasks out, whatever the order of their keys."""
-    from monty.json import MontyEncoder
+def _counted(fireworks: Sequence[Any]) -> str:
+    return "1 job" if len(fireworks) == 1 else f"{len(fireworks)} jobs"
 
-    return json.dumps(tasks, cls=MontyEncoder, sort_keys=True)
+
+def _stages(fireworks: Iterable[dict[str, Any]]) -> str:
+    """Name the stages of Fireworks, in their order."""
+    found = {stage_of(firework) for firework in fireworks}
+    known = [stage.name for stage in STAGES.values() if stage.name in found]
+    return ", ".join([*known, *sorted(found - set(known))])

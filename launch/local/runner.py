@@ -185,15 +185,19 @@ class _Run:
         return pad
 
     def correct(self, pad: LaunchPad, flow: Flow) -> None:
-        """Give the Fireworks that have not begun the settings that are asked for now."""
-        from launch.local.correction import correct
+        """Make the Fireworks those of other settings; what is finished is kept."""
+        from launch.local.correction import plan_correction
 
+        document = self.campaign.document
+        correction = plan_correction(pad, document.fw_ids, self.to_workflow(flow))
         try:
-            changed = correct(pad, self.campaign.document.fw_ids, self.to_workflow(flow))
+            correction.require_no_loss()
         except CampaignError as error:
             raise self.campaign.refuse_correction(error) from None
+        self.campaign.begin_correction()
+        document.fw_ids = correction.apply()
         self.campaign.accept_correction()
-        self.tell(f"other settings for {', '.join(changed) or 'nothing that is left to do'}")
+        self.tell(correction.sentence())
 
     def to_workflow(self, flow: Flow) -> Workflow:
         """Make a FireWorks workflow of a flow of the campaign."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pydantic import BaseModel, Field
 
+from launch.database.connections import FORMER_CAMPAIGN
 from search.state.fitness import better_first
 from workflows.composition import compound, parse_composition, same_compound
 from workflows.stages.candidates import fitness_of
@@ -208,22 +209,30 @@ class Results:
         list of CandidateRecord
             By compound, engine and fitness.
         """
+        from workflows.documents.schemas import PredictionDocument
+
         # no structure is nearer to the best of all campaigns than to that of its own
         limit: dict[str, Any] = {} if above_best is None else {"$lte": above_best}
         steps: list[dict[str, Any]] = [
             {"$match": self._wanted("PredictionDocument", formula, campaign)},
             {"$sort": {"completed_at": -1}},
-            {"$group": {"_id": "$metadata.campaign", "all": {"$first": "$output.candidates"}}},
+            {
+                "$group": {
+                    "_id": "$metadata.campaign",
+                    "all": {"$first": "$output.candidates"},
+                    "version": {"$first": "$output.version"},
+                }
+            },
             {"$unwind": "$all"},
         ]
         if limit:
             steps.append({"$match": {"all.energy_above_best": limit}})
         if not structures:
             steps.append({"$project": {"all.structure": 0}})
-        found = [
-            CandidateRecord(campaign=row["_id"], **_plain(row["all"]))
-            for row in self.outputs.aggregate(steps)
-        ]
+        found = []
+        for row in self.outputs.aggregate(steps):
+            PredictionDocument.require_version(row)
+            found.append(CandidateRecord(campaign=row["_id"], **_plain(row["all"])))
         spelling = {formula: compound(formula) for formula in {r.formula for r in found}}
         ranked = better_first(sorted(found, key=lambda r: r.campaign), fitness_of)
         ranked.sort(key=lambda r: (spelling[r.formula], r.engine))  # the best of each stay first
@@ -300,7 +309,7 @@ class Results:
     def _wanted(
         self, kind: str | None, formula: str | None, campaign: str | None
     ) -> dict[str, Any]:
-        wanted: dict[str, Any] = {"output.@class": kind}
+        wanted: dict[str, Any] = {"output.@class": kind, FORMER_CAMPAIGN: {"$exists": False}}
         if formula is not None:
             wanted |= self._of_compound(formula)
         if campaign is not None:
@@ -357,14 +366,13 @@ def _figures(kind: type[StageDocument], output: dict[str, Any]) -> dict[str, Any
     """Plain fields of a stored document and figures of its summary; blobs stay in the store."""
     from workflows.documents.decoding import decode
 
+    kind.require_version(output)
     fields = {name: value for name, value in output.items() if not name.startswith("@")}
     figures = {
         name: value
         for name, value in fields.items()
         if name not in NO_FIGURES and isinstance(value, PLAIN)
     }
-    if fields.get("version", kind.VERSION) != kind.VERSION:
-        return figures  # another version of the program may have meant other things
     document = kind.model_construct(**decode(_without_blobs(fields)))
     return {**figures, **dict(_flat(document.summary()))}
 

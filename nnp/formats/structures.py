@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nnp.formats.compressed import DAMAGES, open_bytes, read_start, text_lines
 from nnp.formats.poscar import PoscarError, looks_like_poscar, read_poscar
+from nnp.formats.shelx import ShelxError, require_ordered
 from nnp.periodicity import periodic_cell
 from nnp.storage.cif import CifError, read_cif
 
@@ -71,7 +72,7 @@ def read_structures(path: Path) -> list[Atoms]:
             structures = read_poscar(_text(path), str(path))
         else:
             structures = _read_by_ase(path, lines)
-    except (CifError, PoscarError) as error:
+    except (CifError, PoscarError, ShelxError) as error:
         raise StructureFileError(f"{error}.") from None
     if not structures or not all(len(atoms) for atoms in structures):
         raise StructureFileError(f"{path} holds no structure, or one without atoms.")
@@ -168,6 +169,7 @@ def _read_by_ase(path: Path, lines: Sequence[str]) -> list[Atoms]:
     from ase.io.formats import UnknownFileTypeError
 
     options: dict[str, Any] = {}
+    n_atoms: int | None = None
     source: Path | TextIO = path
     try:
         kind = _kind(path, lines)
@@ -175,8 +177,10 @@ def _read_by_ase(path: Path, lines: Sequence[str]) -> list[Atoms]:
             _check_atom_counts(path)
             options["properties_parser"] = lambda line: key_val_str_to_dict(_nine_numbers(line))
             source = TextIOWrapper(open_bytes(path), encoding="utf-8")
+        if kind == "res":
+            n_atoms = require_ordered(_text(path).splitlines(), str(path))
         found = read(source, index=":", format=kind, do_not_split_by_at_sign=True, **options)
-    except StructureFileError:
+    except (ShelxError, StructureFileError):
         raise
     except UnknownFileTypeError:
         raise StructureFileError(f"{path} is of no type that ASE knows.") from None
@@ -193,7 +197,10 @@ def _read_by_ase(path: Path, lines: Sequence[str]) -> list[Atoms]:
     finally:
         if isinstance(source, TextIOWrapper):
             source.close()
-    return found if isinstance(found, list) else [found]
+    structures = found if isinstance(found, list) else [found]
+    if n_atoms is not None and [len(atoms) for atoms in structures] != [n_atoms]:
+        raise StructureFileError(f"{path} has atoms that cannot be read: write it as a CIF.")
+    return structures
 
 
 def _first_line(error: Exception) -> str:
@@ -214,6 +221,8 @@ def _kind(path: Path, lines: Sequence[str]) -> str:
         return str(match_magic(read_start(path, BEGINNING)).name)
     except UnknownFileTypeError:
         pass
+    if path.suffix.lower() == ".ins":  # what SHELX begins with, and ends with in .res
+        return "res"
     kind = str(filetype(str(path)))
     if kind == "cif" or kind.startswith("vasp"):
         program = "CIF" if kind == "cif" else "file of VASP"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnp.storage.electronegativity import no_warnings_of_noble_gases
 from nnp.storage.space_groups import (
     Operations,
     SpaceGroupError,
@@ -29,6 +30,7 @@ from nnp.storage.space_groups import (
 if TYPE_CHECKING:
     from ase import Atoms
     from ase.io.cif import CIFBlock
+    from pymatgen.core import Composition
 
 #: How far (Å) an atom may lie from where its symmetry puts it: coordinates have few digits.
 SPECIAL_POSITION = 0.1
@@ -313,13 +315,20 @@ def _atoms_told(block: CIFBlock) -> tuple[set[int], str] | None:
         return None
     try:
         composition = Composition(formula.strip("'\""))
-        factor = composition.get_reduced_composition_and_factor()[1]
+        factor, reduced = _reduced(composition)
         atoms = [composition.num_atoms * units]
         if factor > 1 and factor % units == 0:
             atoms.append(composition.num_atoms)
-        return {int(n) for n in atoms if n == int(n)}, composition.reduced_formula
+        return {int(n) for n in atoms if n == int(n)}, reduced
     except (ValueError, TypeError, KeyError):
         return None
+
+
+def _reduced(composition: Composition) -> tuple[float, str]:
+    """Formula units of a composition, and its formula in lowest terms."""
+    with no_warnings_of_noble_gases():
+        factor = composition.get_reduced_composition_and_factor()[1]
+        return float(factor), str(composition.reduced_formula)
 
 
 def _require_apart(where: str, atoms: Atoms, labels: Sequence[str]) -> None:
@@ -344,7 +353,7 @@ def _require_whole(block: CIFBlock, where: str, atoms: Atoms) -> None:
     if told is not None and len(atoms) not in told[0]:
         from pymatgen.core import Composition
 
-        if Composition(str(atoms.symbols)).reduced_formula == told[1]:
+        if _reduced(Composition(str(atoms.symbols)))[1] == told[1]:
             raise CifError(
                 f"{where} says that its cell has {max(told[0])} atoms, and its sites and "
                 f"operations make {len(atoms)}"

@@ -114,6 +114,8 @@ def resume(evolution: Evolution, checkpoint: Path) -> Evolution:
     """
     Return the search as `checkpoint` left it if there is one, else `evolution`.
 
+    How many generations it is to have, `evolution` says.
+
     Raises `SearchStateError` if the checkpoint is broken or belongs to another search.
     """
     if not checkpoint.exists():
@@ -124,6 +126,7 @@ def resume(evolution: Evolution, checkpoint: Path) -> Evolution:
             f"{checkpoint} is of {saved.composition}, seed {saved.seed}, "
             f"not of {evolution.composition}, seed {evolution.seed}"
         )
+    saved.options.generations = evolution.options.generations
     logger.info("resuming %s at generation %d", checkpoint, saved.generation)
     return saved
 

@@ -43,21 +43,7 @@ def kill_and_resume(
         All Fireworks by their numbers.
     """
     command = ["run", "Cu", *RUN, *arguments, "--folder", folder.name]
-    process = subprocess.Popen(
-        [*DEVITRIFY, *command], cwd=folder.parent, env=environment(),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    try:
-        wait_for(folder, f"Starting job - {moment}", process, 200)
-        children = psutil.Process(process.pid).children(recursive=True)
-        os.kill(process.pid, signal.SIGKILL)
-    finally:
-        process.kill()
-        process.wait()
-    assert children
-    _, alive = psutil.wait_procs(children, timeout=15)
-    assert not alive, "workers and database must die with their parent"
-
+    kill_at(folder, moment, *command)
     done_before = {
         work["fw_id"]: len(work["launches"])
         for work in fireworks(folder)
@@ -76,6 +62,24 @@ def kill_and_resume(
     assert {work["spec"]["_category"] for work in works.values()} == {"dft", "nnp"}
     assert len({work["spec"]["campaign"] for work in works.values()}) == 1
     return works
+
+
+def kill_at(folder: Path, moment: str, *command: str) -> None:
+    """Run a command for a campaign, and kill it when a job begins."""
+    process = subprocess.Popen(
+        [*DEVITRIFY, *command], cwd=folder.parent, env=environment(),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        wait_for(folder, f"Starting job - {moment}", process, 400)
+        children = psutil.Process(process.pid).children(recursive=True)
+        os.kill(process.pid, signal.SIGKILL)
+    finally:
+        process.kill()
+        process.wait()
+    assert children
+    _, alive = psutil.wait_procs(children, timeout=15)
+    assert not alive, "workers and database must die with their parent"
 
 
 def wait_for(folder: Path, text: str, process: subprocess.Popen[bytes], seconds: float) -> None:

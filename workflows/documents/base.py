@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from monty.json import MontyDecoder, MSONable
@@ -65,22 +66,41 @@ class Document(BaseModel):
             If another version of the program has written it. Only a new document gets its version
             here: a stored one that has none is older than the versions.
         """
-        if stored.get("version") is None:
-            raise DocumentVersionError.earlier(cls.__name__)
+        cls.require_version(stored)
         return cls(**MontyDecoder().process_decoded(stored))
 
-    @model_validator(mode="before")
     @classmethod
-    def _require_version(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        found = values.get("version", cls.VERSION)
+    def require_version(cls, stored: Mapping[str, Any]) -> None:
+        """
+        Refuse a stored document of another version; for those who read its fields themselves.
+
+        Parameters
+        ----------
+        stored : mapping
+            Its fields, or only its ``version``.
+
+        Raises
+        ------
+        DocumentVersionError
+            If another version of the program has written it, or one older than the versions.
+        """
+        found = stored.get("version")
+        if found is None:
+            raise DocumentVersionError.earlier(cls.__name__)
         if found != cls.VERSION:
             raise DocumentVersionError(
                 f"a {cls.__name__} of version {found} was found and this is version "
                 f"{cls.VERSION}: read it with the devitrify that wrote it, or run the campaign anew"
             )
-        return {**values, "version": cls.VERSION}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_version(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        made = {"version": cls.VERSION, **values}
+        cls.require_version(made)
+        return made
 
 
 class StageDocument(Document):

@@ -38,6 +38,9 @@ class Stage:
         What its jobs ask of a queue, where that is not what the queue's jobs ask by default.
     can_be_last : bool
         Whether a prediction can end with it.
+    is_repeatable : bool
+        Whether a campaign that is corrected may do it again; what makes or labels frames may not
+        be, for it is what most of the time goes to.
     position : int
         In the order in which stages run, from 0; the table counts.
     """
@@ -49,6 +52,7 @@ class Stage:
     queues: tuple[str, ...] = (REFERENCE_QUEUE, POTENTIAL_QUEUE)
     resources: dict[str, Resources] = field(default_factory=dict)
     can_be_last: bool = False
+    is_repeatable: bool = True
     position: int = 0
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from jobflow import CURRENT_JOB, Flow, Job, JobConfig, Maker, OnMissing, Response, job
 
@@ -55,6 +55,9 @@ class ReferenceSearchMaker(Maker):
     fitness : Fitness
         What makes one structure better than another.
     """
+
+    #: Numbers that each generation reads anew, so that a search can go on with others.
+    CHANGEABLE: ClassVar[tuple[str, ...]] = ("evolution.generations", "n_best")
 
     name: str = "reference search"
     evolution: EvolutionOptions = field(default_factory=lambda: EvolutionOptions(generations=20))
@@ -147,6 +150,7 @@ class ReferenceSearchMaker(Maker):
         started = time.process_time()
         document: IslandDocument = output_of(*previous)
         state: Evolution = document.evolution
+        state.options.generations = self.evolution.generations
         state.tell(
             [
                 to_relaxed(candidate, result)

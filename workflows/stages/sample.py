@@ -11,6 +11,7 @@ import numpy as np
 from jobflow import Job, JobConfig, Maker, job
 
 from nnp.frames import Frames
+from nnp.storage.electronegativity import no_warnings_of_noble_gases
 from nnp.training.distances import shortest_distances
 from workflows.documents.schemas import SampleDocument, SegmentDocument
 from workflows.jobs.idempotency import once
@@ -113,8 +114,10 @@ class SampleMaker(Maker):
         if not usable.any():
             raise ValueError("no frame of the trajectory is usable: all are exploded or not finite")
         kept = frames[np.flatnonzero(usable)]
+        with no_warnings_of_noble_gases():
+            formula = flat[0].structure.composition.reduced_formula
         return SampleDocument(
-            formula=flat[0].structure.composition.reduced_formula,
+            formula=formula,
             n_frames=len(kept),
             n_atoms=int(kept.counts[0]),
             frames_by_stage=dict(Counter(map(str, kept.stages))),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from jobflow import Flow, Job, JobConfig, Maker, OutputReference, Response, job
 from pymatgen.core import Structure
@@ -72,6 +73,11 @@ class SearchMaker(Maker):
     fitness : Fitness
         What makes one structure better than another, but for the trust.
     """
+
+    #: Numbers that each block reads anew, so that a search can go on with others.
+    CHANGEABLE: ClassVar[tuple[str, ...]] = (
+        "evolution.generations", "block", "migrants", "threads", "n_best",
+    )  # fmt: skip
 
     name: str = "search"
     evolution: EvolutionOptions = field(default_factory=lambda: EvolutionOptions(generations=120))
@@ -254,6 +260,7 @@ class SearchMaker(Maker):
         state = document.evolution if document is not None else evolution
         if state is None:
             raise ValueError("a block of the search needs a state to start from")
+        state.options.generations = self.evolution.generations
         exchange(state, [output_of(uuid).evolution.best(self.migrants) for uuid in others])
         started = time.process_time()
         with checkpoint() as path:
@@ -279,7 +286,9 @@ class SearchMaker(Maker):
         blocks: list[str],
     ) -> Response:
         """Start the next round, or sum up if every island is finished."""
-        if not all(island.finished for island in islands):
+        for island in islands:
+            island.evolution.options.generations = self.evolution.generations
+        if not all(island.evolution.finished for island in islands):
             return self._next_round(potential, target, [None] * len(islands), list(blocks))
         return Response(output=search_document(target, islands, self.n_best, POTENTIAL))
 

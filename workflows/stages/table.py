@@ -16,29 +16,38 @@ from workflows.jobs.site import QUEUE_RESOURCES, Resources
 from workflows.jobs.stage import POTENTIAL_QUEUE, REFERENCE_QUEUE, Stage
 
 ROWS = (
-    Stage("pack", "packing", "workflows.stages.packing:PackMaker", queues=(POTENTIAL_QUEUE,)),
+    Stage(
+        "pack",
+        "packing",
+        "workflows.stages.packing:PackMaker",
+        queues=(POTENTIAL_QUEUE,),
+        is_repeatable=False,
+    ),
     Stage(
         "convergence",
         "convergence",
         "workflows.stages.convergence:ConvergenceMaker",
         document="workflows.documents.schemas:ConvergenceDocument",
+        is_repeatable=False,
     ),
-    Stage("melt", "melt", "workflows.stages.melt:MeltMaker"),
+    Stage("melt", "melt", "workflows.stages.melt:MeltMaker", is_repeatable=False),
     Stage(
         "melting_temperature",
         "melting temperature",
         "workflows.stages.melting_temperature:MeltingTemperatureMaker",
         document="workflows.documents.schemas:MeltingTemperatureDocument",
+        is_repeatable=False,
     ),
     Stage(
         "volume",
         "volume",
         "workflows.stages.volume:EquilibriumVolumeMaker",
         document="workflows.documents.schemas:VolumeDocument",
+        is_repeatable=False,
     ),
-    Stage("liquid", "liquid", "workflows.stages.liquid:LiquidMaker"),
-    Stage("quench", "quench", "workflows.stages.liquid:QuenchMaker"),
-    Stage("anneal", "anneal", "workflows.stages.liquid:AnnealMaker"),
+    Stage("liquid", "liquid", "workflows.stages.liquid:LiquidMaker", is_repeatable=False),
+    Stage("quench", "quench", "workflows.stages.liquid:QuenchMaker", is_repeatable=False),
+    Stage("anneal", "anneal", "workflows.stages.liquid:AnnealMaker", is_repeatable=False),
     Stage(
         "sample",
         "training set",
@@ -59,9 +68,10 @@ ROWS = (
         "workflows.stages.selection:SelectionMaker",
         document="workflows.documents.schemas:SelectionDocument",
         queues=(POTENTIAL_QUEUE,),
+        is_repeatable=False,
     ),
     # what it gives is the training set: the document of the stage sample
-    Stage("label", "labels", "workflows.stages.labelling:LabellingMaker"),
+    Stage("label", "labels", "workflows.stages.labelling:LabellingMaker", is_repeatable=False),
     Stage(
         "train",
         "training",

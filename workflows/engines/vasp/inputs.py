@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pymatgen.core import Element, Species, Structure
 
+from nnp.storage.electronegativity import no_warnings_of_noble_gases
 from workflows.engines.vasp.potentials import choose
 
 if TYPE_CHECKING:
@@ -49,8 +50,7 @@ def grouped_order(structure: Structure) -> NDArray[np.int64]:
 
 def _electronegativity(element: Element | Species) -> float:
     """Pauling's; infinite where there is none, since not a number is in no order."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "No Pauling electronegativity")
+    with no_warnings_of_noble_gases():
         return float(np.nan_to_num(element.X, nan=np.inf))
 
 
