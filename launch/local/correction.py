@@ -94,15 +94,15 @@ class Correction:
         again = [documents[i] for i in plan.replaced.values() if not self.present.is_untouched(i)]
         added = [plan.wanted[i] for i in plan.new if i not in plan.replaced]
         left_out = [documents[i] for i in plan.dropped if i in archived]
-        parts = [
-            f"{_counted(finished)} kept" + (f" ({_stages(finished)})" if finished else ""),
-            *(f"{_stages(again)} done again" for _ in again[:1]),
-            *(f"{_stages(_of(documents, plan.goes_on))} going on" for _ in [*plan.goes_on][:1]),
-            *(f"{_stages(_of(documents, plan.changed))} yet to begin" for _ in [*plan.changed][:1]),
-            *(f"{_counted(added)} added ({_stages(added)})" for _ in added[:1]),
-            *(f"{_counted(left_out)} left out ({_stages(left_out)})" for _ in left_out[:1]),
-        ]
-        return f"With the other settings: {'; '.join(parts)}."
+        others = {
+            "done again": _stages(again),
+            "going on": _stages(documents[i] for i in plan.goes_on.values()),
+            "not begun yet": _stages(documents[i] for i in plan.changed.values()),
+            "added": _counted(added),
+            "left out": _counted(left_out),
+        }
+        listed = "".join(f"; {name}: {what}" for name, what in others.items() if what)
+        return f"With the other settings are kept: {_counted(finished) or 'no job'}{listed}."
 
     def _archive(self, archived: Sequence[int]) -> None:
         """Copy Fireworks that go; they are taken away when the workflow has no more of them."""
@@ -139,21 +139,21 @@ class Correction:
         return self._document(links, states, sorted(children))
 
     def _states(self, ids: dict[int, int], links: dict[int, list[int]]) -> dict[int, str]:
-        """States of all Fireworks: of what is new or changed, by those of its parents."""
+        """States of all Fireworks: what waits, or could begin, goes by its parents."""
         documents = self.present.documents
         states = {i: documents[i]["state"] for i in links if i in documents}
-        fresh = [*self.plan.new, *self.plan.changed]
-        states |= {
-            ids[i]: "WAITING" for i in fresh if states.get(ids[i]) not in ("PAUSED", "DEFUSED")
-        }
-        for fw_id in fresh:
-            number = ids[fw_id]
-            enough = ["COMPLETED"]
-            if self.plan.wanted[fw_id]["spec"].get("_allow_fizzled_parents"):
-                enough.append("FIZZLED")
-            parents = [states[parent] for parent, below in links.items() if number in below]
-            if states[number] == "WAITING" and all(state in enough for state in parents):
-                states[number] = "READY"
+        wanted = {ids[i]: self.plan.wanted[i] for i in (*self.plan.new, *self.plan.changed)}
+        waiting = [i for i in links if states.get(i, "WAITING") in ("WAITING", "READY")]
+        waiting += [i for i in wanted if states.get(i) == "FIZZLED"]
+        parents: dict[int, list[int]] = {fw_id: [] for fw_id in links}
+        for fw_id, below in links.items():
+            for child in below:
+                parents[child].append(fw_id)
+        for fw_id in waiting:
+            spec = (wanted.get(fw_id) or documents[fw_id])["spec"]
+            enough = ("COMPLETED", *(["FIZZLED"] if spec.get("_allow_fizzled_parents") else []))
+            ready = all(states.get(parent) in enough for parent in parents[fw_id])
+            states[fw_id] = "READY" if ready else "WAITING"
         return states
 
     def _document(
@@ -184,8 +184,12 @@ class Correction:
             self.pad.fireworks.insert_one(document)
         for fw_id, there in plan.changed.items():
             wanted = plan.wanted[fw_id]
-            numbers = {"spec": wanted["spec"], "name": wanted["name"], "state": states[str(there)]}
+            numbers = {"spec": wanted["spec"], "name": wanted["name"]}
             self.pad.fireworks.update_one({"fw_id": there}, {"$set": numbers})
+        for fw_id, document in self.present.documents.items():
+            state = states.get(str(fw_id), document["state"])
+            if state != document["state"]:
+                self.pad.fireworks.update_one({"fw_id": fw_id}, {"$set": {"state": state}})
         for fw_id, there in plan.goes_on.items():
             for member in self.present.unit(there):
                 document = self.present.documents[member]
@@ -245,12 +249,12 @@ def tidy_up(pad: LaunchPad, campaign: str | None) -> None:
     )
 
 
-def _of(documents: dict[int, dict[str, Any]], chosen: dict[int, int]) -> list[dict[str, Any]]:
-    return [documents[fw_id] for fw_id in chosen.values()]
-
-
-def _counted(fireworks: Sequence[Any]) -> str:
-    return "1 job" if len(fireworks) == 1 else f"{len(fireworks)} jobs"
+def _counted(fireworks: Sequence[dict[str, Any]]) -> str:
+    """Say how many Fireworks there are, and of which stages; nothing if there are none."""
+    if not fireworks:
+        return ""
+    number = "1 job" if len(fireworks) == 1 else f"{len(fireworks)} jobs"
+    return f"{number} ({_stages(fireworks)})"
 
 
 def _stages(fireworks: Iterable[dict[str, Any]]) -> str:

@@ -220,9 +220,10 @@ def make_plan(present: Present, wanted: Workflow) -> Plan:
 def _place(plan: Plan, present: Present, fw_id: int, found: int, parents: set[int]) -> bool:
     """Say what becomes of a Firework that is the counterpart of a wanted one; whether it stays."""
     there, here = present.documents[found], plan.wanted[fw_id]
-    if job_text(there) == job_text(here):
+    untouched = present.is_untouched(found)
+    if job_text(there) == job_text(here) and (_name(there) == _name(here) or not untouched):
         plan.kept[fw_id] = found
-    elif present.is_untouched(found):
+    elif untouched:
         plan.changed[fw_id] = found
     elif _can_go_on(there, here) and not present.is_finished(found):
         plan.goes_on[fw_id] = found
@@ -277,9 +278,10 @@ def job_text(firework: Mapping[str, Any], without: Sequence[str] = ()) -> str:
     job = plain(_job(firework))
     for name in ("name", "uuid", "hosts"):
         job.pop(name, None)
-    for path in without:
+    maker = _bound({"spec": {"_tasks": [{"job": job}]}})
+    for path in ("name", *without):  # jobflow calls the Maker as the job
         *branches, last = path.split(".")
-        part = _bound({"spec": {"_tasks": [{"job": job}]}})
+        part = maker
         for branch in branches:
             part = part.get(branch) or {}
         part.pop(last, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -109,8 +110,8 @@ def test_what_failed_may_be_corrected(folder: Folder) -> None:
     ("setting", "message"),
     [
         ("liquid.duration=1.5", r"liquid\.duration 2\.0, not 1\.5.*has begun already: liquid"),
-        ("replicas=3", r"replicas 2, not 3.*Other jobs would be needed"),
-        ("until=train", "Other jobs would be needed"),
+        ("quench.rate=77", r"quench\.rate .*, not 77.*has begun already: quench plan"),
+        ("dynamics.segment_steps=100", "has begun already: "),
     ],
 )
 def test_what_comes_too_late_is_refused(folder: Folder, setting: str, message: str) -> None:
@@ -132,3 +133,181 @@ def test_before_anything_was_added_all_can_be_changed(
     assert pad.workflows.find_one({}) is None
     campaign.accept_correction()
     assert Campaign.open(campaign.folder).document.settings == {"a": 2}
+
+
+def links(folder: Folder) -> dict[str, set[str]]:
+    """Children of all Fireworks, by names."""
+    (workflow,) = folder.pad.workflows.find({})
+    names = {fw["fw_id"]: fw["name"] for fw in folder.pad.fireworks.find({})}
+    assert sorted(names) == sorted(workflow["nodes"])
+    return {
+        names[int(fw_id)]: {names[child] for child in below}
+        for fw_id, below in workflow["links"].items()
+    }
+
+
+def states(folder: Folder) -> dict[str, str]:
+    """States of all Fireworks, by names; the workflow has the same."""
+    found = {fw["fw_id"]: fw for fw in folder.pad.fireworks.find({})}
+    recorded = folder.pad.workflows.find_one({})["fw_states"]
+    assert recorded == {str(fw_id): fw["state"] for fw_id, fw in found.items()}
+    return {fw["name"]: fw["state"] for fw in found.values()}
+
+
+def uuids(folder: Folder) -> dict[str, str]:
+    """Jobs of all Fireworks, by names."""
+    return {fw["name"]: folder.job(fw["name"])["uuid"] for fw in folder.pad.fireworks.find({})}
+
+
+def as_if_new(folder: Folder, *settings: str) -> dict[str, set[str]]:
+    """Children of all Fireworks of a campaign that has these settings from its beginning."""
+    workflow = folder.open().to_workflow(folder.flow(*settings)())
+    names = {fw.fw_id: fw.name for fw in workflow.fws}
+    return {
+        names[fw_id]: {names[child] for child in below} for fw_id, below in workflow.links.items()
+    }
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_more_or_fewer_trajectories(folder: Folder, replicas: int) -> None:
+    """Finished ones stay; what rests on all of them waits for the new ones."""
+    before = uuids(folder)
+    folder.ask(f"replicas={replicas}")
+    wanted = as_if_new(folder, f"replicas={replicas}")
+    after, found = uuids(folder), states(folder)
+    made = links(folder)
+    assert {name: made[name] & wanted.keys() for name in wanted} == wanted
+    finished = [name for name in before if name.startswith(("pack", "liquid", "quench", "anneal"))]
+    assert all(after[name] == before[name] for name in finished)
+    assert all(found[name] == "COMPLETED" for name in finished)
+    # the training set was done, and is another now
+    assert after["sample"] != before["sample"]
+    assert found["sample"] == ("READY" if replicas == 1 else "WAITING")
+    assert found["train"] == found["search"] == "WAITING"
+    if replicas == 3:
+        assert found["liquid replica 3"] == "READY"
+        assert found["anneal replica 3"] == "WAITING"
+    archived = [fw["name"] for fw in folder.pad.db.archived_fireworks.find({})]
+    assert archived == ["sample"]
+
+
+def test_the_last_stage_can_be_another(folder: Folder) -> None:
+    """There and back: what was left out is made anew, what was finished is not."""
+    before = uuids(folder)
+    folder.ask("until=train")
+    assert links(folder) == as_if_new(folder, "until=train")
+    assert states(folder)["train"] == "READY"
+    folder.put("COMPLETED", {"name": "train"})
+    folder.ask("until=search")
+    assert links(folder) == as_if_new(folder, "until=search")
+    assert states(folder)["search"] == "READY"
+    assert "candidates" not in states(folder)
+    assert uuids(folder)["train"] == before["train"]
+    assert folder.open("until=search").campaign.correction is None
+
+
+def test_a_finished_stage_that_is_not_the_last_any_more_stays(folder: Folder) -> None:
+    folder.put("COMPLETED", {"name": {"$in": ["train", "search"]}})
+    before = uuids(folder)
+    folder.ask("until=train")
+    assert states(folder)["search"] == "COMPLETED"
+    folder.ask()
+    assert uuids(folder) | {"candidates": ""} == before | {"candidates": ""}
+    assert links(folder) == as_if_new(folder)
+    assert states(folder)["candidates"] == "READY"
+
+
+def test_other_segments(folder: Folder) -> None:
+    """Of stages that have not begun; those of the longer run that are the same are no others."""
+    folder.put("WAITING", {"name": {"$regex": "^(anneal|sample)"}})
+    short, long = "anneal.duration=4", "anneal.duration=6"
+    folder.ask(short)
+    assert links(folder) == as_if_new(folder, short)
+    assert states(folder)["anneal 1/2"] == "READY"
+    folder.put("COMPLETED", {"name": {"$regex": "^anneal .*1/2$|^anneal 1/2$"}})
+    first = uuids(folder)["anneal 1/2"]
+    folder.ask(long)
+    found = states(folder)
+    assert (found["anneal 1/2"], found["anneal 2/3"], found["anneal 3/3"]) == (
+        "COMPLETED", "READY", "WAITING",
+    )  # fmt: skip
+    assert uuids(folder)["anneal 1/2"] == first
+    assert first in str(folder.job("anneal 2/3"))
+    assert "anneal 1/3" not in found
+    assert {"anneal 2/2", "anneal 1/3"}.isdisjoint(found)
+    assert {re.sub("^(anneal.*) 1/2$", r"\1 1/3", name) for name in found} == set(
+        as_if_new(folder, long)
+    )
+
+
+def test_what_was_launched_and_failed_is_another_job(folder: Folder) -> None:
+    """Its checkpoint on the disk is of the other settings."""
+    folder.put("FIZZLED", {"name": "train"})
+    folder.pad.fireworks.update_one({"name": "train"}, {"$set": {"archived_launches": [1]}})
+    before = uuids(folder)
+    folder.ask("train.options.hidden=5,5")
+    after = uuids(folder)
+    assert folder.job("train")["function"]["@bound"]["options"]["hidden"] == [5, 5]
+    assert after["train"] != before["train"]
+    assert after["search"] == before["search"]
+    assert before["train"] not in str(folder.job("search"))
+    assert after["train"] in str(folder.job("search"))
+    assert links(folder) == as_if_new(folder)
+
+
+def test_a_training_that_is_done_can_be_done_again(folder: Folder) -> None:
+    folder.put("COMPLETED", {"name": "train"})
+    store = folder.pad.db.outputs
+    store.insert_one(
+        {"uuid": uuids(folder)["train"], "metadata": {"campaign": folder.open().campaign.id}}
+    )
+    folder.ask("train.options.hidden=5,5")
+    assert states(folder)["train"] == "READY"
+    (document,) = store.find({})
+    assert document["metadata"] == {"former_campaign": folder.open().campaign.id}
+
+
+def test_a_complete_campaign_is_not_done_again_for_an_option(folder: Folder) -> None:
+    folder.put("COMPLETED", {})
+    folder.pad.workflows.update_one({}, {"$set": {"state": "COMPLETED"}})
+    before = uuids(folder)
+    with pytest.raises(CampaignError, match="has begun already: candidates"):
+        folder.ask("candidates.n_candidates=3")
+    with pytest.raises(CampaignError, match="has begun already: search"):
+        folder.ask("search.evolution.population=7")
+    folder.ask("replicas=3")  # that is no forgotten option
+    after = uuids(folder)
+    assert after["liquid"] == before["liquid"]
+    assert states(folder)["candidates"] == "WAITING"
+
+
+@pytest.mark.parametrize("moment", ["archive", "insert", "workflow"])
+def test_a_correction_that_was_cut_short_is_made_again(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Also into the settings that the campaign had before."""
+    folder.put("COMPLETED", {"name": {"$in": ["train", "search"]}})
+
+    def ended(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    where = {
+        "archive": "launch.local.correction.Correction._ids",
+        "insert": "launch.local.correction.Correction._document",
+        "workflow": "launch.local.correction.tidy_up",
+    }
+    before = uuids(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(where[moment], ended)
+        with pytest.raises(KeyboardInterrupt):
+            folder.ask("replicas=3")
+    assert folder.open().campaign.correction is not None
+    folder.ask()
+    assert {n for n in links(folder) if "replica 3" in n} == set()
+    assert links(folder) == as_if_new(folder)
+    if moment != "workflow":  # nothing had been taken away yet
+        assert uuids(folder) == before
+        assert folder.pad.db.archived_fireworks.count_documents({}) == 0
+    folder.ask("replicas=3")
+    assert links(folder) == as_if_new(folder, "replicas=3")
+    assert states(folder)["search"] == "WAITING"

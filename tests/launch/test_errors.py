@@ -6,6 +6,7 @@ import logging
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from launch import cli
 from launch.database.failures import failures
 from launch.database.server import Server
 from launch.errors import CampaignError, as_sentence, explain
+from launch.local.campaign import Campaign
 from launch.shell import command_line
 from launch.yaml_files import read_mapping
 from tests.launch.test_cli import call
@@ -242,10 +244,30 @@ def test_a_path_is_no_option() -> None:
     assert command_line("lpad", "add", Path("-o.json")) == "lpad add ./-o.json"
 
 
-def test_isotopes_are_searched_as_their_element_in_so_many_words(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run", "D2O", "--engine", "pair"),
+        ("search", "pair", "D2O", "-o", "D2O"),
+        ("workflow", "D2O", "--engine", "pair", "-o", "wf.json"),
+        ("results", "folder", "--formula", "D2O"),
+    ],
+)
+def test_isotopes_are_refused_by_every_command(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    new_campaign: Callable[..., Campaign],
+    command: tuple[str, ...],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, out, error = call(capsys, "workflow", "D2O", "--engine", "pair", "-o", "wf.json")
-    assert code == 0, error
-    assert "D2O is searched as H2O" in out
+    if command[0] == "results":
+        campaign = new_campaign("folder")
+        with campaign.database():  # that there is one to ask
+            pass
+    code, _, error = call(capsys, *command)
+    assert code == 1
+    assert "D2O names an isotope, D," in error
+    assert "write H2O" in error
+    assert not (tmp_path / "wf.json").exists()
+    assert not (tmp_path / "D2O").exists()

@@ -138,6 +138,43 @@ def test_figures_of_a_stage(config: Path) -> None:
     assert row["melting_temperature_uncertainty_K"] == 250.0  # of the summary
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"$set": {"output.version": 99}}, "of version 99 was found and this is version"),
+        ({"$unset": {"output.version": ""}}, "was written by an earlier version of devitrify"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("stage", "kind"),
+    [
+        ("candidates", "PredictionDocument"),
+        ("melting_temperature", "MeltingTemperatureDocument"),
+    ],
+)
+def test_documents_of_other_versions_get_a_sentence(
+    config: Path,
+    capsys: pytest.CaptureFixture[str],
+    stage: str,
+    kind: str,
+    change: dict[str, Any],
+    message: str,
+) -> None:
+    """Also where their fields are read one by one, and some are not there."""
+    with Results.open(config) as results:
+        results.outputs.update_many({"output.@class": kind}, change)
+        missing = {"output.melting_temperature": "", "output.candidates.0.formula": ""}
+        results.outputs.update_many({"output.@class": kind}, {"$unset": missing})
+    for form in ("table", "json"):
+        code, _, error = call(
+            capsys, "results", "--config", str(config), "--stage", stage, "--format", form
+        )
+        assert code == 1
+        assert f"{kind} " in error
+        assert message in error
+        assert "KeyError" not in error
+
+
 def test_the_command(config: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     common = ["results", "--config", str(config), "--formula", "MgO", "--above-best", "50"]
     code, out, error = call(capsys, *common, "--format", "json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -192,6 +193,66 @@ def test_a_site_that_nobody_occupies_holds_no_atom(tmp_path: Path) -> None:
     )
     (atoms,) = read_structures(path)
     assert atoms.get_chemical_formula() == "Cl4Cu4"
+
+
+SHELX = "TITL salt\nCELL 1.0 4 4 4 90 90 90\nLATT -1\nSFAC Cu Cl\n{sites}\nEND\n"
+
+
+@pytest.mark.parametrize("ending", ["res", "ins"])
+def test_a_whole_shelx_file_is_read(tmp_path: Path, ending: str) -> None:
+    """As programs for structure prediction write it, and as SHELX marks what is not refined."""
+    path = tmp_path / f"salt.{ending}"
+    for first, second in (("1.0", "1.0"), ("11.00000 0.05", "11.0 0.02 0.02 =\n 0.02 0 0 0")):
+        path.write_text(
+            SHELX.format(sites=f"UNIT 1 1\nCu 1 0 0 0 {first}\nCl 2 0.5 0.5 0.5 {second}")
+        )
+        (atoms,) = read_crystals(path)
+        assert atoms.get_chemical_formula() == "ClCu"
+        assert atoms.get_scaled_positions()[1] == pytest.approx([0.5] * 3)
+    write(tmp_path / "silicon.res", bulk("Si", cubic=True))
+    (atoms,) = read_crystals(tmp_path / "silicon.res")
+    assert group(atoms) == 227
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("0.5 1.0", "0.5 0.5"), "the site Cl has an occupancy of 0.5: a disordered crystal"),
+        (("0.5 1.0", "0.5 10.5"), "the site Cl has an occupancy of 10.5"),
+        (("0.5 1.0", "0.5 21.0"), "the site Cl has an occupancy of 21.0"),
+        (("0.5 1.0", "0.5 0.0"), "the site Cl has an occupancy of 0.0"),
+        (("0.5 1.0", "0.5 -1.0"), "the site Cl has an occupancy of -1.0"),
+        (("0.5 1.0", "0.5 much"), "the site Cl has an occupancy of much"),
+        (("LATT -1", "LATT 1"), "lists only some of its atoms"),
+        (("LATT -1\n", ""), "lists only some of its atoms"),
+        (("LATT -1", "LATT -1\nSYMM -X, Y, Z"), "lists only some of its atoms"),
+        (("0.5 1.0", "0.5"), "has atoms that cannot be read"),
+    ],
+)
+def test_disorder_in_a_shelx_file_is_refused(
+    tmp_path: Path, change: tuple[str, str], message: str
+) -> None:
+    text = SHELX.format(sites="Cu 1 0 0 0 1.0\nCl 2 0.5 0.5 0.5 1.0")
+    path = tmp_path / "salt.res"
+    path.write_text(text)
+    assert len(read_structures(path)[0]) == 2
+    assert change[0] in text
+    path.write_text(text.replace(*change))
+    with pytest.raises(StructureFileError, match=message) as raised:
+        read_structures(path)
+    assert str(path) in str(raised.value)
+
+
+def test_a_noble_gas_is_read_without_a_warning(tmp_path: Path) -> None:
+    path = cif(
+        tmp_path / "argon.cif",
+        "_space_group_name_H-M_alt 'F m -3 m'\n_chemical_formula_sum Ar4\n_cell_formula_units_Z 4",
+        "Ar1 0 0 0",
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (atoms,) = read_structures(path)
+    assert len(atoms) == 4
 
 
 @pytest.mark.parametrize(

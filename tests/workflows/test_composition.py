@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import pytest
@@ -12,7 +13,7 @@ from workflows.composition import (
     FormulaError,
     Target,
     compound,
-    isotope_note,
+    parse_composition,
     parse_target,
     same_compound,
 )
@@ -78,14 +79,23 @@ def test_formula_units_fit_the_largest_cell() -> None:
         parse_target("LiAlCl4", KNOWN, "x", formula_units=(0,))
 
 
-def test_isotopes_are_searched_as_their_element_and_that_is_said() -> None:
-    target = parse_target("LiOD", None, "x")
-    assert target.formula == "LiOH"
-    assert target.counts == {"Li": 1, "O": 1, "H": 1}
-    assert parse_target("HDO", None, "x").formula == "H2O"
-    assert "LiOD is searched as LiOH" in (isotope_note("LiOD", target) or "")
-    for formula in ("LiOH", "Dy2O3", "TiO2", "TlCl", "Db"):
-        assert isotope_note(formula, target) is None
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("D2O", "H2O"), ("LiOD", "LiOH"), ("HDO", "HHO"), ("T", "H"), ("Mg(OT)2", "Mg(OH)2")],
+)
+def test_isotopes_are_refused_with_what_to_write(typed: str, meant: str) -> None:
+    message = f"{typed} names an isotope, .*; write {meant}"
+    for read in (parse_composition, lambda formula: parse_target(formula, None, "x")):
+        with pytest.raises(FormulaError, match=re.escape(message).replace(r"\.\*", ".*")):
+            read(typed)
+    assert parse_target(meant, None, "x").counts["H"] >= 1
+    with pytest.raises(FormulaError, match=r"did you mean MgCl2\(H2O\)2\?"):
+        parse_target("MgCl2·2D2O", None, "x")
+
+
+@pytest.mark.parametrize("formula", ["Dy2O3", "TiO2", "TlCl", "Db", "TeO2", "Ta", "NdTh"])
+def test_elements_that_begin_like_an_isotope_are_none(formula: str) -> None:
+    assert parse_target(formula, None, "x").formula == formula
 
 
 def test_spellings_are_of_one_compound() -> None:
