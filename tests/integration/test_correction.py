@@ -77,7 +77,9 @@ class Corrected:
 
     def count(self, kind: str) -> int:
         """Documents of a class that the campaign has."""
-        return sum(document["output"].get("@class") == kind for document in self.outputs)
+        return sum(
+            (document.get("output") or {}).get("@class") == kind for document in self.outputs
+        )
 
 
 def correct(
@@ -117,7 +119,7 @@ def test_another_population_restarts_the_search(devitrify: Command, tmp_path: Pa
     assert left_out
     assert not left_out & {document["uuid"] for document in made.outputs}
     assert made.count("SearchDocument") == 1
-    assert made.summary["search"]["structures"] == 12 * 6
+    assert made.summary["structures_relaxed"] == 12 * 6
 
 
 @pytest.mark.slow
@@ -128,7 +130,7 @@ def test_a_search_goes_on_to_other_generations(devitrify: Command, tmp_path: Pat
     made.require_kept(*DYNAMICS, "sample", "train", "search")
     assert "going on: search" in made.said
     assert made.archived == []
-    assert made.summary["search"]["structures"] == 5 * 4
+    assert made.summary["structures_relaxed"] == 5 * 4
 
 
 @pytest.mark.slow
@@ -143,3 +145,25 @@ def test_more_trajectories_and_segments(devitrify: Command, tmp_path: Path) -> N
     assert sum(name.startswith("anneal replica 2") for name in names) == 3
     assert "candidates" not in names
     assert [work["name"] for work in made.archived if work["name"] == "candidates"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "said", "structures"),
+    [
+        ("reference_search.evolution.generations=3", "going on: search", 3 * 4),
+        ("reference_search.evolution.population=5", "done again: search", 4 * 5),
+    ],
+)
+def test_a_search_by_the_reference_engine(
+    devitrify: Command, tmp_path: Path, number: str, said: str, structures: int
+) -> None:
+    first = settings(
+        "search_level=reference", "until=search", "reference_search.evolution.population=4",
+        "reference_search.evolution.generations=4",
+    )  # fmt: skip
+    moment = "generation 2 structure"
+    made = correct(devitrify, tmp_path / "copper", moment, first, [*first, *settings(number)])
+    assert said in made.said
+    assert made.summary["structures_relaxed"] == structures
+    assert bool(made.archived) == ("again" in said)

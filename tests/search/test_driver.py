@@ -55,6 +55,19 @@ def test_interrupted_run_ends_where_an_uninterrupted_one_does(
     assert rock_salt.evaluations == before  # nothing is computed twice
 
 
+def test_a_resumed_search_has_the_generations_that_are_asked_for(
+    rock_salt: PairEnergy, tmp_path: Path
+) -> None:
+    checkpoint = tmp_path / "search.json"
+    shorter, longer = _evolution(), _evolution()
+    shorter.options.generations, longer.options.generations = 1, 3
+    ended = run_generations(shorter, Relaxer(), rock_salt, 9, checkpoint=checkpoint)
+    assert ended.finished
+    assert ended.generation == 1
+    ended = run_generations(longer, Relaxer(), rock_salt, 9, checkpoint=checkpoint)
+    assert ended.generation == 3
+
+
 def test_checkpoint_of_another_search_is_refused(rock_salt: PairEnergy, tmp_path: Path) -> None:
     checkpoint = tmp_path / "search.json"
     save(_evolution(seed=1), checkpoint)

@@ -61,6 +61,30 @@ def test_candidates_say_whether_they_are_under_the_tight_limits() -> None:
         assert document.summary()["relaxed_on_to_tight_limits"] == len(ended.went_on)
 
 
+def test_a_search_takes_other_generations_between_two_blocks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its islands were finished with the generations that they began with."""
+    begun: list[list[str]] = []
+
+    def note(_maker: Maker, _model: str, _target: Target, _states: Any, blocks: list[str]) -> None:
+        begun.append(blocks)
+
+    monkeypatch.setattr(SearchMaker, "_next_round", note)
+    for generations, rounds in ((1, []), (3, [["block"]])):
+        ended = run_generations(start(), Relaxer(), AseEnergy(EMT()), 1)
+        maker = SearchMaker(evolution=EvolutionOptions(generations=generations), n_best=4)
+        islands = [island_document(ended, 1.0)]
+        response = SearchMaker.advance.original(maker, "", TARGET, islands, ["block"])
+        assert begun == rounds
+        assert (response is None) == bool(rounds)
+
+
+def test_what_can_change_between_blocks_are_numbers_of_the_search() -> None:
+    for kind in (SearchMaker, ReferenceSearchMaker):
+        assert set(kind.CHANGEABLE) <= {setting.path for setting in list_settings(kind())}
+
+
 MINE = """
 from dataclasses import dataclass
 
