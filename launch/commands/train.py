@@ -19,10 +19,13 @@ from launch.errors import CampaignError
 
 if TYPE_CHECKING:
     from nnp.frames import Frames
+    from nnp.metrics import Errors
     from nnp.training.trainer import TrainingOptions, TrainingResult, TrainingStep
 
 #: Seconds between two lines where nobody watches.
 LINE_SECONDS = 10.0
+#: Error in parts of the spread of the labels, above which nothing was learned of them.
+UNLEARNED = 0.7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +93,7 @@ def train(options: TrainOptions) -> None:
 
         write_simple_nn(result.potential, options.simple_nn)
     _sum_up(result, options.output)
+    _warn_if_not_learned(result.training, data[result.training_frames])
     _plot(result, data, options.output.with_suffix(".png"))
 
 
@@ -174,6 +178,37 @@ def _sum_up(result: TrainingResult, output: Path) -> None:
     if not result.potential.knows_stress:
         typer.echo("The potential knows no stress: search, which relaxes cells, will refuse it.")
     typer.echo(f"{result.reason}; potential written to {output}")
+
+
+def _warn_if_not_learned(errors: Errors, frames: Frames) -> None:
+    """Name the labels that were not learned: of another sign or unit than the rest, none can be."""
+    import numpy as np
+
+    from nnp.units import KBAR
+
+    known = frames.stresses[np.isfinite(frames.stresses).all(axis=(1, 2))]
+    stress = KBAR * float(np.sqrt(np.var(known, axis=0).mean())) if len(known) else 0.0
+    found = [
+        f"{name} (error {error:.3g} {unit}, spread {spread:.3g} {unit})"
+        for name, unit, error, spread in (
+            (
+                "energies",
+                "meV/atom",
+                errors.energy,
+                1000.0 * float(np.std(frames.energies / frames.counts)),
+            ),
+            ("forces", "eV/Å", errors.force, float(np.std(frames.forces))),
+            ("stresses", "kbar", errors.stress, stress),
+        )
+        if spread > 0.0 and error > UNLEARNED * spread
+    ]
+    if found:
+        typer.echo(
+            f"Not learned: {', '.join(found)}. Train for longer; or the labels contradict each "
+            "other: energies are in eV, forces in eV/Å, stresses in eV/Å³ and negative under "
+            "compression, virials in eV and positive then.",
+            err=True,
+        )
 
 
 def _plot(result: TrainingResult, data: Frames, path: Path) -> None:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnp.formats.extended_xyz import symmetric_matrix
 from nnp.formats.structures import (
     StructureFileError,
     periodic_structure,
     read_structures,
     require_apart,
-    symmetric_matrix,
 )
 from nnp.formats.vasp import read_vasp, vasp_kind
 from nnp.frames import Frames
@@ -36,7 +36,13 @@ _FORCES = ("forces", "force")
 _STRESSES = ("stress", "stresses")
 _VIRIALS = ("virial", "virials")
 #: Said of a frame whose electrons were not converged, with any prefix and case.
-_CONVERGED = re.compile(r"converged$|convergence$", re.IGNORECASE)
+_CONVERGED = re.compile(r"converged|convergence$|^(scf_?)?status$", re.IGNORECASE)
+#: Of positions instead of electrons: frames of unfinished relaxations are as good as any.
+_RELAXED = re.compile(r"ionic|relax|geom|opt", re.IGNORECASE)
+_DENIED = re.compile(r"(un|not?[ _-]?|non?[ _-]?)converged", re.IGNORECASE)
+_PER_ATOM = re.compile(r"per_?atom|/atom", re.IGNORECASE)
+#: Relative difference of a stress and a virial that mean the same.
+_CONTRADICTION = 1e-2
 
 
 class LabelError(StructureFileError):
@@ -128,16 +134,17 @@ def read_labels(
     frames = Frames.from_atoms(kept)
     numbers = [k for k in range(len(structures)) if k not in set(unconverged)]
     _require_apart(path, frames, numbers)
-    return LabelledFrames(
-        frames, chosen, unconverged, tuple(_notes(path, structures, frames, chosen, unconverged))
-    )
+    notes = _drop_zero_stresses(path, frames)
+    notes += _notes(path, structures, frames, chosen, unconverged)
+    return LabelledFrames(frames, chosen, unconverged, tuple(notes))
 
 
 def _labels_of_vasp(path: Path, energy_key: str | None) -> LabelledFrames:
     """Labels from vasprun.xml or OUTCAR."""
     found = read_vasp(path)
     _require_apart(path, found.frames, range(len(found.frames)))
-    notes = [*found.notes, *_no_stress(path, found.frames)]
+    notes = [*found.notes, *_drop_zero_stresses(path, found.frames)]
+    notes += _no_stress(path, found.frames, {})
     if energy_key not in (None, "free_energy"):
         notes.append(f"Of {path} the free energy is used, which is that of VASP's forces.")
     return LabelledFrames(
@@ -184,6 +191,8 @@ def _energy_key(
                 f"{path} has no energy {wanted}"
                 + (f", but {_listed(present)}." if present else ".")
             )
+        if _PER_ATOM.search(wanted):
+            raise LabelError(f"{wanted} of {path} is an energy per atom; give that of the cell.")
         return wanted
     for key in ENERGY_KEYS:
         labelled = [found for found in names if found & set(ENERGY_KEYS)]
@@ -217,8 +226,10 @@ def _siblings(energy_key: str, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _first(values: dict[str, Any], names: Sequence[str]) -> tuple[str, Any]:
-    """The first of several names that is there, and its value."""
-    return next(((name, values[name]) for name in names if name in values), ("", None))
+    """The first of several names that is there, in any case, and its value."""
+    lower = {name.lower(): name for name in values}
+    found = next((lower[name.lower()] for name in names if name.lower() in lower), "")
+    return found, values.get(found)
 
 
 def _labelled(
@@ -242,6 +253,8 @@ def _labelled(
     for name in ("energy", "forces") if required else ():
         if name not in results:
             others = [other for other in values if name.rstrip("s") in other.lower()]
+            if name in others:
+                raise LabelError(f"{where} has an {name} that is no number: {values[name]!s:.40}.")
             but = f", but {_listed(others)}" if others else ""
             raise LabelError(f"{where} has no {name}{but}; training needs it in every frame.")
         if not np.isfinite(results[name]).all():
@@ -268,27 +281,42 @@ def _stress(
     """Stress in eV/Å³ with ASE's sign, shape (6,); a virial is minus the volume times it."""
     from ase.stress import full_3x3_to_voigt_6_stress
 
-    names = zip(_siblings(energy_key, _STRESSES), _siblings(energy_key, _VIRIALS), strict=True)
+    pairs = zip(_siblings(energy_key, _STRESSES), _siblings(energy_key, _VIRIALS), strict=True)
     # all of one prefix, whether stress or virial, before those of the next
-    name, found = _first(values, [name for pair in names for name in pair])
-    if found is None:
-        return None
+    for pair in pairs:
+        found = {}
+        for name, value in (_first(values, (each,)) for each in pair):
+            if name:
+                found[name] = _stress_matrix(where, name, value, atoms.get_volume())
+        matrices = list(found.values())
+        if not matrices:
+            continue
+        difference = float(np.abs(matrices[0] - matrices[-1]).max())
+        if difference > _CONTRADICTION * float(np.abs(matrices[0]).max()):
+            raise LabelError(
+                f"{where} has {' and '.join(found)} that contradict each other: a virial is minus "
+                "the volume times the stress; leave one of them out."
+            )
+        return np.asarray(full_3x3_to_voigt_6_stress(matrices[0]))
+    return None
+
+
+def _stress_matrix(where: str, name: str, value: Any, volume: float) -> NDArray[np.float64]:
+    """Stress in eV/Å³, shape (3, 3), from what a file gives by a name."""
     try:
-        matrix = symmetric_matrix(found)
+        matrix = symmetric_matrix(value)
     except (TypeError, ValueError) as error:
         raise LabelError(f"{where} has a {name} of {error}.") from None
-    if any(word in name.lower() for word in _VIRIALS):
-        matrix = -matrix / atoms.get_volume()
-    return np.asarray(full_3x3_to_voigt_6_stress(matrix))
+    return -matrix / volume if "virial" in name.lower() else matrix
 
 
 def _is_converged(atoms: Atoms) -> bool:
     """Whether no flag says that the electrons of a frame are not converged."""
     for name, value in atoms.info.items():
-        if np.ndim(value) == 0 and _CONVERGED.search(name):
-            denied = str(value).strip().lower() in ("f", "false", "0", "no")
-            negative = re.search(r"(un|not_?|non_?)converged", name, re.IGNORECASE) is not None
-            if denied != negative:
+        if np.ndim(value) == 0 and _CONVERGED.search(name) and not _RELAXED.search(name):
+            said = str(value).strip().lower()
+            denied = said in ("f", "false", "0", "no") or _DENIED.search(said) is not None
+            if denied != (_DENIED.search(name) is not None):
                 return False
     return True
 
@@ -313,14 +341,40 @@ def _notes(
     elif others:
         notes.append(f"No energy of {path} is used; choose {_listed(others)} by the energy key.")
     if energy_key is not None:
-        notes += _no_stress(path, frames)
+        notes += _plain_names(path, structures[0], energy_key)
+        notes += _no_stress(path, frames, _values(structures[0]))
     return notes
 
 
-def _no_stress(path: Path, frames: Frames) -> list[str]:
+def _plain_names(path: Path, atoms: Atoms, energy_key: str) -> list[str]:
+    """Say which labels are called otherwise than the energies, and may be another method's."""
+    values = _values(atoms)
+    notes = []
+    for names in (_FORCES, (*_STRESSES, *_VIRIALS)):
+        used, _ = _first(values, _siblings(energy_key, names))
+        alike = _siblings(energy_key, names)[: -len(names)]
+        if used in names and alike and set(ENERGY_KEYS) & set(values):
+            notes.append(f"There is no {alike[0]} in {path}; {used} is taken for it.")
+    return notes
+
+
+def _drop_zero_stresses(path: Path, frames: Frames) -> list[str]:
+    """Forget stresses that are exactly zero, as programs write what they did not compute."""
+    zero = (frames.stresses == 0.0).all(axis=(1, 2)) & (frames.counts > 1)
+    if not zero.any():
+        return []
+    frames.stresses[zero] = np.nan
+    count = f"{int(zero.sum())} of {len(frames)} frames"
+    return [f"{count} of {path} have a stress of exactly zero, which was not computed; not used."]
+
+
+def _no_stress(path: Path, frames: Frames, values: dict[str, Any]) -> list[str]:
+    """Say that there is no stress, and what there is that could be one."""
     if np.isfinite(frames.stresses).all(axis=(1, 2)).any():
         return []
-    return [f"No frame of {path} has a stress: a potential trained on it cannot relax cells."]
+    others = [name for name in values if re.search("stress|virial", name, re.IGNORECASE)]
+    but = f", but {_listed(others)}" if others else ""
+    return [f"No frame of {path} has a stress{but}: a potential trained on it cannot relax cells."]
 
 
 def _other_energies(structures: Sequence[Atoms], energy_key: str | None) -> list[str]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnp.formats.compressed import DAMAGES, open_bytes, read_start, text_lines
+from nnp.formats.compressed import DAMAGES, open_bytes, read_start
+from nnp.formats.extended_xyz import (
+    ExtendedXyzError,
+    looks_like_extended_xyz,
+    read_extended_xyz,
+)
 from nnp.formats.poscar import PoscarError, looks_like_poscar, read_poscar
 from nnp.formats.shelx import ShelxError, require_ordered
 from nnp.periodicity import periodic_cell
@@ -19,8 +22,6 @@ from nnp.storage.cif import CifError, read_cif
 
 if TYPE_CHECKING:
     from ase import Atoms
-
-_SIX_NUMBERS = re.compile(r"\b(stress|virial)\s*=\s*([\"'{])([^\"'{}]*)[\"'}]")
 
 #: Å³ an atom, and Å between two atoms or an atom and its image, below which nothing is matter.
 _SMALLEST_VOLUME, _SHORTEST_DISTANCE = 0.1, 0.1
@@ -72,7 +73,7 @@ def read_structures(path: Path) -> list[Atoms]:
             structures = read_poscar(_text(path), str(path))
         else:
             structures = _read_by_ase(path, lines)
-    except (CifError, PoscarError, ShelxError) as error:
+    except (CifError, ExtendedXyzError, PoscarError, ShelxError) as error:
         raise StructureFileError(f"{error}.") from None
     if not structures or not all(len(atoms) for atoms in structures):
         raise StructureFileError(f"{path} holds no structure, or one without atoms.")
@@ -165,22 +166,17 @@ def _text(path: Path) -> str:
 def _read_by_ase(path: Path, lines: Sequence[str]) -> list[Atoms]:
     """Read what ASE knows."""
     from ase.io import read
-    from ase.io.extxyz import key_val_str_to_dict
     from ase.io.formats import UnknownFileTypeError
 
-    options: dict[str, Any] = {}
     n_atoms: int | None = None
-    source: Path | TextIO = path
     try:
         kind = _kind(path, lines)
         if kind == "extxyz":
-            _check_atom_counts(path)
-            options["properties_parser"] = lambda line: key_val_str_to_dict(_nine_numbers(line))
-            source = TextIOWrapper(open_bytes(path), encoding="utf-8")
+            return read_extended_xyz(path)
         if kind == "res":
             n_atoms = require_ordered(_text(path).splitlines(), str(path))
-        found = read(source, index=":", format=kind, do_not_split_by_at_sign=True, **options)
-    except (ShelxError, StructureFileError):
+        found = read(path, index=":", format=kind, do_not_split_by_at_sign=True)
+    except (ExtendedXyzError, ShelxError, StructureFileError):
         raise
     except UnknownFileTypeError:
         raise StructureFileError(f"{path} is of no type that ASE knows.") from None
@@ -194,9 +190,6 @@ def _read_by_ase(path: Path, lines: Sequence[str]) -> list[Atoms]:
         raise StructureFileError(
             f"{path} cannot be read as structures: {_first_line(error)}."
         ) from error
-    finally:
-        if isinstance(source, TextIOWrapper):
-            source.close()
     structures = found if isinstance(found, list) else [found]
     if n_atoms is not None and [len(atoms) for atoms in structures] != [n_atoms]:
         raise StructureFileError(f"{path} has atoms that cannot be read: write it as a CIF.")
@@ -213,7 +206,7 @@ def _kind(path: Path, lines: Sequence[str]) -> str:
     """ASE's name of a format, by what the file holds; only if that does not tell, by its name."""
     from ase.io.formats import UnknownFileTypeError, filetype, match_magic
 
-    if _is_extended_xyz(lines):
+    if looks_like_extended_xyz(lines):
         return "extxyz"
     if _is_trajectory(lines):
         return "vasp-xdatcar"
@@ -240,77 +233,6 @@ def _is_cif(lines: Sequence[str]) -> bool:
 def _is_trajectory(lines: Sequence[str]) -> bool:
     """Whether configurations of VASP's XDATCAR follow, each with a heading."""
     return any(line.startswith("Direct configuration") for line in lines)
-
-
-def _is_extended_xyz(lines: Sequence[str]) -> bool:
-    """Whether a file begins with a number of atoms and a line of keys."""
-    second = lines[1] if len(lines) > 1 else ""
-    return lines[0].strip().isdigit() and ("Properties=" in second or "Lattice=" in second)
-
-
-def _check_atom_counts(path: Path) -> None:
-    """Refuse a file that announces more atoms than it has, before room is made for them."""
-    lines = [line.rstrip() for line in text_lines(path)]
-    position, frame = 0, 0
-    while position < len(lines) and lines[position].strip():
-        try:
-            n_atoms = int(lines[position])
-        except ValueError:
-            raise StructureFileError(
-                f"line {position + 1} of {path} should be the number of atoms of frame {frame}."
-            ) from None
-        position += n_atoms + 2
-        if n_atoms < 1 or position > len(lines):
-            raise StructureFileError(
-                f"frame {frame} of {path} announces {n_atoms} atoms, which are not there."
-            )
-        frame += 1
-
-
-def _nine_numbers(line: str) -> str:
-    """Write stresses and virials of six numbers as matrices, for ASE takes no others."""
-
-    def expand(match: re.Match[str]) -> str:
-        try:
-            numbers = np.array(match[3].replace(",", " ").split(), dtype=float)
-        except ValueError:
-            return match[0]
-        if numbers.size != 6:
-            return match[0]
-        return f'{match[1]}="{" ".join(map(repr, symmetric_matrix(numbers).ravel().tolist()))}"'
-
-    return _SIX_NUMBERS.sub(expand, line)
-
-
-def symmetric_matrix(values: Any) -> NDArray[np.float64]:
-    """
-    Make a matrix of nine numbers, or of six in Voigt's order xx, yy, zz, yz, xz, xy.
-
-    Parameters
-    ----------
-    values : array_like
-        Stress or virial.
-
-    Returns
-    -------
-    ndarray
-        Shape (3, 3).
-
-    Raises
-    ------
-    ValueError
-        If there are other than six or nine numbers, or the nine are not symmetric.
-    """
-    numbers = np.asarray(values, dtype=float)
-    if numbers.size == 6:
-        xx, yy, zz, yz, xz, xy = numbers.ravel()
-        return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-    if numbers.size != 9:
-        raise ValueError(f"{numbers.size} numbers, not 6 or 9")
-    full = numbers.reshape(3, 3)
-    if not np.allclose(full, full.T, rtol=0.0, atol=1e-3 * max(1e-3, float(np.abs(full).max()))):
-        raise ValueError("a matrix that is not symmetric")
-    return 0.5 * (full + full.T)
 
 
 def periodic_structure(where: str, atoms: Atoms, cutoff: float | None) -> Atoms:

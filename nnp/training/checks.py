@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from nnp.frames import Frames
 from nnp.training.distances import shortest_distances
+from nnp.units import KBAR
 
 #: eV/atom; the heaviest atoms have less than a tenth of it with all their electrons.
 LARGEST_ENERGY = 1e7
@@ -14,6 +15,8 @@ LARGEST_ENERGY = 1e7
 LARGEST_FORCE = 1e5
 #: eV/Å³: a hundred times the pressure in the middle of the largest planets.
 LARGEST_STRESS = 1e4
+#: eV/Å³ in half of the frames: there, stresses are in other units.
+LARGEST_USUAL_STRESS = 10.0
 #: Å; beyond, a distance between neighbours is lost among the digits.
 LARGEST_COORDINATE = 1e6
 #: Å; nuclei of no compound are nearer, and a repulsive core could not begin below it.
@@ -82,6 +85,13 @@ def check_sizes(frames: Frames) -> None:
         )
     stresses = np.nan_to_num(np.abs(frames.stresses)).max(axis=(1, 2))
     _refuse(stresses > LARGEST_STRESS, stresses, "eV/Å³", "has a stress of")
+    known = stresses[stresses > 0.0]
+    usual = float(np.median(known)) if len(known) else 0.0
+    if usual > LARGEST_USUAL_STRESS:
+        raise ValueError(
+            f"Half of the frames have stresses above {usual:.3g} eV/Å³, or {usual * KBAR / 10:.3g} "
+            "GPa; they seem to be in kbar or GPa: write them in eV/Å³."
+        )
 
 
 def _refuse(bad: NDArray[np.bool_], values: NDArray[np.float64], unit: str, what: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 
@@ -17,6 +18,7 @@ from launch import cli
 from launch.commands.shared.potential_files import read_frames
 from launch.errors import CampaignError
 from nnp.frames import Frames
+from nnp.units import KBAR
 from tests.fake_vasp.fixtures import RECORDED
 from tests.launch.test_report import labelled_frames
 
@@ -228,7 +230,7 @@ def test_what_vasp_did_not_converge_is_left_out_and_said(
     assert call("train", str(path), "-o", str(tmp_path / "a.nnp"), *FAST) == 0
     printed = capsys.readouterr()
     assert printed.out.startswith("12 frames, ")
-    assert printed.err.strip() == (
+    assert printed.err.splitlines()[0] == (
         f"2 of 14 steps of {path} are left out: their electrons are not converged."
     )
     assert call("evaluate", str(tmp_path / "a.nnp"), str(path), "-o", str(tmp_path / "o.xyz")) == 0
@@ -263,3 +265,43 @@ def test_labels_that_no_calculation_gives_are_refused(
     with pytest.raises(CampaignError, match="no calculation gives") as error:
         read_frames([tmp_path / "wrong.extxyz"], None)
     assert "wrong.extxyz" in str(error.value)
+
+
+def strained(n: int) -> Frames:
+    """Copper under strains of all kinds."""
+    found = []
+    rng = np.random.default_rng(5)
+    for _ in range(n):
+        atoms = bulk("Cu", cubic=True)
+        strain = np.eye(3) * rng.uniform(0.93, 1.07) + rng.normal(scale=0.02, size=(3, 3))
+        atoms.set_cell(atoms.cell.array @ strain, scale_atoms=True)
+        atoms.rattle(0.1, rng=rng)
+        atoms.calc = EMT()
+        atoms.calc.calculate(atoms, ["energy", "forces", "stress"])
+        found.append(atoms)
+    return Frames.from_atoms(found)
+
+
+@pytest.mark.parametrize(
+    ("factors", "said"),
+    [
+        ({}, ""),
+        ({"stresses": -1.0}, "stresses"),
+        ({"stresses": KBAR / 100.0}, "forces"),
+        ({"forces": -1.0}, "energies"),
+        ({"energies": 96.485}, "energies"),
+    ],
+)
+def test_labels_of_another_sign_or_unit_are_not_learned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], factors: dict[str, float], said: str
+) -> None:
+    frames = strained(40)
+    for name, factor in factors.items():
+        setattr(frames, name, factor * getattr(frames, name))
+    frames.write(tmp_path / "frames.extxyz")
+    options = [*FAST, "-s", "max_epochs=60", "-s", "optimizer=lbfgs"]
+    files = [str(tmp_path / "frames.extxyz"), "-o", str(tmp_path / "p.nnp")]
+    assert call("train", *files, *options) == 0
+    told = capsys.readouterr().err
+    assert ("Not learned:" in told) == bool(said)
+    assert said in told.split(". Train")[0]

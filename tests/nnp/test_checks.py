@@ -12,6 +12,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from nnp.frames import Frames
 from nnp.training.checks import check_frames
+from nnp.units import KBAR
 
 
 def frames(change: Callable[[Atoms, dict], None]) -> Frames:
@@ -51,6 +52,14 @@ def test_what_no_calculation_gives_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         check_frames(frames(change))
+
+
+@pytest.mark.parametrize("factor", [KBAR, KBAR / 10.0])
+def test_stresses_in_other_units_are_told_by_their_size(factor: float) -> None:
+    found = frames(lambda _, results: results.update(energy=-2.0))
+    found.stresses[:] = 0.3 * factor * np.eye(3)  # 0.3 eV/Å³ are 48 GPa
+    with pytest.raises(ValueError, match="seem to be in kbar or GPa: write them in eV/Å³"):
+        check_frames(found)
 
 
 def test_what_a_calculation_gives_is_taken() -> None:

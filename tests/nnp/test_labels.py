@@ -57,6 +57,7 @@ def text(
         keys = header.format(
             energy=float(frame.energies[0]), k=k, stress=f'"{joined(stress)}"',
             virial=f'"{joined(virial)}"', six=f'"{joined(six)}"',
+            six_plain=joined(six), json=stress.tolist(), half=f'"{joined(np.triu(stress))}"',
         )  # fmt: skip
         lines += [
             str(len(frame.numbers)),
@@ -91,7 +92,11 @@ def same(found: Frames, expected: Frames, tolerance: float = 1e-12) -> None:
         ("dft_energy={energy!r} dft_virial={virial}", "dft_force", "dft_energy"),
         ("mace_energy={energy!r} stress={stress}", "forces", "mace_energy"),
         ("energy_pbe={energy!r} virials_pbe={virial}", "forces_pbe", "energy_pbe"),
-        ("Energy={energy!r} Stress={stress}", "forces", "Energy"),
+        ("Energy={energy!r} Stress={stress}", "Forces", "Energy"),
+        ("energy={energy!r} Virial={virial}", "Force", None),
+        ("energy={energy!r} stress={stress} virial={virial}", "forces", None),
+        ("energy={energy!r} stress=[{six_plain}]", "forces", None),
+        ("energy={energy!r} stress=\"_JSON {json}\"", "forces", None),
         ("REF_energy={energy!r} stress=\"9 9 9 9 9 9\" REF_virial={virial}", "REF_forces",
          "REF_energy"),
     ],
@@ -102,8 +107,6 @@ def test_other_names_mean_the_same(
     path = tmp_path / "data.xyz"
     path.write_text(text(frames, header, forces))
     found = read_labels(path, energy_key=key)
-    if header.startswith("Energy"):  # "Stress" goes with "stress" in no convention
-        frames = Frames(**{**vars(frames), "stresses": np.full((4, 3, 3), np.nan)})
     same(found.frames, frames)
     assert found.energy_key == (key or ("free_energy" if "free" in header else "energy"))
     assert found.unconverged == ()
@@ -116,11 +119,17 @@ def test_other_names_mean_the_same(
         ("energy={energy!r}", "REF_forces", None, "frame 0 of .* no forces, but REF_forces; "),
         ("energy={energy!r}", "forces", "dft_energy", "no energy dft_energy, but energy"),
         ("stage=melt", "forces", None, "frame 0 of .* has no energy; training needs it"),
-        ("energy={energy!r} stress=\"1 2 3\"", "forces", None, "cannot be read as structures"),
+        ("energy={energy!r} stress=\"1 2 3\"", "forces", None, "stress of 3 numbers, not 6 or 9"),
         ("energy={energy!r} REF_stress=\"1 2 3\" ", "forces", None, None),
         ("energy={energy!r} virial=\"1 2 3 0 1 5 0 0 1\"", "forces", None, "not symmetric"),
+        ("energy={energy!r} stress={half}", "forces", None, "frame 0 .* stress of .* symmetric"),
+        ("energy={energy!r} stress=high", "forces", None, "frame 0 of .* has a stress of words"),
+        ("energy={energy!r} stress={virial} virial={virial}", "forces", None, "contradict"),
+        ("energy={energy!r} energy=1.0", "forces", None, "frame 0 of .* says energy twice"),
+        ("energy=\"{energy} eV\"", "forces", None, "an energy that is no number: .* eV"),
+        ("energy_per_atom={energy}", "forces", "energy_per_atom", "is an energy per atom"),
         ("energy=nan", "forces", None, "infinite number, or none, in its energy"),
-        ("energy=low", "forces", None, "cannot be read|has no energy"),
+        ("energy=low", "forces", None, "an energy that is no number: low"),
     ],
 )  # fmt: skip
 def test_what_is_missing_or_doubtful_is_named(
@@ -163,8 +172,10 @@ def test_structures_without_labels_may_be_wanted(frames: Frames, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "flag", ["converged=F", "scf_converged=False", "electronic_convergence=F", "unconverged=T"]
-)
+    "flag",
+    ["converged=F", "scf_converged=False", "electronic_convergence=F", "unconverged=T",
+     "converged_electronic=F", "scf_status=unconverged", "status=\"not converged\""],
+)  # fmt: skip
 def test_unconverged_frames_are_left_out(frames: Frames, flag: str, tmp_path: Path) -> None:
     path = tmp_path / "data.xyz"
     opposite = flag[:-1] + "F" if flag.endswith("=T") else flag.split("=")[0] + "=T"
@@ -178,6 +189,46 @@ def test_unconverged_frames_are_left_out(frames: Frames, flag: str, tmp_path: Pa
     path.write_text(bad)
     with pytest.raises(LabelError, match="no frame whose electrons are converged"):
         read_labels(path)
+
+
+def test_frames_of_unfinished_relaxations_are_kept(frames: Frames, tmp_path: Path) -> None:
+    path = tmp_path / "data.xyz"
+    path.write_text(text(frames, "energy={energy!r} stress={stress} ionic_converged=F"))
+    assert len(read_labels(path).frames) == len(frames)
+
+
+def test_periodicity_is_read_in_any_case(frames: Frames, tmp_path: Path) -> None:
+    path = tmp_path / "data.xyz"
+    path.write_text(text(frames, "energy={energy!r}", pbc='PBC="F F F"'))
+    with pytest.raises(StructureFileError, match="is not periodic"):
+        read_labels(path)
+    lower = text(frames).replace("Lattice=", "lattice=").replace("Properties=", "properties=")
+    path.write_text(lower)
+    same(read_labels(path).frames, frames)
+
+
+def test_stresses_of_zero_are_none(frames: Frames, tmp_path: Path) -> None:
+    """Programs write zeros for what they did not compute."""
+    path = tmp_path / "data.xyz"
+    zero = 'energy={energy!r} stress="0 0 0 0 0 0 0 0 0"'
+    path.write_text(text(frames[:1]) + text(frames[1:], zero))
+    found = read_labels(path)
+    assert np.isfinite(found.frames.stresses).all(axis=(1, 2)).tolist() == [True] + [False] * 3
+    assert "3 of 4 frames" in found.notes[0]
+    atom = Atoms("Cu", cell=np.eye(3) * 20, pbc=True)
+    atom.calc = SinglePointCalculator(
+        atom, energy=-1.0, forces=np.zeros((1, 3)), stress=np.zeros(6)
+    )
+    write(path, atom, format="extxyz")
+    assert (read_labels(path).frames.stresses == 0.0).all()
+
+
+def test_labels_of_another_method_are_named(frames: Frames, tmp_path: Path) -> None:
+    path = tmp_path / "data.xyz"
+    path.write_text(text(frames, "energy=1.0 REF_energy={energy!r} stress={stress}"))
+    notes = read_labels(path, energy_key="REF_energy").notes
+    assert any("no REF_forces" in note and "forces is taken" in note for note in notes)
+    assert any("no REF_stress" in note and "stress is taken" in note for note in notes)
 
 
 def test_no_stress_is_said(frames: Frames, tmp_path: Path) -> None:
