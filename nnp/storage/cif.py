@@ -18,14 +18,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnp.storage.electronegativity import no_warnings_of_noble_gases
-from nnp.storage.space_groups import (
-    Operations,
-    SpaceGroupError,
-    listed_operations,
-    named_operations,
-    order_of,
+from nnp.storage.cif_block import (
+    NUMBERS,
+    OPERATIONS,
+    UNKNOWN,
+    CifError,
+    atoms_told,
+    column,
+    first,
+    formula_of,
+    in_lowest_terms,
+    named_in,
+    to_number,
 )
+from nnp.storage.space_groups import Operations, SpaceGroupError, listed_operations, order_of
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -40,27 +46,6 @@ ONE_PLACE = 0.3
 FULL = 1e-3
 #: Atoms of one structure.
 MOST_ATOMS = 20_000
-
-_OPERATIONS = (
-    "_space_group_symop_operation_xyz",
-    "_space_group_symop.operation_xyz",
-    "_symmetry_equiv_pos_as_xyz",
-)
-_SYMBOLS = (
-    "_space_group_name_h-m_alt",
-    "_space_group_name_h-m_full",
-    "_symmetry_space_group_name_h-m",
-    "_space_group_name_h-m",
-)
-_HALL = ("_space_group_name_hall", "_symmetry_space_group_name_hall")
-_NUMBERS = ("_space_group_it_number", "_symmetry_int_tables_number")
-_CHOICE = "_space_group_it_coordinate_system_code"
-_ANGLES = ("alpha", "beta", "gamma")
-_UNKNOWN = ("", "?", ".")
-
-
-class CifError(ValueError):
-    """A CIF is broken, disordered or does not say where its atoms are; the message says what."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +80,7 @@ def read_cif(text: str, name: str) -> list[Atoms]:
     from ase.io.cif import parse_cif
 
     try:
-        blocks = [b for b in parse_cif(StringIO(text)) if _first(b, ("_cell_length_a",)) != ""]
+        blocks = [b for b in parse_cif(StringIO(text)) if first(b, ("_cell_length_a",)) != ""]
     except Exception as error:  # ASE's parser raises whatever a malformed file leads it to
         said = str(error).strip().splitlines()
         raise CifError(f"{name} is no CIF that can be read: {(said or ['broken'])[0]}") from error
@@ -108,9 +93,9 @@ def read_cif(text: str, name: str) -> list[Atoms]:
 
 def _crystal(block: CIFBlock, where: str) -> Atoms:
     """Make the crystal of one block."""
-    if any("magn_operation" in tag for tag in block) and not _first(block, _OPERATIONS):
+    if any("magn_operation" in tag for tag in block) and not first(block, OPERATIONS):
         raise CifError(f"{where} has magnetic operations; write it as a CIF without them")
-    if _number(block.get("_cell_modulation_dimension"), 0.0) > 0:
+    if to_number(block.get("_cell_modulation_dimension"), 0.0) > 0:
         raise CifError(f"{where} is an incommensurate crystal, which has no cell")
     cell = _cell(block, where)
     sites = _sites(block, where)
@@ -135,9 +120,9 @@ def _cell(block: CIFBlock, where: str) -> NDArray[np.float64]:
     """Lattice vectors as rows, Å."""
     from ase.geometry import cellpar_to_cell
 
-    lengths = [_number(block.get(f"_cell_length_{axis}")) for axis in "abc"]
+    lengths = [to_number(block.get(f"_cell_length_{axis}")) for axis in "abc"]
     angles = [
-        _number(block.get(f"_cell_angle_{axis}"), 90.0) for axis in ("alpha", "beta", "gamma")
+        to_number(block.get(f"_cell_angle_{axis}"), 90.0) for axis in ("alpha", "beta", "gamma")
     ]
     given = np.array([*lengths, *angles])
     if not np.isfinite(given).all() or min(given) <= 0.0 or max(angles) >= 180.0:
@@ -154,11 +139,15 @@ def _cell(block: CIFBlock, where: str) -> NDArray[np.float64]:
 def _sites(block: CIFBlock, where: str) -> list[_Site]:
     """Sites that hold an atom."""
     columns = {
-        name: _column(block, f"_atom_site_{name}")
+        name: column(block, f"_atom_site_{name}")
         for name in ("label", "type_symbol", "fract_x", "fract_y", "fract_z", "occupancy",
-                     "attached_hydrogens", "symmetry_multiplicity", "calc_flag")
+                     "attached_hydrogens", "symmetry_multiplicity", "calc_flag",
+                     "disorder_group")
     }  # fmt: skip
     length = len(columns["fract_x"] or [])
+    groups = {str(group) for group in columns["disorder_group"] or []} - set(UNKNOWN)
+    if len(groups) > 1:
+        raise CifError(f"{where} has sites of which one or other is occupied: it is disordered")
     sites = []
     for i in range(length):
         row = {name: column[i] for name, column in columns.items() if column and i < len(column)}
@@ -167,12 +156,12 @@ def _sites(block: CIFBlock, where: str) -> list[_Site]:
             continue
         if not _is_occupied(row.get("occupancy", 1.0), f"{where}: the site {label}"):
             continue
-        if _number(row.get("attached_hydrogens"), 0.0) > 0:
+        if to_number(row.get("attached_hydrogens"), 0.0) > 0:
             raise CifError(f"{where}: the site {label} stands for hydrogen atoms without positions")
-        position = np.array([_number(row.get(f"fract_{axis}")) for axis in "xyz"])
+        position = np.array([to_number(row.get(f"fract_{axis}")) for axis in "xyz"])
         if not np.isfinite(position).all():
             raise CifError(f"{where}: the site {label} has no coordinates")
-        multiplicity = _number(row.get("symmetry_multiplicity"))
+        multiplicity = to_number(row.get("symmetry_multiplicity"))
         sites.append(
             _Site(
                 label,
@@ -188,9 +177,9 @@ def _sites(block: CIFBlock, where: str) -> list[_Site]:
 
 def _is_occupied(value: Any, site: str) -> bool:
     """Whether a site holds an atom; half of one is refused."""
-    if isinstance(value, str) and value.strip() in _UNKNOWN:
+    if isinstance(value, str) and value.strip() in UNKNOWN:
         return True
-    occupancy = _number(value)
+    occupancy = to_number(value)
     if abs(occupancy) < FULL / 1000:
         return False
     if not abs(occupancy - 1.0) <= FULL:
@@ -206,12 +195,12 @@ def _symbol(row: dict[str, Any], label: str, where: str) -> str:
     from ase.data import atomic_numbers
 
     given = str(row.get("type_symbol", "")).strip()
-    text = label if given in _UNKNOWN else given
+    text = label if given in UNKNOWN else given
     letters = re.match(r"[A-Za-z]*", text)
     word = letters[0] if letters else ""
     isotopes = {"D": "H", "T": "H"}
     candidates = [word.capitalize()] if len(word) <= 2 else []
-    if given in _UNKNOWN:  # a label may go on with other letters: O1W, CuA
+    if given in UNKNOWN:  # a label may go on with other letters: O1W, CuA
         split = re.match(r"[A-Z][a-z]?(?![a-z])", text)
         candidates = [split[0]] if split else candidates
         if len(word) > 1 and word[:2].isupper():  # CA1: calcium or carbon
@@ -226,19 +215,13 @@ def _symbol(row: dict[str, Any], label: str, where: str) -> str:
 
 def _operations(block: CIFBlock, cell: NDArray[np.float64]) -> list[Operations]:
     """Operations listed, else those of the space group; several if two origins are possible."""
-    listed = next((found for tag in _OPERATIONS if (found := _column(block, tag))), None)
-    number = _number(_first(block, _NUMBERS))
-    group = int(number) if 1 <= number <= 230 else None
+    listed = next((found for tag in OPERATIONS if (found := column(block, tag))), None)
     if listed:
         operations = listed_operations([str(text) for text in listed])
         if not operations.keep(cell):
             raise SpaceGroupError("lists operations that its cell does not have")
         return [operations]
-    symbol, hall = str(_first(block, _SYMBOLS)), str(_first(block, _HALL))
-    if not (symbol or hall or group):
-        return [listed_operations(["x, y, z"])]
-    choice = str(_first(block, (_CHOICE,)))
-    return named_operations(symbol=symbol, hall=hall, number=group, choice=choice, cell=cell)
+    return named_in(block, cell) or [listed_operations(["x, y, z"])]
 
 
 def _fill(
@@ -292,43 +275,13 @@ def _sensible(
     block: CIFBlock, sites: Sequence[_Site], made: Sequence[tuple[Atoms, list[int]]]
 ) -> list[tuple[Atoms, list[int]]]:
     """Of what several origins make, that which agrees with the numbers of atoms in the file."""
-    wanted = _atoms_told(block)
+    wanted = atoms_told(block)
     told = [site.multiplicity for site in sites]
     if wanted is not None:
-        made = [one for one in made if len(one[0]) in wanted[0]]
+        made = [one for one in made if len(one[0]) in wanted]
     if None not in told:
         made = [one for one in made if [one[1].count(i) for i in range(len(sites))] == told]
     return list(made) if wanted is not None or None not in told else []
-
-
-def _atoms_told(block: CIFBlock) -> tuple[set[int], str] | None:
-    """
-    Atoms that the cell may have by its formula and formula units, and the formula in lowest terms.
-
-    The formula is that of one unit, but pymatgen writes that of the cell.
-    """
-    from pymatgen.core import Composition
-
-    formula = block.get("_chemical_formula_sum")
-    units = _number(block.get("_cell_formula_units_z"))
-    if not isinstance(formula, str) or not units >= 1:
-        return None
-    try:
-        composition = Composition(formula.strip("'\""))
-        factor, reduced = _reduced(composition)
-        atoms = [composition.num_atoms * units]
-        if factor > 1 and factor % units == 0:
-            atoms.append(composition.num_atoms)
-        return {int(n) for n in atoms if n == int(n)}, reduced
-    except (ValueError, TypeError, KeyError):
-        return None
-
-
-def _reduced(composition: Composition) -> tuple[float, str]:
-    """Formula units of a composition, and its formula in lowest terms."""
-    with no_warnings_of_noble_gases():
-        factor = composition.get_reduced_composition_and_factor()[1]
-        return float(factor), str(composition.reduced_formula)
 
 
 def _require_apart(where: str, atoms: Atoms, labels: Sequence[str]) -> None:
@@ -346,55 +299,56 @@ def _require_apart(where: str, atoms: Atoms, labels: Sequence[str]) -> None:
 
 
 def _require_whole(block: CIFBlock, where: str, atoms: Atoms) -> None:
-    """Refuse a crystal of fewer or more atoms than the file says it has."""
-    import spglib
-
-    told = _atoms_told(block)
-    if told is not None and len(atoms) not in told[0]:
-        from pymatgen.core import Composition
-
-        if _reduced(Composition(str(atoms.symbols)))[1] == told[1]:
-            raise CifError(
-                f"{where} says that its cell has {max(told[0])} atoms, and its sites and "
-                f"operations make {len(atoms)}"
-            )
-    number = _number(_first(block, _NUMBERS))
-    listed = next((found for tag in _OPERATIONS if (found := _column(block, tag))), None)
-    if listed is None or not number >= 2:
+    """Refuse a crystal of fewer or other atoms than the file says it has."""
+    _require_formula(block, where, atoms)
+    listed = next((found for tag in OPERATIONS if (found := column(block, tag))), None)
+    if listed is None:
         return
-    wanted = order_of(int(number))
-    if listed_operations([str(text) for text in listed]).n_rotations() >= wanted:
-        return
+    operations = listed_operations([str(text) for text in listed])
+    try:
+        named = named_in(block, atoms.cell.array)
+    except SpaceGroupError:  # of another cell, for instance a primitive one
+        named = []
     # all atoms may be listed without their symmetry
     cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    symmetry = spglib.get_symmetry(cell, symprec=0.05)
-    n_found = 0 if symmetry is None else len(np.unique(symmetry["rotations"], axis=0))
-    if n_found < wanted:
+    if named:
+        wanted = min(len(found.rotations) for found in named)
+        lacks = len(operations.rotations) < wanted and _symmetries(cell)[0] < wanted
+    else:
+        number = to_number(first(block, NUMBERS))
+        wanted = order_of(int(number)) if number >= 2 else 1
+        lacks = operations.n_rotations() < wanted and _symmetries(cell)[1] < wanted
+    if lacks:
         raise CifError(
-            f"{where} lists fewer operations than its space group {int(number)} has, and not all "
+            f"{where} lists fewer operations than the space group has that it names, and not all "
             "atoms"
         )
 
 
-def _first(block: CIFBlock, tags: Sequence[str]) -> Any:
-    """Value of the first of several tags that has one, else an empty string."""
-    for tag in tags:
-        value = block.get(tag)
-        value = value[0] if isinstance(value, list) and value else value
-        if value is not None and str(value).strip() not in _UNKNOWN:
-            return value
-    return ""
+def _symmetries(cell: tuple[Any, ...]) -> tuple[int, int]:
+    """Numbers of operations and of rotations of a crystal."""
+    import spglib
+
+    symmetry = spglib.get_symmetry(cell, symprec=0.05)
+    if symmetry is None:
+        return 0, 0
+    return len(symmetry["rotations"]), len(np.unique(symmetry["rotations"], axis=0))
 
 
-def _column(block: CIFBlock, tag: str) -> list[Any] | None:
-    """Values of a loop, or the single one outside of a loop."""
-    value: Any = block.get(tag)
-    return value if value is None or isinstance(value, list) else [value]
+def _require_formula(block: CIFBlock, where: str, atoms: Atoms) -> None:
+    """Refuse a crystal that is not of the formula of its file: hydrogen may be missing."""
+    from pymatgen.core import Composition
 
-
-def _number(value: Any, default: float = float("nan")) -> float:
-    """Value as a number; the default if it is none."""
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return default
+    made = in_lowest_terms(Composition(str(atoms.symbols)))[0]
+    formula = formula_of(block)
+    if formula is not None and in_lowest_terms(formula)[0] != made:
+        raise CifError(
+            f"{where} says that it is {in_lowest_terms(formula)[0]}, and its sites are {made}: some "
+            "are missing or disordered, or the formula is not of this crystal"
+        )
+    told = atoms_told(block)
+    if told is not None and len(atoms) not in told:
+        raise CifError(
+            f"{where} says that its cell has {max(told)} atoms, and its sites and operations make "
+            f"{len(atoms)}"
+        )

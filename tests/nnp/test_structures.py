@@ -184,6 +184,19 @@ def test_disorder_is_refused_by_file_and_site(
     assert str(path) in str(raised.value)
 
 
+def test_either_or_is_disorder_without_occupancies(tmp_path: Path) -> None:
+    sites = "Cu1 0 0 0 {}\nCl1 0.5 0.5 0.5 {}"
+    for groups, disordered in ((("1", "2"), True), (("1", "-1"), True), ((".", "1"), False)):
+        path = cif(
+            tmp_path / "salt.cif", "", sites.format(*groups), more="_atom_site_disorder_group\n"
+        )
+        if disordered:
+            with pytest.raises(StructureFileError, match="it is disordered"):
+                read_structures(path)
+        else:
+            assert read_structures(path)[0].get_chemical_formula() == "ClCu"
+
+
 def test_a_site_that_nobody_occupies_holds_no_atom(tmp_path: Path) -> None:
     path = cif(
         tmp_path / "salt.cif",
@@ -266,7 +279,13 @@ def test_a_noble_gas_is_read_without_a_warning(tmp_path: Path) -> None:
          "no group: some are missing"),
         ("loop_\n_symmetry_equiv_pos_as_xyz\n'x,y,z'\n'x,q,z'", "Cu1 0 0 0", "are no group"),
         ("_symmetry_Int_Tables_number 225\nloop_\n_symmetry_equiv_pos_as_xyz\n'x,y,z'",
-         "Na1 0 0 0\nCl1 0.5 0.1 0.5", "lists fewer operations than its space group"),
+         "Na1 0 0 0\nCl1 0.5 0.1 0.5", "lists fewer operations than the space group"),
+        ("_symmetry_space_group_name_H-M 'F m -3 m'\nloop_\n_symmetry_equiv_pos_as_xyz\n'x,y,z'",
+         "Cu1 0 0 0", "lists fewer operations than the space group"),
+        ("_chemical_formula_sum 'Cu Au H2'", "Cu1 0 0 0\nAu1 0.5 0.5 0.5",
+         "says that it is .*, and its sites are"),
+        ("_chemical_formula_sum 'Cu0.5 Au'", "Cu1 0 0 0\nAu1 0.5 0.5 0.5",
+         "says that it is .*, and its sites are"),
         ("_chemical_formula_sum 'Na Cl'\n_cell_formula_units_Z 4\n"
          "loop_\n_symmetry_equiv_pos_as_xyz\n'x,y,z'",
          "Na1 0 0 0\nCl1 0.5 0.5 0.5", "says that its cell has 8 atoms"),
