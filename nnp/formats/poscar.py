@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import warnings
+from itertools import takewhile
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -54,7 +57,8 @@ def read_poscar(text: str, name: str) -> list[Atoms]:
     while not found or looks_like_poscar(lines):
         where = name if not found else f"structure {len(found) + 1} of {name}"
         length = _length(lines, where)
-        found.append(_one("\n".join(lines[:length]) + "\n", where))
+        _require_counts(lines[:length], where)
+        found.append(_one("\n".join(_by_factor(lines[:length], where)) + "\n", where))
         lines = lines[length:]
         while lines and not lines[0].strip():
             lines = lines[1:]
@@ -94,6 +98,27 @@ def _length(lines: list[str], where: str) -> int:
     if end > len(lines):
         raise PoscarError(f"{where} announces {sum(counts)} atoms, which are not there")
     return end
+
+
+def _by_factor(lines: list[str], where: str) -> list[str]:
+    """Write a scale below zero, which is the volume, as the factor that it means, as VASP does."""
+    scale = float(lines[1])
+    volume = abs(float(np.linalg.det([_floats(line)[:3] for line in lines[2:5]])))
+    if not scale or not volume > 0.0:
+        raise PoscarError(f"{where} has a cell without volume")
+    factor = scale if scale > 0.0 else (-scale / volume) ** (1.0 / 3.0)
+    return [lines[0], repr(factor), *lines[2:]]
+
+
+def _require_counts(lines: list[str], where: str) -> None:
+    """Refuse names of elements and numbers of atoms of which there are not as many."""
+    rows = [line.split("!")[0].split() for line in lines[5:40]]
+    n_rows = next(k for k, row in enumerate(rows) if row and row[0].isdigit())
+    names = [name for row in rows[:n_rows] for name in row]
+    numbers = takewhile(lambda row: row and all(word.isdigit() for word in row), rows[n_rows:])
+    counts = [word for row in numbers for word in row]
+    if names and len(names) != len(counts):
+        raise PoscarError(f"{where} names {len(names)} elements and gives {len(counts)} numbers")
 
 
 def _one(text: str, where: str) -> Atoms:

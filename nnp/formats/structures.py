@@ -77,6 +77,8 @@ def read_structures(path: Path) -> list[Atoms]:
         raise StructureFileError(f"{error}.") from None
     if not structures or not all(len(atoms) for atoms in structures):
         raise StructureFileError(f"{path} holds no structure, or one without atoms.")
+    if not all(atoms.numbers.all() for atoms in structures):
+        raise StructureFileError(f"{path} has atoms of no element (X).")
     return structures
 
 

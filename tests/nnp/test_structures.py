@@ -360,6 +360,12 @@ def test_the_content_says_what_a_file_is(tmp_path: Path, name: str) -> None:
     [
         ("Cu\n1\n3 0 0\n0 3 0\n0 0 3\n1\nDirect\n0 0 0\n", "names no elements"),
         ("Cu\n1\n3 0 0\n0 3 0\n0 0 3\nCu\n4\nDirect\n0 0 0\n", "announces 4 atoms"),
+        (
+            "Cu\n1\n3 0 0\n0 3 0\n0 0 3\nCu Au Ag\n1 1\nDirect\n0 0 0\n.5 .5 .5\n",
+            "names 3 elements and gives 2 numbers",
+        ),
+        ("Cu\n1\n3 0 0\n0 3 0\n0 0 3\nX\n1\nDirect\n0 0 0\n", r"atoms of no element \(X\)"),
+        ("Cu\n0\n3 0 0\n0 3 0\n0 0 3\nCu\n1\nDirect\n0 0 0\n", "a cell without volume"),
         ("Cu\n1\n3 0 0\n0 3 0\n0 0 3\nQq\n1\nDirect\n0 0 0\n", "no POSCAR that can be read"),
     ],
 )
@@ -367,6 +373,20 @@ def test_a_broken_poscar_is_refused(tmp_path: Path, text: str, message: str) -> 
     (tmp_path / "POSCAR").write_text(text)
     with pytest.raises(StructureFileError, match=message):
         read_crystals(tmp_path / "POSCAR")
+
+
+@pytest.mark.parametrize("scale", ["1.5", "-216.0"])
+@pytest.mark.parametrize("kind", ["Direct", "Cartesian"])
+def test_a_scale_is_that_of_cell_and_positions(scale: str, kind: str, tmp_path: Path) -> None:
+    """Below zero it is the volume."""
+    place = "0.25 0.25 0.5" if kind == "Direct" else "1.0 1.0 2.0"
+    (tmp_path / "POSCAR").write_text(
+        f"salt\n{scale}\n4 0 0\n0 4 0\n0 0 4\nCu Au\n1 1\n{kind}\n0 0 0 Au\n{place} Cu\n"
+    )
+    (atoms,) = read_crystals(tmp_path / "POSCAR")
+    assert atoms.get_volume() == pytest.approx(216.0)
+    assert str(atoms.symbols) == "CuAu"
+    np.testing.assert_allclose(atoms.positions[1], [1.5, 1.5, 3.0], atol=1e-12)
 
 
 @pytest.mark.parametrize(
