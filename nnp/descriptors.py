@@ -27,6 +27,12 @@ STANDARD_ANGULAR_ETAS = (0.000357, 0.028569, 0.089277)
 STANDARD_ZETAS = (1.0, 2.0, 4.0)
 
 
+#: Å, beyond which nobody's functions reach, and below which they see no neighbour.
+SHORTEST_CUTOFF, LONGEST_CUTOFF = 0.5, 50.0
+#: Å⁻², and power of a cosine, beyond which functions vanish or are lost among the digits.
+LARGEST_ETA, LARGEST_ZETA = 1e4, 128.0
+
+
 class Basis(NamedTuple):
     """
     Symmetry functions as a kernel sees them.
@@ -110,10 +116,21 @@ class SymmetryFunctions(MSONable):
         numbers = [x for row in (*self.radial, *self.angular) for x in row]
         if not np.isfinite([self.radial_cutoff, *numbers]).all():
             raise ValueError("Symmetry functions need finite parameters.")
-        if any(eta < 0 for eta, *_ in (*self.radial, *self.angular)):
-            raise ValueError("Symmetry functions need eta >= 0.")
-        if any(zeta <= 0 or abs(sign) > 1 for _, zeta, sign in self.angular):
-            raise ValueError("Angular symmetry functions need zeta > 0 and lambda from -1 to 1.")
+        if self.angular_cutoff < SHORTEST_CUTOFF or self.radial_cutoff > LONGEST_CUTOFF:
+            raise ValueError(
+                f"Cutoffs must be from {SHORTEST_CUTOFF} to {LONGEST_CUTOFF} Å, "
+                f"got {self.angular_cutoff} and {self.radial_cutoff} Å."
+            )
+        if any(not 0 <= eta <= LARGEST_ETA for eta, *_ in (*self.radial, *self.angular)):
+            raise ValueError(f"Symmetry functions need eta from 0 to {LARGEST_ETA:g} Å⁻².")
+        if any(not 0 < zeta <= LARGEST_ZETA or abs(sign) > 1 for _, zeta, sign in self.angular):
+            raise ValueError(
+                f"Angular symmetry functions need zeta above 0, to {LARGEST_ZETA:g}, and lambda "
+                "from -1 to 1."
+            )
+        for rows in (self.radial, self.angular):
+            if len(set(rows)) < len(rows):
+                raise ValueError("A symmetry function is given twice.")
 
     @classmethod
     def standard(

@@ -138,6 +138,14 @@ class Potential(MSONable):
                 f"the repulsion is for {', '.join(self.repulsion.elements)}, the networks are for "
                 f"{', '.join(elements)}"
             )
+        recorded = self.record.get("elements")
+        if recorded is not None and tuple(recorded) != elements:
+            raise ValueError(
+                f"it was trained on {', '.join(map(str, recorded))}, in this order, and is for "
+                f"{', '.join(elements)}"
+            )
+        if self.repulsion is not None and np.max(self.repulsion.ends) > self.cutoff:
+            raise ValueError(f"the repulsion goes beyond the cutoff, {self.cutoff:g} Å")
 
     @property
     def elements(self) -> tuple[str, ...]:
