@@ -123,6 +123,8 @@ class SymmetryFunctions(MSONable):
             )
         if any(not 0 <= eta <= LARGEST_ETA for eta, *_ in (*self.radial, *self.angular)):
             raise ValueError(f"Symmetry functions need eta from 0 to {LARGEST_ETA:g} Å⁻².")
+        if any(abs(shift) > LONGEST_CUTOFF for _, shift in self.radial):
+            raise ValueError(f"Radial symmetry functions need Rs within {LONGEST_CUTOFF:g} Å.")
         if any(not 0 < zeta <= LARGEST_ZETA or abs(sign) > 1 for _, zeta, sign in self.angular):
             raise ValueError(
                 f"Angular symmetry functions need zeta above 0, to {LARGEST_ZETA:g}, and lambda "

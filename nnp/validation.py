@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+#: Beyond the numbers of any potential; sums with them are lost among the digits.
+LARGEST_NUMBER = 1e12
+
 Arrays = Sequence[NDArray[np.float64]]
 
 
@@ -62,7 +65,7 @@ def check_array(
     name: str, array: NDArray[np.float64], shape: tuple[int, ...], elements: Sequence[str]
 ) -> None:
     """
-    Require a shape, and finite numbers.
+    Require a shape, and finite numbers that are not absurdly large.
 
     Parameters
     ----------
@@ -85,6 +88,8 @@ def check_array(
     for symbol, values in zip(elements, array, strict=True):
         if not np.isfinite(values).all():
             raise ValueError(f"{name} of {symbol} has numbers that are not finite")
+        if np.abs(values).max(initial=0.0) > LARGEST_NUMBER:
+            raise ValueError(f"{name} of {symbol} has numbers above {LARGEST_NUMBER:g}")
 
 
 def check_scaling(

@@ -47,8 +47,9 @@ class _Layer:
 
 @dataclass
 class _Element:
-    """What the file says about one element."""
+    """What the file says about one element; `cutoff` is that of the line POT."""
 
+    cutoff: float = 0.0
     functions: list[_Function] = field(default_factory=list)
     cutoffs: dict[int, set[float]] = field(default_factory=dict)
     shift: list[float] = field(default_factory=list)
@@ -150,7 +151,7 @@ def _parse(text: str) -> tuple[tuple[str, ...], dict[str, _Element]]:
             elif words[0] == "POT":
                 if words[1] in found or words[1] not in order:
                     raise ValueError(f"{words[1]} is there twice, or not in ELEM_LIST")
-                element = found[words[1]] = _Element()
+                element = found[words[1]] = _Element(cutoff=float(words[2]))
             elif not found:
                 raise ValueError("expected POT")
             elif functions_left:
@@ -218,6 +219,11 @@ def _check(symbol: str, element: _Element, order: tuple[str, ...]) -> None:
     n = len(element.functions)
     if not n:
         raise ValueError(f"{symbol} has no symmetry functions")
+    reach = max(max(values) for values in element.cutoffs.values())
+    if not element.cutoff >= reach:
+        raise ValueError(
+            f"POT of {symbol} has a cutoff of {element.cutoff:g}, its functions {reach:g}"
+        )
     unknown = {name for f in element.functions for name in (f.first, f.second or f.first)}
     if unknown - set(order):
         raise ValueError(f"{symbol} has symmetry functions of {', '.join(unknown - set(order))}")

@@ -155,5 +155,5 @@ def test_sets_are_described_and_checked() -> None:
         SymmetryFunctions.standard(("Li", "Li"))
     with pytest.raises(ValueError, match="At least one radial"):
         SymmetryFunctions(("Li",), (), ())
-    with pytest.raises(ValueError, match="eta >= 0"):
+    with pytest.raises(ValueError, match="eta from 0"):
         SymmetryFunctions(("Li",), ((-1.0, 0.0),), ())

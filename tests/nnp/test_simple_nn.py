@@ -172,6 +172,8 @@ def test_elements_may_differ_in_functions_and_widths(tmp_path: Path) -> None:
         ("4 4.0 0.01", "5 4.0 0.01", "type 5"),
         ("2 5.0 0.01", "2 4.5 0.01", "several cutoffs"),
         ("LAYER 1 tanh", "LAYER 1 relu", "tanh or sigmoid"),
+        ("POT Si 5.0", "POT Si 3.0", "POT of Si has a cutoff of 3, its functions 5"),
+        ("POT Si 5.0", "POT Si", "line 3 is incomplete"),
     ],
 )
 def test_what_cannot_be_read_is_named(old: str, new: str, message: str, tmp_path: Path) -> None:
