@@ -23,10 +23,11 @@ from nnp.formats.vasp_run import (
     element_of,
     join_steps,
     loop_converged,
+    whole_stress,
 )
 
 _ITERATION = re.compile(r"Iteration\s+(\S+?)\(\s*(\S+?)\)")
-_SETTING = re.compile(r"\s+(NELM|EDIFF)\s*=")
+_SETTING = re.compile(r"\s+(NELM|EDIFF|ISIF)\s*=")
 #: Numbers of 9 decimals may touch each other.
 _LATTICE = re.compile(r"-?\d+\.\d{9}")
 _NUMBER = re.compile(r"=\s*([^\s;]+)")
@@ -70,6 +71,7 @@ class _Run:
         self.names: dict[str, list[str]] = {"TITEL": [], "POTCAR:": []}
         self.counts: list[int] = []
         self.most, self.tolerance = float(MAX_ELECTRONIC_STEPS), ENERGY_TOLERANCE
+        self.isif = float("nan")
         self.cell = np.full((3, 3), np.nan)
         self.steps: list[VaspStep] = []
         self.n_learned = 0
@@ -125,6 +127,8 @@ class _Run:
         found = _SETTING.match(line)
         if found and found[1] == "NELM":
             self.most = _number(line)
+        elif found and found[1] == "ISIF":
+            self.isif = _number(line)
         elif found:
             self.tolerance = _number(line)
         elif "ions per type" in line:
@@ -190,7 +194,7 @@ class _Run:
         return VaspStep(
             energy=energy,
             forces=self.table[:, 3:],
-            stress=self.stress,
+            stress=whole_stress(self.stress, self.isif),
             cell=self.cell.copy(),
             positions=positions,
             kinetic=float("nan"),

@@ -78,6 +78,25 @@ class VaspStep:
     converged: bool
 
 
+def whole_stress(stress: NDArray[np.float64], isif: float) -> NDArray[np.float64]:
+    """
+    Give a stress that is whole.
+
+    Parameters
+    ----------
+    stress : ndarray
+        What was found, in any shape.
+    isif : float
+        ISIF: with 1 only the trace of the stress is computed; NaN if not known.
+
+    Returns
+    -------
+    ndarray
+        Shape (3, 3), NaN if it is not there or not whole.
+    """
+    return stress if stress.shape == (3, 3) and isif != 1 else np.full((3, 3), np.nan)
+
+
 def loop_converged(
     n_steps: int, last_change: float, max_electronic_steps: float, energy_tolerance: float
 ) -> bool:

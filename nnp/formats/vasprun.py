@@ -18,6 +18,7 @@ from nnp.formats.vasp_run import (
     element_of,
     join_steps,
     loop_converged,
+    whole_stress,
 )
 from nnp.units import KBAR
 
@@ -134,7 +135,7 @@ class _Document:
             self.symbols = tuple(element_of(row.text or "") for row in rows)
         else:
             for item in element.iter("i"):
-                if item.get("name") in ("NELM", "EDIFF", "PSTRESS"):
+                if item.get("name") in ("NELM", "EDIFF", "PSTRESS", "ISIF"):
                     self.numbers[str(item.get("name"))] = _number(item)
 
     def _step(self, element: _Element) -> VaspStep | None:
@@ -157,7 +158,7 @@ class _Document:
         return VaspStep(
             energy=energy,
             forces=forces if len(forces) else np.full(positions.shape, np.nan),
-            stress=stress if stress.shape == (3, 3) else np.full((3, 3), np.nan),
+            stress=whole_stress(stress, self.numbers.get("ISIF", float("nan"))),
             cell=cell,
             positions=positions,
             kinetic=_energy(element, "kinetic"),

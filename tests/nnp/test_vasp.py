@@ -88,6 +88,20 @@ def test_both_files_say_the_same(name: str, recorded_vasp: Recorded) -> None:
     assert text.energy_key == xml.energy_key == "free_energy"
 
 
+@pytest.mark.parametrize("name", ["vasprun.xml", "OUTCAR"])
+def test_the_trace_of_a_stress_is_no_stress(name: str, recorded_vasp: Recorded) -> None:
+    """With ISIF = 1 VASP computes no other part of it."""
+    path = recorded_vasp("static") / name
+    text = path.read_text()
+    for isif, whole in (("1", False), ("2", True), ("3", True)):
+        changed, n = re.subn(r"(ISIF\s*=\s*|name=.ISIF.*?>\s*)\d", rf"\g<1>{isif}", text)
+        assert n
+        path.write_text(changed)
+        found = read_labels(path)
+        assert np.isfinite(found.frames.stresses).all() == whole
+        assert np.isfinite(found.frames.energies).all()
+
+
 def test_the_energy_is_of_the_whole_step(tmp_path: Path) -> None:
     """VASP adds dispersion after the electronic loop, and pressure times volume in one file."""
     dispersion = np.array([-0.8, -0.9, -1.0])
