@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from fractions import Fraction
 from math import isfinite
 
 from monty.json import MSONable
@@ -25,6 +26,8 @@ LONGEST_FORMULA = 200
 _TRIED_UNITS = (1, 2, 3, 4, 6, 8, 12, 16)
 #: What a formula is made of; pymatgen would leave out some other signs without a word.
 _FORMULA = re.compile(r"[A-Za-z0-9.()\[\]{} ]+", re.ASCII)
+#: An amount of nothing.
+_NOTHING = re.compile(r"[A-Za-z)\]}]0+(\.0*)?(?![\d.])")
 _ISOTOPES = {"D": "H", "T": "H"}
 _SOLVENTS = ("H2O", "D2O", "NH3", "CH3OH", "CH4O", "C2H5OH", "C2H6O")
 
@@ -146,6 +149,8 @@ def parse_composition(formula: str) -> Composition:
             f"{formula} names an isotope, {found[0]}, which has the energies and crystals of its "
             f"element; write {_without_isotopes(formula)}"
         )
+    if _NOTHING.search(formula):
+        raise FormulaError(f"{formula} has an amount of zero; leave out what is not there")
     if any(not isfinite(n) or abs(n - round(n)) > 1e-8 for n in composition.values()):
         meant = _hydrate(formula)
         raise FormulaError(
@@ -257,14 +262,20 @@ def _hydrate(formula: str) -> str | None:
     A point before water is no decimal point; between others it may be one.
     """
     found = re.fullmatch(
-        r"(?P<host>.+?)\s*(?P<sign>[.·•∙⋅*])\s*(?P<n>\d*)\s*(?P<guest>[A-Z(].*)", formula.strip()
+        r"(?P<host>.+?)\s*(?P<sign>[.·•∙⋅*])\s*(?P<n>\d*\.?\d*)\s*(?P<guest>[A-Z(].*)",
+        formula.strip(),
     )
     if found is None:
         return None
     guest = found["guest"].replace(" ", "")
     if found["sign"] == "." and guest not in _SOLVENTS:
         return None
-    meant = f"{found['host'].replace(' ', '')}({guest}){found['n']}"
+    host, n = found["host"].replace(" ", ""), found["n"]
+    if "." in n:  # half a molecule for one unit is one for two
+        share = Fraction(n if n.strip(".") else "0").limit_denominator(12)
+        meant = f"({host}){share.denominator}({guest}){share.numerator}"
+    else:
+        meant = f"{host}({guest}){n}"
     composition = _read(meant)
     if composition is None or any(n != int(n) for n in composition.values()):
         return None
