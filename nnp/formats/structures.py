@@ -77,9 +77,24 @@ def read_structures(path: Path) -> list[Atoms]:
         raise StructureFileError(f"{error}.") from None
     if not structures or not all(len(atoms) for atoms in structures):
         raise StructureFileError(f"{path} holds no structure, or one without atoms.")
+    for atoms in structures:
+        _require_occupied(path, atoms)
     if not all(atoms.numbers.all() for atoms in structures):
         raise StructureFileError(f"{path} has atoms of no element (X).")
     return structures
+
+
+def _require_occupied(path: Path, atoms: Atoms) -> None:
+    """Refuse half occupied sites, which ASE takes for whole ones and notes beside them."""
+    shares = list(atoms.arrays.get("occupancy", ())) + list(atoms.arrays.get("occupancies", ()))
+    noted = atoms.info.get("occupancy")
+    for site in noted.values() if isinstance(noted, dict) else ():
+        shares += list(site.values()) if isinstance(site, dict) else []
+    if any(np.isreal(share) and not abs(float(share) - 1.0) < 1e-3 for share in shares):
+        raise StructureFileError(
+            f"{path} has sites that are partly occupied: a disordered crystal is no structure to "
+            "compute; write an ordered one."
+        )
 
 
 def read_crystals(path: Path) -> list[Atoms]:
@@ -173,6 +188,10 @@ def _read_by_ase(path: Path, lines: Sequence[str]) -> list[Atoms]:
     n_atoms: int | None = None
     try:
         kind = _kind(path, lines)
+        if kind == "res":
+            _require_plain_res(path, lines)
+        elif kind == "proteindatabank":
+            _require_plain_pdb(path, lines)
         if kind == "extxyz":
             return read_extended_xyz(path)
         if kind == "res":
@@ -196,6 +215,39 @@ def _read_by_ase(path: Path, lines: Sequence[str]) -> list[Atoms]:
     if n_atoms is not None and [len(atoms) for atoms in structures] != [n_atoms]:
         raise StructureFileError(f"{path} has atoms that cannot be read: write it as a CIF.")
     return structures
+
+
+def _require_plain_res(path: Path, lines: Sequence[str]) -> None:
+    """Refuse symmetry and partial occupancy in a file of SHELX, of which ASE reads neither."""
+    words = [line.split() for line in lines if line.strip()]
+    symmetric = any(
+        row[0].upper() == "SYMM" or (row[0].upper() == "LATT" and row[1:2] != ["-1"])
+        for row in words
+    )
+    start = next((k for k, row in enumerate(words) if row[0].upper() == "SFAC"), len(words))
+    atoms = [row for row in words[start + 1 :] if len(row) > 5 and row[1].isdigit()]
+    partial = any(_rounded(row[5]) not in (1.0, 11.0) for row in atoms)
+    if symmetric or partial:
+        what = "symmetry" if symmetric else "sites that are partly occupied"
+        raise StructureFileError(f"{path} has {what}, which is not read here: write it as a CIF.")
+
+
+def _require_plain_pdb(path: Path, lines: Sequence[str]) -> None:
+    """Refuse symmetry in a file of the Protein Data Bank, which ASE does not read."""
+    for line in lines:
+        group = "".join(line[55:66].split())
+        if line.startswith("CRYST1") and group not in ("", "1", "P1"):
+            raise StructureFileError(
+                f"{path} has symmetry ({line[55:66].strip()}), which is not read here: write it as "
+                "a CIF."
+            )
+
+
+def _rounded(word: str) -> float:
+    try:
+        return round(float(word), 3)
+    except ValueError:
+        return float("nan")
 
 
 def _first_line(error: Exception) -> str:

@@ -184,6 +184,41 @@ def test_disorder_is_refused_by_file_and_site(
     assert str(path) in str(raised.value)
 
 
+def test_what_ase_notes_beside_the_atoms_is_disorder_too(tmp_path: Path) -> None:
+    atoms = bulk("Cu", "fcc", a=3.6, cubic=True)
+    for share, refused in ((0.5, True), (1.0, False)):
+        atoms.set_array("occupancy", np.array([1.0, 1.0, share, 1.0]))
+        atoms.info["occupancy"] = {"0": {"Cu": 1.0}}
+        write(tmp_path / "atoms.extxyz", atoms)
+        noted = bulk("Cu")
+        noted.info["occupancy"] = {"0": {"Cu": share}}
+        write(tmp_path / "noted.traj", noted)
+        write(tmp_path / "shelx.res", bulk("Cu"))
+        shelx = (tmp_path / "shelx.res").read_text()
+        (tmp_path / "shelx.res").write_text(shelx.replace(" 1.0\n", f" {share}\n"))
+        for name in ("atoms.extxyz", "noted.traj", "shelx.res"):
+            if refused:
+                with pytest.raises(StructureFileError, match="partly occupied"):
+                    read_structures(tmp_path / name)
+            else:
+                assert len(read_structures(tmp_path / name)) == 1
+
+
+@pytest.mark.parametrize("line", ["LATT 1", "LATT -1\nSYMM -X,-Y,-Z"])
+def test_symmetry_that_is_not_read_is_refused(tmp_path: Path, line: str) -> None:
+    write(tmp_path / "shelx.res", bulk("Cu"))
+    text = (tmp_path / "shelx.res").read_text()
+    (tmp_path / "shelx.res").write_text(text.replace("LATT -1", line))
+    with pytest.raises(StructureFileError, match="has symmetry, which is not read here"):
+        read_structures(tmp_path / "shelx.res")
+    write(tmp_path / "cell.pdb", bulk("Cu", cubic=True))
+    assert len(read_structures(tmp_path / "cell.pdb")[0]) == 4
+    text = (tmp_path / "cell.pdb").read_text()
+    (tmp_path / "cell.pdb").write_text(text.replace(" P 1", " F m -3 m"))
+    with pytest.raises(StructureFileError, match="has symmetry"):
+        read_structures(tmp_path / "cell.pdb")
+
+
 def test_either_or_is_disorder_without_occupancies(tmp_path: Path) -> None:
     sites = "Cu1 0 0 0 {}\nCl1 0.5 0.5 0.5 {}"
     for groups, disordered in ((("1", "2"), True), (("1", "-1"), True), ((".", "1"), False)):
