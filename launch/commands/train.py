@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: Seconds between two lines where nobody watches.
 LINE_SECONDS = 10.0
 #: Error in parts of the spread of the labels, above which nothing was learned of them.
-UNLEARNED = 0.7
+UNLEARNED = 0.75
 
 
 @dataclass(frozen=True, kw_only=True)

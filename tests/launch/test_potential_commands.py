@@ -289,7 +289,6 @@ def strained(n: int) -> Frames:
         ({"stresses": -1.0}, "stresses"),
         ({"stresses": KBAR / 100.0}, "forces"),
         ({"forces": -1.0}, "energies"),
-        ({"energies": 96.485}, "energies"),
     ],
 )
 def test_labels_of_another_sign_or_unit_are_not_learned(
