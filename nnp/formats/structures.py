@@ -188,9 +188,7 @@ def _read_by_ase(path: Path, lines: Sequence[str]) -> list[Atoms]:
     n_atoms: int | None = None
     try:
         kind = _kind(path, lines)
-        if kind == "res":
-            _require_plain_res(path, lines)
-        elif kind == "proteindatabank":
+        if kind == "proteindatabank":
             _require_plain_pdb(path, lines)
         if kind == "extxyz":
             return read_extended_xyz(path)
@@ -217,21 +215,6 @@ def _read_by_ase(path: Path, lines: Sequence[str]) -> list[Atoms]:
     return structures
 
 
-def _require_plain_res(path: Path, lines: Sequence[str]) -> None:
-    """Refuse symmetry and partial occupancy in a file of SHELX, of which ASE reads neither."""
-    words = [line.split() for line in lines if line.strip()]
-    symmetric = any(
-        row[0].upper() == "SYMM" or (row[0].upper() == "LATT" and row[1:2] != ["-1"])
-        for row in words
-    )
-    start = next((k for k, row in enumerate(words) if row[0].upper() == "SFAC"), len(words))
-    atoms = [row for row in words[start + 1 :] if len(row) > 5 and row[1].isdigit()]
-    partial = any(_rounded(row[5]) not in (1.0, 11.0) for row in atoms)
-    if symmetric or partial:
-        what = "symmetry" if symmetric else "sites that are partly occupied"
-        raise StructureFileError(f"{path} has {what}, which is not read here: write it as a CIF.")
-
-
 def _require_plain_pdb(path: Path, lines: Sequence[str]) -> None:
     """Refuse symmetry in a file of the Protein Data Bank, which ASE does not read."""
     for line in lines:
@@ -241,13 +224,6 @@ def _require_plain_pdb(path: Path, lines: Sequence[str]) -> None:
                 f"{path} has symmetry ({line[55:66].strip()}), which is not read here: write it as "
                 "a CIF."
             )
-
-
-def _rounded(word: str) -> float:
-    try:
-        return round(float(word), 3)
-    except ValueError:
-        return float("nan")
 
 
 def _first_line(error: Exception) -> str:

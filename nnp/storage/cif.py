@@ -36,7 +36,6 @@ from nnp.storage.space_groups import Operations, SpaceGroupError, listed_operati
 if TYPE_CHECKING:
     from ase import Atoms
     from ase.io.cif import CIFBlock
-    from pymatgen.core import Composition
 
 #: How far (Å) an atom may lie from where its symmetry puts it: coordinates have few digits.
 SPECIAL_POSITION = 0.1
@@ -341,14 +340,15 @@ def _require_formula(block: CIFBlock, where: str, atoms: Atoms) -> None:
 
     made = in_lowest_terms(Composition(str(atoms.symbols)))[0]
     formula = formula_of(block)
-    if formula is not None and in_lowest_terms(formula)[0] != made:
+    told = None if formula is None else in_lowest_terms(formula)[0]
+    if told not in (None, made):
         raise CifError(
-            f"{where} says that it is {in_lowest_terms(formula)[0]}, and its sites are {made}: some "
+            f"{where} says that it is {told}, and its sites are {made}: some "
             "are missing or disordered, or the formula is not of this crystal"
         )
-    told = atoms_told(block)
-    if told is not None and len(atoms) not in told:
+    numbers = atoms_told(block)
+    if numbers is not None and len(atoms) not in numbers:
         raise CifError(
-            f"{where} says that its cell has {max(told)} atoms, and its sites and operations make "
+            f"{where} says that its cell has {max(numbers)} atoms, and its sites and operations make "
             f"{len(atoms)}"
         )

@@ -193,10 +193,7 @@ def test_what_ase_notes_beside_the_atoms_is_disorder_too(tmp_path: Path) -> None
         noted = bulk("Cu")
         noted.info["occupancy"] = {"0": {"Cu": share}}
         write(tmp_path / "noted.traj", noted)
-        write(tmp_path / "shelx.res", bulk("Cu"))
-        shelx = (tmp_path / "shelx.res").read_text()
-        (tmp_path / "shelx.res").write_text(shelx.replace(" 1.0\n", f" {share}\n"))
-        for name in ("atoms.extxyz", "noted.traj", "shelx.res"):
+        for name in ("atoms.extxyz", "noted.traj"):
             if refused:
                 with pytest.raises(StructureFileError, match="partly occupied"):
                     read_structures(tmp_path / name)
@@ -204,13 +201,7 @@ def test_what_ase_notes_beside_the_atoms_is_disorder_too(tmp_path: Path) -> None
                 assert len(read_structures(tmp_path / name)) == 1
 
 
-@pytest.mark.parametrize("line", ["LATT 1", "LATT -1\nSYMM -X,-Y,-Z"])
-def test_symmetry_that_is_not_read_is_refused(tmp_path: Path, line: str) -> None:
-    write(tmp_path / "shelx.res", bulk("Cu"))
-    text = (tmp_path / "shelx.res").read_text()
-    (tmp_path / "shelx.res").write_text(text.replace("LATT -1", line))
-    with pytest.raises(StructureFileError, match="has symmetry, which is not read here"):
-        read_structures(tmp_path / "shelx.res")
+def test_symmetry_that_is_not_read_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "cell.pdb", bulk("Cu", cubic=True))
     assert len(read_structures(tmp_path / "cell.pdb")[0]) == 4
     text = (tmp_path / "cell.pdb").read_text()
