@@ -349,6 +349,5 @@ def _require_formula(block: CIFBlock, where: str, atoms: Atoms) -> None:
     numbers = atoms_told(block)
     if numbers is not None and len(atoms) not in numbers:
         raise CifError(
-            f"{where} says that its cell has {max(numbers)} atoms, and its sites and operations make "
-            f"{len(atoms)}"
+            f"{where} says that its cell has {max(numbers)} atoms, and its sites make {len(atoms)}"
         )
