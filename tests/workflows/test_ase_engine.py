@@ -51,6 +51,16 @@ def test_pressure_of_an_ideal_gas_is_kinetic() -> None:
     assert np.mean(document.temperatures) == pytest.approx(1000, rel=0.05)
 
 
+def test_a_run_does_not_depend_on_what_its_worker_ran_before() -> None:
+    """To the last digit: a neighbour list that is left has another order."""
+    first = run(emt(), copper(), n_steps=30)
+    structure = first.structure
+    after_itself = run(emt(), structure, n_steps=20, seed=2)
+    run(emt(), copper(), n_steps=10)
+    after_another = run(emt(), structure, n_steps=20, seed=2)
+    assert after_itself.energies == after_another.energies
+
+
 def test_frames_are_kept_every_sample_interval_with_their_labels() -> None:
     document = run(emt(), copper())
     assert len(document.frames) == 10

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ase.calculators.calculator import BaseCalculator
+
 from workflows.engines.ase.calculation import CalculatorEngine
 from workflows.engines.base import (
     MissingEngineError,
@@ -73,7 +75,7 @@ class AseEngine(CalculatorEngine):
 
     def build(self) -> Calculator:
         """
-        Build the calculator, once a process.
+        Build the calculator, once a process; what was computed by it before leaves no trace.
 
         Raises
         ------
@@ -85,7 +87,12 @@ class AseEngine(CalculatorEngine):
         reason = self.missing()
         if reason is not None:
             raise MissingEngineError(reason)
-        return _build(self.calculator, json.dumps(self.arguments, sort_keys=True))
+        calculator = _build(self.calculator, json.dumps(self.arguments, sort_keys=True))
+        if isinstance(calculator, BaseCalculator):
+            # A neighbour list of the job before, which is as good but in another order, would make
+            # the last digits depend on which worker ran what.
+            calculator.reset()
+        return calculator
 
     def crystal_calculator(self) -> Calculator:
         """ASE calculator for relaxing crystals within this process."""
