@@ -48,10 +48,13 @@ class Campaigns:
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder, self.seed = folder, seed
         self.inputs = folder / "inputs"
-        self.references: dict[tuple[str, int], Reference] = {}
+        self.told: set[Path] = set()
 
     def prepare(self) -> None:
         """Make what the commands read, and compile what is not compiled yet."""
+        done = self.inputs / "done"
+        if done.exists():
+            return
         shutil.rmtree(self.inputs, ignore_errors=True)
         self.inputs.mkdir(parents=True)
         for name, made, kept in (
@@ -62,16 +65,20 @@ class Campaigns:
             run_unkilled(command)
             shutil.copy(command.folder / made, self.inputs / kept)
         run_unkilled(COMMANDS["search"](self.inputs / "search", self.inputs, 0))
+        done.touch()
 
     def reference(self, name: str, variant: int) -> Reference:
         """Run a command without kills, once."""
-        key = (name, variant)
-        if key not in self.references:
-            folder = self.folder / f"{name}-unkilled-{variant}"
+        folder = self.folder / f"{name}-unkilled-{variant}"
+        saved = folder / "reference.json"
+        if not saved.exists():
             shutil.rmtree(folder, ignore_errors=True)
-            self.references[key] = run_unkilled(COMMANDS[name](folder, self.inputs, variant))
-            print(f"{name}, seed {variant}: {self.references[key].seconds:.1f} s without kills")
-        return self.references[key]
+            run_unkilled(COMMANDS[name](folder, self.inputs, variant)).save(saved)
+        found = Reference.load(saved)
+        if folder not in self.told:
+            self.told.add(folder)
+            print(f"{name}, seed {variant}: {found.seconds:.1f} s without kills", flush=True)
+        return found
 
     def trial(self, name: str, number: int, most: int) -> Outcome:
         """Make a trial, or read what came of it."""
@@ -96,13 +103,17 @@ class Campaigns:
         outcome.save(saved)
         return outcome
 
-    def kill(self, name: str, kills: int) -> list[Outcome]:
-        """Make trials of one command until it was killed so often."""
-        outcomes: list[Outcome] = []
-        while (left := kills - sum(len(outcome.kills) for outcome in outcomes)) > 0:
-            number = len(outcomes)
-            outcome = self.trial(name, number, min(left, MOST))
-            outcomes.append(outcome)
+    def kill(self, kills: int) -> dict[str, list[Outcome]]:
+        """Make trials, of the commands by turns, until each was killed often enough."""
+        quota = quotas(kills)
+        outcomes: dict[str, list[Outcome]] = {name: [] for name in quota}
+        left = dict(quota)
+        while any(count > 0 for count in left.values()):
+            name = max(quota, key=lambda n: left[n] / max(1, quota[n]))
+            number = len(outcomes[name])
+            outcome = self.trial(name, number, min(left[name], MOST))
+            outcomes[name].append(outcome)
+            left[name] -= len(outcome.kills)
             print(
                 f"{name} {number}: {len(outcome.kills)} kills, {outcome.starts} starts, "
                 f"{outcome.seconds:.0f} s: {'; '.join(outcome.faults) or 'as without kills'}",
@@ -131,7 +142,7 @@ def run_all(folder: Path, seed: int, kills: int) -> dict[str, list[Outcome]]:
     """Make all trials."""
     campaigns = Campaigns(folder, seed)
     campaigns.prepare()
-    return {name: campaigns.kill(name, quota) for name, quota in quotas(kills).items()}
+    return campaigns.kill(kills)
 
 
 def main() -> int:

@@ -14,9 +14,6 @@ from typing import Any, ClassVar
 from tests.integration.conftest import SETTINGS, SHORT
 from tests.kills.launchpad import Ledger, read_ledger
 
-#: Two trajectories and two islands, so that both workers have something to do.
-RUN = [*SHORT, "--set", "replicas=2", "--set", "search.islands=2"]
-
 
 class Command(ABC):
     """
@@ -88,8 +85,8 @@ class Run(Command):
     @property
     def arguments(self) -> list[str]:
         """What is typed behind ``devitrify``."""
-        return ["run", "Cu", "--engine", "emt", "--config", str(SETTINGS), "--z", "1,2", "--seed",
-                str(self.seed), *RUN, "--folder", "copper"]  # fmt: skip
+        return ["run", "Cu", "--engine", "emt", "--config", str(SETTINGS), "--z", "1", "--seed",
+                str(self.seed), *SHORT, "--folder", "copper"]  # fmt: skip
 
     def after_kill(self, printed: list[str], look: bool) -> list[str]:
         """Compare the jobs that are done with those that were done when they were seen last."""

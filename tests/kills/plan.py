@@ -8,6 +8,8 @@ from itertools import count
 
 import numpy as np
 
+#: Longest time to a kill, as part of what the command takes unkilled: what is resumed is shorter.
+LONGEST = 0.7
 #: Commands that are killed, each with its share of the kills.
 SHARES = {"run": 0.4, "search": 0.3, "train": 0.3}
 
@@ -55,7 +57,7 @@ def draws(seed: int, command: str, trial: int, targets: Mapping[str, float]) -> 
     for number in count():
         yield Draw(
             number,
-            float(generator.uniform()),
+            float(generator.uniform(0.0, LONGEST)),
             names[generator.choice(len(names), p=weights)],
             bool(generator.uniform() < 0.5),
         )

@@ -97,6 +97,15 @@ class Reference:
     result: Any
     seconds: float
 
+    def save(self, path: Path) -> None:
+        """Write it to a file."""
+        path.write_text(json.dumps(asdict(self), indent=1))
+
+    @classmethod
+    def load(cls, path: Path) -> Reference:
+        """Read what :meth:`save` wrote."""
+        return cls(**json.loads(path.read_text()))
+
 
 def run_unkilled(command: Command) -> Reference:
     """

@@ -63,7 +63,14 @@ def _run(
 
 def test_islands_exchange_their_best_after_each_block(tmp_path: Path) -> None:
     told = []
-    islands = _run(tmp_path, progress=lambda island, f: told.append((island, f.generation)))
+
+    def tell(island: int, figures: SearchFigures) -> None:
+        told.append((island, figures.generation))
+        # a kill from now on does not lose what was told
+        saved = json.loads(island_paths(tmp_path, 2)[island].read_text())
+        assert saved["generation"] == figures.generation
+
+    islands = _run(tmp_path, progress=tell)
     assert [island.structures for island in islands] == [16, 16]
     assert all(0 < island.migrants <= 4 for island in islands)
     assert told == [(0, 1), (0, 2), (1, 1), (1, 2), (0, 3), (0, 4), (1, 3), (1, 4)]
