@@ -144,19 +144,25 @@ def _run_block(
         del best_of_all[block.island]
         exchange(evolution, [[_unpack(migrant) for migrant in best] for best in best_of_all])
     run = functools.partial(
-        run_generations,
-        relaxer=block.relaxer,
-        energy=energy,
-        threads=block.options.threads,
-        progress=None if progress is None else lambda f: progress(block.island, f),
+        run_generations, relaxer=block.relaxer, energy=energy, threads=block.options.threads
     )
-    while evolution.generation < block.until and not evolution.finished:
-        evolution = run(evolution, generations=evolution.generation + 1)
+
+    def tell(figures: SearchFigures) -> None:
+        if progress is not None:
+            progress(block.island, figures)
+
+    def save_and_tell(figures: SearchFigures) -> None:
+        # what was told is never done again
         save(evolution, block.path)
+        tell(figures)
+
+    if evolution.generation < block.until:
+        run(evolution, generations=block.until, progress=save_and_tell)
     if evolution.finished:
         evolution = run(
             evolution,
             generations=evolution.generation,
+            progress=tell,
             checkpoint=block.path,
             n_best=block.options.n_best,
         )
