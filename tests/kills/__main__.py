@@ -92,9 +92,10 @@ class Campaigns:
 
         def tell(kill: Kill) -> None:
             other = "" if kill.killed == kill.target else f" (was to be: {kill.target})"
+            since = "the start" if kill.early else "its first line"
             print(
-                f"{name} {number}, kill {kill.number}: {kill.killed} after {kill.seconds:.2f} s"
-                f"{other}",
+                f"{name} {number}, kill {kill.number}: {kill.killed}{other} {kill.seconds:.2f} s "
+                f"after {since} or the last kill, at: {kill.at}",
                 flush=True,
             )
 
@@ -128,6 +129,8 @@ def table(outcomes: dict[str, list[Outcome]]) -> str:
     rows: list[tuple[str, list[int]]] = [("trials", [len(found) for _, found in columns])]
     killed = [Counter(k.killed for o in found for k in o.kills) for _, found in columns]
     rows.append(("kills", [counter.total() for counter in killed]))
+    silent = [sum(not k.at for o in found for k in o.kills) for _, found in columns]
+    rows.append(("  before any line", silent))
     for target in sorted(set().union(*killed)):
         rows.append((f"  {target}", [counter[target] for counter in killed]))
     kinds = [Counter(f.split(":")[0] for o in found for f in o.faults) for _, found in columns]

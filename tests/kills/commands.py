@@ -14,6 +14,9 @@ from typing import Any, ClassVar
 from tests.integration.conftest import SETTINGS, SHORT
 from tests.kills.launchpad import Ledger, read_ledger
 
+#: Of each island of a search.
+GENERATIONS = 50
+
 
 class Command(ABC):
     """
@@ -133,8 +136,9 @@ class Search(Command):
     @property
     def arguments(self) -> list[str]:
         """What is typed behind ``devitrify``."""
-        return ["search", str(self.inputs / "copper.nnp"), "Cu", "--z", "1,2,4", "-n", "400",
-                "--population", "8", "--islands", "2", "--workers", str(self.workers),
+        return ["search", str(self.inputs / "copper.nnp"), "Cu", "--z", "1,2,4",
+                "-n", str(2 * 8 * GENERATIONS), "--population", "8", "--islands", "2",
+                "--workers", str(self.workers),
                 "--seed", str(self.seed), "-o", "found"]  # fmt: skip
 
     def _saved(self) -> Counter[int]:
@@ -161,7 +165,7 @@ class Search(Command):
             for (island, generation), times in Counter(self._reported(printed)).items()
             if times > 1
         ]
-        if missing := [n for n, done in self._saved().items() if done != 25]:
+        if missing := [n for n, done in self._saved().items() if done != GENERATIONS]:
             faults.append(f"unfinished: islands {missing}")
         return faults
 

@@ -9,7 +9,9 @@ from itertools import count
 import numpy as np
 
 #: Longest time to a kill, as part of what the command takes unkilled: what is resumed is shorter.
-LONGEST = 0.7
+LONGEST = 0.6
+#: Part of the kills that may come before the command has printed anything.
+EARLY = 0.2
 #: Commands that are killed, each with its share of the kills.
 SHARES = {"run": 0.4, "search": 0.3, "train": 0.3}
 
@@ -23,8 +25,10 @@ class Draw:
     ----------
     number : int
         In its trial.
+    early : bool
+        Whether the time counts from the start of the command, not from the first that it prints.
     fraction : float
-        Of the time that the command takes unkilled, after its start or the kill before.
+        Of the time that the command takes unkilled, from there on or from the kill before.
     target : str
         What is killed.
     look : bool
@@ -32,6 +36,7 @@ class Draw:
     """
 
     number: int
+    early: bool
     fraction: float
     target: str
     look: bool
@@ -57,6 +62,7 @@ def draws(seed: int, command: str, trial: int, targets: Mapping[str, float]) -> 
     for number in count():
         yield Draw(
             number,
+            bool(generator.uniform() < EARLY),
             float(generator.uniform(0.0, LONGEST)),
             names[generator.choice(len(names), p=weights)],
             bool(generator.uniform() < 0.5),

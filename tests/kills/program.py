@@ -68,6 +68,13 @@ class Program:
         except subprocess.TimeoutExpired:
             return None
 
+    def wait_for_print(self, seconds: float) -> None:
+        """Wait until it has printed something, or has ended."""
+        deadline = time.monotonic() + seconds
+        while not self.printed.stat().st_size and time.monotonic() < deadline:
+            if self.wait(0.02) is not None:
+                return
+
     def find(self, role: str) -> list[psutil.Process]:
         """Processes that it has started, of one role, in the order of their ids."""
         return [p for p in marked(self.mark) if p.pid != self.process.pid and role_of(p) == role]

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.kills.__main__ import run_all, table
-from tests.kills.commands import COMMANDS, Search, Train
+from tests.kills.commands import COMMANDS, GENERATIONS, Search, Train
 from tests.kills.launchpad import Ledger
 from tests.kills.plan import LONGEST, draws, quotas
 from tests.kills.program import MARK, marked, survivors
@@ -80,16 +80,21 @@ def test_generations_that_were_reported_are_saved_and_done_once(tmp_path: Path) 
     search = Search(tmp_path, tmp_path, 0)
     (tmp_path / "found").mkdir()
     for island in (1, 2):
-        (tmp_path / "found" / f"island_{island}.json").write_text('{"generation": 25}')
+        (tmp_path / "found" / f"island_{island}.json").write_text(
+            f'{{"generation": {GENERATIONS}}}'
+        )
     line = "island {}  generation {:4d}       8/400 structures  best none yet\n"
-    printed = [line.format(1, 24) + line.format(2, 25), line.format(1, 25)]
+    printed = [
+        line.format(1, GENERATIONS - 1) + line.format(2, GENERATIONS),
+        line.format(1, GENERATIONS),
+    ]
     assert search.after_kill(printed, look=True) == []
     assert search.at_end(printed, Counter()) == []
-    (fault,) = search.at_end([*printed, line.format(2, 25)], Counter())
-    assert fault.startswith("computed twice: generation 25 of island 2")
-    (tmp_path / "found" / "island_2.json").write_text('{"generation": 24}')
+    (fault,) = search.at_end([*printed, line.format(2, GENERATIONS)], Counter())
+    assert fault.startswith(f"computed twice: generation {GENERATIONS} of island 2")
+    (tmp_path / "found" / "island_2.json").write_text(f'{{"generation": {GENERATIONS - 1}}}')
     (fault,) = search.after_kill(printed, look=True)
-    assert fault.startswith("lost: generation 25 of island 2")
+    assert fault.startswith(f"lost: generation {GENERATIONS} of island 2")
 
 
 def test_a_checkpoint_of_a_training_must_not_go() -> None:
@@ -116,10 +121,11 @@ def test_survivors_are_found_and_ended() -> None:
 
 
 def test_the_table_counts_kills_and_faults() -> None:
-    kills = [Kill(0, 1.0, "all", "all"), Kill(1, 2.0, "worker", "main")]
+    kills = [Kill(0, 1.0, False, "all", "all", "line"), Kill(1, 2.0, True, "worker", "main", "")]
     lines = table({"run": [Outcome(kills, 3, ["lost: a job"])], "train": [Outcome()]}).splitlines()
     cells = {line[:18].strip(): line[18:].split() for line in lines}
     assert cells["kills"] == ["2", "0", "2"]
+    assert cells["before any line"] == ["1", "0", "1"]
     assert cells["main"] == ["1", "0", "1"]
     assert cells["lost"] == ["1", "0", "1"]
 

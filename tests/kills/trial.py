@@ -33,17 +33,23 @@ class Kill:
     number : int
         In its trial.
     seconds : float
-        After the start of the command, or the kill before.
+        After the start of the command, the first that it printed, or the kill before.
+    early : bool
+        It counts from the start.
     target : str
         What was drawn: ``main``, ``worker``, ``database``, ``island`` or ``all``.
     killed : str
         What was killed: the main process where the target was not there.
+    at : str
+        The last line that had been printed.
     """
 
     number: int
     seconds: float
+    early: bool
     target: str
     killed: str
+    at: str
 
 
 @dataclass
@@ -90,11 +96,14 @@ class Reference:
     ----------
     result : Any
         What it gave.
+    begins : float
+        Seconds to the first that it printed.
     seconds : float
         It took.
     """
 
     result: Any
+    begins: float
     seconds: float
 
     def save(self, path: Path) -> None:
@@ -119,11 +128,13 @@ def run_unkilled(command: Command) -> Reference:
     command.folder.mkdir(parents=True)
     started = time.monotonic()
     program = Program(command.arguments, command.folder, _mark(), command.folder / "printed-0.txt")
+    program.wait_for_print(PATIENCE)
+    begins = time.monotonic() - started
     code = program.wait(PATIENCE)
     if code != 0:
         program.kill_all()
         raise RuntimeError(f"{command.folder}: exit code {code}: {program.text[-2000:]}")
-    return Reference(command.result(), time.monotonic() - started)
+    return Reference(command.result(), begins, time.monotonic() - started)
 
 
 class Trial:
@@ -176,13 +187,11 @@ class Trial:
         parts = 0
         while len(self.outcome.kills) < self.most:
             draw = next(self.draws)
-            seconds = draw.fraction * self.reference.seconds
+            seconds = self._wait(program, draw)
             if program.wait(seconds) is not None:
                 break
             killed = self._kill(program, draw.target if parts < PARTS else "main")
-            kill = Kill(len(self.outcome.kills), round(seconds, 3), draw.target, killed)
-            self.outcome.kills.append(kill)
-            self.tell(kill)
+            self._note(program, draw, seconds, killed)
             parts += killed in ("worker", "database")
             if killed == "island":
                 self._require_refusal(program)
@@ -190,6 +199,22 @@ class Trial:
                 self._look(draw.look)
                 return False
         return self._ends(program)
+
+    def _wait(self, program: Program, draw: Draw) -> float:
+        """Wait for what the time of a kill counts from; the seconds from there on."""
+        whole, begins = self.reference.seconds, self.reference.begins
+        if draw.early:
+            return draw.fraction * whole
+        program.wait_for_print(PATIENCE)
+        return draw.fraction * (whole - begins)
+
+    def _note(self, program: Program, draw: Draw, seconds: float, killed: str) -> None:
+        lines = program.text.strip().splitlines() or [""]
+        number = len(self.outcome.kills)
+        at = " ".join(lines[-1].split())[:60]
+        done = Kill(number, round(seconds, 3), draw.early, draw.target, killed, at)
+        self.outcome.kills.append(done)
+        self.tell(done)
 
     def _kill(self, program: Program, target: str) -> str:
         """Kill a part of the program, or the main process; what it was."""
