@@ -53,6 +53,11 @@ class TrainOptions:
         bool, typer.Option("--list-options", help="Print all options for --set and stop.")
     ] = False
 
+    @property
+    def checkpoint(self) -> Path:
+        """File beside the potential from which the same command goes on."""
+        return self.output.with_name(self.output.name + ".checkpoint")
+
     def training(self) -> TrainingOptions:
         """Return the numbers of the training, with what ``--set`` gives."""
         from dataclasses import replace
@@ -95,6 +100,8 @@ def train(options: TrainOptions) -> None:
     _sum_up(result, options.output)
     _warn_if_not_learned(result.training, data[result.training_frames])
     _plot(result, data, options.output.with_suffix(".png"))
+    # not before: what is killed above goes on from the end of the training
+    options.checkpoint.unlink(missing_ok=True)
 
 
 def _list_options() -> None:
@@ -110,10 +117,15 @@ def _fit(data: Frames, training: TrainingOptions, options: TrainOptions) -> Trai
     """Train, with a checkpoint beside the potential from which the same command goes on."""
     from nnp.training.trainer import train as fit
 
-    checkpoint = options.output.with_name(options.output.name + ".checkpoint")
     try:
         with _progress() as report:
-            return fit(data, training, seed=options.seed, progress=report, checkpoint=checkpoint)
+            return fit(
+                data,
+                training,
+                seed=options.seed,
+                progress=report,
+                checkpoint=options.checkpoint,
+            )
     except ValueError as error:
         raise CampaignError(str(error)) from None
 

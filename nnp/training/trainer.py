@@ -66,9 +66,9 @@ def train(
     progress : callable or None
         Called after each epoch.
     checkpoint : Path or None
-        File that is written now and then and read at the start, so that the same call continues
-        after an interruption. It is ignored if frames, options or seed differ, and removed at
-        the end.
+        File that is written now and then and at the end, and read at the start, so that the same
+        call continues after an interruption. It is ignored if frames, options or seed differ. Who
+        has kept the result may remove it: until then a finished training is not done again.
     elements : tuple of str or None
         Order of the elements; by atomic number unless given.
     split : tuple of ndarray of int or None
@@ -84,10 +84,7 @@ def train(
     # The matrices are small: threads go over frames, and results do not depend on their number.
     with threadpool_limits(1):
         run = _Training(frames, options, seed, elements or frames.elements, chosen)
-        result = run.result(run.optimize(progress, checkpoint))
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
-    return result
+        return run.result(run.optimize(progress, checkpoint))
 
 
 def choose_split(
@@ -166,12 +163,17 @@ class _Training:
         last = time.monotonic()
 
         def save() -> None:
+            write_checkpoint(checkpoint, self.fingerprint, self.ensemble.state())
+
+        def save_now_and_then() -> None:
             nonlocal last
             if time.monotonic() - last > self.options.checkpoint_interval:
-                write_checkpoint(checkpoint, self.fingerprint, self.ensemble.state())
+                save()
                 last = time.monotonic()
 
-        return self.ensemble.optimize(progress, save)
+        reasons = self.ensemble.optimize(progress, save_now_and_then)
+        save()
+        return reasons
 
     @property
     def fingerprint(self) -> str:

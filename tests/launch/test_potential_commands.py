@@ -49,6 +49,24 @@ def test_training_leaves_a_potential_a_figure_and_no_checkpoint(trained: Path) -
     assert not list(trained.glob("*.checkpoint"))
 
 
+def test_a_training_that_is_killed_while_it_is_drawn_is_not_done_again(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("train", str(trained / "frames.extxyz"), "-o", str(tmp_path / "cu.nnp"), *FAST)
+
+    def kill(*_: object) -> None:
+        raise SystemExit(137)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("launch.commands.train._plot", kill)
+        assert call(*arguments) == 137
+    with monkeypatch.context() as patch:
+        patch.setattr("nnp.training.trainer._Training._epoch", kill)
+        assert call(*arguments) == 0
+    assert (tmp_path / "cu.nnp").read_bytes() == (trained / "cu.nnp").read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"cu.nnp", "cu.png"}
+
+
 def test_predictions_carry_reference_values_beside_them(
     trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

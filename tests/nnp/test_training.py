@@ -125,8 +125,14 @@ def test_interrupted_training_continues_where_it_was(
         frames, options, seed=4, progress=lambda s: epochs.append(s.epoch), checkpoint=path
     )
     assert epochs[0] == 5
-    assert not path.exists()
     assert [s.validation for s in resumed.history] == [s.validation for s in whole.history]
+    epochs.clear()
+    again = train(
+        frames, options, seed=4, progress=lambda s: epochs.append(s.epoch), checkpoint=path
+    )
+    assert not epochs  # what is finished is not done again while the checkpoint is kept
+    assert again.reason == resumed.reason
+    np.testing.assert_array_equal(again.potential.weights[0], resumed.potential.weights[0])
 
 
 def test_adam_learns(frames: Frames) -> None:
