@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pymongo
+from pymongo.database import Database
 
 from launch.local.campaign import Campaign
 
@@ -74,6 +76,8 @@ class Ledger:
 def read_ledger(folder: Path) -> Ledger:
     """Start the database of a campaign that does not run, and read what it holds."""
     campaign = Campaign.open(folder)
+    client: pymongo.MongoClient[dict[str, Any]]
+    database: Database[dict[str, Any]]
     with campaign.database() as server, pymongo.MongoClient(server.uri) as client:
         database = client[campaign.document.database]
         fireworks = list(database.fireworks.find({}, {"fw_id": 1, "name": 1, "state": 1}))
