@@ -76,18 +76,21 @@ class Ledger:
 def read_ledger(folder: Path) -> Ledger:
     """Start the database of a campaign that does not run, and read what it holds."""
     campaign = Campaign.open(folder)
-    client: pymongo.MongoClient[dict[str, Any]]
-    database: Database[dict[str, Any]]
-    with campaign.database() as server, pymongo.MongoClient(server.uri) as client:
-        database = client[campaign.document.database]
-        fireworks = list(database.fireworks.find({}, {"fw_id": 1, "name": 1, "state": 1}))
-        launches: dict[int, dict[int, str]] = {work["fw_id"]: {} for work in fireworks}
-        for launch in database.launches.find({}, {"fw_id": 1, "launch_id": 1, "state": 1}):
-            launches.setdefault(launch["fw_id"], {})[launch["launch_id"]] = launch["state"]
-        outputs = database.outputs.find({}, {"uuid": 1, "index": 1})
-        return Ledger(
-            {work["fw_id"]: work["name"] for work in fireworks},
-            {work["fw_id"]: work["state"] for work in fireworks},
-            launches,
-            Counter((document["uuid"], document["index"]) for document in outputs),
-        )
+    with campaign.database() as server:
+        client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(server.uri)
+        with client:
+            return _read(client[campaign.document.database])
+
+
+def _read(database: Database[dict[str, Any]]) -> Ledger:
+    fireworks = list(database.fireworks.find({}, {"fw_id": 1, "name": 1, "state": 1}))
+    launches: dict[int, dict[int, str]] = {work["fw_id"]: {} for work in fireworks}
+    for launch in database.launches.find({}, {"fw_id": 1, "launch_id": 1, "state": 1}):
+        launches.setdefault(launch["fw_id"], {})[launch["launch_id"]] = launch["state"]
+    outputs = database.outputs.find({}, {"uuid": 1, "index": 1})
+    return Ledger(
+        {work["fw_id"]: work["name"] for work in fireworks},
+        {work["fw_id"]: work["state"] for work in fireworks},
+        launches,
+        Counter((document["uuid"], document["index"]) for document in outputs),
+    )
