@@ -61,7 +61,7 @@ def test_a_training_that_is_killed_while_it_is_drawn_is_not_done_again(
         patch.setattr("launch.commands.train._plot", kill)
         assert call(*arguments) == 137
     with monkeypatch.context() as patch:
-        patch.setattr("nnp.training.trainer._Training._epoch", kill)
+        patch.setattr("nnp.training.ensemble.Ensemble._validate", kill)
         assert call(*arguments) == 0
     assert (tmp_path / "cu.nnp").read_bytes() == (trained / "cu.nnp").read_bytes()
     assert {path.name for path in tmp_path.iterdir()} == {"cu.nnp", "cu.png"}
