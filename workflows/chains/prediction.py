@@ -138,7 +138,7 @@ class StructurePredictionMaker(Maker):
     sampler: Engine | None = field(default=None, metadata={"hidden": True})
 
     def __post_init__(self) -> None:
-        if self.search_level == "reference" and self.until in ("sample", "train"):
+        if self.search_level == "reference" and self.until in ("sample", "train", "judge"):
             raise ValueError(
                 "a search by the reference engine has no training: until is search or candidates"
             )

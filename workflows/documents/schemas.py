@@ -304,6 +304,7 @@ class IslandDocument(Document):
     best_energy: float = Field(description="eV/atom")
     finished: bool
     cpu_seconds: float
+    relaxation_steps: int = Field(0, description="of all structures, by the reference engine")
     evolution: Annotated[Evolution, Blob]
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
@@ -28,7 +28,7 @@ Output = TypeVar("Output")
 AnyFlow = TypeVar("AnyFlow", Job, Flow)
 
 
-def spawn(flow: AnyFlow, key: str = "") -> AnyFlow:
+def spawn(flow: AnyFlow, key: str = "", fixed: Collection[str] = ()) -> AnyFlow:
     """
     Return a flow whose ids follow from the job that spawns it.
 
@@ -38,6 +38,8 @@ def spawn(flow: AnyFlow, key: str = "") -> AnyFlow:
         What the current job is about to return as replacement, addition or detour.
     key : str
         Tells flows apart where one job returns several.
+    fixed : collection of str
+        Ids that follow from something else and are kept.
 
     Returns
     -------
@@ -56,7 +58,7 @@ def spawn(flow: AnyFlow, key: str = "") -> AnyFlow:
     if parent is None:
         return flow
     text = json.dumps(jsanitize(flow.as_dict(), strict=True, enum_values=True))
-    for ordinal, old in enumerate(_all_uuids(flow)):
+    for ordinal, old in enumerate(found for found in _all_uuids(flow) if found not in fixed):
         name = f"{parent.uuid}/{parent.index}/{key}/{ordinal}"
         text = text.replace(old, str(uuid.uuid5(NAMESPACE, name)))
     return MontyDecoder().process_decoded(json.loads(text))

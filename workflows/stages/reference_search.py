@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,7 +18,7 @@ from search.state.evolution import Evolution
 from search.state.fitness import Fitness
 from workflows.composition import Target
 from workflows.conversion import to_atoms, to_structure
-from workflows.documents.schemas import IslandDocument, RelaxDocument
+from workflows.documents.schemas import IslandDocument, RelaxDocument, SearchDocument
 from workflows.engines.base import Engine
 from workflows.jobs.idempotency import spawn
 from workflows.jobs.outputs import output_of
@@ -67,6 +68,9 @@ class ReferenceSearchMaker(Maker):
     )
     fitness: Fitness = field(default_factory=Fitness, metadata={"hidden": True})
 
+    #: Whose jobs they are.
+    stage: ClassVar[str] = "search"
+
     def make(
         self,
         target: Target,
@@ -94,8 +98,8 @@ class ReferenceSearchMaker(Maker):
             Its output is a :class:`SearchDocument`, its energies those of the engine.
         """
         start = self.start(target, engine, derive_seed(seed, "reference search"), volume_per_atom)
-        start.name = "reference search"
-        return tag(start, STAGES["search"])
+        start.name = self.name
+        return tag(start, STAGES[self.stage])
 
     def cost(self, context: CostContext) -> list[Cost]:
         """Expected cost: the relaxations of each generation, and a job that makes the next one."""
@@ -120,7 +124,7 @@ class ReferenceSearchMaker(Maker):
             volume_per_atom=self.evolution.volume_per_atom or volume_per_atom,
         )
         (state,) = set_up_islands(target.counts, options, [seed], fitness=self.fitness)
-        return self._next_generation(target, engine, state, 0.0)
+        return self._next_generation(target, engine, state, 0.0, 0)
 
     @job(
         data=[Evolution],
@@ -158,35 +162,53 @@ class ReferenceSearchMaker(Maker):
             ]
         )
         seconds = document.cpu_seconds + time.process_time() - started
+        steps = document.relaxation_steps + sum(r.steps + 1 for r in relaxed if r is not None)
         report_progress(
-            "search", state.generation, state.options.generations,
+            self.stage, state.generation, state.options.generations,
             best_eV_atom=state.best_energy, structures=state.structures,
         )  # fmt: skip
         if state.finished:
-            islands = [island_document(state, seconds)]
-            return Response(output=search_document(target, islands, self.n_best, engine.name))
-        return self._next_generation(target, engine, state, seconds)
+            islands = [island_document(state, seconds, steps)]
+            return Response(output=self.document(target, islands, engine.name))
+        return self._next_generation(target, engine, state, seconds, steps)
+
+    def document(
+        self, target: Target, islands: Sequence[IslandDocument], engine: str
+    ) -> SearchDocument:
+        """
+        Sum up what was found.
+
+        Parameters
+        ----------
+        target : Target
+            What was looked for.
+        islands : sequence of IslandDocument
+            As they ended.
+        engine : str
+            Name of the reference engine.
+        """
+        return search_document(target, islands, self.n_best, engine)
 
     def _next_generation(
-        self, target: Target, engine: Engine, state: Evolution, seconds: float
+        self, target: Target, engine: Engine, state: Evolution, seconds: float, steps: int
     ) -> Response:
         """Store the state with its new structures, relax these, and go on."""
         started = time.process_time()
         candidates = state.ask()
         runs = []
         for candidate in candidates:
-            run = engine.relax(self.limits).make(to_structure(candidate.atoms), "search")
+            run = engine.relax(self.limits).make(to_structure(candidate.atoms), self.stage)
             run.name = f"generation {state.generation + 1} structure {candidate.id + 1}"
-            runs.append(tag(run, STAGES["search"], REFERENCE_QUEUE))
+            runs.append(tag(run, STAGES[self.stage], REFERENCE_QUEUE))
         current = CURRENT_JOB.job
         previous = (current.uuid, current.index) if current is not None else ("", 0)
         following = self.advance(target, engine, previous, [run.output for run in runs])
         following.name = f"generation {state.generation + 1}"
         # a relaxation that failed for good is a structure without energy, not a dead search
         following.config.on_missing_references = OnMissing.NONE
-        flow = Flow([*runs, tag(following, STAGES["search"])], output=following.output)
+        flow = Flow([*runs, tag(following, STAGES[self.stage])], output=following.output)
         seconds += time.process_time() - started
-        return Response(output=island_document(state, seconds), replace=spawn(flow))
+        return Response(output=island_document(state, seconds, steps), replace=spawn(flow))
 
 
 def to_relaxed(candidate: Candidate, result: RelaxDocument | None) -> Relaxed:

@@ -16,7 +16,9 @@ class NothingFoundError(RuntimeError):
     """A search has no structure to go on with; the message says why."""
 
 
-def island_document(evolution: Evolution, cpu_seconds: float) -> IslandDocument:
+def island_document(
+    evolution: Evolution, cpu_seconds: float, relaxation_steps: int = 0
+) -> IslandDocument:
     """
     Describe one population between two blocks of generations.
 
@@ -26,6 +28,8 @@ def island_document(evolution: Evolution, cpu_seconds: float) -> IslandDocument:
         Its state.
     cpu_seconds : float
         That it took so far.
+    relaxation_steps : int
+        Steps of its relaxations, if an engine makes them.
     """
     return IslandDocument(
         generation=evolution.generation,
@@ -33,6 +37,7 @@ def island_document(evolution: Evolution, cpu_seconds: float) -> IslandDocument:
         best_energy=evolution.best_energy,
         finished=evolution.finished,
         cpu_seconds=cpu_seconds,
+        relaxation_steps=relaxation_steps,
         evolution=evolution,
     )
 

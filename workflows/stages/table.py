@@ -97,6 +97,15 @@ ROWS = (
         resources={REFERENCE_QUEUE: Resources("24:00:00")},
         can_be_last=True,
     ),
+    # no part of a prediction unless asked for, or by a command of its own
+    Stage(
+        "judge",
+        "judgement",
+        "workflows.stages.judge:JudgeMaker",
+        document="workflows.documents.judge:JudgeDocument",
+        resources={REFERENCE_QUEUE: Resources("24:00:00")},
+        can_be_last=True,
+    ),
 )
 
 #: All stages by name, in their order.
