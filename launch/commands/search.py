@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from launch.commands.shared.crystal_files import read_crystals_of
 from launch.commands.shared.options import LARGEST_SEED, MOST_WORKERS, CellOptions, command_of
 from launch.commands.shared.parsing import (
     apply_overrides,
@@ -23,8 +24,6 @@ from launch.errors import CampaignError, as_sentence
 from launch.own_files import require_no_links
 
 if TYPE_CHECKING:
-    from ase import Atoms
-
     from launch.report.search import ProgressLog
     from search.options import EvolutionOptions
     from search.relax.energy import BatchEnergy
@@ -187,7 +186,9 @@ def _islands(target: Target, tree: _Settings, command: SearchOptions) -> list[Ev
     from workflows.jobs.tags import derive_seed
 
     structures = [
-        atoms for path in command.seed_structures or [] for atoms in _read_seeds(path, target)
+        atoms
+        for path in command.seed_structures or []
+        for atoms in read_crystals_of(path, target.counts)
     ]
     # one population is the search that the seed itself stands for
     seeds = [command.seed]
@@ -266,32 +267,6 @@ def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
         raise CampaignError(as_sentence(str(error))) from None
     except TypeError as error:
         raise CampaignError(f"{name} cannot be built from its arguments: {error}.") from None
-
-
-def _read_seeds(path: Path, target: Target) -> list[Atoms]:
-    """
-    Read the crystals of a file.
-
-    Raises
-    ------
-    CampaignError
-        If there is no such file, or one of its crystals is of another composition.
-    StructureFileError
-        If it cannot be read, or holds what is no crystal.
-    """
-    from nnp.formats.structures import read_crystals
-    from search.state.acceptance import checked_seed
-
-    if not path.is_file():
-        raise CampaignError(f"There is no file {path}.")
-    crystals = read_crystals(path)
-    for number, atoms in enumerate(crystals, start=1):
-        try:
-            checked_seed(atoms, target.counts)
-        except ValueError as error:
-            where = "" if len(crystals) == 1 else f", structure {number}"
-            raise CampaignError(f"{as_sentence(str(error))[:-1]} ({path}{where}).") from None
-    return crystals
 
 
 def _settings(target: Target, command: SearchOptions) -> _Settings:

@@ -77,9 +77,26 @@ class CampaignResult:
     failures: list[Failure] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Addition:
+    """
+    A workflow that is added to a campaign which has one.
+
+    Attributes
+    ----------
+    key : str
+        Tells it from others; what is there already is resumed.
+    build : callable
+        Makes its flow.
+    """
+
+    key: str
+    build: Callable[[], Flow]
+
+
 def run_campaign(
     campaign: Campaign,
-    build_flow: Callable[[], Flow],
+    build_flow: Callable[[], Flow] | Addition,
     *,
     workers: int = 2,
     display: Display | None = None,
@@ -93,8 +110,9 @@ def run_campaign(
     ----------
     campaign : Campaign
         The campaign; it is locked meanwhile.
-    build_flow : callable
-        Makes the flow; called on the first run, and where the settings are others now.
+    build_flow : callable or Addition
+        Makes the flow; called on the first run, and where the settings are others now. Or a further
+        workflow of a campaign that has run.
     workers : int
         Number of worker processes.
     display : Display or None
@@ -141,7 +159,7 @@ class _Run:
         self.started = 0
         self.barren = 0  # workers that died one after the other without a Firework
 
-    def to_end(self, build_flow: Callable[[], Flow]) -> CampaignResult:
+    def to_end(self, build_flow: Callable[[], Flow] | Addition) -> CampaignResult:
         """Run until nothing is left to run, Ctrl-C, or an error that ends the campaign."""
         from pymongo.errors import PyMongoError
 
@@ -161,7 +179,7 @@ class _Run:
                 self.database.start()
         raise AssertionError("unreachable")
 
-    def prepare(self, build_flow: Callable[[], Flow]) -> LaunchPad:
+    def prepare(self, build_flow: Callable[[], Flow] | Addition) -> LaunchPad:
         """Bring the launchpad in order and add the workflow on the first run."""
         from launch.database.recovery import recover
         from launch.database.retries import retry_all
@@ -173,6 +191,9 @@ class _Run:
         pad = launchpad(self.database.uri, name, patience=patience)
         _require_own(pad, self.campaign)
         recover(pad, "the campaign was interrupted")
+        if isinstance(build_flow, Addition):
+            self.add(pad, build_flow)
+            return pad
         workflow = pad.workflows.find_one({}, {"state": 1})
         if workflow is None:
             self.campaign.accept_correction()
@@ -183,6 +204,17 @@ class _Run:
         if workflow["state"] != "COMPLETED":
             retry_all(pad)
         return pad
+
+    def add(self, pad: LaunchPad, addition: Addition) -> None:
+        """Add a further workflow, or bring in order what is left of it."""
+        from launch.database.retries import retry_all
+
+        query = {"metadata.addition": addition.key}
+        found = pad.workflows.find_one(query, {"state": 1})
+        if found is None:
+            pad.add_wf(self.to_workflow(addition.build(), addition=addition.key))
+        elif found["state"] != "COMPLETED":
+            retry_all(pad)
 
     def correct(self, pad: LaunchPad, flow: Flow) -> None:
         """Make the Fireworks those of other settings; what is finished is kept."""
@@ -199,13 +231,13 @@ class _Run:
         self.campaign.accept_correction()
         self.tell(correction.sentence())
 
-    def to_workflow(self, flow: Flow) -> Workflow:
+    def to_workflow(self, flow: Flow, **metadata: str) -> Workflow:
         """Make a FireWorks workflow of a flow of the campaign."""
         from jobflow.managers.fireworks import flow_to_workflow
 
         flow.update_metadata({"campaign": self.campaign.id})
         document = self.campaign.document
-        metadata = {"campaign": document.id, "formula": document.formula}
+        metadata = {"campaign": document.id, "formula": document.formula, **metadata}
         return flow_to_workflow(flow, metadata=metadata)
 
     def add_workflow(self, pad: LaunchPad, flow: Flow) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 #: What a report writes in the campaign's folder.
 WRITTEN = (
     "frames.extxyz", "potential.nnp", "ranking.txt", "summary.json", "structures", "plots",
+    "judge.json", "judge.csv",
 )  # fmt: skip
 
 
@@ -38,7 +39,9 @@ def write_report(results: CampaignResults, folder: Path) -> list[Path]:
     list of Path
         What was written.
     """
+    from launch.report.judge import write_points
     from launch.report.plots import write_plots
+    from workflows.documents.judge import JudgeDocument
     from workflows.documents.schemas import PredictionDocument, SampleDocument, TrainingDocument
 
     require_no_links(folder, *WRITTEN)
@@ -52,6 +55,8 @@ def write_report(results: CampaignResults, folder: Path) -> list[Path]:
     if (prediction := results.newest(PredictionDocument)) is not None:
         written += write_structures(prediction, folder / "structures")
         written.append(_write_table(prediction, folder / "ranking.txt"))
+    if (judged := results.newest(JudgeDocument)) is not None:
+        written += write_points(judged, folder)
     written += write_plots(results, folder / "plots")
     write_atomically(folder / "summary.json", json.dumps(summarise(results), indent=1) + "\n")
     return [*written, folder / "summary.json"]

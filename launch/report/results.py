@@ -97,6 +97,19 @@ class CampaignResults:
         found: AnyDocument | None = self._found.get(name)
         return found
 
+    def jobs_of(self, kind: type[Document]) -> list[str]:
+        """
+        Return the ids of the jobs that left documents of a class, the oldest first.
+
+        Parameters
+        ----------
+        kind : type
+            Class of the document.
+        """
+        criteria = {"metadata.campaign": self.campaign, "output.@class": kind.__name__}
+        found = self.store.query(criteria, ["uuid", "completed_at"], sort={"completed_at": 1})
+        return list(dict.fromkeys(document["uuid"] for document in found))
+
     def of_stage(self, stage: Stage) -> StageDocument | None:
         """
         Return the newest document that sums a stage up.

@@ -24,6 +24,8 @@ WORDS = {
     "init": "--site --db --database --folder -f --partition --nnp-partition --account --qos "
     "--constraint --walltime --nnp-walltime --nodes --cores --layout --modules --vasp-cmd "
     "--vasp-gamma-cmd --potcars --work --signal-seconds",
+    "judge": "CAMPAIGN --known -k --generations --random --engine -e --engine-arguments --set -s "
+    "--workers -w --output -o --config --db",
     "protocol": "NAME --yaml",
     "reconcile": "--config --watch --interval",
     "results": "FOLDER --formula --campaign --stage --above-best --format --output -o --config "

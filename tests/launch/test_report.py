@@ -15,12 +15,14 @@ from monty.json import jsanitize
 from pymatgen.core import Structure
 
 from launch.report.files import ranking_table, summarise, wide_console, write_report
-from launch.report.results import CampaignResults
+from launch.report.judge import errors_table, plot_rounds, sentences
+from launch.report.results import CampaignResults, Results
 from nnp.frames import Frames
 from nnp.training.trainer import TrainingOptions, train
 from tests.workflows.samples import copper
 from workflows.composition import Target
 from workflows.documents.base import Document
+from workflows.documents.judge import EarlierPotential, JudgeDocument, JudgePoint
 from workflows.documents.schemas import (
     MeltingTemperatureDocument,
     MobilityPoint,
@@ -33,6 +35,7 @@ from workflows.documents.schemas import (
     VolumeDocument,
 )
 from workflows.stages.candidates import CandidateMaker
+from workflows.stages.comparison import TestCrystal, errors_of, labelled, lowest_of
 
 
 def labelled_frames(n: int = 6) -> Frames:
@@ -162,6 +165,60 @@ def test_ranking_drops_twins_and_records_failures() -> None:
 def test_the_table_fits_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
     wide_console().print(ranking_table(prediction()))
     assert "…" not in capsys.readouterr().out
+
+
+def judgement(earlier: int = 0) -> JudgeDocument:
+    """A known phase and two others, of which training has seen one."""
+    crystals = [
+        TestCrystal("fcc", "known", bulk("Cu", "fcc", a=3.6), -0.01),
+        TestCrystal("random 1", "random", bulk("Cu", "bcc", a=2.87), 0.03),
+        TestCrystal("search 1", "search", bulk("Cu", "hcp", a=2.55, c=4.16), 0.0),
+    ]
+    points = [
+        JudgePoint(
+            label=c.label, origin=c.origin, formula_units=len(c.atoms), space_group="P1",
+            reference_energy=c.energy, potential_energy=c.energy + 0.01, uncertainty=0.0,
+            relaxed_energy=c.energy, stays=True, covered=1.0, in_training=c.label == "search 1",
+        )
+        for c in crystals
+    ]  # fmt: skip
+    tested = points[:2]
+    errors = errors_of(tested, relaxed=False)
+    first = EarlierPotential(training_job="0", energies=[0.0, 0.2, 0.1], single_points=errors)
+    return JudgeDocument(
+        formula="Cu", engine="emt", training_job="1", n_tested=2, n_in_training=1, points=points,
+        single_points=errors, relaxed=errors_of(tested, relaxed=True), lowest=lowest_of(points),
+        stays=1.0, coverage={"known": {"Cu": 1.0}}, reference_evaluations={"known": 4},
+        potential_seconds=1e-5, frames=labelled(crystals), earlier=earlier * [first],
+    )  # fmt: skip
+
+
+def test_a_judgement_is_told_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = CampaignResults(store_of([*documents(), judgement(earlier=1)]), "mine")
+    write_report(results, tmp_path)
+    plots = {path.stem for path in (tmp_path / "plots").glob("judge*.png")}
+    assert plots == {"judge", "judge_rounds", "judge_coverage"}
+    points = json.loads((tmp_path / "judge.json").read_text())["points"]
+    assert [point["in_training"] for point in points] == [False, False, True]
+    assert (tmp_path / "judge.csv").read_text().startswith("label,origin,")
+    summary = json.loads((tmp_path / "summary.json").read_text())["judge"]
+    assert (summary["structures"], summary["in_training"]) == (2, 1)
+    within = {row["window"]: row for row in summary["single_points"]}
+    assert within[50.0]["mean_error"] == pytest.approx(10.0)
+    (row,) = Results(results.store).stages("judge")
+    assert row["judge.structures"] == 2
+
+    wide_console().print(errors_table(judgement()))
+    table = capsys.readouterr().out
+    assert "+10.0" in table
+    assert "…" not in table
+    said = " ".join(sentences(judgement()))
+    assert "The lowest known phase, fcc, is the lowest of all by NNP before relaxation" in said
+    assert "1 more are in the training set" in said
+
+
+def test_one_potential_has_no_figure_of_rounds() -> None:
+    assert plot_rounds(judgement()) is None
 
 
 def test_the_ranking_says_how_many_motifs_it_has(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from jobflow import Flow, JobStore, run_locally
+from jobflow import SETTINGS, Flow, JobStore, run_locally
 from maggma.stores import MemoryStore
 from monty.json import jsanitize
 from pymatgen.core import Structure
@@ -155,6 +155,7 @@ def test_a_longer_test_computes_only_what_is_new(
 
     monkeypatch.setattr(AseRelaxMaker, "_relax", counted)
     store = store_with(frames, potential)
+    monkeypatch.setattr(SETTINGS, "JOB_STORE", store)  # as in a worker
     first = judged(store, small(), {"fcc": KNOWN["fcc"]}, emt())
     before = _energies(store)
     assert runs["all"] == len(before) >= 8  # of the search, and of all crystals to the end

@@ -24,6 +24,7 @@ from workflows.stages.check import CheckMaker
 from workflows.stages.convergence import ConvergenceMaker
 from workflows.stages.cost import Cost, CostContext, add_up, decisions
 from workflows.stages.dynamics import DynamicsMaker
+from workflows.stages.judge import JudgeMaker
 from workflows.stages.liquid import AnnealMaker, LiquidMaker, QuenchMaker
 from workflows.stages.melt import MeltMaker
 from workflows.stages.melting_temperature import MeltingTemperatureMaker
@@ -81,8 +82,8 @@ class StructurePredictionMaker(Maker):
         Of the frames; only for engines with plane waves.
     active : ActiveLearning
         Rounds of few labels on frames of a fast engine.
-    train, search, candidates : Maker
-        The stages behind the frames.
+    train, search, candidates, judge : Maker
+        The stages behind the frames; the last one only if ``until`` says so.
     search_level : str
         ``potential``: the whole chain. ``reference``: no melt and no potential, the search runs
         on the reference engine, as the paper does for comparison.
@@ -128,6 +129,7 @@ class StructurePredictionMaker(Maker):
     train: TrainingMaker = field(default_factory=TrainingMaker)
     search: SearchMaker = field(default_factory=SearchMaker)
     candidates: CandidateMaker = field(default_factory=CandidateMaker)
+    judge: JudgeMaker = field(default_factory=JudgeMaker)
     search_level: Literal["potential", "reference"] = field(
         default="potential", metadata={"help": "reference: no potential, the engine searches"}
     )

@@ -38,18 +38,33 @@ class JudgePoint(Document):
     )
 
 
+class EarlierPotential(Document):
+    """What a potential says of the same crystals that was trained before."""
+
+    training_job: str = Field(description="id of the job that trained it")
+    energies: list[float] = Field(
+        description="at the reference geometries, in the order of the points (eV/atom)"
+    )
+    single_points: list[dict[str, float | None]] = Field(description="as in JudgeDocument")
+
+
 class JudgeDocument(StageDocument):
     """How well a potential ranks crystals that it has not been trained on."""
 
     formula: str
     engine: str
     training_job: str = Field(description="id of the job that trained the potential")
+    n_tested: int = Field(description="crystals that training has not seen")
+    n_in_training: int = Field(description="others, which count in no figure")
     points: list[JudgePoint] = Field(description="lowest reference energy first")
     single_points: list[dict[str, float | None]] = Field(
         description="within windows above the lowest reference energy (meV/atom), at the reference "
         "geometries: number, Pearson and Spearman coefficients, mean error, RMSE and MAE (meV/atom)"
     )
     relaxed: list[dict[str, float | None]] = Field(description="the same, relaxed by the potential")
+    earlier: list[EarlierPotential] = Field(
+        default_factory=list, description="of earlier rounds of learning, the first one first"
+    )
     lowest: dict[str, str | None] = Field(
         description="label of the lowest structure by the reference, by the potential, and by the "
         "potential relaxed by it; and of the lowest known phase by the reference"
@@ -79,8 +94,8 @@ class JudgeDocument(StageDocument):
         """Correlations and errors by window, and whether the known phase is the lowest."""
         return {
             "judge": {
-                "structures": len(self.tested),
-                "in_training": len(self.points) - len(self.tested),
+                "structures": self.n_tested,
+                "in_training": self.n_in_training,
                 "lowest": self.lowest,
                 "stays": self.stays,
                 "single_points": self.single_points,

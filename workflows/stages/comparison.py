@@ -22,7 +22,7 @@ from search.state.fingerprint import distances, fingerprint
 from search.state.similarity import REFERENCE_ENERGY_TOLERANCE, TIGHTLY_RELAXED, match
 from search.symmetry import find_space_group
 from workflows.conversion import to_structure
-from workflows.documents.judge import JudgePoint
+from workflows.documents.judge import EarlierPotential, JudgePoint
 
 KNOWN, RANDOM, SEARCH = "known", "random", "search"
 #: Fingerprint distance beyond which a frame of the training set is no test structure, and the
@@ -236,6 +236,32 @@ def errors_of(points: Sequence[JudgePoint], relaxed: bool) -> list[dict[str, flo
         WINDOWS,
     )
     return [_as_numbers(errors) for errors in found]
+
+
+def by_earlier(
+    job: str, potential: Potential, points: Sequence[JudgePoint], frames: Frames
+) -> EarlierPotential:
+    """
+    Say what a potential of an earlier round gives for the same crystals.
+
+    Parameters
+    ----------
+    job : str
+        That trained it.
+    potential : Potential
+    points : sequence of JudgePoint
+        By the newest potential.
+    frames : Frames
+        Reference geometries, in the same order.
+    """
+    energies = [float(e) for e in predict(potential, frames).energies / frames.counts]
+    others = [
+        point.model_copy(update={"potential_energy": energy})
+        for point, energy in zip(points, energies, strict=True)
+    ]
+    tested = [point for point in others if not point.in_training]
+    errors = errors_of(tested, relaxed=False)
+    return EarlierPotential(training_job=job, energies=energies, single_points=errors)
 
 
 def _as_numbers(errors: RankingErrors) -> dict[str, float | None]:

@@ -37,6 +37,7 @@ from workflows.stages.comparison import (
     RANDOM,
     SEARCH,
     TestCrystal,
+    by_earlier,
     compare,
     coverage_by_origin,
     describe,
@@ -139,6 +140,7 @@ class JudgeMaker(Maker):
         engine: Engine,
         seed: int,
         known: dict[str, Structure] | None = None,
+        earlier: Sequence[str] = (),
     ) -> Job:
         """
         Judge.
@@ -157,6 +159,8 @@ class JudgeMaker(Maker):
             Of random crystals and search.
         known : dict of str to Structure, or None
             Known phases by their labels.
+        earlier : sequence of str
+            Jobs that trained potentials of earlier rounds, to be compared with.
 
         Returns
         -------
@@ -174,7 +178,9 @@ class JudgeMaker(Maker):
             source if isinstance(source, str) else source.uuid for source in (training, sample)
         ]
         after = [source for source in (training, sample) if not isinstance(source, str)]
-        work = self.begin(*uuids, target, engine, seed, known or {}, **_waiting(after))
+        work = self.begin(
+            *uuids, target, engine, seed, known or {}, list(earlier), **_waiting(after)
+        )
         work.name = "judge"
         return tag(work, STAGES["judge"])
 
@@ -212,6 +218,7 @@ class JudgeMaker(Maker):
         engine: Engine,
         seed: int,
         known: dict[str, Structure],
+        earlier: list[str],
         after: Sequence[Any] = (),  # noqa: ARG002 (waited for, and fetched by its job)
     ) -> Response:
         """Relax known phases and random crystals, and start the search."""
@@ -229,7 +236,7 @@ class JudgeMaker(Maker):
             jobs.append(search)
             found = search.output
         collect = self.collect(
-            training, sample, target, engine, listed, found, after=runs.outputs
+            [training, *earlier], sample, target, engine, listed, found, after=runs.outputs
         )  # fmt: skip
         collect.name = "collect"
         # what failed for good leaves a gap
@@ -250,7 +257,7 @@ class JudgeMaker(Maker):
     @job(config=JobConfig(on_missing_references=OnMissing.NONE))
     def collect(
         self,
-        training: str,
+        trainings: list[str],
         sample: str,
         target: Target,
         engine: Engine,
@@ -267,7 +274,7 @@ class JudgeMaker(Maker):
                 listed.append((SEARCH, f"search {number}", *runs.add(candidate.structure)))
         steps = found.relaxation_steps if found is not None else 0
         judge = self.judge(
-            training, sample, target, engine.name, listed, steps, after=runs.outputs
+            trainings, sample, target, engine.name, listed, steps, after=runs.outputs
         )  # fmt: skip
         judge.name = "compare"
         judge.config.on_missing_references = OnMissing.NONE
@@ -279,7 +286,7 @@ class JudgeMaker(Maker):
     @once
     def judge(
         self,
-        training: str,
+        trainings: list[str],
         sample: str,
         target: Target,
         engine: str,
@@ -292,8 +299,10 @@ class JudgeMaker(Maker):
 
         Parameters
         ----------
-        training, sample : str
-            Jobs of potential and training set.
+        trainings : list of str
+            Job of the potential, and those of earlier ones.
+        sample : str
+            Job of the training set.
         target : Target
             What was looked for.
         engine : str
@@ -305,7 +314,7 @@ class JudgeMaker(Maker):
         after : sequence
             What is waited for.
         """
-        potential, frames = output_of(training).potential, output_of(sample).frames
+        potential, frames = output_of(trainings[0]).potential, output_of(sample).frames
         crystals, failures, steps = _read(tests)
         if not crystals:
             raise ValueError(f"no crystal could be relaxed by {engine}: {'; '.join(failures)}")
@@ -320,10 +329,16 @@ class JudgeMaker(Maker):
         return JudgeDocument(
             formula=target.formula,
             engine=engine,
-            training_job=training,
+            training_job=trainings[0],
+            n_tested=len(tested),
+            n_in_training=len(points) - len(tested),
             points=points,
             single_points=errors_of(tested, relaxed=False),
             relaxed=errors_of(tested, relaxed=True),
+            earlier=[
+                by_earlier(job_, output_of(job_).potential, points, test_set)
+                for job_ in trainings[1:]
+            ],
             lowest=lowest_of(points),
             stays=float(np.mean(kept)) if kept else None,
             coverage=coverage_by_origin(points, found.coverage, potential.elements),

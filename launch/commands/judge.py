@@ -1,0 +1,368 @@
+"""``devitrify judge``: compare the potential of a campaign with its engine on unseen crystals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from launch.commands.shared.options import (
+    MOST_WORKERS,
+    CampaignDatabase,
+    ConfigurationFolder,
+    command_of,
+)
+from launch.commands.shared.parsing import apply_overrides, read_object, require_foreign
+from launch.errors import CampaignError
+from launch.shell import command_line
+from workflows.chains.protocol_numbers import DEFAULT_PROTOCOL
+
+if TYPE_CHECKING:
+    from jobflow import JobStore
+    from pymatgen.core import Structure
+    from rich.console import Console
+
+    from launch.local.campaign import Campaign
+    from launch.report.results import CampaignResults
+    from workflows.chains.judgement import Judgement
+    from workflows.chains.prediction import StructurePredictionMaker
+    from workflows.documents.judge import JudgeDocument
+    from workflows.engines.base import Engine
+
+#: Branches of a campaign's settings that matter to a judgement.
+BRANCHES = ("judge.", "vasp.", "gpaw.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeOptions:
+    """What ``devitrify judge`` is told."""
+
+    campaign: Annotated[
+        str, typer.Argument(help="Campaign's folder, or its name in the cluster's database.")
+    ]
+    known: Annotated[
+        list[Path] | None,
+        typer.Option("--known", "-k", help="File of known phases, all that ASE reads; repeatable."),
+    ] = None
+    generations: Annotated[
+        int | None,
+        typer.Option(
+            "--generations", help="Of a search by the engine; 0: none.", min=0, max=100_000
+        ),
+    ] = None
+    random: Annotated[
+        int | None, typer.Option("--random", help="Random crystals.", min=0, max=10_000)
+    ] = None
+    engine: Annotated[
+        str | None, typer.Option("--engine", "-e", help="Default: the campaign's.")
+    ] = None
+    engine_arguments: Annotated[
+        str | None,
+        typer.Option("--engine-arguments", help="JSON object passed to the ASE calculator."),
+    ] = None
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", "-s", help="A setting, e.g. judge.search.evolution.population=20."),
+    ] = None
+    workers: Annotated[
+        int, typer.Option("--workers", "-w", help="Worker processes.", min=1, max=MOST_WORKERS)
+    ] = 2
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Do not run, but write a file for lpad add."),
+    ] = None
+    config: ConfigurationFolder = None
+    db: CampaignDatabase = None
+
+
+@command_of(JudgeOptions)
+def judge(options: JudgeOptions) -> None:
+    """Compare the potential of CAMPAIGN with its engine on crystals that training never saw."""
+    from launch.commands.shared.campaign_results import read_store
+    from launch.local.campaign import CAMPAIGN_FILE, Campaign
+    from launch.report.results import CampaignResults, Results
+
+    if (Path(options.campaign) / CAMPAIGN_FILE).exists():
+        campaign = Campaign.open(options.campaign)
+
+        def look(store: JobStore) -> Judgement:
+            return _judgement(CampaignResults(store, campaign.id), options, campaign)
+
+        judgement = read_store(campaign, options.db, look)
+        if options.output is None:
+            _run(campaign, judgement, options)
+            return
+    else:
+        with Results.open(options.config) as results:
+            known = results.campaigns()
+            if options.campaign not in known:
+                raise CampaignError(
+                    f"{options.campaign} is neither the folder of a campaign nor the name of one "
+                    "in the cluster's database; 'devitrify results' lists those."
+                )
+            judgement = _judgement(CampaignResults(results.store, options.campaign), options, None)
+        if options.output is None:
+            raise CampaignError(
+                "A campaign in a cluster's database is judged by its workers: give --output FILE, "
+                "then lpad add FILE."
+            )
+    _write(judgement, options.output)
+
+
+def _judgement(
+    results: CampaignResults, options: JudgeOptions, campaign: Campaign | None
+) -> Judgement:
+    """
+    Gather what is judged, and by what.
+
+    Raises
+    ------
+    CampaignError
+        If there is no potential yet, or nothing to judge by.
+    """
+    from workflows.chains.judgement import Judgement
+    from workflows.documents.schemas import SampleDocument, TrainingDocument
+
+    trainings = results.jobs_of(TrainingDocument)
+    samples = results.jobs_of(SampleDocument)
+    if not trainings or not samples:
+        raise CampaignError(
+            f"The campaign {results.campaign} has no potential to be judged: one with a training "
+            "stage has to come that far first."
+        )
+    settings: dict[str, Any] = {} if campaign is None else campaign.document.settings
+    maker = _maker(options, campaign)
+    formula = _formula(results)
+    target = _target(results, formula, settings)
+    known = _known(options.known or [], target.counts)
+    if not (known or maker.judge.n_random or maker.judge.generations):
+        raise CampaignError(
+            "Nothing to judge by: give --known FILE, --random or --generations more than 0."
+        )
+    return Judgement(
+        campaign=results.campaign,
+        trainings=tuple(trainings),
+        sample=samples[-1],
+        target=target,
+        engine=_engine(results, options, maker, settings),
+        seed=maker.seed if campaign is None else campaign.document.seed,
+        known=known,
+        maker=maker.judge,
+    )
+
+
+def _maker(options: JudgeOptions, campaign: Campaign | None) -> StructurePredictionMaker:
+    """Protocol with the numbers of the campaign and what was typed."""
+    from workflows.chains.protocols import find_protocol
+    from workflows.settings import list_settings, override, require_valid
+
+    maker = find_protocol(DEFAULT_PROTOCOL if campaign is None else campaign.document.protocol)
+    if campaign is not None:
+        stored = campaign.document.settings
+        for setting in list_settings(maker):
+            of_interest = setting.path.startswith(BRANCHES) and setting.path in stored
+            if of_interest and stored[setting.path] != setting.value:
+                maker = override(maker, setting.path, stored[setting.path])
+    maker = apply_overrides(maker, options.overrides)
+    if options.generations is not None:
+        maker = replace(maker, judge=replace(maker.judge, generations=options.generations))
+    if options.random is not None:
+        maker = replace(maker, judge=replace(maker.judge, n_random=options.random))
+    require_valid(maker)
+    return maker
+
+
+def _formula(results: CampaignResults) -> str:
+    from workflows.documents.schemas import TrainingDocument
+
+    training = results.newest(TrainingDocument)
+    assert training is not None
+    return training.formula
+
+
+def _target(results: CampaignResults, formula: str, settings: dict[str, Any]) -> Any:
+    """Composition and formula units of the campaign's search."""
+    from workflows.composition import Target
+    from workflows.documents.schemas import SearchDocument
+
+    units = settings.get("formula_units")
+    if units is None:
+        search = results.newest(SearchDocument)
+        units = [1, 2, 4] if search is None else search.formula_units
+    return Target(formula, tuple(units))
+
+
+def _engine(
+    results: CampaignResults,
+    options: JudgeOptions,
+    maker: StructurePredictionMaker,
+    settings: dict[str, Any],
+) -> Engine:
+    """
+    Engine of the campaign, with the plane waves that it found, or another that was typed.
+
+    Raises
+    ------
+    CampaignError
+        If nothing says which one it is.
+    """
+    from workflows.documents.schemas import ConvergenceDocument, PredictionDocument
+    from workflows.engines.registry import find_engine
+
+    stored = settings.get("engine") or {}
+    ranked = None if stored else results.newest(PredictionDocument)
+    own = stored.get("name") or (ranked.engine if ranked else None)
+    name = options.engine or own
+    if name is None:
+        raise CampaignError(
+            f"Nothing says which engine the campaign {results.campaign} has: give --engine."
+        )
+    require_foreign(name, "--engine")
+    arguments = read_object(options.engine_arguments, "--engine-arguments")
+    if name == own and not arguments:
+        arguments = stored.get("arguments") or {}
+    engine = maker.with_reference(find_engine(name, arguments)).reference
+    convergence = results.newest(ConvergenceDocument)
+    if name == own and convergence is not None:
+        engine = engine.with_plane_waves(convergence.plane_waves)
+    return engine
+
+
+def _known(paths: list[Path], counts: dict[str, int]) -> dict[str, Structure]:
+    """Known phases of files, by the names of these."""
+    from launch.commands.shared.crystal_files import read_crystals_of
+    from search.create.operators import plain_sorted
+    from workflows.conversion import to_structure
+
+    found: dict[str, Structure] = {}
+    for path in paths:
+        crystals = read_crystals_of(path, counts)
+        for number, atoms in enumerate(crystals, start=1):
+            name = path.stem if len(crystals) == 1 else f"{path.stem} {number}"
+            for label in _names(name):
+                if label not in found:
+                    found[label] = to_structure(plain_sorted(atoms))
+                    break
+    return found
+
+
+def _names(name: str) -> Iterator[str]:
+    """Yield a name, and others for when it is taken."""
+    yield name
+    number = 2
+    while True:
+        yield f"{name} ({number})"
+        number += 1
+
+
+def _write(judgement: Judgement, output: Path) -> None:
+    """Write the workflow for a cluster's launchpad."""
+    from jobflow.managers.fireworks import flow_to_workflow
+
+    from launch.commands.shared.output_files import require_writable
+    from launch.commands.shared.workflow_file import require_format, write_workflow
+
+    require_format(output)
+    require_writable(output)
+    metadata = {
+        "campaign": judgement.campaign, "formula": judgement.target.formula,
+        "addition": judgement.key,
+    }  # fmt: skip
+    write_workflow(flow_to_workflow(judgement.flow(), metadata=metadata), output)
+    typer.echo(f"{output}: judges the potential of campaign {judgement.campaign}")
+    typer.echo(f"Add it with: {command_line('lpad', 'add', output)}")
+
+
+def _run(campaign: Campaign, judgement: Judgement, options: JudgeOptions) -> None:
+    """
+    Run here to the end, write the report, and print what was found.
+
+    Raises
+    ------
+    CampaignError
+        If there is no result.
+    """
+    from launch.commands.shared.campaign_results import read_store
+    from launch.commands.shared.prediction import require_installed
+    from launch.local.display import Display
+    from launch.local.runner import Addition, run_campaign
+    from launch.report.files import wide_console
+    from workflows.jobs.site import without_site
+
+    require_installed(judgement.engine)
+    console = wide_console()
+    console.print(
+        f"{judgement.target.formula}: {len(judgement.known)} known phases, "
+        f"{judgement.maker.n_random} random crystals, {judgement.maker.generations} generations "
+        f"by {judgement.engine.name}; folder {campaign.folder}",
+        markup=False,
+    )
+    with without_site():
+        outcome = run_campaign(
+            campaign,
+            Addition(judgement.key, judgement.flow),
+            workers=options.workers,
+            display=Display(console),
+            uri=options.db,
+        )
+    if outcome.state == "interrupted":
+        console.print("Interrupted. The same command resumes where it stopped.")
+        raise typer.Exit(130)
+    document = read_store(campaign, options.db, lambda store: _report(store, campaign, judgement))
+    for failure in outcome.failures:
+        console.print(f"Failed: {failure.name}: {failure.reason}", style="yellow", markup=False)
+    if document is None:
+        raise CampaignError(
+            f"There is no judgement, because of the failure above; the logs are in {campaign.logs}."
+            " The same command tries the failed jobs again."
+        )
+    _show(document, console)
+    _show_costs(campaign, options.db, document, console)
+    console.print(f"Points and plots are in {campaign.folder}", markup=False)
+
+
+def _report(store: JobStore, campaign: Campaign, judgement: Judgement) -> JudgeDocument | None:
+    """Write the report; give the document of this judgement, if there is one."""
+    from launch.report.files import write_report
+    from launch.report.results import CampaignResults
+    from workflows.documents.decoding import decode
+    from workflows.documents.judge import JudgeDocument
+
+    write_report(CampaignResults(store, campaign.id), campaign.folder)
+    try:
+        output = decode(store.get_output(judgement.key, which="last", load=True))
+    except ValueError:
+        return None
+    return output if isinstance(output, JudgeDocument) else None
+
+
+def _show(document: JudgeDocument, console: Console) -> None:
+    from launch.report.judge import errors_table, sentences
+
+    if document.warning:
+        console.print(f"Warning: {document.warning}.", style="yellow", markup=False)
+    console.print(errors_table(document))
+    for sentence in sentences(document):
+        console.print(sentence, markup=False)
+
+
+def _show_costs(
+    campaign: Campaign, uri: str | None, document: JudgeDocument, console: Console
+) -> None:
+    """Print what the stages of the campaign took, and a structure and an atom in each way."""
+    from launch.commands.shared.campaign_results import read_store
+    from launch.local.status import campaign_status
+    from launch.report.costs import cost_sentences, stage_costs
+    from launch.report.results import CampaignResults
+    from workflows.documents.schemas import SearchDocument
+
+    status = campaign_status(campaign.folder, uri)
+    search = read_store(
+        campaign, uri, lambda store: CampaignResults(store, campaign.id).newest(SearchDocument)
+    )
+    console.print(stage_costs(status))
+    for sentence in cost_sentences(document, search):
+        console.print(sentence, markup=False)
