@@ -3,13 +3,15 @@ Which crystals have the same local structure, however they stack it.
 
 A motif is what the atoms have around them up to their second neighbours: how many neighbours of
 each element, and how many of these they share with which other atoms, which for coordination
-polyhedra says whether they meet in corners, edges or faces. Polytypes of zinc blende are one motif;
-zinc blende and rock salt are two; so are olivine and spinel, whose polyhedra are the same and are
-joined in other ways. Quartz and cristobalite are one: their tetrahedra share corners with four
-others, and only rings tell them apart.
+polyhedra says whether they meet in corners, edges or faces; and whether all this makes molecules,
+chains, layers or a framework. Polytypes of zinc blende are one motif, and so are stackings of the
+same layer; zinc blende and rock salt are two; so are olivine and spinel, whose polyhedra are the
+same and are joined in other ways. Quartz and cristobalite are one: their tetrahedra share corners
+with four others, and only rings tell them apart.
 
 Neighbours are those of pymatgen's CrystalNN, which needs no radius, and hardly changes its mind
-where atoms move a little: N. E. R. Zimmermann and A. Jain, RSC Adv. 10, 6063 (2020).
+where atoms move a little: N. E. R. Zimmermann and A. Jain, RSC Adv. 10, 6063 (2020). Dimensions are
+counted as by P. M. Larsen et al., Phys. Rev. Mater. 3, 034003 (2019).
 """
 
 from __future__ import annotations
@@ -55,9 +57,26 @@ class Surroundings(NamedTuple):
     joints: tuple[tuple[tuple[str, int], int], ...]
 
 
-def surroundings(atoms: Atoms) -> Counter[Surroundings] | None:
+class Motif(NamedTuple):
     """
-    Count the atoms of a primitive cell by what they have around them.
+    Local structure of a crystal.
+
+    Attributes
+    ----------
+    dimensions : int
+        In which what is bonded goes on: 0 molecules, 1 chains, 2 layers, 3 a framework; the
+        largest if there are several.
+    surroundings : Counter of Surroundings
+        Atoms of the primitive cell by what they have around them.
+    """
+
+    dimensions: int
+    surroundings: Counter[Surroundings]
+
+
+def find_motif(atoms: Atoms) -> Motif | None:
+    """
+    Describe the local structure of a crystal.
 
     Parameters
     ----------
@@ -66,12 +85,12 @@ def surroundings(atoms: Atoms) -> Counter[Surroundings] | None:
 
     Returns
     -------
-    Counter of Surroundings or None
+    Motif or None
         None if an atom has no neighbours that could be told.
     """
     try:
         structure = reduced_structure(atoms)
-        bonds = _bonds(structure)
+        dimensions, bonds = _bonds(structure)
     except (ArithmeticError, ValueError, RuntimeError):
         return None  # no lattice that can be reduced, or atoms far from each other
     symbols = [site.specie.symbol for site in structure]
@@ -79,24 +98,24 @@ def surroundings(atoms: Atoms) -> Counter[Surroundings] | None:
         {other for other in own if not own & _neighbors(bonds, other)}
         for index, own in enumerate(bonds)
     ]
-    return Counter(_describe(index, symbols, bonds, firm) for index in range(len(symbols)))
+    counts = Counter(_describe(index, symbols, bonds, firm) for index in range(len(symbols)))
+    return Motif(dimensions, counts)
 
 
-def _bonds(structure: Structure) -> list[set[Site]]:
-    """Neighbours of each atom; who is a neighbour of the other has the other as one, too."""
+def _bonds(structure: Structure) -> tuple[int, list[set[Site]]]:
+    """Dimensions, and neighbours of each atom: who is a neighbour of another has it as one, too."""
+    from pymatgen.analysis.dimensionality import get_dimensionality_larsen
     from pymatgen.analysis.local_env import CrystalNN
 
     with warnings.catch_warnings():  # of missing radii and oxidation states
         warnings.simplefilter("ignore")
-        found = CrystalNN().get_all_nn_info(structure)
-    bonds: list[set[Site]] = [set() for _ in found]
-    for index, neighbors in enumerate(found):
-        for neighbor in neighbors:
-            i, j, k = (int(n) for n in neighbor["image"])
-            other = int(neighbor["site_index"])
-            bonds[index].add((other, (i, j, k)))
-            bonds[other].add((index, (-i, -j, -k)))
-    return bonds
+        graph = CrystalNN().get_bonded_structure(structure)
+    bonds: list[set[Site]] = [set() for _ in range(len(structure))]
+    for one, other, edge in graph.graph.edges(data=True):
+        i, j, k = (int(n) for n in edge["to_jimage"])
+        bonds[one].add((other, (i, j, k)))
+        bonds[other].add((one, (-i, -j, -k)))
+    return int(get_dimensionality_larsen(graph)), bonds
 
 
 def _neighbors(bonds: list[set[Site]], site: Site) -> set[Site]:
@@ -120,27 +139,28 @@ def _describe(
     )
 
 
-def likeness(one: Counter[Surroundings], other: Counter[Surroundings]) -> float:
+def likeness(one: Motif, other: Motif) -> float:
     """
     Fraction of atoms with like surroundings, of the element for which it is the smallest.
 
     Parameters
     ----------
-    one, other : Counter of Surroundings
+    one, other : Motif
         Of structures of any size.
 
     Returns
     -------
     float
-        1 if each kind of surroundings is as frequent in both; 0 if an element has none in common.
+        1 if each kind of surroundings is as frequent in both; 0 if an element has none in common,
+        or the dimensions differ.
     """
-    totals = [_count_elements(counts) for counts in (one, other)]
-    if totals[0].keys() != totals[1].keys():
+    totals = [_count_elements(motif.surroundings) for motif in (one, other)]
+    if totals[0].keys() != totals[1].keys() or one.dimensions != other.dimensions:
         return 0.0
     common = dict.fromkeys(totals[0], 0.0)
-    for kind, number in one.items():
-        element = kind.element
-        common[element] += min(number / totals[0][element], other[kind] / totals[1][element])
+    for kind, number in one.surroundings.items():
+        element, number_there = kind.element, other.surroundings[kind]
+        common[element] += min(number / totals[0][element], number_there / totals[1][element])
     return min(common.values(), default=0.0)
 
 
@@ -170,10 +190,10 @@ def number_motifs(structures: Sequence[Atoms]) -> list[int]:
     >>> number_motifs([zincblende, bulk("ZnS", "rocksalt", a=5.1), wurtzite])
     [1, 2, 1]
     """
-    firsts: list[Counter[Surroundings] | None] = []
+    firsts: list[Motif | None] = []
     numbers = []
     for atoms in structures:
-        own = surroundings(atoms)
+        own = find_motif(atoms)
         for number, first in enumerate(firsts, start=1):
             if own and first and likeness(own, first) >= SAME_MOTIF:
                 numbers.append(number)

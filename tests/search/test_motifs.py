@@ -11,7 +11,7 @@ from ase.build import bulk
 from ase.spacegroup import crystal
 
 import search.state.motifs
-from search.state.motifs import likeness, number_motifs, spread_over_motifs, surroundings
+from search.state.motifs import find_motif, likeness, number_motifs, spread_over_motifs
 
 #: Ramsdell symbols and stacking.
 POLYTYPES = {"2H": "AB", "3C": "ABC", "4H": "ABCB", "6H": "ABCACB"}
@@ -124,6 +124,29 @@ def test_layers_in_other_stackings_are_one_motif() -> None:
         cellpar=[4.24, 4.24, 20.5, 90, 90, 120],
     )
     assert same(hexagonal, rhombohedral)
+    motif = find_motif(hexagonal)
+    assert motif is not None
+    assert motif.dimensions == 2
+
+
+def test_layers_and_frameworks_of_the_same_tetrahedra_are_other_motifs() -> None:
+    """Red HgI2, and HgI2 as in cristobalite: both of tetrahedra that share all corners."""
+    layers = crystal(
+        ["Hg", "I"], [(0, 0, 0), (0, 0.5, 0.1393)], spacegroup=137,
+        cellpar=[4.37, 4.37, 12.44, 90, 90, 90],
+    )  # fmt: skip
+    framework = crystal(
+        ["Hg", "I"],
+        [(0, 0, 0), (0.125, 0.125, 0.125)],
+        spacegroup=227,
+        cellpar=3 * [10.0] + 3 * [90],
+    )
+    motifs = [find_motif(layers), find_motif(framework)]
+    assert [motif.dimensions for motif in motifs if motif] == [2, 3]
+    assert {kind.neighbors for m in motifs if m for kind in m.surroundings} == {
+        (("I", 4),), (("Hg", 2),)
+    }  # fmt: skip
+    assert not same(layers, framework)
 
 
 def test_close_packings_are_one_motif_and_bcc_is_another() -> None:
@@ -151,13 +174,14 @@ def test_other_joints_of_the_same_polyhedra_are_other_motifs() -> None:
 
 
 def test_forsterite_is_made_of_octahedra_and_tetrahedra() -> None:
-    found = surroundings(forsterite())
+    found = find_motif(forsterite())
     assert found is not None
-    neighbors = {(kind.element, kind.neighbors) for kind in found}
+    assert found.dimensions == 3
+    neighbors = {(kind.element, kind.neighbors) for kind in found.surroundings}
     assert neighbors == {
         ("Mg", (("O", 6),)), ("Si", (("O", 4),)), ("O", (("Mg", 3), ("Si", 1)))
     }  # fmt: skip
-    (tetrahedra,) = (kind for kind in found if kind.element == "Si")
+    (tetrahedra,) = (kind for kind in found.surroundings if kind.element == "Si")
     # each shares three edges and six corners with octahedra, and nothing with another tetrahedron
     assert tetrahedra.joints == ((("Mg", 1), 6), (("Mg", 2), 3))
 
@@ -181,7 +205,7 @@ def test_a_gas_has_a_motif_of_its_own() -> None:
 
 
 def test_likeness_is_of_the_element_that_differs_most() -> None:
-    one, other = surroundings(rutile()), surroundings(anatase())
+    one, other = find_motif(rutile()), find_motif(anatase())
     assert one is not None
     assert other is not None
     assert likeness(one, one) == pytest.approx(1.0)
