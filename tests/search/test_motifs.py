@@ -154,6 +154,21 @@ def test_close_packings_are_one_motif_and_bcc_is_another() -> None:
     assert number_motifs(packings) == [1, 1, 2]
 
 
+def test_laves_phases_are_one_motif() -> None:
+    """MgZn2 and MgCu2 types: other stackings of the same coordinations."""
+    hexagonal = crystal(
+        ["Mg", "Cu", "Cu"], [(1 / 3, 2 / 3, 0.0629), (0, 0, 0), (0.8305, 0.661, 0.25)],
+        spacegroup=194, cellpar=[5.0, 5.0, 8.16, 90, 90, 120],
+    )  # fmt: skip
+    cubic = crystal(
+        ["Mg", "Cu"], [(0.125,) * 3, (0.5,) * 3], spacegroup=227, setting=2,
+        cellpar=3 * [7.05] + 3 * [90],
+    )  # fmt: skip
+    assert hexagonal.get_chemical_formula(empirical=True) == "Cu2Mg"
+    assert cubic.get_chemical_formula(empirical=True) == "Cu2Mg"
+    assert same(hexagonal, cubic)
+
+
 def test_other_coordinations_are_other_motifs() -> None:
     arsenide = crystal(
         ["Zn", "S"],
