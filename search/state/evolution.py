@@ -14,7 +14,6 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from monty.json import MSONable
 
 from search.candidate import MIGRANT, SEED, Candidate
 from search.options import EvolutionOptions
@@ -30,7 +29,7 @@ from search.state.lineages import Lineages
 from search.state.novelty import Novelty
 from search.state.population import select
 from search.state.shares import OperatorShares, ShareHistory
-from search.state.storage import pack, restore
+from search.state.storage import StoredState
 from search.state.unknown import UnknownStructures
 from search.state.variation import Variation
 from search.symmetry import find_space_group
@@ -46,7 +45,7 @@ FUTILE_CHILD = 0.1
 """Strength of the antiseed that a parent becomes for a child that was no success."""
 
 
-class Evolution(MSONable):
+class Evolution(StoredState):
     """
     An evolutionary search for the crystal structures of a composition.
 
@@ -393,7 +392,7 @@ class Evolution(MSONable):
             "options": asdict(self.options),
             "seed": self.seed,
             "fitness": self.fitness.as_dict(),
-            **pack(self),
+            **self.pack(),
         }
 
     @classmethod
@@ -405,5 +404,5 @@ class Evolution(MSONable):
             d["seed"],
             fitness=Fitness.read(d["fitness"]),
         )
-        restore(evolution, d)
+        evolution.restore(d)
         return evolution
