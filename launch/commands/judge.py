@@ -287,8 +287,9 @@ def _run(campaign: Campaign, judgement: Judgement, options: JudgeOptions) -> Non
     """
     from launch.commands.shared.campaign_results import read_store
     from launch.commands.shared.prediction import require_installed
+    from launch.local.addition import Addition
     from launch.local.display import Display
-    from launch.local.runner import Addition, run_campaign
+    from launch.local.runner import run_campaign
     from launch.report.files import wide_console
     from workflows.jobs.site import without_site
 

@@ -27,6 +27,7 @@ from launch.database.indexes import create_indexes
 from launch.database.retries import Allowance, is_granted
 from launch.database.states import UNDER_WAY
 from launch.errors import CampaignError
+from launch.local.addition import Addition
 from launch.local.campaign import Campaign, require_space
 from launch.local.processes import (
     WorkerProcess,
@@ -75,23 +76,6 @@ class CampaignResult:
     state: str
     status: CampaignStatus
     failures: list[Failure] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Addition:
-    """
-    A workflow that is added to a campaign which has one.
-
-    Attributes
-    ----------
-    key : str
-        Tells it from others; what is there already is resumed.
-    build : callable
-        Makes its flow.
-    """
-
-    key: str
-    build: Callable[[], Flow]
 
 
 def run_campaign(

@@ -83,7 +83,7 @@ def errors_table(document: JudgeDocument) -> Table:
     for name, rows in kinds:
         for row in rows:
             table.add_row(
-                name, f"{row['window']:.0f}", str(row["n"]),
+                name, *(_number(row[key], ".0f") for key in ("window", "n")),
                 *(_number(row[key], "+.3f") for key in ("pearson", "spearman")),
                 _number(row["mean_error"], "+.1f"),
                 *(_number(row[key], ".1f") for key in ("rmse", "mae")),

@@ -211,6 +211,7 @@ def test_a_judgement_is_told_and_drawn(tmp_path: Path, capsys: pytest.CaptureFix
     wide_console().print(errors_table(judgement()))
     table = capsys.readouterr().out
     assert "+10.0" in table
+    assert [cell.strip() for cell in table.splitlines()[5].split("│")[1:4]] == ["emt", "50", "2"]
     assert "…" not in table
     said = " ".join(sentences(judgement()))
     assert "The lowest known phase, fcc, is the lowest of all by NNP before relaxation" in said

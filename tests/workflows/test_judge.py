@@ -29,7 +29,8 @@ from workflows.documents.schemas import SampleDocument, SearchDocument, Training
 from workflows.engines.ase.engine import AseEngine
 from workflows.engines.ase.relax import AseRelaxMaker
 from workflows.stages.comparison import TestCrystal, distinct_crystals, in_training
-from workflows.stages.judge import JudgeMaker, random_crystals
+from workflows.stages.judge import JudgeMaker
+from workflows.stages.unseen_crystals import random_crystals
 
 TARGET = Target("Cu", (1, 2))
 HEXAGONAL = bulk("Cu", "hcp", a=2.55, c=4.16)

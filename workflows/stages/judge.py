@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from jobflow import CURRENT_JOB, Flow, Job, JobConfig, Maker, OnMissing, Response, job
-from monty.json import MontyEncoder
+from jobflow import Flow, Job, JobConfig, Maker, OnMissing, Response, job
 from pymatgen.core import Structure
 
 from nnp.frames import Frames
-from search.create.random_crystals import RandomSymmetric
-from search.geometry import DistanceLimits
 from search.options import EvolutionOptions
 from search.relax.limits import RelaxationLimits
 from search.relax.relaxer import Relaxer
@@ -26,7 +20,7 @@ from workflows.documents.judge import JudgeDocument, JudgeSearchDocument
 from workflows.documents.schemas import LabelDocument, RelaxDocument
 from workflows.engines.base import Engine
 from workflows.jobs.cores import usable_cores
-from workflows.jobs.idempotency import NAMESPACE, once, spawn
+from workflows.jobs.idempotency import once, spawn
 from workflows.jobs.outputs import output_of
 from workflows.jobs.progress import report_progress
 from workflows.jobs.stage import REFERENCE_QUEUE
@@ -53,14 +47,12 @@ from workflows.stages.reference_search import ReferenceSearchMaker
 from workflows.stages.search import expected_extent
 from workflows.stages.search_documents import search_document
 from workflows.stages.table import STAGES
+from workflows.stages.unseen_crystals import Relaxations, content_id, random_crystals
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
 
     from workflows.documents.schemas import IslandDocument
-
-#: Volumes of random crystals, relative to the estimate: as wide as that may be wrong.
-VOLUMES = (0.8, 1.4)
 
 
 @dataclass
@@ -227,7 +219,7 @@ class JudgeMaker(Maker):
             (RANDOM, f"random {number}"): to_structure(atoms)
             for number, atoms in enumerate(random_crystals(target, self.n_random, seed), start=1)
         }
-        runs = _Relaxations(engine, self.limits)
+        runs = Relaxations(engine, self.limits)
         listed = [(*key, *runs.add(structure)) for key, structure in tests.items()]
         jobs: list[Job | Flow] = [*runs.jobs.values()]
         found = None
@@ -266,7 +258,7 @@ class JudgeMaker(Maker):
         after: Sequence[Any] = (),  # noqa: ARG002
     ) -> Response:
         """Relax what the search found to the limits of the test, and compare."""
-        runs = _Relaxations(engine, self.limits)
+        runs = Relaxations(engine, self.limits)
         listed = [tuple(test) for test in tests]
         candidates = found.candidates if found is not None else []
         for number, candidate in enumerate(candidates, start=1):
@@ -348,86 +340,6 @@ class JudgeMaker(Maker):
             frames=test_set,
             warning=None if tested else "training has seen all crystals that it was judged by",
         )
-
-
-class _Relaxations:
-    """
-    Relaxations whose ids follow from what is relaxed, and how.
-
-    With plane waves the energies of crystals are computed again at the cutoff of the melt.
-    """
-
-    def __init__(self, engine: Engine, limits: RelaxationLimits) -> None:
-        self.engine, self.limits = engine, limits
-        self.jobs: dict[str, Job] = {}
-
-    @property
-    def outputs(self) -> list[OutputReference]:
-        return [work.output for work in self.jobs.values()]
-
-    def add(self, structure: Structure) -> tuple[str, str | None]:
-        """Relax a crystal, once; give the ids of its relaxation, and of its energy if another."""
-        relax_id = content_id("relax", structure, self.engine, self.limits)
-        energy_id = content_id("energy", relax_id) if self.engine.has_plane_waves else None
-        if relax_id in self.jobs:
-            return relax_id, energy_id
-        work = self.engine.relax(self.limits).make(structure, "judge")
-        work.set_uuid(relax_id)
-        work.name = "judge relaxation"
-        self.jobs[relax_id] = tag(work, STAGES["judge"], REFERENCE_QUEUE)
-        if energy_id is not None:
-            static = self.engine.static("compared crystal")
-            energy = static.make([work.output.structure], "judge")  # type: ignore[list-item]
-            energy.set_uuid(energy_id)
-            energy.name = "judge energy"
-            # without its structure it fails as well, and leaves a gap
-            energy.config.on_missing_references = OnMissing.NONE
-            self.jobs[energy_id] = tag(energy, STAGES["judge"], REFERENCE_QUEUE)
-        return relax_id, energy_id
-
-
-def content_id(*parts: Any) -> str:
-    """
-    Return an id that follows from what a job computes, and from the campaign.
-
-    Parameters
-    ----------
-    *parts : object
-        MSONable, or plain.
-    """
-    current = CURRENT_JOB.job
-    campaign = "" if current is None else current.metadata.get("campaign", "")
-    text = json.dumps([campaign, *parts], cls=MontyEncoder, sort_keys=True)
-    return str(uuid.uuid5(NAMESPACE, hashlib.sha256(text.encode()).hexdigest()))
-
-
-def random_crystals(target: Target, number: int, seed: int) -> list[Any]:
-    """
-    Make random crystals with symmetry; the first ones do not depend on how many there are.
-
-    Parameters
-    ----------
-    target : Target
-        Formula units are taken in turn.
-    number : int
-        How many.
-    seed : int
-        Of the campaign.
-
-    Returns
-    -------
-    list of Atoms
-    """
-    generator = RandomSymmetric(DistanceLimits.from_radii(sorted(target.elements)))
-    volume = estimate_volume(target.composition)
-    crystals = []
-    for index in range(number):
-        rng = np.random.default_rng(derive_seed(seed, "judge random", index))
-        units = target.formula_units[index % len(target.formula_units)]
-        counts = {element: units * n for element, n in target.counts.items()}
-        size = volume * sum(counts.values()) * rng.uniform(*VOLUMES)
-        crystals.append(generator.generate(counts, size, rng))
-    return crystals
 
 
 def _read(
