@@ -5,8 +5,8 @@ One row of the matrix is read and used for four vectors, whose numbers are inter
 four numbers of the first, of the second, of the third and of the fourth vector, then the next four
 of each. So one product of sixteen numbers takes four of the row, and needs no shuffling but that
 they are repeated, which processors do while they load. No loop in Python compiles to this. Each
-function is plain Python, with a compiled twin in :mod:`nnp.kernels.lane_instructions`; all numbers are in
-single precision, and rows have multiples of four of them.
+function is plain Python, with a compiled twin in :mod:`nnp.kernels.lane_instructions`; all numbers
+are in single precision, and rows have multiples of four of them.
 """
 
 # numba calls what is registered with it with argument lists of its own.

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnp.metrics import Errors
+from nnp.potential import Potential
 from nnp.training import feed_forward
 from nnp.training.batches import Batch
 from nnp.training.loss import Loss
@@ -24,6 +25,7 @@ from nnp.training.members import Member, Search
 from nnp.training.optimizers import LBFGS, Adam
 from nnp.training.options import TrainingOptions
 from nnp.training.result import TrainingStep
+from nnp.training.warm_start import shrunk
 
 Progress = Callable[[TrainingStep], None]
 #: Networks that have completed an epoch, with the errors on the training frames if known.
@@ -44,6 +46,8 @@ class Ensemble:
         Training and validation frames.
     seed : int
         Of the initial weights and the minibatches.
+    start : Potential or None
+        Of the same preprocessing, to begin from instead of random weights.
 
     Attributes
     ----------
@@ -57,6 +61,7 @@ class Ensemble:
         options: TrainingOptions,
         split: tuple[NDArray[np.int64], NDArray[np.int64]],
         seed: int,
+        start: Potential | None = None,
     ) -> None:
         self.loss, self.options = loss, options
         self.training, self.validation = split
@@ -65,11 +70,13 @@ class Ensemble:
         self._searches: dict[int, Search] = {}
         self.members: list[Member[Any]] = []
         generators = [np.random.default_rng([seed, k]) for k in range(options.members)]
-        for k, generator in enumerate(generators):
-            nets = [
-                feed_forward.initial_layers(loss.sizes, generator) for _ in range(loss.n_elements)
-            ]
-            parameters = feed_forward.flatten(nets)
+        initial = [
+            feed_forward.flatten(
+                [feed_forward.initial_layers(loss.sizes, g) for _ in range(loss.n_elements)]
+            )
+            for g in generators
+        ]
+        for k, parameters in enumerate(initial if start is None else shrunk(start, initial)):
             optimizer = LBFGS() if options.optimizer == "lbfgs" else Adam(len(parameters))
             self.members.append(Member(k, parameters, optimizer))
         # The first network's goes on to order the minibatches, which all networks share.

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 from monty.json import MSONable
+from numpy.typing import NDArray
 
 from nnp.metrics import Errors
 from nnp.training.loss import LossWeights
@@ -18,6 +19,8 @@ ITERATIONS = 2000
 """Of L-BFGS, unless they are given."""
 ADAM_PATIENCE, LBFGS_PATIENCE = 150, 30
 """Epochs without improvement, unless they are given."""
+CRYSTAL_STAGES = ("relaxation", "candidate", "minimum", "strain", "unknown")
+"""Stages whose frames are of crystals, or of what a search takes for them."""
 MOST_LAYERS = 8
 """Of a network; an atom's energy needs two or three."""
 
@@ -84,6 +87,13 @@ class TrainingOptions(MSONable):
     )
     stress_weight: float = _option(
         1.0, "", "of (stress error / stress_threshold)² in the loss", range=(0.0, 1e6)
+    )
+    crystal_weight: float = _option(
+        1.0,
+        "",
+        "how often frames of crystals count in the loss (stages relaxation, candidate, minimum, "
+        "strain, unknown), beside once for all others",
+        range=(0.01, 1e4),
     )
     l2: float = _option(
         1e-5, "", "of half the sum of squared weights in the loss", range=(0.0, 1.0)
@@ -172,6 +182,10 @@ class TrainingOptions(MSONable):
             self.stress_threshold,
             self.l2,
         )
+
+    def frame_weights(self, stages: NDArray[np.str_]) -> NDArray[np.float64]:
+        """How often frames of these stages count in the loss."""
+        return np.where(np.isin(stages, CRYSTAL_STAGES), self.crystal_weight, 1.0)
 
     def score(self, errors: Errors) -> float:
         """Largest ratio of an error to its threshold: at most one when all are met."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from itertools import pairwise
 
 import numpy as np
@@ -9,14 +10,60 @@ from numpy.typing import NDArray
 
 from nnp.frames import Frames
 
+#: Frames of a stage of which one at least validates.
+SMALLEST_STAGE = 5
+
 
 def random_split(
-    n_frames: int, fraction: float, seed: int
+    frames: Frames, fraction: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Training and validation frames at random, as in the paper."""
-    order = np.random.default_rng(seed).permutation(n_frames)
-    n_validation = _validation_size(n_frames, fraction)
-    return np.sort(order[n_validation:]), np.sort(order[:n_validation])
+    """
+    Training and validation frames at random, as in the paper; each stage gives its share.
+
+    A frame is chosen by its content: when others are added it mostly keeps its part, so that what
+    an earlier potential was trained on seldom validates a later one that begins from it.
+
+    Parameters
+    ----------
+    frames : Frames
+        In any order.
+    fraction : float
+        Of frames that validate: of each stage with :data:`SMALLEST_STAGE` frames or more at least
+        one, of the rest together as if they were a stage.
+    seed : int
+        Another one chooses other frames.
+
+    Returns
+    -------
+    tuple of ndarray
+        Indices of training and validation frames.
+    """
+    validates = np.zeros(len(frames), dtype=bool)
+    keys = _keys(frames, seed)
+    stages, number = np.unique(frames.stages, return_inverse=True)
+    small = np.bincount(number, minlength=len(stages)) < SMALLEST_STAGE
+    number[small[number]] = -1
+    for group in np.unique(number):
+        own = np.flatnonzero(number == group)
+        if group >= 0 or len(own) >= SMALLEST_STAGE:
+            chosen = own[np.argsort(keys[own], kind="stable")]
+            validates[chosen[: _validation_size(len(own), fraction)]] = True
+    if not validates.any():
+        chosen = np.argsort(keys, kind="stable")
+        validates[chosen[: _validation_size(len(frames), fraction)]] = True
+    return np.flatnonzero(~validates), np.flatnonzero(validates)
+
+
+def _keys(frames: Frames, seed: int) -> NDArray[np.uint64]:
+    """Random numbers that are the same for the same seed and frame."""
+    start = hashlib.blake2b(str(seed).encode(), digest_size=8)
+    keys = np.zeros(len(frames), dtype=np.uint64)
+    for k, (low, high) in enumerate(pairwise(frames.offsets)):
+        digest = start.copy()
+        for array in (frames.numbers[low:high], frames.positions[low:high], frames.cells[k]):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        keys[k] = int.from_bytes(digest.digest(), "little")
+    return keys
 
 
 def block_split(
@@ -68,7 +115,7 @@ def block_split(
             role[around] = np.maximum(role[around], 1)
             role[start : start + length] = 2
     if not (role == 2).any():
-        return random_split(len(frames), fraction, seed)
+        return random_split(frames, fraction, seed)
     return np.flatnonzero(role == 0), np.flatnonzero(role == 2)
 
 

@@ -29,6 +29,7 @@ from nnp.training.options import TrainingOptions
 from nnp.training.repulsive_core import calibrated_repulsion
 from nnp.training.result import TrainingResult, TrainingStep
 from nnp.training.split import block_split, random_split
+from nnp.training.warm_start import check_start, kept_preprocessing
 
 __all__ = [
     "TrainingOptions",
@@ -50,6 +51,7 @@ def train(
     checkpoint: Path | None = None,
     elements: tuple[str, ...] | None = None,
     split: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
+    start: Potential | None = None,
 ) -> TrainingResult:
     """
     Train a potential.
@@ -73,17 +75,28 @@ def train(
         Order of the elements; by atomic number unless given.
     split : tuple of ndarray of int or None
         Training and validation frames, when the options' split is not wanted.
+    start : Potential or None
+        Potential to begin from instead of random weights: an earlier one, of the same elements and
+        options, when frames have been added to those it was trained on. It is not made use of if
+        the frames are far from its own.
 
     Returns
     -------
     TrainingResult
+
+    Raises
+    ------
+    ValueError
+        If the frames cannot be learned from, or `start` has networks of another kind.
     """
     options = options or TrainingOptions()
     check_frames(frames)
     chosen = split or choose_split(frames, options, seed)
     # The matrices are small: threads go over frames, and results do not depend on their number.
     with threadpool_limits(1):
-        run = _Training(frames, options, seed, elements or frames.elements, chosen)
+        if elements is None:
+            elements = frames.elements if start is None else start.elements
+        run = _Training(frames, options, seed, elements, chosen, start)
         return run.result(run.optimize(progress, checkpoint))
 
 
@@ -93,7 +106,7 @@ def choose_split(
     """Split as the options say; without validation frames the training frames stand in."""
     fraction = options.validation_fraction
     if options.split == "random" or fraction == 0:
-        training, validation = random_split(len(frames), fraction, seed)
+        training, validation = random_split(frames, fraction, seed)
     else:
         training, validation = block_split(frames, fraction, seed)
     return training, validation if len(validation) else training
@@ -127,20 +140,34 @@ class _Training:
         seed: int,
         elements: tuple[str, ...],
         split: tuple[NDArray[np.int64], NDArray[np.int64]],
+        start: Potential | None = None,
     ) -> None:
-        self.frames, self.options, self.seed = frames, options, seed
+        self.frames, self.options, self.seed, self.start = frames, options, seed, start
         self.functions = SymmetryFunctions.standard(
             elements, options.radial_cutoff, options.angular_cutoff
         )
         self.training, self.validation = split
         self.environments = Environments(frames, self.functions, options.memory_limit * 1e9)
-        self.preprocessing = Preprocessing.fit(
-            self.environments.values_of(self.training),
+        values = self.environments.values_of(self.training)
+        kept = None
+        if start is not None:
+            check_start(start, self.functions, options)
+            kept = kept_preprocessing(start, values)
+        # far from its frames, random weights lead further than those of an earlier potential
+        begin = None if kept is None else start
+        self.began = begin is not None
+        self.preprocessing = kept or Preprocessing.fit(
+            values,
             self.functions.n_functions,
             options.whitening_floor,
             options.whitening,
         )
-        self.references = reference_energies(frames, elements, self.training)
+        # The networks of an earlier potential go with its reference energies.
+        self.references = (
+            reference_energies(frames, elements, self.training)
+            if begin is None
+            else begin.reference_energies
+        )
         self.loss = Loss(
             frames,
             self.environments,
@@ -150,8 +177,9 @@ class _Training:
             self.references,
             options.threads,
             np.float32 if options.precision == "float32" else np.float64,
+            options.frame_weights(frames.stages),
         )
-        self.ensemble = Ensemble(self.loss, options, split, seed)
+        self.ensemble = Ensemble(self.loss, options, split, seed, begin)
 
     def optimize(self, progress: Progress | None, checkpoint: Path | None) -> list[str]:
         """Train all networks to their ends; returns why each stopped."""
@@ -192,6 +220,10 @@ class _Training:
         digest = hashlib.sha256(text.encode())
         for array in (self.frames.positions, self.frames.energies, self.frames.forces):
             digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update("\n".join(self.frames.stages).encode())
+        if self.start is not None:
+            for array in (*self.start.weights, *self.start.biases, self.start.projection):
+                digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
     def result(self, reasons: list[str]) -> TrainingResult:
@@ -246,6 +278,7 @@ class _Training:
             "highest": encode_array(self.preprocessing.highest),
             "options": self.options.as_dict(),
             "seed": self.seed,
+            "began_from_another": self.began,
             "epochs": len(self.ensemble.history),
             "version": _version(),
         }

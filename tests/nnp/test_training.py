@@ -23,6 +23,7 @@ from nnp.training.trainer import (
     choose_split,
     train,
 )
+from tests.benchmarks.frames import load
 from tests.benchmarks.learning_curve import part_of
 from tests.nnp.samples import disordered, random_potential
 
@@ -302,3 +303,90 @@ def test_more_frames_give_smaller_errors_on_the_same_frames(frames: Frames) -> N
     few, all_ = (train(frames, options, seed=1, split=(part, validation)) for part in parts)
     assert few.validation_frames == all_.validation_frames
     assert all_.validation.force < 0.7 * few.validation.force
+
+
+def test_training_begins_from_an_earlier_potential() -> None:
+    """On frames of LiAlCl4 it reaches the error of a fresh training in clearly fewer epochs."""
+    data = load("LiAlCl4")
+    data = data[np.unique(np.linspace(0, len(data) - 1, 120).round().astype(int))]
+    options = TrainingOptions(
+        optimizer="lbfgs", split="random", stop="converged", hidden=(15,), members=2
+    )
+    earlier = train(data[:80], options, seed=1).potential
+    fresh = train(data, options, seed=1)
+    again = train(data, options, seed=1, start=earlier)
+    assert again.potential.record["began_from_another"]
+    assert again.validation_frames == fresh.validation_frames
+    for member in range(2):
+        forces = [
+            np.array([s.validation.force for s in result.history if s.member == member])
+            for result in (again, fresh)
+        ]
+        epochs = [int(np.argmax(part < 1.1 * forces[1].min())) for part in forces]
+        assert 0 < epochs[0] < 0.6 * epochs[1]
+        assert len(forces[0]) < 0.8 * len(forces[1])
+    assert again.validation.force < 1.1 * fresh.validation.force
+
+
+def test_a_start_of_another_kind_is_refused_and_one_from_afar_not_used(
+    frames: Frames, result: TrainingResult
+) -> None:
+    with pytest.raises(ValueError, match=r"other hidden layers \(\(12, 12\) instead of \(9,\)\)"):
+        train(frames, replace(QUICK, hidden=(9,)), start=result.potential)
+    with pytest.raises(ValueError, match="other number of networks"):
+        train(frames, replace(QUICK, members=2), start=result.potential)
+    with pytest.raises(ValueError, match="other symmetry functions and cutoffs"):
+        train(frames, replace(QUICK, angular_cutoff=4.5), start=result.potential)
+    narrow = frames[[0, 1, 2]]
+    few = train(narrow, replace(QUICK, max_epochs=3), split=(np.arange(3), np.arange(3)))
+    short = replace(QUICK, max_epochs=3)
+    again = train(frames, short, seed=2, start=few.potential)
+    assert not again.potential.record["began_from_another"]
+    fresh = train(frames, short, seed=2)
+    np.testing.assert_array_equal(again.potential.weights[0], fresh.potential.weights[0])
+
+
+def test_checkpoint_knows_its_start(frames: Frames, result: TrainingResult, tmp_path: Path) -> None:
+    options = replace(QUICK, max_epochs=6, stop="converged", checkpoint_interval=0.0)
+    path = tmp_path / "checkpoint"
+
+    def kill(step: TrainingStep) -> None:
+        if step.epoch == 4:
+            raise KeyboardInterrupt
+
+    def attempt(start: Potential | None) -> list[int]:
+        epochs: list[int] = []
+        train(
+            frames,
+            options,
+            seed=4,
+            progress=lambda step: epochs.append(step.epoch),
+            checkpoint=path,
+            start=start,
+        )
+        return epochs
+
+    whole = train(frames, options, seed=4, start=result.potential)
+    with pytest.raises(KeyboardInterrupt):
+        train(frames, options, seed=4, progress=kill, checkpoint=path, start=result.potential)
+    kept = path.read_bytes()
+    assert attempt(None)[0] == 1
+    path.write_bytes(kept)
+    assert attempt(result.potential)[0] == 4
+    assert whole.potential.record["began_from_another"]
+
+
+def test_crystals_can_count_more(frames: Frames) -> None:
+    """Frames that cannot be fitted together with the rest are fitted the better."""
+    stages = frames.stages.astype("<U10")
+    stages[::9] = "relaxation"
+    crystals = stages == "relaxation"
+    energies = frames.energies + np.where(crystals, 0.4, 0.0)
+    odd = replace(frames, energies=energies, stages=stages)
+    options = replace(QUICK, max_epochs=40, stop="converged", force_weight=1.0)
+    found = []
+    for weight in (1.0, 20.0):
+        potential = train(odd, replace(options, crystal_weight=weight), seed=1).potential
+        found.append(np.abs(evaluate(potential, odd).energy_errors))
+    assert found[1][crystals].mean() < 0.7 * found[0][crystals].mean()
+    assert found[1][~crystals].mean() > found[0][~crystals].mean()

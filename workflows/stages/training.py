@@ -51,6 +51,7 @@ class TrainingMaker(Maker):
         frames: Frames | OutputReference,
         seed: int,
         after: list[OutputReference] | None = None,
+        start: Potential | OutputReference | None = None,
     ) -> Job:
         """
         Train.
@@ -63,14 +64,19 @@ class TrainingMaker(Maker):
             Seed of the campaign.
         after : list of OutputReference or None
             Outputs that must be there before the training begins.
+        start : Potential, OutputReference or None
+            Potential to begin from, as in the output of an earlier training; random weights
+            unless given.
 
         Returns
         -------
         Job
             Its output is a :class:`TrainingDocument`.
         """
-        wait = {"after": after} if after else {}
-        work = self.fit(frames, derive_seed(seed, "train"), **wait)
+        more: dict[str, Any] = {"after": after} if after else {}
+        if start is not None:
+            more["start"] = start
+        work = self.fit(frames, derive_seed(seed, "train"), **more)
         work.name = "train"
         return tag(work, STAGES["train"])
 
@@ -88,6 +94,7 @@ class TrainingMaker(Maker):
         frames: Frames,
         seed: int,
         after: list[Any] | None = None,  # noqa: ARG002 (only waited for)
+        start: Potential | None = None,
     ) -> TrainingDocument:
         """Train and describe the fit."""
         options = replace(self.options, threads=usable_cores())
@@ -98,6 +105,7 @@ class TrainingMaker(Maker):
                 seed=seed,
                 progress=_report,
                 checkpoint=path,
+                start=start,
             )
         validation = frames[result.validation_frames]
         warning = None
