@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from monty.json import MSONable
@@ -26,6 +26,8 @@ CONVERGED = "converged"
 LOOSE = "converged loosely"
 """Status of a structure under the limits of the search, not under the tight ones."""
 OUT_OF_STEPS = "not converged"
+GIVEN_UP = f"aborted: {UNKNOWN}"
+"""Status of a structure that left what the potential knows, as it was then."""
 USABLE = (CONVERGED, LOOSE, OUT_OF_STEPS)
 
 
@@ -180,8 +182,9 @@ class Relaxer(MSONable):
             Structures with shorter bonds are given up when next checked.
         trust : Trust or None
             What uncertain energies count for in the windows, and beyond which uncertainty a
-            structure is given up that would be the best: where it left what is known, since the
-            way further down leads into a hole. None: energies are trusted as they are.
+            structure is given up that would be the best: it is on its way into a hole. It has
+            `check_interval` steps to come back, and is reported as it was when it left what is
+            known. None: energies are trusted as they are.
         """
         require_stress(energy)
         trust = trust or UNCONDITIONAL
@@ -193,6 +196,17 @@ class Relaxer(MSONable):
             batch = _Batch(self, structures[part], energy, threads, level, distances, trust)
             results += batch.run()
         return results
+
+
+class _Measured(NamedTuple):
+    """What is known of a batch at a step: by structure, atomic energies by atom; first atoms."""
+
+    energies: NDArray[np.float64]
+    uncertainties: NDArray[np.float64]
+    atomic: NDArray[np.float64]
+    max_force: NDArray[np.float64]
+    max_stress: NDArray[np.float64]
+    starts: NDArray[np.int64]
 
 
 class _Batch:
@@ -223,30 +237,31 @@ class _Batch:
         self.first_volumes = np.abs(np.linalg.det(self.cells))
         self.last_energies = np.full(len(structures), np.inf)
         self.results: list[Relaxed | None] = [None] * len(structures)
+        #: Those beyond what is known, by number, as they left it.
+        self.left: dict[int, Relaxed] = {}
 
     def run(self) -> list[Relaxed]:
         """Step until all have finished."""
         for step in range(1, self.limits.max_steps + 1):
             energies, forces, stresses, atomic = self.evaluator.compute(self.cells, self.positions)
-            uncertainties = uncertainties_of(self.evaluator, len(energies))
             starts = np.cumsum(self.counts) - self.counts
-            max_force = np.sqrt(np.maximum.reduceat((forces**2).sum(axis=1), starts))
-            max_stress = np.abs(stresses).max(axis=(1, 2)) * KBAR
-            reasons = self._finished(step, energies, uncertainties, max_force, max_stress)
+            now = _Measured(
+                energies=energies,
+                uncertainties=uncertainties_of(self.evaluator, len(energies)),
+                atomic=atomic,
+                max_force=np.sqrt(np.maximum.reduceat((forces**2).sum(axis=1), starts)),
+                max_stress=np.abs(stresses).max(axis=(1, 2)) * KBAR,
+                starts=starts,
+            )
+            self._note_leaving(step, now)
+            reasons = self._finished(step, now)
             if reasons:
                 for i, status in reasons.items():
-                    part = slice(starts[i], starts[i] + self.counts[i])
-                    has_atomic = bool(np.isfinite(atomic[part]).all())
-                    known = bool(np.isfinite(uncertainties[i]))
-                    self.results[self.index[i]] = Relaxed(
-                        atoms=self._atoms(i, part),
-                        energy=float(energies[i]),
-                        status=status,
-                        steps=step,
-                        max_force=float(max_force[i]),
-                        max_stress=float(max_stress[i]),
-                        atomic_energies=atomic[part].copy() if has_atomic else None,
-                        uncertainty=float(uncertainties[i]) if known else None,
+                    left = self.left.get(int(self.index[i]))
+                    self.results[self.index[i]] = (
+                        self._outcome(i, status, step, now)
+                        if left is None
+                        else replace(left, status=GIVEN_UP, steps=step)
                     )
                 keep = np.ones(len(self.counts), dtype=bool)
                 keep[list(reasons)] = False
@@ -259,16 +274,35 @@ class _Batch:
             advance(batch, self.state, self.options.fire.steps)
         return [result for result in self.results if result is not None]
 
-    def _finished(
-        self,
-        step: int,
-        energies: NDArray[np.float64],
-        uncertainties: NDArray[np.float64],
-        max_force: NDArray[np.float64],
-        max_stress: NDArray[np.float64],
-    ) -> dict[int, str]:
+    def _outcome(self, i: int, status: str, step: int, now: _Measured) -> Relaxed:
+        """A structure as it is."""
+        part = slice(now.starts[i], now.starts[i] + self.counts[i])
+        atomic, uncertainty = now.atomic[part], now.uncertainties[i]
+        return Relaxed(
+            atoms=self._atoms(i, part),
+            energy=float(now.energies[i]),
+            status=status,
+            steps=step,
+            max_force=float(now.max_force[i]),
+            max_stress=float(now.max_stress[i]),
+            atomic_energies=atomic.copy() if np.isfinite(atomic).all() else None,
+            uncertainty=float(uncertainty) if np.isfinite(uncertainty) else None,
+        )
+
+    def _note_leaving(self, step: int, now: _Measured) -> None:
+        """Keep those as they are that have just left what is known, and forget who came back."""
+        unknown, above = self._standing(now.energies, now.uncertainties)
+        out = unknown & (above < 0.0)
+        for i in np.flatnonzero(np.isfinite(now.energies)).tolist():
+            if not out[i]:
+                self.left.pop(int(self.index[i]), None)
+            elif int(self.index[i]) not in self.left:
+                self.left[int(self.index[i])] = self._outcome(i, GIVEN_UP, step, now)
+
+    def _finished(self, step: int, now: _Measured) -> dict[int, str]:
         """Which structures end here, and how."""
         options, limits = self.options, self.limits
+        energies, max_force, max_stress = now.energies, now.max_force, now.max_stress
         statuses: dict[int, str] = {}
         volumes = np.abs(np.linalg.det(self.cells)) / self.first_volumes
         finite = np.isfinite(energies) & np.isfinite(max_force) & np.isfinite(max_stress)
@@ -276,12 +310,13 @@ class _Batch:
         tight, done = converged.copy(), converged.copy()
         if options.tight_window is not None:
             tight &= (max_force < options.tight_force) & (max_stress < options.tight_stress)
-        unknown, above = self._standing(energies, uncertainties)
         if options.tight_window is not None and self.best is not None:
+            unknown, above = self._standing(energies, now.uncertainties)
             done &= tight | unknown | (above >= options.tight_window)
         check = step % options.check_interval == 0
         last = step == limits.max_steps
         for i in range(len(energies)):
+            left = self.left.get(int(self.index[i]))
             if not finite[i]:
                 statuses[i] = "aborted: energy, force or stress is not finite"
             elif volumes[i] > options.max_expansion:
@@ -290,8 +325,8 @@ class _Batch:
                 statuses[i] = "aborted: volume collapsed"
             elif (check or last or done[i]) and (bond := self._short_bond(i)):
                 statuses[i] = f"aborted: short bond {bond}"
-            elif unknown[i] and above[i] < 0.0:
-                statuses[i] = f"aborted: {UNKNOWN}"
+            elif left is not None and step - left.steps >= options.check_interval:
+                statuses[i] = GIVEN_UP
             elif done[i] or (last and converged[i]):
                 statuses[i] = CONVERGED if tight[i] else LOOSE
             elif last:

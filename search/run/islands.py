@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.candidate import MIGRANT
-from search.relax.trust import UNKNOWN
+from search.relax.relaxer import GIVEN_UP
 from search.run.driver import load, save
 from search.state.evolution import Evolution
 from search.state.fitness import better_first
@@ -71,7 +71,7 @@ class SearchSummary:
     @property
     def warning(self) -> str | None:
         """What to know before the result is trusted, in a sentence."""
-        if not self.best or self.best[0].status != f"aborted: {UNKNOWN}":
+        if not self.best or self.best[0].status != GIVEN_UP:
             return None
         return (
             "All structures are more uncertain than max_uncertainty lets pass: what is reported is "

@@ -10,7 +10,7 @@ import numpy as np
 
 from search.candidate import MIGRANT
 from search.create.operators import ATOMIC_ENERGIES, plain_sorted
-from search.relax.relaxer import LOOSE, OUT_OF_STEPS, Relaxed
+from search.relax.relaxer import GIVEN_UP, LOOSE, OUT_OF_STEPS, Relaxed
 from search.relax.trust import UNKNOWN
 from search.state.individual import Individual
 
@@ -148,7 +148,7 @@ def renew(individual: Individual, relaxed: Relaxed, fitness: Fitness) -> None:
 
 def _failure(relaxed: Relaxed, limits: DistanceLimits, fitness: Fitness) -> str | None:
     """Why a relaxed structure is of no use, or none."""
-    left_the_known = relaxed.status == f"aborted: {UNKNOWN}"
+    left_the_known = relaxed.status == GIVEN_UP
     if not relaxed.usable and not left_the_known:
         return _category(relaxed.status)
     if not np.isfinite(relaxed.energy):

@@ -17,6 +17,7 @@ import numpy as np
 
 from search.candidate import MIGRANT, SEED, Candidate
 from search.options import EvolutionOptions
+from search.relax.relaxer import GIVEN_UP
 from search.relax.trust import UNKNOWN
 from search.state.acceptance import accept, checked_seed, may_go_on, renew
 from search.state.adaptation import Adaptation
@@ -331,7 +332,7 @@ class Evolution(StoredState):
     def _set_aside(self, member: Individual) -> None:
         """Let a member go that was known until it relaxed on, and keep its structure aside."""
         self.lineages.discard(member)
-        member.status, member.fitness = f"aborted: {UNKNOWN}", float("nan")
+        member.status, member.fitness = GIVEN_UP, float("nan")
         self.discards[UNKNOWN] += 1
         if self.best_history and self.best_history[-1].id == member.id:
             self.best_history.pop()

@@ -33,7 +33,7 @@ from nnp.training.options import TrainingOptions
 from nnp.training.trainer import train
 from search.options import EvolutionOptions
 from search.relax.limits import RelaxationLimits
-from search.relax.relaxer import Relaxer
+from search.relax.relaxer import GIVEN_UP, Relaxer
 from search.relax.trust import UNCONDITIONAL, UNKNOWN, Trust
 from search.run.driver import run_generations
 from search.state.evolution import Evolution
@@ -188,7 +188,7 @@ def stops(
         cut = relaxer.relax(structures, potential, **common, trust=trust)
         for i, (one, other) in enumerate(zip(free, cut, strict=True)):
             steps[2] += one.steps
-            if other.status != f"aborted: {UNKNOWN}" or best is None:
+            if other.status != GIVEN_UP or best is None:
                 continue
             steps[0] += one.steps
             steps[1] += other.steps

@@ -12,12 +12,14 @@ import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from numpy.typing import NDArray
 
 from nnp.potential import Potential
 from search.options import EvolutionOptions
@@ -25,7 +27,7 @@ from search.relax.energy import AseEnergy, uncertainties_of
 from search.relax.limits import RelaxationLimits
 from search.relax.onward import relax_on
 from search.relax.pressure import PressurizedEnergy
-from search.relax.relaxer import Relaxed, Relaxer
+from search.relax.relaxer import GIVEN_UP, Relaxed, Relaxer
 from search.relax.trust import UNKNOWN, Trust
 from search.run.driver import load, run_generations
 from search.run.islands import summarise
@@ -36,7 +38,6 @@ from tests.search.ensemble import gold_and_copper
 
 LIMIT = 0.05
 """eV/atom; between what the ensemble says of CuAu as it was trained on and of random crystals."""
-GIVEN_UP = f"aborted: {UNKNOWN}"
 
 
 @pytest.fixture(scope="module")
@@ -106,26 +107,52 @@ def test_relaxed_structures_carry_the_uncertainty_of_their_energy(ensemble: Pote
         assert one.uncertainty == pytest.approx(predicted.uncertainties[0], rel=1e-6)
 
 
-def test_a_structure_is_given_up_where_it_leaves_what_is_known(ensemble: Potential) -> None:
+class _Recorded:
+    """An energy that remembers its only structure's energies and uncertainties (eV/atom)."""
+
+    def __init__(self, energy: Potential) -> None:
+        self.energy, self.elements = energy, energy.elements
+        self.path: list[tuple[float, float]] = []
+
+    def evaluator(
+        self, numbers: NDArray[np.integer], counts: NDArray[np.integer], threads: int = 1
+    ) -> _Recorded:
+        self.inner, self.count = self.energy.evaluator(numbers, counts, threads), counts[0]
+        return self
+
+    def compute(self, cells: NDArray[np.float64], positions: NDArray[np.float64]) -> Any:
+        found = self.inner.compute(cells, positions)
+        self.path.append((found[0][0] / self.count, self.inner.uncertainties()[0]))
+        return found
+
+    def uncertainties(self) -> NDArray[np.float64]:
+        return self.inner.uncertainties()
+
+
+def test_a_structure_is_given_up_where_it_left_what_is_known(ensemble: Potential) -> None:
     starts, trust = _starts(12), Trust(1.0, LIMIT)
-    relaxer = Relaxer(energy_window=None, tight_window=None)
+    relaxer = Relaxer(energy_window=None, tight_window=None, check_interval=5)
     ends = relaxer.relax(starts, ensemble)
     best = max(one.energy / len(one.atoms) for one in ends if one.usable)
     stopped = relaxer.relax(starts, ensemble, best=best, trust=trust)
-    fallen = [i for i, one in enumerate(stopped) if one.status == GIVEN_UP]
-    assert any(stopped[i].steps > 1 for i in fallen)
-    for i in fallen:
-        one = stopped[i]
-        assert one.uncertainty > LIMIT
-        assert one.energy / len(one.atoms) + one.uncertainty < best
-        assert one.steps <= ends[i].steps
-        if one.steps == 1:
+    lasted = []
+    for start, end, one in zip(starts, ends, stopped, strict=True):
+        recorded = _Recorded(ensemble)
+        relaxer.relax([start], recorded, best=best, trust=trust)
+        out = [u > LIMIT and energy + u < best for energy, u in recorded.path]
+        assert one.steps == len(out) <= end.steps
+        since = len(out) - out[::-1].index(False) if False in out else 0
+        assert (one.status == GIVEN_UP) == (since < len(out))
+        if one.status != GIVEN_UP:
+            assert one.energy == pytest.approx(end.energy)
             continue
-        # a step before, it was known or no better than the best
-        before = replace(relaxer, limits=RelaxationLimits(max_steps=one.steps - 1))
-        (earlier,) = before.relax([starts[i]], ensemble)
-        worst = earlier.energy / len(earlier.atoms) + earlier.uncertainty
-        assert earlier.uncertainty <= LIMIT or worst >= best
+        energy, uncertainty = recorded.path[since]
+        assert one.energy / len(one.atoms) == pytest.approx(energy)
+        assert one.uncertainty == pytest.approx(uncertainty)
+        assert ensemble.compute([one.atoms]).energies[0] == pytest.approx(one.energy)
+        lasted.append(len(out) - since - 1)
+    # some had not the steps to come back, the others ended before
+    assert max(lasted) == 5
     # whatever is high in energy may be as uncertain as it likes
     assert any(
         one.usable and one.uncertainty > LIMIT
