@@ -98,7 +98,8 @@ class _ThreadShare:
     def _resize_workspace(self, close: int) -> None:
         self.close = close
         near = self.lists.atom.shape[1]
-        self.workspace = allocate(self.model, near, close, self.dtype)
+        self.workspace, other = (allocate(self.model, near, close, self.dtype) for _ in range(2))
+        self.spaces = (self.workspace, other)
 
     def run(self, cells: NDArray, positions: NDArray, usable: NDArray) -> None:
         """Evaluate the range."""
@@ -114,7 +115,7 @@ class _ThreadShare:
                 self.batch,
                 self.model,
                 (self.lists, self.reference, self.scratch),
-                self.workspace,
+                self.spaces,
                 self.output,
             )
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nnp.kernels import tile_loops
 from nnp.kernels.compilation import internal
-from nnp.kernels.layers import energy_and_gradient
+from nnp.kernels.layers import energies_and_gradients
 from nnp.kernels.repulsion import pair_repulsion
 from nnp.kernels.triplets import angular_forward, scatter_triplets, tile_of, triplet_backward
 from nnp.kernels.workspace import (
@@ -284,10 +284,8 @@ def fill_moments(row: tuple, point: tuple, ty: int, model: Model, ws: Workspace)
 
 
 @internal
-def energy_and_derivatives(
-    row: tuple, point: tuple, ty: int, model: Model, ws: Workspace, members: NDArray
-) -> None:
-    """Energy of one atom in eV by each ensemble member; its derivatives in the workspace."""
+def prepare(row: tuple, point: tuple, ty: int, model: Model, ws: Workspace) -> float:
+    """Fill what the networks are fed with; returns half the atom's repulsive energy in eV."""
     core = fill_moments(row, point, ty, model, ws)
     moments, gradient, first = ws.moments, ws.gradient, ws.layers[0]
     origin = model.origin[ty]
@@ -296,18 +294,34 @@ def energy_and_derivatives(
         gradient[m] = zero
     for m in range(origin.size):
         first[m] = moments[m] - origin[m]
+    return core
+
+
+@internal
+def apply_networks(ty: int, model: Model, one: Workspace, two: Workspace, out: tuple) -> None:
+    """Energies of two prepared atoms by each network; derivatives of the means in the spaces."""
+    members, members2 = out
     n_members = model.weights.shape[1]
+    first = (one.layers, one.layer_gradients, one.gradient)
+    second = (two.layers, two.layer_gradients, two.gradient)
     for k in range(n_members):
-        flat = model.weights[ty, k]
-        value = energy_and_gradient(model.sizes, flat, ws.layers, ws.layer_gradients, gradient)
-        members[k] = value + core
+        found = energies_and_gradients(model.sizes, model.weights[ty, k], first, second)
+        members[k] += found[0]
+        members2[k] += found[1]
     if n_members > 1:
-        for m in range(gradient.size):
-            gradient[m] /= n_members
-    radial_backward(model, ws, gradient)
+        for m in range(one.gradient.size):
+            one.gradient[m] /= n_members
+            two.gradient[m] /= n_members
+
+
+@internal
+def add_derivatives(i: int, model: Model, ws: Workspace, forces: NDArray, virial: NDArray) -> None:
+    """From the derivative by the moments of one atom to forces in eV/Å and the virial in eV."""
+    radial_backward(model, ws, ws.gradient)
     if model.angular_eta.size > 0:
-        triplet_backward(model, ws, gradient)
+        triplet_backward(model, ws, ws.gradient)
         scatter_triplets(ws)
     else:
         for m in range(4 * ws.close_start[ws.close_start.size - 1]):
-            ws.scatter[m] = zero
+            ws.scatter[m] = 0.0
+    add_forces(i, model, ws, forces, virial)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nnp.kernels import atom, neighbors
 from nnp.kernels.compilation import compiled, internal
 from nnp.kernels.neighbors import NeighborList
-from nnp.kernels.workspace import Model, Workspace
+from nnp.kernels.workspace import Model
 
 # What a pass over a range of atoms reports.
 DONE, LISTS_TOO_SMALL, CLOSE_TOO_SMALL, IMAGES_TOO_SMALL = range(4)
@@ -210,7 +210,7 @@ def evaluate_range(
     batch: Batch,
     model: Model,
     state: tuple,
-    ws: Workspace,
+    spaces: tuple,
     output: Output,
 ) -> tuple[int, int]:
     """
@@ -226,6 +226,8 @@ def evaluate_range(
         Structures to evaluate.
     state : tuple
         (neighbour list, reference, scratch).
+    spaces : tuple of Workspace
+        Two of the same size.
     output : Output
         Results are added to its arrays.
 
@@ -236,7 +238,9 @@ def evaluate_range(
     """
     begin, end, skin = span
     lists, _, scratch = state
-    capacity = ws.close_near.size - 1
+    one, two = spaces
+    capacity = one.close_near.size - 1
+    spare = np.zeros(output.members.shape[1])
     for s in range(cells.shape[0]):
         first, last = batch.first[s], batch.first[s + 1]
         if last <= begin or first >= end or not usable[s]:
@@ -254,15 +258,33 @@ def evaluate_range(
         if status != DONE:
             return status, size
         virial = output.virials[s]
-        for i in range(low, high):
-            r = i - begin
-            close = close_count(i, r, first, model, lists, scratch, capacity)
-            if close > capacity:
-                return CLOSE_TOO_SMALL, close
-            row = (lists.starts[r], lists.atom[r], lists.image[r], first)
-            point = (scratch.points, i - first, scratch.translations)
-            atom.energy_and_derivatives(row, point, batch.types[i], model, ws, output.members[i])
-            atom.add_forces(i, model, ws, output.forces, virial)
+        # two atoms of an element at a time, as they come; one may be left
+        for ty in range(batch.element_starts.shape[1] - 1):
+            waiting = -1
+            for q in range(batch.element_starts[s, ty], batch.element_starts[s, ty + 1]):
+                i = first + batch.sorted_atoms[first + q]
+                if i < low or i >= high:
+                    continue
+                r = i - begin
+                close = close_count(i, r, first, model, lists, scratch, capacity)
+                if close > capacity:
+                    return CLOSE_TOO_SMALL, close
+                row = (lists.starts[r], lists.atom[r], lists.image[r], first)
+                point = (scratch.points, i - first, scratch.translations)
+                if waiting < 0:
+                    output.members[i] = atom.prepare(row, point, ty, model, one)
+                    waiting = i
+                    continue
+                output.members[i] = atom.prepare(row, point, ty, model, two)
+                members = (output.members[waiting], output.members[i])
+                atom.apply_networks(ty, model, one, two, members)
+                atom.add_derivatives(waiting, model, one, output.forces, virial)
+                atom.add_derivatives(i, model, two, output.forces, virial)
+                waiting = -1
+            if waiting >= 0:
+                members = (output.members[waiting], spare)
+                atom.apply_networks(ty, model, one, two, members)
+                atom.add_derivatives(waiting, model, one, output.forces, virial)
         virial[1, 0] = virial[0, 1]
         virial[2, 0] = virial[0, 2]
         virial[2, 1] = virial[1, 2]
