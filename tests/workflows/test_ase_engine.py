@@ -21,7 +21,7 @@ from workflows.documents.schemas import SegmentDocument
 from workflows.engines.ase import dynamics
 from workflows.engines.ase.dynamics import AseDynamicsMaker
 from workflows.engines.ase.engine import AseEngine
-from workflows.engines.ase.relax import AseRelaxMaker
+from workflows.engines.ase.relax import AseRelaxMaker, relax_atoms
 from workflows.engines.ase.static import AseStaticMaker, labelled_copy
 from workflows.engines.base import DynamicsTask, ExplodedError, SegmentSettings
 
@@ -210,3 +210,27 @@ def test_static_labels_structures_of_different_sizes() -> None:
     frames = AseStaticMaker.make.original(maker, [copper(1), copper(2)], "label")
     assert list(frames.counts) == [4, 32]
     assert frames.energies[1] == pytest.approx(8 * frames.energies[0])
+
+
+def test_a_relaxation_from_afar_and_one_from_near_end_in_the_same_minimum() -> None:
+    """FIRE brings the first one near, BFGS ends both; ASE's own FIRE is the oracle."""
+    from ase.build import bulk
+    from ase.filters import FrechetCellFilter
+    from ase.optimize import FIRE
+
+    limits = RelaxationLimits(max_force=0.005, max_stress=0.2, max_steps=500)
+    expected = bulk("Au", cubic=True, a=4.2)
+    expected.rattle(0.05, seed=1)
+    expected.calc = EMT()
+    FIRE(FrechetCellFilter(expected), logfile=None).run(fmax=0.001, steps=2000)
+    steps = {}
+    for shift in (0.05, 0.6):
+        atoms = bulk("Au", cubic=True, a=4.3)
+        atoms.rattle(shift, seed=2)
+        atoms.calc = EMT()
+        steps[shift], converged = relax_atoms(atoms, limits)
+        assert converged
+        assert atoms.get_potential_energy() == pytest.approx(
+            expected.get_potential_energy(), abs=2e-3
+        )
+    assert steps[0.05] < steps[0.6]

@@ -29,7 +29,7 @@ ATTEMPTS = 3
 VOLUME_RANGE = (0.2, 5.0)
 
 #: Of a relaxation every so many configurations one is kept, and the last.
-KEPT_INTERVAL = 10
+KEPT_INTERVAL = 5
 
 
 class UnknownEngineError(ValueError):

@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
+#: Below these forces (eV/Å) and stresses (kbar) the minimum is near enough for BFGS.
+NEAR_FORCE, NEAR_STRESS = 1.0, 100.0
+#: Energy (eV/atom) above the lowest so far at which BFGS has gone astray.
+UPHILL = 0.005
+#: Of BFGS: first guess of the curvature in eV/Å², and longest step of an atom in Å.
+STIFFNESS, LONGEST_STEP = 30.0, 0.2
+
 
 @dataclass
 class AseRelaxMaker(Maker):
@@ -114,7 +121,10 @@ def relax_atoms(
     step: int = 0,
 ) -> tuple[int, bool]:
     """
-    Relax cell and positions in place with FIRE.
+    Relax cell and positions in place: FIRE from afar, BFGS near the minimum.
+
+    BFGS takes a third of the steps of FIRE to a minimum that is near, as after a search, and may
+    go astray from random positions; where it leads uphill, FIRE goes on.
 
     ASE's own criterion mixes forces and the cell's gradient; here each has its threshold.
 
@@ -139,10 +149,7 @@ def relax_atoms(
     ExplodedError
         If energy or forces stop being finite or the volume runs away.
     """
-    from ase.filters import FrechetCellFilter
-    from ase.optimize import FIRE
-
-    optimizer = FIRE(FrechetCellFilter(atoms), logfile=None)
+    optimizer = _Optimizer(atoms)
     start_volume = atoms.get_volume()
     while True:
         force, stress = _largest_force(atoms), _largest_stress(atoms)
@@ -156,5 +163,36 @@ def relax_atoms(
             observe(step, last)
         if last:
             return step, converged
-        optimizer.step()
+        optimizer.step(force, stress)
         step += 1
+
+
+class _Optimizer:
+    """FIRE until the minimum is near, then BFGS as long as that leads downhill."""
+
+    def __init__(self, atoms: Atoms) -> None:
+        from ase.filters import FrechetCellFilter
+        from ase.optimize import BFGS, FIRE
+
+        self.atoms = atoms
+        self.filter = FrechetCellFilter(atoms)
+        self.far = FIRE(self.filter, logfile=None)
+        self.near = BFGS(self.filter, logfile=None, alpha=STIFFNESS, maxstep=LONGEST_STEP)  # type: ignore[arg-type]
+        self.is_near = self.failed = False
+        self.lowest = np.inf
+
+    def step(self, force: float, stress: float) -> None:
+        """
+        Take one step.
+
+        Parameters
+        ----------
+        force, stress : float
+            Largest ones now, eV/Å and kbar.
+        """
+        energy = self.atoms.get_potential_energy() / len(self.atoms)
+        self.lowest = min(self.lowest, energy)
+        if energy > self.lowest + UPHILL:
+            self.failed = True
+        self.is_near |= force < NEAR_FORCE and stress < NEAR_STRESS
+        (self.near if self.is_near and not self.failed else self.far).step()
