@@ -16,6 +16,7 @@ import numpy as np
 from launch.own_files import FOLDER_MODE
 from nnp.storage.files import write_atomically
 from search.state.fitness import better_first
+from workflows.documents.improvement import ImproveDocument
 from workflows.documents.schemas import (
     POTENTIAL,
     MeltingTemperatureDocument,
@@ -24,7 +25,7 @@ from workflows.documents.schemas import (
     SearchDocument,
     TrainingDocument,
 )
-from workflows.stages.candidates import energy_of, fitness_of
+from workflows.stages.ranking import energy_of, fitness_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -263,6 +264,56 @@ def plot_landscape(evolution: Evolution) -> Figure:
     for axis in axes:
         axis.set_ylim(-10, 600)
     return figure
+
+
+@figure_of("learning", ImproveDocument)
+def plot_learning(document: ImproveDocument) -> Figure | None:
+    """
+    Errors of the potential near the bottom, round by round, and the lowest energy of the engine.
+
+    None where there was no round.
+    """
+    if not document.rounds:
+        return None
+    figure, axes = plt.subplots(1, 3, figsize=(12, 3.4), layout="constrained")
+    numbers = np.array([row.number for row in document.rounds], dtype=float)
+    for shift, label, found in (
+        (-0.05, "on structures it had not seen", [row.before for row in document.rounds]),
+        (0.05, "on all, after learning", [row.after for row in document.rounds]),
+    ):
+        means = [np.nan if one is None else (one.mean_error or 0.0) for one in found]
+        spreads = [np.nan if one is None else (one.deviation or 0.0) for one in found]
+        axes[0].errorbar(numbers + shift, means, spreads, marker="o", capsize=3, label=label)
+    axes[0].axhline(0, color="grey", linewidth=0.8)
+    axes[0].set(xlabel="round", ylabel="potential minus engine (meV/atom)")
+    axes[0].legend()
+    evaluations = np.cumsum([row.evaluations for row in document.rounds])
+    lowest = np.array([row.lowest_energy for row in document.rounds], dtype=float)
+    axes[1].step(evaluations, 1000 * (lowest - np.nanmin(lowest)), where="post", marker="o")
+    axes[1].set(
+        xlabel="evaluations of the engine in rounds",
+        ylabel="lowest engine energy above the final (meV/atom)",
+    )
+    _plot_calibration(axes[2], document)
+    return figure
+
+
+def _plot_calibration(axis: Axes, document: ImproveDocument) -> None:
+    """Errors on crystals that the potential had not seen, against those that it expected."""
+    seen = [one for one in document.relaxed if one.single_point is not None and one.expected_error]
+    errors = [1000 * abs((one.single_point or 0.0) - one.energy) for one in seen]
+    expected = [1000 * (one.expected_error or 0.0) for one in seen]
+    if not seen:
+        return
+    axis.scatter(expected, errors, s=12)
+    edge = np.array([0.0, max(expected)])
+    for times in (1, 2, 3):
+        axis.plot(edge, times * edge, color="grey", linewidth=0.8, linestyle=(0, (4, times)))
+    axis.set(
+        xlabel="error expected by the potential (meV/atom)",
+        ylabel="its error (meV/atom)",
+        title="crystals not seen; lines at 1, 2, 3 times",
+    )
 
 
 @figure_of("ranking", PredictionDocument)

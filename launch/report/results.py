@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from launch.database.connections import FORMER_CAMPAIGN
 from search.state.fitness import better_first
 from workflows.composition import compound, parse_composition, same_compound
-from workflows.stages.candidates import fitness_of
+from workflows.stages.ranking import fitness_of
 from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
@@ -135,10 +135,10 @@ class CampaignResults:
                 yield stage, document
 
     def warnings(self) -> list[str]:
-        """Return what the stages warned of."""
+        """Return what the stages warned of; the last stage first, whose result people look at."""
         return [
             f"{stage.title}: {document.warning}"
-            for stage, document in self.documents()
+            for stage, document in reversed(list(self.documents()))
             if document.warning
         ]
 

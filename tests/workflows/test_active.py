@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from jobflow import Flow
 from jobflow.managers.fireworks import flow_to_workflow
 from monty.json import MontyDecoder, jsanitize
@@ -66,9 +65,8 @@ def test_one_round_needs_no_dynamics_by_the_potential() -> None:
     assert sum(job.name == "melting temperature" for job, _ in flow.iterflow()) == 1
 
 
-@pytest.mark.parametrize("name", ["paper", "quick"])
-def test_other_protocols_leave_the_dynamics_to_the_reference(name: str) -> None:
-    maker = find_protocol(name)
+def test_the_paper_leaves_the_dynamics_to_the_reference() -> None:
+    maker = find_protocol("paper")
     assert maker.active.rounds == 0
     by_stage = specs(maker.make(TARGET, "mine"))
     assert not {"select", "label"} & set(by_stage)

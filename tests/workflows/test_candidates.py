@@ -16,6 +16,8 @@ from search.symmetry import find_space_group
 from tests.workflows.samples import copper, emt, engine
 from workflows.composition import Target
 from workflows.conversion import to_atoms
+from workflows.documents.agreement import Agreement
+from workflows.documents.improvement import ImproveDocument, RelaxedStructure
 from workflows.documents.schemas import (
     CandidateDocument,
     PredictionDocument,
@@ -23,7 +25,9 @@ from workflows.documents.schemas import (
     SearchDocument,
 )
 from workflows.engines.ase.engine import AseEngine
-from workflows.stages.candidates import CandidateMaker, distinct, fitness_of
+from workflows.stages.agreement import Gate
+from workflows.stages.candidates import CandidateMaker
+from workflows.stages.ranking import distinct, doubt, fitness_of
 
 
 def search_result(structures: list[Structure], energies_of: str = "potential") -> SearchDocument:
@@ -151,3 +155,55 @@ def test_space_group_of_a_degenerate_cell_is_p1() -> None:
     crowded = Structure(Lattice.cubic(1e-3), ["Cu", "Cu"], [[0, 0, 0], [0, 0, 0]])
     assert find_space_group(to_atoms(copper(1)), 0.01) == ("Fm-3m", 225)
     assert find_space_group(to_atoms(crowded), 0.1) == ("P1", 1)
+
+
+def test_what_the_rounds_have_relaxed_is_ranked_and_not_relaxed_again() -> None:
+    body_centred = Structure.from_spacegroup("Im-3m", Lattice.cubic(2.8), ["Cu"], [[0, 0, 0]])
+    (known,) = run(emt(), [copper(1, 3.7)]).candidates
+    (found,) = search_result([copper(1, 3.7)]).candidates
+    done = RelaxedStructure(
+        structure=known.structure, energy=known.energy, engine="emt", converged=True,
+        max_force=known.max_force, max_stress=known.max_stress, job="earlier", found=found,
+    )  # fmt: skip
+    half_way = done.model_copy(update={"max_stress": 100.0, "job": "begun"})
+    agreement = Agreement(window=50.0, n=1)
+    improved = ImproveDocument(
+        formula="Cu", rounds=[], reason="enough", trusted=True, potential="none",
+        first=agreement, last=agreement, relaxed=[done],
+        candidates=search_result([copper(1, 3.6), body_centred]).candidates,
+    )  # fmt: skip
+    maker = CandidateMaker()
+    chosen = maker.choose(improved, [done])
+    assert [candidate.structure for candidate in chosen] == [body_centred]
+    # one that did not get to the limits goes on from where it was
+    begun = improved.model_copy(update={"relaxed": [half_way]})
+    assert maker.choose(begun, [])[0].structure == half_way.structure
+    ranked = CandidateMaker.rank.original(
+        maker, [], [], Target("Cu", (4,)), "emt", [], finished=[done]
+    )
+    assert [(c.job, c.rank) for c in ranked.candidates] == [("earlier", 1)]
+
+
+def test_a_potential_that_does_not_resolve_its_candidates_gets_more_of_them() -> None:
+    crystals = [
+        Structure.from_spacegroup("Im-3m", Lattice.cubic(2.4 + 0.1 * k), ["Cu"], [[0, 0, 0]])
+        for k in range(20)
+    ]
+    agreement = Agreement(window=50.0, n=0)
+    doubtful = ImproveDocument(
+        formula="Cu", rounds=[], reason="enough", trusted=False, potential="none", relaxed=[],
+        first=agreement, last=agreement, candidates=search_result(crystals).candidates,
+    )  # fmt: skip
+    maker = CandidateMaker(n_candidates=8)
+    assert len(maker.choose(doubtful, [])) == 12
+    assert len(maker.choose(doubtful.model_copy(update={"trusted": True}), [])) == 8
+
+
+def test_a_ranking_that_the_engine_contradicts_is_not_to_be_trusted() -> None:
+    ranked = run(emt(), [copper(1, 3.7)]).candidates
+    assert doubt(ranked, Gate()) is None
+    holes = [c.model_copy(update={"potential_energy": c.energy - 1.354}) for c in ranked]
+    said = doubt(holes, Gate())
+    assert said is not None
+    assert said.startswith("this ranking is not to be trusted")
+    assert "-1354.0" in said

@@ -25,8 +25,9 @@ def test_every_firework_has_queue_stage_and_campaign() -> None:
     queues = {spec["stage"]: set() for spec in specs}
     for spec in specs:
         queues[spec["stage"]].add(spec["_category"])
-    assert queues["liquid"] == {"dft"}
-    assert queues["train"] == queues["search"] == {"nnp"}
+    assert queues["liquid"] == queues["train"] == queues["search"] == {"nnp"}
+    assert queues["label"] == {"dft", "nnp"}
+    assert queues["improve"] == {"nnp"}  # its first job; the others are spawned
 
 
 def test_the_paper_protocol_keeps_documents_small() -> None:
@@ -54,8 +55,8 @@ def test_the_seed_changes_the_seeds_of_jobs_and_nothing_else() -> None:
     ]
     assert len(tasks[0]) > 5
     assert not tasks[0] & tasks[1]
-    (training,) = {job.function_args[1] for job in jobs[0] if job.name == "train"}
-    assert training not in {job.function_args[1] for job in jobs[1] if job.name == "train"}
+    (training,) = {job.function_args[1] for job in jobs[0] if job.name == "train round 1"}
+    assert training not in {job.function_args[1] for job in jobs[1] if job.name == "train round 1"}
 
 
 def test_a_protocol_survives_json() -> None:
@@ -68,7 +69,21 @@ def test_the_chain_can_end_with_the_frames() -> None:
     maker = override(find_protocol("quick"), "until", "sample")
     workflow = flow_to_workflow(maker.make(TARGET, "mine"))
     stages = {firework.spec["stage"] for firework in workflow.fws}
-    assert "sample" in stages
-    assert not stages & {"train", "search", "candidates"}
-    with pytest.raises(SettingError, match="one of sample, train, search, candidates"):
+    assert "label" in stages
+    assert not stages & {"search", "improve", "candidates"}
+    with pytest.raises(SettingError, match="one of sample, train, search, improve, candidates"):
         override(maker, "until", "judge")
+
+
+def test_rounds_of_learning_come_between_search_and_candidates_or_are_left_out() -> None:
+    flow = find_protocol("quick").make(TARGET, "mine")
+    search, improve, candidates = flow.jobs[-3:]
+    assert set(candidates.input_uuids) == {improve.uuid}
+    assert set(improve.input_uuids) == {search.uuid}
+    for maker in (
+        find_protocol("paper"),
+        override(find_protocol("quick"), "improve.rounds", 0),
+        override(find_protocol("quick"), "search_level", "reference"),
+    ):
+        jobs = [job for job, _ in maker.make(TARGET, "mine").iterflow()]
+        assert "improve" not in {job.metadata.get("stage") for job in jobs}

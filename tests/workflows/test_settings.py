@@ -262,7 +262,7 @@ def test_every_number_of_every_protocol_has_a_range_and_is_within(name: str) -> 
             [f"train.options.{part}_weight" for part in ("energy", "force", "stress")], 0
         ), "all zero"),
         ({"liquid.duration": 100_000}, "frames; 1,000,000 are the most"),
-        ({"liquid.duration": 5000, "dynamics.segment_steps": 1}, "jobs; 10,000 are the most"),
+        ({"liquid.duration": 2000, "dynamics.segment_steps": 1}, "jobs; 10,000 are the most"),
         ({"active.rounds": 50, "active.labels": 100_000, "active.label.batch": 1}, "of labels"),
     ],
 )  # fmt: skip

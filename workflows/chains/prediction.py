@@ -19,7 +19,7 @@ from workflows.engines.vasp.settings import VaspSettings
 from workflows.jobs.stage import POTENTIAL_QUEUE, Stage
 from workflows.jobs.tags import fireworks_spec, tag
 from workflows.stages.candidates import CandidateMaker
-from workflows.stages.chain import ChainContext, FollowingMaker, HandsOn
+from workflows.stages.chain import ChainContext, FollowingMaker, HandsOn, MayBeLeftOut
 from workflows.stages.check import CheckMaker
 from workflows.stages.convergence import ConvergenceMaker
 from workflows.stages.cost import Cost, CostContext, add_up, decisions
@@ -185,6 +185,7 @@ class StructurePredictionMaker(Maker):
             parts, context = self._search_by_reference(target)
         else:
             parts, context = self._learn(target)
+        context = replace(context, makers=self._repeatable())
         for stage in self._following():
             maker: FollowingMaker = getattr(self, stage.name)
             work = maker.follow(context)
@@ -219,6 +220,7 @@ class StructurePredictionMaker(Maker):
             n_atoms=self.pack.count_atoms(target.formula),
             cores=cores,
             seconds_per_step=seconds_per_step or {},
+            makers=self._repeatable(),
         )
         if self.search_level == "reference":
             costs = self.reference_search.cost(context)
@@ -235,7 +237,19 @@ class StructurePredictionMaker(Maker):
         """Stages behind the search by the reference engine, or behind the training."""
         before = "search" if self.search_level == "reference" else "train"
         last = STAGES[self.until].position
-        return [stage for stage in stages_after(before) if stage.position <= last]
+        following = [stage for stage in stages_after(before) if stage.position <= last]
+        return [stage for stage in following if not self._is_left_out(stage)]
+
+    def _repeatable(self) -> dict[str, Maker]:
+        """Makers of the stages from the training on, by stage."""
+        return {stage.name: getattr(self, stage.name) for stage in stages_after("label")}
+
+    def _is_left_out(self, stage: Stage) -> bool:
+        """Whether the settings leave a stage out; there is nothing to learn without a potential."""
+        maker = getattr(self, stage.name)
+        if not isinstance(maker, MayBeLeftOut):
+            return False
+        return maker.left_out or self.search_level == "reference"
 
     def _search_by_reference(self, target: Target) -> tuple[list[Flow | Job], ChainContext]:
         search = self.reference_search.make(

@@ -10,6 +10,7 @@ from pymatgen.core import Structure
 from nnp.frames import Frames
 from nnp.potential import Potential
 from search.state.evolution import Evolution
+from workflows.documents.agreement import Agreement
 from workflows.documents.base import Blob, Document, StageDocument
 from workflows.documents.plane_waves import PlaneWaves
 
@@ -50,7 +51,7 @@ class RelaxDocument(Document):
     steps: int = 0
     failure: str | None = Field(None, description="why it has no energy")
     frames: Annotated[Frames | None, Blob] = Field(
-        None, description="every tenth configuration on the way"
+        None, description="every fifth configuration on the way"
     )
 
 
@@ -323,6 +324,12 @@ class CandidateDocument(Document):
         None,
         description="neural network potential, relaxed by it (eV/atom); none if it did not search",
     )
+    single_point: float | None = Field(
+        None, description="neural network potential at this geometry (eV/atom)"
+    )
+    expected_error: float | None = Field(
+        None, description="that the potential expects of that energy (eV/atom)"
+    )
     density: float = Field(description="g/cm³")
     volume: float = Field(description="Å³/atom")
     rank: int | None = None
@@ -349,11 +356,17 @@ class PredictionDocument(StageDocument):
     candidates: list[CandidateDocument]
     failures: list[str] = Field(default_factory=list)
     provenance: dict[str, Any] = Field(default_factory=dict)
+    agreement: Agreement | None = Field(
+        None, description="of the potential with the engine at the engine's geometries"
+    )
+    evaluations: int = Field(0, description="of the engine in the relaxations of this stage")
 
     def summary(self) -> dict[str, Any]:
-        """The ranking without its structures, and what failed."""
+        """The ranking without its structures, what failed, and how good the potential was."""
         left_out = {"structure", "version"}
         return {
             "candidates": [candidate.model_dump(exclude=left_out) for candidate in self.candidates],
             "failures": self.failures,
+            "relaxation_evaluations": self.evaluations,
+            "agreement": None if self.agreement is None else self.agreement.figures(),
         }

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from jobflow import CURRENT_JOB, Flow, Job, JobConfig, Maker, OnMissing, Response, job
+from jobflow import Flow, Job, JobConfig, Maker, OnMissing, Response, job
 
 from search.relax.limits import RelaxationLimits
-from search.state.fitness import Fitness, better_first
+from search.state.fitness import Fitness
 from search.state.motifs import number_motifs
-from search.state.similarity import REFERENCE_ENERGY_TOLERANCE, TIGHTLY_RELAXED, match
 from search.symmetry import SYMMETRY_TOLERANCE, find_space_group
 from workflows.composition import Target
 from workflows.conversion import to_atoms
+from workflows.documents.improvement import ImproveDocument, RelaxedStructure
 from workflows.documents.schemas import (
     POTENTIAL,
     CandidateDocument,
@@ -23,14 +25,24 @@ from workflows.documents.schemas import (
     SearchDocument,
 )
 from workflows.engines.base import Engine
-from workflows.engines.registry import installed_versions
 from workflows.jobs.idempotency import spawn
 from workflows.jobs.progress import report_progress
 from workflows.jobs.stage import REFERENCE_QUEUE
 from workflows.jobs.tags import tag
+from workflows.stages.agreement import Gate
 from workflows.stages.chain import ChainContext
 from workflows.stages.cost import Cost, CostContext, repeated_decisions
+from workflows.stages.ranking import (
+    as_result,
+    compare,
+    distinct,
+    doubt,
+    energy_of,
+    fitness_of,
+    provenance,
+)
 from workflows.stages.reference_search import relaxed_by_engine
+from workflows.stages.search_labels import pick, without_known
 from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
@@ -67,31 +79,50 @@ class CandidateMaker(Maker):
     )
     fitness: Fitness = field(default_factory=Fitness, metadata={"hidden": True})
 
-    def make(self, search: SearchDocument | OutputReference, target: Target, engine: Engine) -> Job:
+    def make(
+        self,
+        search: SearchDocument | ImproveDocument | OutputReference,
+        target: Target,
+        engine: Engine,
+        potential: str | None = None,
+        gate: Gate | None = None,
+    ) -> Job:
         """
         Relax and rank.
 
         Parameters
         ----------
-        search : SearchDocument or OutputReference
-            Result of the search.
+        search : SearchDocument, ImproveDocument or OutputReference
+            Result of the search, or of the rounds of learning.
         target : Target
             What was looked for.
         engine : Engine
             Reference engine.
+        potential : str or None
+            Job that trained the potential of the search; none: it searched without one. The rounds
+            of learning name their last one themselves.
+        gate : Gate or None
+            What is asked of the potential; none: the defaults.
 
         Returns
         -------
         Job
             Its output is a :class:`PredictionDocument`.
         """
-        work = self.relax(search, target, engine)
+        work = self.relax(search, target, engine, potential, gate)
         work.name = "candidates"
         return tag(work, STAGES["candidates"])
 
     def follow(self, context: ChainContext) -> Job:
         """Relax and rank the candidates of the stage before."""
-        return self.make(context.previous, context.target, context.reference)
+        training, improve = context.outputs.get("train"), context.makers.get("improve")
+        return self.make(
+            context.previous,
+            context.target,
+            context.reference,
+            None if training is None else training.uuid,
+            None if improve is None else improve.gate,
+        )
 
     def cost(self, context: CostContext) -> list[Cost]:
         """Expected cost: a job for each candidate, and the ranking."""
@@ -102,10 +133,20 @@ class CandidateMaker(Maker):
         ]
 
     @job
-    def relax(self, search: SearchDocument, target: Target, engine: Engine) -> Response:
-        """Make one relaxation for each candidate, and the ranking after them."""
-        candidates = search.candidates[: self.n_candidates]
-        if not candidates:
+    def relax(
+        self,
+        search: SearchDocument | ImproveDocument,
+        target: Target,
+        engine: Engine,
+        potential: str | None = None,
+        gate: Gate | None = None,
+    ) -> Response:
+        """Make one relaxation for each candidate that has none yet, and the ranking after them."""
+        done = search.relaxed if isinstance(search, ImproveDocument) else []
+        potential = search.potential if isinstance(search, ImproveDocument) else potential
+        finished = [one for one in done if self._is_finished(one)]
+        candidates = self.choose(search, finished)
+        if not candidates and not finished:
             raise ValueError(
                 "the search found no acceptable structure; raise search.evolution.generations"
             )
@@ -117,7 +158,7 @@ class CandidateMaker(Maker):
         ranking = tag(
             self.rank(
                 [work.output for work in relaxations], candidates, target, engine.name,
-                [work.uuid for work in relaxations],
+                [work.uuid for work in relaxations], finished, potential, gate,
             ),
             STAGES["candidates"],
         )  # fmt: skip
@@ -126,7 +167,41 @@ class CandidateMaker(Maker):
         ranking.config.on_missing_references = OnMissing.NONE
         return Response(replace=spawn(Flow([*relaxations, ranking], output=ranking.output)))
 
-    @job(config=JobConfig(on_missing_references=OnMissing.NONE))
+    def choose(
+        self, search: SearchDocument | ImproveDocument, finished: Sequence[RelaxedStructure]
+    ) -> list[SearchCandidate]:
+        """
+        Choose what is relaxed, spread over motifs.
+
+        Where the potential does not resolve its best candidates, half as many again are taken.
+
+        Parameters
+        ----------
+        search : SearchDocument or ImproveDocument
+            With the structures found, best first.
+        finished : sequence of RelaxedStructure
+            Those that need not be relaxed any more.
+        """
+        candidates = list(search.candidates)
+        number = self.n_candidates
+        if isinstance(search, ImproveDocument):
+            begun = [one for one in search.relaxed if one not in finished]
+            # what the rounds left half-way goes on from there
+            left = [one.found.model_copy(update={"structure": one.structure}) for one in begun]
+            new = without_known(candidates, search.relaxed)
+            number += 0 if search.trusted else self.n_candidates // 2
+            candidates = [*left, *new]
+            number = max(number - len(finished), math.ceil(self.n_candidates / 4))
+        return pick(candidates, number)
+
+    def _is_finished(self, one: RelaxedStructure) -> bool:
+        """Whether a round has relaxed a structure to the limits of this stage."""
+        if one.max_force is None or one.max_stress is None:
+            return one.converged
+        limits = self.limits
+        return one.max_force <= limits.max_force and one.max_stress <= limits.max_stress
+
+    @job(config=JobConfig(expose_store=True, on_missing_references=OnMissing.NONE))
     def rank(
         self,
         relaxed: list[RelaxDocument | None],
@@ -134,6 +209,9 @@ class CandidateMaker(Maker):
         target: Target,
         engine: str,
         jobs: list[str],
+        finished: Sequence[RelaxedStructure] = (),
+        potential: str | None = None,
+        gate: Gate | None = None,
     ) -> PredictionDocument:
         """
         Rank by the fitness at the reference level; structures that became the same count once.
@@ -150,12 +228,23 @@ class CandidateMaker(Maker):
             Name of the reference engine.
         jobs : list of str
             That relaxed them, by their ids.
+        finished : sequence of RelaxedStructure
+            Relaxed before, by the rounds of learning.
+        potential : str or None
+            Job that trained the potential that is compared with the engine.
+        gate : Gate or None
+            What is asked of it; none: the defaults.
         """
-        documents = [
-            self._describe(result or _failed(candidate, engine), candidate, target, job)
-            for result, candidate, job in zip(relaxed, candidates, jobs, strict=True)
+        results = [
+            result or _failed(candidate, engine)
+            for result, candidate in zip(relaxed, candidates, strict=True)
         ]
-        ranked = distinct([d for d in documents if d.energy is not None])
+        new = [
+            self._describe(*row, target=target)
+            for row in zip(results, candidates, jobs, strict=True)
+        ]
+        before = [self._describe(as_result(one), one.found, one.job, target) for one in finished]
+        ranked = distinct([d for d in (*new, *before) if d.energy is not None])
         best = fitness_of(ranked[0]) if ranked else float("nan")
         motifs = number_motifs([to_atoms(document.structure) for document in ranked])
         for rank, (document, motif) in enumerate(zip(ranked, motifs, strict=True), start=1):
@@ -163,20 +252,25 @@ class CandidateMaker(Maker):
             document.energy_above_best = (fitness_of(document) - best) * 1000
         energy = energy_of(ranked[0]) if ranked else float("nan")
         report_progress("candidates", 1, 1, best_eV_atom=energy)
+        gate = gate or Gate()
+        agreement = None if potential is None else compare(ranked, potential, gate)
         return PredictionDocument(
             formula=target.formula,
             engine=engine,
             candidates=ranked,
             failures=[
                 f"candidate {number}: {document.failure}"
-                for number, document in enumerate(documents, start=1)
+                for number, document in enumerate(new, start=1)
                 if document.failure
             ],
             provenance=provenance(),
+            agreement=agreement,
+            evaluations=sum(result.steps + 1 for result in results),
+            warning=None if potential is None else doubt(ranked, gate),
         )
 
     def _describe(
-        self, result: RelaxDocument, candidate: SearchCandidate, target: Target, job: str
+        self, result: RelaxDocument, candidate: SearchCandidate, job: str, target: Target
     ) -> CandidateDocument:
         structure, energy = result.structure, result.energy
         symbol, number = find_space_group(to_atoms(structure), self.symmetry_tolerance)
@@ -208,74 +302,3 @@ def _failed(candidate: SearchCandidate, engine: str) -> RelaxDocument:
     return RelaxDocument(
         structure=candidate.structure, engine=engine, failure="its job failed; see the log"
     )
-
-
-def provenance() -> dict[str, str]:
-    """Campaign of the current job, and versions of what computes energies and structures."""
-    current = CURRENT_JOB.job
-    campaign = {} if current is None else {"campaign": current.metadata.get("campaign", "")}
-    return {**campaign, **installed_versions()}
-
-
-class Ranked(Protocol):
-    """Whatever is ranked: a candidate, or what a report keeps of it."""
-
-    @property
-    def formula(self) -> str:
-        """Of the compound."""
-
-    @property
-    def energy(self) -> float | None:
-        """Of the reference engine, eV/atom."""
-
-    @property
-    def fitness(self) -> float | None:
-        """What it is ranked by, eV/atom; none: the energy."""
-
-
-def fitness_of(candidate: Ranked) -> float:
-    """
-    What candidates are ranked by: their fitness at the reference level, eV/atom.
-
-    Raises
-    ------
-    ValueError
-        If the candidate has no energy.
-    """
-    return energy_of(candidate) if candidate.fitness is None else candidate.fitness
-
-
-def energy_of(candidate: Ranked) -> float:
-    """
-    Energy of a candidate by the reference engine, eV/atom.
-
-    Raises
-    ------
-    ValueError
-        If the candidate has none.
-    """
-    if candidate.energy is None:
-        raise ValueError(f"a candidate of {candidate.formula} has no energy to be ranked by")
-    return candidate.energy
-
-
-def distinct(documents: list[CandidateDocument]) -> list[CandidateDocument]:
-    """
-    Sort from best to worst and keep the first of each structure, in its smallest cell if it ties.
-
-    Parameters
-    ----------
-    documents : list of CandidateDocument
-        All with an energy.
-    """
-    kept: list[CandidateDocument] = []
-    by_size = sorted(documents, key=lambda document: document.formula_units)
-    for document in better_first(by_size, fitness_of):
-        same = any(
-            abs(energy_of(document) - energy_of(other)) < REFERENCE_ENERGY_TOLERANCE
-            and match(document.structure, other.structure, TIGHTLY_RELAXED)
-            for other in kept
-        )
-        if not same:
-            kept.append(document)
-    return kept

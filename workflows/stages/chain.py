@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from jobflow import Flow, Job, OutputReference
@@ -28,12 +29,15 @@ class ChainContext:
         Seed of the campaign.
     outputs : dict of str to OutputReference
         By stage, in the order in which they run.
+    makers : Mapping of str to Maker
+        By stage, for a stage that makes others run again.
     """
 
     target: Target
     reference: Engine
     seed: int
     outputs: dict[str, OutputReference] = field(default_factory=dict)
+    makers: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def previous(self) -> OutputReference:
@@ -53,6 +57,15 @@ class FollowingMaker(Protocol):
 
     def cost(self, context: CostContext) -> list[Cost]:
         """Say what they are expected to cost."""
+
+
+@runtime_checkable
+class MayBeLeftOut(Protocol):
+    """Maker of a stage that some settings leave out."""
+
+    @property
+    def left_out(self) -> bool:
+        """Whether the chain goes on without it."""
 
 
 @runtime_checkable

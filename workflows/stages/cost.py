@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workflows.jobs.stage import POTENTIAL_QUEUE
 from workflows.stages.packing import estimate_volume
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 #: Atoms that an engine's seconds per step are of.
 USUAL_ATOMS = 100
-#: Steps that the relaxation of a crystal is expected to take.
-RELAXATION_STEPS = 60
+#: Steps that the relaxation of a crystal is expected to take, from a minimum of the potential.
+RELAXATION_STEPS = 40
 #: Seconds of a job that only looks at what others computed, or starts them.
 DECISION_SECONDS = 1.0
 
@@ -69,6 +69,8 @@ class CostContext:
         Frames of the training set.
     n_crystals : int
         Structures that the stage before leaves.
+    makers : Mapping
+        By stage, for a stage that makes others run again.
     """
 
     target: Target
@@ -78,6 +80,7 @@ class CostContext:
     seconds_per_step: Mapping[str, float] = field(default_factory=dict)
     n_frames: int = 0
     n_crystals: int = 0
+    makers: Mapping[str, Any] = field(default_factory=dict)
 
     def step_hours(self, engine: Engine, n_atoms: int) -> float:
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,17 @@ from jobflow import Flow, JobConfig, Maker, OnMissing, job
 
 from nnp.frames import Frames
 from nnp.storage.checkpoint import read_checkpoint, write_checkpoint
-from workflows.documents.schemas import LabelDocument, SampleDocument, SelectionDocument
+from workflows.documents.improvement import ChoiceDocument
+from workflows.documents.schemas import (
+    LabelDocument,
+    RelaxDocument,
+    SampleDocument,
+    SelectionDocument,
+)
 from workflows.engines.base import Engine
 from workflows.jobs.checkpoints import checkpoint
 from workflows.jobs.idempotency import once
+from workflows.jobs.outputs import output_of
 from workflows.jobs.progress import report_progress
 from workflows.jobs.stage import REFERENCE_QUEUE
 from workflows.jobs.tags import tag
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from jobflow import OutputReference
+    from numpy.typing import NDArray
 
 #: s between two checkpoints of a batch.
 CHECKPOINT_INTERVAL = 10.0
@@ -46,6 +55,10 @@ class LabellingMaker(Maker):
     min_labelled : float
         Share of the frames that must have labels for the campaign to go on: below it something
         is wrong with the engine, not with a frame.
+    max_energy : float
+        A frame of a later round that lies by more than this above all frames before is left out:
+        what no liquid reaches no crystal needs, and one such frame outweighs all others in the
+        loss.
     """
 
     name: str = "label"
@@ -54,13 +67,22 @@ class LabellingMaker(Maker):
         default=0.5,
         metadata={"range": (0.0, 1.0), "help": "share that must succeed for the campaign to go on"},
     )
+    max_energy: float = field(
+        default=0.3,
+        metadata={
+            "range": (0.0, 1000.0),
+            "unit": "eV/atom",
+            "help": "above the highest label of the rounds before, beyond which one is left out",
+        },
+    )
 
     def make(
         self,
         chosen: OutputReference,
         number: int,
         engine: Engine,
-        earlier: SampleDocument | OutputReference | None = None,
+        earlier: SampleDocument | OutputReference | str | None = None,
+        relaxations: Sequence[OutputReference] = (),
     ) -> Flow:
         """
         Label.
@@ -73,8 +95,11 @@ class LabellingMaker(Maker):
             Frames it has at the most.
         engine : Engine
             Reference engine.
-        earlier : SampleDocument, OutputReference or None
-            Result of the round before, whose frames come first in this one's.
+        earlier : SampleDocument, OutputReference, str or None
+            Result of the round before, whose frames come first in this one's; or the job that has
+            it, for spawned jobs.
+        relaxations : sequence of OutputReference
+            Of :class:`~workflows.documents.schemas.RelaxDocument`: their frames are labels, too.
 
         Returns
         -------
@@ -87,7 +112,8 @@ class LabellingMaker(Maker):
             work.name = f"label {start + 1} to {min(start + self.batch, number)}"
             batches.append(tag(work, STAGES["label"], REFERENCE_QUEUE))
         last = tag(
-            self.collect(chosen, [work.output for work in batches], earlier), STAGES["label"]
+            self.collect(chosen, [work.output for work in batches], earlier, list(relaxations)),
+            STAGES["label"],
         )
         last.name = "labels"
         # a batch that failed for good leaves a gap, not a dead campaign
@@ -137,31 +163,40 @@ class LabellingMaker(Maker):
             engine=engine.name, n_labelled=len(labelled), failures=failures, frames=labelled
         )
 
-    @job(data=[Frames], config=JobConfig(on_missing_references=OnMissing.NONE))
+    @job(
+        data=[Frames],
+        config=JobConfig(expose_store=True, on_missing_references=OnMissing.NONE),
+    )
     @once
     def collect(
         self,
-        chosen: SelectionDocument,
+        chosen: SelectionDocument | ChoiceDocument,
         batches: list[LabelDocument | None],
-        earlier: SampleDocument | None,
+        earlier: SampleDocument | str | None,
+        relaxations: list[RelaxDocument | None] | None = None,
     ) -> SampleDocument:
         """
         Join the labelled frames of this round and of those before.
 
         Parameters
         ----------
-        chosen : SelectionDocument
+        chosen : SelectionDocument or ChoiceDocument
             What was to be labelled.
         batches : list of LabelDocument or None
             In order; none where the job failed.
-        earlier : SampleDocument or None
-            Result of the round before.
+        earlier : SampleDocument, str or None
+            Result of the round before, or the job that has it.
+        relaxations : list of RelaxDocument or None
+            Whose frames are labels, too; none where a job failed.
 
         Raises
         ------
         RuntimeError
             If too few frames have labels.
         """
+        known: SampleDocument | None = output_of(earlier) if isinstance(earlier, str) else earlier
+        ways = [one for one in relaxations or [] if one is not None and one.frames is not None]
+        batches = batches[: math.ceil(chosen.n_chosen / self.batch)]
         failures = [
             text
             for number, document in enumerate(batches)
@@ -173,26 +208,48 @@ class LabellingMaker(Maker):
         ]
         new = [document.frames for document in batches if document is not None]
         n_new = sum(len(frames) for frames in new)
-        if n_new < max(1, self.min_labelled * chosen.n_chosen):
+        if n_new < max(0 if ways else 1, self.min_labelled * chosen.n_chosen):
             raise RuntimeError(
                 f"the reference engine labelled {n_new} of {chosen.n_chosen} frames "
                 f"({failures[0] if failures else 'none were chosen'}); see what is wrong with it"
             )
-        before = [] if earlier is None else [earlier]
-        frames = Frames.concatenate([*(document.frames for document in before), *new])
+        before = [] if known is None else [known]
+        ceiling = math.inf if known is None else _highest(known.frames) + self.max_energy
+        usable = [frames[_below(frames, ceiling)] for frames in new]
+        frames = Frames.concatenate(
+            [
+                *(document.frames for document in before),
+                *usable,
+                *(one.frames for one in ways if one.frames is not None),
+            ]
+        )
         return SampleDocument(
             formula=frames[0].to_atoms()[0].symbols.formula.reduce()[0].format("reduce"),
             n_frames=len(frames),
             n_atoms=int(frames.counts[0]),
             frames_by_stage=_count(frames),
-            frames_left_out=chosen.n_chosen - n_new + sum(d.frames_left_out for d in before),
-            evaluations=chosen.n_chosen + sum(d.evaluations or 0 for d in before),
+            frames_left_out=chosen.n_chosen
+            - sum(map(len, usable))
+            + sum(d.frames_left_out for d in before),
+            evaluations=chosen.n_chosen
+            + sum(one.steps + 1 for one in ways)
+            + sum(d.evaluations or 0 for d in before),
             failures=[*(text for document in before for text in document.failures), *failures],
             shortest_distances=chosen.shortest_distances,
             volume_per_atom=chosen.volume_per_atom,
             series=chosen.series,
             frames=frames,
         )
+
+
+def _highest(frames: Frames) -> float:
+    """Highest energy, eV/atom."""
+    return float(np.nanmax(frames.energies / frames.counts)) if len(frames) else math.inf
+
+
+def _below(frames: Frames, ceiling: float) -> NDArray[np.int64]:
+    """Rows of the frames whose energy is not above so many eV/atom."""
+    return np.flatnonzero(frames.energies <= ceiling * frames.counts)
 
 
 def _count(frames: Frames) -> dict[str, int]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from jobflow import Flow, Job, JobConfig, Maker, OutputReference, Response, job
+from jobflow import Flow, Job, JobConfig, Maker, OnMissing, OutputReference, Response, job
 from pymatgen.core import Structure
 
 from nnp.potential import Potential
@@ -119,7 +120,7 @@ class SearchMaker(Maker):
         volume_per_atom: float | OutputReference,
         shortest_distances: dict[str, float] | OutputReference,
         seed: int,
-        seeds: list[Structure] | OutputReference | None = None,
+        seeds: Sequence[Structure | OutputReference] | OutputReference | None = None,
     ) -> Job:
         """
         Search.
@@ -137,7 +138,8 @@ class SearchMaker(Maker):
         seed : int
             Seed of the campaign.
         seeds : list of Structure, OutputReference or None
-            To begin with, dealt out to the islands; of any number of formula units.
+            To begin with, dealt out to the islands; of any number of formula units. A list may
+            hold references, too; one whose job failed is left out.
 
         Returns
         -------
@@ -149,6 +151,7 @@ class SearchMaker(Maker):
             by_id, target, volume_per_atom, shortest_distances, seed, after=potential, seeds=seeds
         )
         start.name = "search"
+        start.config.on_missing_references = OnMissing.NONE  # of the structures to begin with
         return tag(start, STAGES["search"])
 
     def follow(self, context: ChainContext) -> Job:
@@ -185,7 +188,7 @@ class SearchMaker(Maker):
         shortest_distances: dict[str, float],
         seed: int,
         after: Potential,  # noqa: ARG002 (the search waits for it, and fetches it by its job)
-        seeds: list[Structure] | None = None,
+        seeds: list[Structure | None] | None = None,
     ) -> Response:
         """Set up the islands and start their first blocks."""
         options = replace(
@@ -198,7 +201,7 @@ class SearchMaker(Maker):
             target.counts,
             options,
             [derive_seed(seed, "search", island) for island in range(self.islands)],
-            [to_atoms(structure) for structure in seeds or []],
+            [to_atoms(structure) for structure in seeds or [] if structure is not None],
             self.fitness.trusting(self.trust),
         )
         return self._next_round(potential, target, list(states), [None] * self.islands)

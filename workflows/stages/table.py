@@ -90,6 +90,13 @@ ROWS = (
         can_be_last=True,
     ),
     Stage(
+        "improve",
+        "learning from the search",
+        "workflows.stages.improve:ImproveMaker",
+        document="workflows.documents.improvement:ImproveDocument",
+        can_be_last=True,
+    ),
+    Stage(
         "candidates",
         "candidates",
         "workflows.stages.candidates:CandidateMaker",

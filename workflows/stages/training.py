@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jobflow import Job, Maker, job
+from jobflow import Job, JobConfig, Maker, job
 
 from nnp.frames import Frames
 from nnp.potential import Potential
@@ -15,6 +15,7 @@ from workflows.documents.schemas import TrainingDocument
 from workflows.jobs.checkpoints import checkpoint
 from workflows.jobs.cores import usable_cores
 from workflows.jobs.idempotency import once
+from workflows.jobs.outputs import output_of
 from workflows.jobs.progress import report_progress
 from workflows.jobs.stage import POTENTIAL_QUEUE
 from workflows.jobs.tags import derive_seed, tag
@@ -51,7 +52,7 @@ class TrainingMaker(Maker):
         frames: Frames | OutputReference,
         seed: int,
         after: list[OutputReference] | None = None,
-        start: Potential | OutputReference | None = None,
+        start: Potential | OutputReference | str | None = None,
     ) -> Job:
         """
         Train.
@@ -64,9 +65,9 @@ class TrainingMaker(Maker):
             Seed of the campaign.
         after : list of OutputReference or None
             Outputs that must be there before the training begins.
-        start : Potential, OutputReference or None
-            Potential to begin from, as in the output of an earlier training; random weights
-            unless given.
+        start : Potential, OutputReference, str or None
+            Potential to begin from, as in the output of an earlier training, or the job that left
+            it, for spawned jobs; random weights unless given.
 
         Returns
         -------
@@ -87,14 +88,14 @@ class TrainingMaker(Maker):
         hours = seconds / min(context.cores, USED_CORES) / 3600
         return [Cost("train", POTENTIAL_QUEUE, 1, 0, hours)]
 
-    @job(data=[Potential])
+    @job(data=[Potential], config=JobConfig(expose_store=True))
     @once
     def fit(
         self,
         frames: Frames,
         seed: int,
         after: list[Any] | None = None,  # noqa: ARG002 (only waited for)
-        start: Potential | None = None,
+        start: Potential | str | None = None,
     ) -> TrainingDocument:
         """Train and describe the fit."""
         options = replace(self.options, threads=usable_cores())
@@ -105,7 +106,7 @@ class TrainingMaker(Maker):
                 seed=seed,
                 progress=_report,
                 checkpoint=path,
-                start=start,
+                start=output_of(start).potential if isinstance(start, str) else start,
             )
         validation = frames[result.validation_frames]
         warning = None

@@ -1,0 +1,151 @@
+"""The gate of candidates: whether a potential can tell which of its best are the lowest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from monty.json import MSONable
+from numpy.typing import NDArray
+from pymatgen.core import Structure
+
+from nnp.analysis.ranking import ranking_errors
+from nnp.evaluation import predict
+from nnp.frames import Frames
+from nnp.potential import Potential
+from workflows.conversion import to_atoms
+from workflows.documents.agreement import Agreement
+
+#: Fewer structures than these say nothing of a rank correlation.
+FEWEST_RANKED = 4
+
+
+@dataclass(frozen=True)
+class Gate(MSONable):
+    """
+    What is asked of a potential before its candidates are believed.
+
+    Parameters
+    ----------
+    window : float
+        Structures up to this far above the lowest count.
+    max_mean_error, max_deviation : float
+        Largest mean of the errors there, and their largest standard deviation.
+    min_spearman : float
+        Smallest rank correlation; asked for where the errors do not pass by far.
+    hopeless : float
+        Mean error beyond which the candidates are no ranking at all.
+    """
+
+    window: float = field(
+        default=50.0,
+        metadata={"range": (1.0, 1000.0), "unit": "meV/atom", "help": "above the lowest, counts"},
+    )
+    max_mean_error: float = field(
+        default=3.0,
+        metadata={"range": (0.01, 1000.0), "unit": "meV/atom", "help": "of the best candidates"},
+    )
+    max_deviation: float = field(
+        default=5.0,
+        metadata={"range": (0.01, 1000.0), "unit": "meV/atom", "help": "of their errors"},
+    )
+    min_spearman: float = field(
+        default=0.8,
+        metadata={"range": (-1.0, 1.0), "unit": "", "help": "rank correlation of the best"},
+    )
+    hopeless: float = field(
+        default=50.0,
+        metadata={
+            "range": (1.0, 10_000.0),
+            "unit": "meV/atom",
+            "help": "mean error beyond which the result is not to be trusted",
+        },
+    )
+
+    def measure(
+        self, structures: Sequence[Structure], energies: Sequence[float], potential: Potential
+    ) -> Agreement:
+        """
+        Compare single points of the potential with energies of the engine at its own geometries.
+
+        Parameters
+        ----------
+        structures : sequence of Structure
+            As the engine relaxed them.
+        energies : sequence of float
+            Of the engine, eV/atom.
+        potential : Potential
+        """
+        frames = Frames.from_atoms([to_atoms(structure) for structure in structures])
+        if not len(frames):
+            return Agreement(window=self.window, n=0)
+        found = predict(potential, frames)
+        return self.compare(energies, found.energies / frames.counts, found.uncertainties)
+
+    def compare(
+        self,
+        reference: Sequence[float] | NDArray[np.float64],
+        predicted: Sequence[float | None] | NDArray[np.float64],
+        uncertainties: NDArray[np.float64] | None = None,
+    ) -> Agreement:
+        """
+        Compare energies per atom.
+
+        Parameters
+        ----------
+        reference, predicted : array_like, shape (n,)
+            eV/atom.
+        uncertainties : ndarray or None
+            That the potential expects of its own, eV/atom.
+        """
+        true, found = np.asarray(reference, dtype=float), np.asarray(predicted, dtype=float)
+        if not len(true):
+            return Agreement(window=self.window, n=0)
+        (row,) = ranking_errors(true, found, windows=(self.window,))
+        near = true <= np.nanmin(true) + 1e-3 * self.window
+        expected = None
+        if uncertainties is not None:
+            expected = 1e3 * float(np.sqrt(np.mean(np.asarray(uncertainties)[near] ** 2)))
+        return Agreement(
+            window=self.window,
+            n=row.n,
+            mean_error=_finite(row.mean_error),
+            deviation=_finite(math.sqrt(max(row.rmse**2 - row.mean_error**2, 0.0))),
+            spearman=_finite(row.spearman),
+            pearson=_finite(row.pearson),
+            expected_error=_finite(expected),
+        )
+
+    def passes(self, agreement: Agreement) -> bool:
+        """Whether the potential resolves the structures of the window."""
+        mean, deviation, rank = agreement.mean_error, agreement.deviation, agreement.spearman
+        if mean is None or deviation is None:
+            return False
+        if abs(mean) > self.max_mean_error:
+            return False
+        if agreement.n < FEWEST_RANKED or rank is None:
+            return deviation <= self.max_deviation
+        return rank >= self.min_spearman or deviation <= 0.2 * self.max_deviation
+
+    def is_hopeless(self, agreement: Agreement) -> bool:
+        """Whether the potential and the engine do not speak of the same energies at all."""
+        mean, deviation = agreement.mean_error, agreement.deviation
+        if mean is None or deviation is None:
+            return False
+        return math.hypot(mean, deviation) > self.hopeless
+
+    def describe(self, agreement: Agreement) -> str:
+        """Say in words how well they agree."""
+        if agreement.mean_error is None or agreement.deviation is None:
+            return "nothing is known of the potential's errors among the candidates"
+        rank = "" if agreement.spearman is None else f", rank correlation {agreement.spearman:.2f}"
+        return (
+            f"potential minus engine {agreement.mean_error:+.1f} ± {agreement.deviation:.1f} "
+            f"meV/atom{rank} over {agreement.n} structures within {agreement.window:g} meV/atom"
+        )
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)

@@ -1,0 +1,380 @@
+"""Rounds of learning from what the search finds: label, train again, search on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from jobflow import Flow, Job, JobConfig, Maker, OnMissing, OutputReference, Response, job
+
+from nnp.frames import Frames
+from workflows.documents.agreement import Agreement
+from workflows.documents.improvement import (
+    ChoiceDocument,
+    ImproveDocument,
+    RoundDocument,
+)
+from workflows.documents.schemas import (
+    RelaxDocument,
+    SampleDocument,
+    SearchCandidate,
+    SearchDocument,
+)
+from workflows.jobs.idempotency import once, spawn
+from workflows.jobs.outputs import output_of
+from workflows.jobs.progress import report_progress
+from workflows.jobs.stage import REFERENCE_QUEUE
+from workflows.jobs.tags import derive_seed, tag
+from workflows.stages.agreement import Gate
+from workflows.stages.chain import ChainContext
+from workflows.stages.cost import Cost, CostContext, add_up, decisions, repeated_decisions
+from workflows.stages.labelling import LabellingMaker
+from workflows.stages.learning_state import LearningChain, LearningState
+from workflows.stages.round_outcome import agreement_of, take_in
+from workflows.stages.search import SearchMaker
+from workflows.stages.search_labels import LabelChoice, pick, without_known
+from workflows.stages.table import STAGES
+
+
+@dataclass
+class ImproveMaker(Maker):
+    """
+    Let the potential learn from what its search finds, round by round.
+
+    After a search the reference engine relaxes its best distinct structures, for some steps, and
+    labels others: minima, structures of which the potential is too uncertain, and strained copies
+    of the best. The potential is trained on, from its last weights, with all labels, and the search
+    goes on from where it was on the new potential. The rounds end when the search offers nothing
+    that the engine has not relaxed and the potential agrees with the engine on what it has (the
+    gate), or at a limit.
+
+    Parameters
+    ----------
+    rounds : int
+        At the most; a potential that fails hopelessly gets half as many again. None: no stage.
+    relaxations, relaxation_steps : int
+        Structures that the engine relaxes in a round, and steps of each at the most.
+    labels : int
+        Static labels of a round.
+    budget : int or None
+        Evaluations of the engine in all rounds; no round begins beyond it.
+    generations : int
+        Of the search in each round.
+    choice : LabelChoice
+        How the labels are shared out.
+    gate : Gate
+        What is asked of the potential.
+    label : LabellingMaker
+        How frames are labelled.
+
+    References
+    ----------
+    C. Hong et al., Phys. Rev. B 102, 224104 (2020), III.C and Fig. 5.
+    """
+
+    name: str = "improve"
+    rounds: int = field(
+        default=0, metadata={"range": (0, 50), "help": "of learning from the search; 0: none"}
+    )
+    relaxations: int = field(
+        default=6, metadata={"range": (1, 1000), "help": "by the reference engine in a round"}
+    )
+    relaxation_steps: int = field(
+        default=25, metadata={"range": (1, 10_000), "unit": "steps", "help": "of each at the most"}
+    )
+    labels: int = field(
+        default=30, metadata={"range": (0, 100_000), "help": "static labels of a round"}
+    )
+    budget: int | None = field(
+        default=None,
+        metadata={"range": (1, 10_000_000), "help": "reference evaluations of all rounds; none"},
+    )
+    generations: int = field(
+        default=8,
+        metadata={"range": (1, 100_000), "unit": "generations", "help": "of each round's search"},
+    )
+    choice: LabelChoice = field(default_factory=LabelChoice, metadata={"inline": True})
+    gate: Gate = field(default_factory=Gate)
+    label: LabellingMaker = field(
+        default_factory=lambda: LabellingMaker(batch=10, min_labelled=0.0)
+    )
+
+    @property
+    def left_out(self) -> bool:
+        """Whether there are no rounds."""
+        return not self.rounds
+
+    def follow(self, context: ChainContext) -> Job:
+        """Begin with what the first search found."""
+        makers = context.makers
+        chain = LearningChain(
+            context.target,
+            context.reference,
+            context.seed,
+            makers["search"],
+            makers["train"],
+            makers["candidates"].limits,
+        )
+        outputs = context.outputs
+        state = LearningState(potential=outputs["train"].uuid, sample=outputs["sample"].uuid)
+        return self._plan(chain, state, context.previous, [], 0)
+
+    def cost(self, context: CostContext) -> list[Cost]:
+        """Expected cost of all rounds, if none is spared."""
+        costs = [repeated_decisions("improve", self.rounds), decisions("improve", self.rounds)]
+        search = self.shortened(context.makers["search"])
+        for _ in range(self.rounds):
+            relaxations = context.relaxations(
+                "improve", REFERENCE_QUEUE, self.relaxations, self.relaxation_steps
+            )
+            context = replace(context, n_frames=context.n_frames + self.labels)
+            costs += [
+                relaxations,
+                *self.label.cost(context, self.labels),
+                *context.makers["train"].cost(context),
+                *search.cost(context),
+            ]
+        # jobs that a round spawns are all of this stage, whatever they do
+        return add_up(replace(cost, stage="improve") for cost in costs)
+
+    def _plan(
+        self,
+        chain: LearningChain,
+        state: LearningState,
+        search: OutputReference,
+        relaxed: Sequence[OutputReference],
+        number: int,
+    ) -> Job:
+        work = self.plan(chain, state, search, list(relaxed))
+        work.config.on_missing_references = OnMissing.NONE
+        return tag(work, STAGES["improve"], name=f"improve {number + 1}")
+
+    @job(config=JobConfig(expose_store=True, on_missing_references=OnMissing.NONE))
+    def plan(
+        self,
+        chain: LearningChain,
+        state: LearningState,
+        search: SearchDocument,
+        relaxed: list[RelaxDocument | None],
+    ) -> Response:
+        """
+        Look at what the round before has brought; begin the next one, or end.
+
+        Parameters
+        ----------
+        chain : LearningChain
+            What all rounds have in common.
+        state : LearningState
+            Before the round; its last entries are still without figures.
+        search : SearchDocument
+            On the potential of the state.
+        relaxed : list of RelaxDocument or None
+            Structures asked for by the round before, in order; none where a job failed.
+        """
+        state = take_in(state, relaxed, self.gate)
+        fresh = without_known(search.candidates, state.relaxed)
+        reason, trusted = self.verdict(state, search.candidates, fresh)
+        _report(state, self.rounds)
+        if reason is not None:
+            return Response(output=self._sum_up(chain, state, search, reason, trusted))
+        return Response(replace=spawn(self._round(chain, state, search, fresh)))
+
+    def verdict(
+        self,
+        state: LearningState,
+        candidates: Sequence[SearchCandidate],
+        fresh: Sequence[SearchCandidate],
+    ) -> tuple[str | None, bool]:
+        """
+        Say why there is no further round, if there is none, and whether the potential is good.
+
+        Parameters
+        ----------
+        state : LearningState
+            With the figures of all rounds.
+        candidates : sequence of SearchCandidate
+            Of the last search, best first.
+        fresh : sequence of SearchCandidate
+            Those of them that the engine has not relaxed.
+        """
+        if not state.rounds:
+            return None, False
+        last = state.rounds[-1]
+        after = last.after or Agreement(window=self.gate.window, n=0)
+        good = self.gate.passes(after)
+        top = candidates[: max(1, self.relaxations // 2)]
+        seen = not any(candidate in fresh for candidate in top)
+        if good and seen:
+            return "the search offers nothing new, and the potential agrees with the engine", True
+        if not fresh:
+            return "the search offers nothing new", good
+        if self.budget is not None and state.evaluations >= self.budget:
+            return f"the budget of {self.budget} evaluations is spent", good
+        limit = self.rounds
+        if self.gate.is_hopeless(last.before):
+            limit += (self.rounds + 1) // 2
+        if len(state.rounds) >= limit:
+            return f"the limit of {limit} rounds", good
+        return None, good
+
+    def _round(
+        self,
+        chain: LearningChain,
+        state: LearningState,
+        search: SearchDocument,
+        fresh: Sequence[SearchCandidate],
+    ) -> Flow:
+        """Labels and relaxations, training, search, and the look at them."""
+        number = len(state.rounds)
+        suffix = f" improve {number + 1}"
+        picked = pick(fresh, self.relaxations)
+        limits = replace(chain.limits, max_steps=min(self.relaxation_steps, chain.limits.max_steps))
+        relaxations = []
+        for k, candidate in enumerate(picked, start=1):
+            work = chain.reference.relax(limits).make(candidate.structure, "relaxation")
+            name = f"relax{suffix} structure {k}"
+            relaxations.append(tag(work, STAGES["improve"], REFERENCE_QUEUE, name=name))
+        others = [candidate for candidate in search.candidates if candidate not in picked]
+        choice = tag(
+            self.choose(
+                others,
+                picked,
+                search.unknown,
+                state.sample,
+                derive_seed(chain.seed, "improve", number),
+            ),
+            STAGES["improve"],
+            name=f"choose{suffix}",
+        )
+        labels = self.label.make(
+            choice.output,
+            self.labels,
+            chain.reference,
+            earlier=state.sample,
+            relaxations=[work.output for work in relaxations],
+        )
+        fit = chain.train.make(labels.output.frames, seed=chain.seed, start=state.potential)
+        again = self.shortened(chain.search).make(
+            fit.output.potential,
+            chain.target,
+            volume_per_atom=labels.output.volume_per_atom,
+            shortest_distances=labels.output.shortest_distances,
+            seed=derive_seed(chain.seed, "search", number),
+            seeds=[
+                *(work.output.structure for work in relaxations),
+                *(one.structure for one in state.relaxed),
+                *(candidate.structure for candidate in search.candidates),
+            ],
+        )
+        for part in (fit, again):
+            part.name += suffix
+        after = LearningState(
+            potential=fit.uuid,
+            sample=labels.output.uuid,
+            rounds=[
+                *state.rounds,
+                RoundDocument(
+                    number=number + 1,
+                    potential=state.potential,
+                    n_labels=self.labels,
+                    before=Agreement(window=self.gate.window, n=0),
+                ),
+            ],
+            relaxed=state.relaxed,
+            asked=picked,
+            jobs=[work.uuid for work in relaxations],
+        )
+        following = self._plan(
+            chain, after, again.output, [work.output for work in relaxations], number + 1
+        )
+        parts: list[Job | Flow] = [choice, *relaxations, labels, fit, again, following]
+        return Flow(parts, output=following.output, name=suffix.strip())
+
+    def shortened(self, search: SearchMaker) -> SearchMaker:
+        """
+        Make the search of a round, shorter than the first one.
+
+        Parameters
+        ----------
+        search : SearchMaker
+            The first one.
+        """
+        return replace(search, evolution=replace(search.evolution, generations=self.generations))
+
+    @job(data=[Frames], config=JobConfig(expose_store=True))
+    @once
+    def choose(
+        self,
+        minima: list[SearchCandidate],
+        picked: list[SearchCandidate],
+        unknown: list[SearchCandidate],
+        sample: str,
+        seed: int,
+    ) -> ChoiceDocument:
+        """
+        Choose structures for static labels.
+
+        Parameters
+        ----------
+        minima, picked, unknown : list of SearchCandidate
+            Found by the search: left, relaxed by the engine, and too uncertain.
+        sample : str
+            Job whose output is the training set.
+        seed : int
+            Of strains.
+        """
+        before: SampleDocument = output_of(sample)
+        frames = self.choice.choose(
+            minima, unknown, before.frames, self.labels, seed, strained=[*picked, *minima]
+        )
+        kinds = [str(stage) for stage in frames.stages]
+        report_progress("improve", 1, 1, chosen=len(frames))
+        return ChoiceDocument(
+            n_chosen=len(frames),
+            by_kind={kind: kinds.count(kind) for kind in dict.fromkeys(kinds)},
+            shortest_distances=before.shortest_distances,
+            volume_per_atom=before.volume_per_atom,
+            series=before.series,
+            frames=frames,
+        )
+
+    def _sum_up(
+        self,
+        chain: LearningChain,
+        state: LearningState,
+        search: SearchDocument,
+        reason: str,
+        trusted: bool,
+    ) -> ImproveDocument:
+        last = state.rounds[-1]
+        after = last.after or Agreement(window=self.gate.window, n=0)
+        warning = None
+        if not trusted:
+            warning = (
+                f"the potential does not resolve its best candidates after {len(state.rounds)} "
+                f"rounds ({self.gate.describe(after)}); more candidates are relaxed instead; more "
+                "improve.rounds may help"
+            )
+        return ImproveDocument(
+            formula=chain.target.formula,
+            rounds=state.rounds,
+            reason=reason,
+            trusted=trusted,
+            potential=state.potential,
+            first=agreement_of(state.relaxed, state.rounds[0].potential, self.gate),
+            last=after,
+            candidates=search.candidates,
+            relaxed=state.relaxed,
+            warning=warning,
+        )
+
+
+def _report(state: LearningState, rounds: int) -> None:
+    """Say where the rounds stand."""
+    last = state.rounds[-1] if state.rounds else None
+    figures: dict[str, float] = {}
+    if last is not None and last.before.mean_error is not None:
+        figures["error_meV_atom"] = last.before.mean_error
+    if last is not None and last.lowest_energy is not None:
+        figures["best_eV_atom"] = last.lowest_energy
+    report_progress("improve", len(state.rounds), max(rounds, len(state.rounds)), **figures)

@@ -1,0 +1,62 @@
+"""What the rounds of learning from a search share, and where they stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from monty.json import MSONable
+from pydantic import Field
+
+from search.relax.limits import RelaxationLimits
+from workflows.composition import Target
+from workflows.documents.base import Document
+from workflows.documents.improvement import RelaxedStructure, RoundDocument
+from workflows.documents.schemas import SearchCandidate
+from workflows.engines.base import Engine
+from workflows.stages.search import SearchMaker
+from workflows.stages.training import TrainingMaker
+
+
+@dataclass(frozen=True)
+class LearningChain(MSONable):
+    """
+    What all rounds have in common.
+
+    Parameters
+    ----------
+    target : Target
+        What is looked for.
+    reference : Engine
+        Labels and relaxes.
+    seed : int
+        Of the campaign.
+    search, train : SearchMaker, TrainingMaker
+        That are run again.
+    limits : RelaxationLimits
+        Where the engine's relaxations of candidates end.
+    """
+
+    target: Target
+    reference: Engine
+    seed: int
+    search: SearchMaker
+    train: TrainingMaker
+    limits: RelaxationLimits
+
+
+class LearningState(Document):
+    """Where the rounds stand; ids are of jobs whose outputs hold the large things."""
+
+    potential: str = Field(description="job that trained the present potential")
+    sample: str = Field(description="job that has the training set")
+    rounds: list[RoundDocument] = Field(default_factory=list)
+    relaxed: list[RelaxedStructure] = Field(default_factory=list)
+    asked: list[SearchCandidate] = Field(
+        default_factory=list, description="being relaxed in the last round"
+    )
+    jobs: list[str] = Field(default_factory=list, description="that relax them")
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of the reference engine in all rounds."""
+        return sum(row.evaluations for row in self.rounds)

@@ -1,0 +1,120 @@
+"""What a round of learning has brought: structures, and how well the potentials foretold them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nnp.evaluation import predict
+from nnp.frames import Frames
+from nnp.potential import Potential
+from workflows.conversion import to_atoms
+from workflows.documents.agreement import Agreement
+from workflows.documents.improvement import RelaxedStructure
+from workflows.documents.schemas import RelaxDocument, TrainingDocument
+from workflows.jobs.outputs import output_of
+from workflows.stages.agreement import Gate
+from workflows.stages.learning_state import LearningState
+
+
+def take_in(
+    state: LearningState, relaxed: Sequence[RelaxDocument | None], gate: Gate
+) -> LearningState:
+    """
+    Add what the engine relaxed, and how well potentials before and after agree with it.
+
+    Parameters
+    ----------
+    state : LearningState
+        With the structures asked for.
+    relaxed : sequence of RelaxDocument or None
+        What became of them.
+    gate : Gate
+        Says which of them count.
+    """
+    if not state.rounds:
+        return state
+    new = [
+        RelaxedStructure(
+            structure=document.structure,
+            energy=document.energy,
+            engine=document.engine,
+            converged=document.converged,
+            max_force=document.max_force,
+            max_stress=document.max_stress,
+            steps=document.steps,
+            job=work,
+            found=candidate,
+        )
+        for document, candidate, work in zip(relaxed, state.asked, state.jobs, strict=True)
+        if document is not None and document.energy is not None
+    ]
+    last = state.rounds[-1]
+    new = foretold(new, output_of(last.potential).potential)
+    everything = [*state.relaxed, *new]
+    steps = sum(document.steps + 1 for document in relaxed if document is not None)
+    figures = last.model_copy(
+        update={
+            "n_relaxed": len(new),
+            "relaxation_steps": steps,
+            "failed": len(relaxed) - len(new),
+            "before": gate.compare(
+                [one.energy for one in new],
+                [one.single_point for one in new],
+                np.array([one.expected_error for one in new], dtype=float),
+            ),
+            "after": agreement_of(everything, state.potential, gate),
+            "lowest_energy": min((one.energy for one in everything), default=None),
+        }
+    )
+    return state.model_copy(
+        update={
+            "rounds": [*state.rounds[:-1], figures],
+            "relaxed": everything,
+            "asked": [],
+            "jobs": [],
+        }
+    )
+
+
+def agreement_of(relaxed: Sequence[RelaxedStructure], potential: str, gate: Gate) -> Agreement:
+    """
+    Compare a potential with the engine on structures that the engine relaxed.
+
+    Parameters
+    ----------
+    relaxed : sequence of RelaxedStructure
+        By the reference engine.
+    potential : str
+        Job that trained it.
+    gate : Gate
+        Says which of them count.
+    """
+    training: TrainingDocument = output_of(potential)
+    return gate.measure(
+        [one.structure for one in relaxed], [one.energy for one in relaxed], training.potential
+    )
+
+
+def foretold(relaxed: Sequence[RelaxedStructure], potential: Potential) -> list[RelaxedStructure]:
+    """
+    Note what a potential says of structures that it has not seen, and how sure it is.
+
+    Parameters
+    ----------
+    relaxed : sequence of RelaxedStructure
+        By the reference engine.
+    potential : Potential
+        Not trained on them.
+    """
+    frames = Frames.from_atoms([to_atoms(one.structure) for one in relaxed])
+    if not len(frames):
+        return []
+    found = predict(potential, frames)
+    return [
+        one.model_copy(update={"single_point": float(energy), "expected_error": float(error)})
+        for one, energy, error in zip(
+            relaxed, found.energies / frames.counts, found.uncertainties, strict=True
+        )
+    ]
