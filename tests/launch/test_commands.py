@@ -32,6 +32,7 @@ WORDS = {
     "--db",
     "run": f"{PREDICTION} --workers -w --folder -f --db",
     "search": "POTENTIAL FORMULA --output -o --structures -n --population --z --atoms-max "
+    "--caution --max-uncertainty "
     "--islands --workers -w --seed --seed-structures --calculator-arguments --set -s --best",
     "status": "FOLDER --db --json --watch --interval --campaign --config",
     "train": "FRAMES --output -o --set -s --seed --threads --simple-nn --list-options --energy-key",

@@ -251,7 +251,7 @@ def test_every_number_of_every_protocol_has_a_range_and_is_within(name: str) -> 
         ({"melting_temperature.highest": 400}, "highest 400 K is below lowest 500 K"),
         ({"melting_temperature.step": 1, "melting_temperature.lowest": 1}, "more than 1000"),
         ({"melting_temperature.duration": 0.1}, "too short to tell a liquid: take at least 0.35"),
-        ({"dynamics.sample_interval": 500}, "too short to tell a liquid"),
+        ({"dynamics.sample_interval": 900}, "too short to tell a liquid"),
         ({"quench.end_temperature": 3000}, "is not below melting_temperature.highest"),
         ({"search.evolution.volume_range": [1.1, 0.8]}, "in 'search.evolution', volume_range"),
         ({"search.relaxer.fire.first_step": 2}, "first_step 2 is longer than largest_step 0.5"),
