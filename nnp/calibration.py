@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 @dataclass(frozen=True)
 class Calibration(MSONable):
     """
-    Expected error of an energy, sqrt(floor² + (scale * spread)²).
+    Expected error of an energy or a force, sqrt(floor² + (scale * spread)²).
 
     Networks trained on the same frames share part of their error, which their spread does not
     show: that is the floor. The scale stays at one or above, so that structures on which the
@@ -21,7 +21,7 @@ class Calibration(MSONable):
     Parameters
     ----------
     floor : float
-        Error at no spread, in eV/atom.
+        Error at no spread, in eV/atom; that of a component of a force in eV/Å.
     scale : float
         Factor of the spread.
     """

@@ -68,6 +68,81 @@ def evaluate(potential: Potential, frames: Frames, threads: int = 1) -> Evaluati
     return Evaluation(found, errors, energy_errors, Calibration.fit(energy_errors, found.spreads))
 
 
+def force_spreads(potential: Potential, frames: Frames, threads: int = 1) -> NDArray[np.float64]:
+    """
+    How far the networks of an ensemble disagree on forces; each of them is evaluated.
+
+    Parameters
+    ----------
+    potential : Potential
+        Any potential that knows the elements.
+    frames : Frames
+        Configurations.
+    threads : int
+        Threads over frames.
+
+    Returns
+    -------
+    ndarray
+        Standard deviation of a component of each atom's force in eV/Å, root mean square over the
+        three, shape (n_atoms,); zero for one network.
+    """
+    n = potential.n_members
+    total, squares = np.zeros((2, len(frames.numbers), 3))
+    if n == 1 or not len(frames):
+        return np.zeros(len(frames.numbers))
+    first = np.concatenate(predict(potential.member(0), frames, threads).forces)
+    for k in range(1, n):
+        # from the first network's forces: their squares are small, and nothing is lost in them
+        difference = np.concatenate(predict(potential.member(k), frames, threads).forces) - first
+        total += difference
+        squares += difference**2
+    variances = np.maximum(squares / n - (total / n) ** 2, 0.0)
+    return np.asarray(np.sqrt(variances.mean(axis=1)))
+
+
+def force_calibration(potential: Potential, frames: Frames, threads: int = 1) -> Calibration:
+    """
+    Find what turns :func:`force_spreads` into errors of force components.
+
+    Parameters
+    ----------
+    potential : Potential
+        Any potential that knows the elements.
+    frames : Frames
+        With forces, not of the training set.
+    threads : int
+        Threads over frames.
+    """
+    spreads = force_spreads(potential, frames, threads)
+    forces = np.concatenate(predict(potential, frames, threads).forces)
+    return Calibration.fit((forces - frames.forces).ravel(), np.repeat(spreads, 3))
+
+
+def expected_force_errors(
+    potential: Potential, frames: Frames, threads: int = 1
+) -> NDArray[np.float64]:
+    """
+    Error to expect of a component of each atom's force in eV/Å; zero for one network.
+
+    Parameters
+    ----------
+    potential : Potential
+        Any potential that knows the elements.
+    frames : Frames
+        Configurations.
+    threads : int
+        Threads over frames.
+
+    Returns
+    -------
+    ndarray
+        Shape (n_atoms,).
+    """
+    spreads = force_spreads(potential, frames, threads)
+    return potential.force_calibration.apply(spreads) if potential.n_members > 1 else spreads
+
+
 def predict(potential: Potential, frames: Frames, threads: int = 1) -> Predictions:
     """Energies, forces, stresses and uncertainties of frames."""
     return potential.compute_arrays(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +85,8 @@ class Potential(MSONable):
         Core below the shortest trained distances.
     calibration : Calibration
         Turns the spread of the ensemble into the error expected from held-out frames.
+    force_calibration : Calibration
+        The same for components of forces, see :func:`nnp.evaluation.force_spreads`.
     record : dict
         How it was made: errors, shortest distances, ranges of G, versions.
     """
@@ -99,6 +101,7 @@ class Potential(MSONable):
     activation: str = "tanh"
     repulsion: Repulsion | None = None
     calibration: Calibration = field(default_factory=Calibration)
+    force_calibration: Calibration = field(default_factory=Calibration)
     record: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -156,6 +159,16 @@ class Potential(MSONable):
     def n_members(self) -> int:
         """Networks in the ensemble."""
         return self.weights[0].shape[1]
+
+    def member(self, k: int) -> Potential:
+        """Give one network of the ensemble as a potential of its own, from zero."""
+        return replace(
+            self,
+            weights=tuple(w[:, k : k + 1] for w in self.weights),
+            biases=tuple(b[:, k : k + 1] for b in self.biases),
+            calibration=Calibration(),
+            force_calibration=Calibration(),
+        )
 
     @property
     def knows_stress(self) -> bool:
@@ -319,6 +332,7 @@ class Potential(MSONable):
         document["activation"] = self.activation
         document["repulsion"] = None if self.repulsion is None else self.repulsion.as_dict()
         document["calibration"] = self.calibration.as_dict()
+        document["force_calibration"] = self.force_calibration.as_dict()
         document["record"] = self.record
         return document
 
@@ -333,6 +347,8 @@ class Potential(MSONable):
             activation=d["activation"],
             repulsion=None if repulsion is None else decoded(Repulsion, repulsion),
             calibration=decoded(Calibration, d["calibration"]),
+            # earlier versions did not calibrate forces
+            force_calibration=decoded(Calibration, d.get("force_calibration", Calibration())),
             record=d["record"],
             **{name: decode_array(d[name]) for name in _ARRAYS},
         )

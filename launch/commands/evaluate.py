@@ -62,7 +62,7 @@ def evaluate(options: EvaluateOptions) -> None:
         typer.echo(f"{len(data)} structures written to {options.output}")
     else:
         _print_energies(data, found)
-    _print_errors(model, found)
+    _print_errors(model, found, _force_error(model, data, options.threads or usable_cores()))
     if options.training:
         plot = (options.output or Path(options.potential.name)).with_suffix(".coverage.png")
         _report_coverage(model, _read(options.training, model, options), data, plot)
@@ -104,7 +104,16 @@ def _print_energies(data: Frames, found: Evaluation) -> None:
         )
 
 
-def _print_errors(model: Potential, found: Evaluation) -> None:
+def _force_error(model: Potential, data: Frames, threads: int) -> float:
+    """Force error to expect in the root mean square in eV/Å; zero for one network."""
+    import numpy as np
+
+    from nnp.evaluation import expected_force_errors
+
+    return float(np.sqrt(np.mean(expected_force_errors(model, data, threads) ** 2)))
+
+
+def _print_errors(model: Potential, found: Evaluation, force_error: float) -> None:
     """Print errors where the input had reference values, and whether uncertainties cover them."""
     errors = found.errors
     for name, value, unit in (
@@ -113,7 +122,8 @@ def _print_errors(model: Potential, found: Evaluation) -> None:
         ("stress", errors.stress, "kbar"),
     ):
         if value == value:  # not NaN: the input had reference values
-            typer.echo(f"{name} RMSE: {value:.4g} {unit}")
+            expected = f" ({force_error:.4g} expected)" if name == "force" and force_error else ""
+            typer.echo(f"{name} RMSE: {value:.4g} {unit}{expected}")
     if not model.knows_stress:
         typer.echo("The potential was trained without stresses: its stresses mean nothing.")
     if model.n_members > 1 and errors.energy == errors.energy:

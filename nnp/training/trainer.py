@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from nnp.descriptors import SymmetryFunctions
-from nnp.evaluation import evaluate
+from nnp.evaluation import evaluate, force_calibration
 from nnp.frames import Frames
 from nnp.potential import Potential
 from nnp.storage.arrays import encode_array
@@ -232,6 +232,9 @@ class _Training:
         training = evaluate(potential, self.frames[self.training], self.options.threads).errors
         found = evaluate(potential, self.frames[self.validation], self.options.threads)
         potential.calibration = found.calibration
+        potential.force_calibration = force_calibration(
+            potential, self.frames[self.validation], self.options.threads
+        )
         potential.record |= {"training": asdict(training), "validation": asdict(found.errors)}
         return TrainingResult(
             potential=potential,

@@ -13,7 +13,7 @@ from ase import Atoms
 from nnp.calculator import NeuralNetworkCalculator
 from nnp.calibration import Calibration
 from nnp.descriptors import SymmetryFunctions
-from nnp.evaluation import evaluate
+from nnp.evaluation import evaluate, expected_force_errors, force_spreads, predict
 from nnp.frames import Frames
 from nnp.potential import Potential
 from nnp.training.trainer import (
@@ -254,6 +254,32 @@ def test_uncertainty_is_calibrated_on_held_out_frames(
     assert unknown > found.predictions.uncertainties.max()
     squeezed.calc = NeuralNetworkCalculator(ensemble.potential)
     assert squeezed.calc.get_property("uncertainty", squeezed) == pytest.approx(unknown)
+
+
+def test_force_uncertainty_is_calibrated_and_kept(
+    frames: Frames, ensemble: TrainingResult, tmp_path: Path
+) -> None:
+    potential, held_out = ensemble.potential, frames[ensemble.validation_frames]
+    spreads = force_spreads(potential, held_out)
+    members = np.array(
+        [np.concatenate(predict(potential.member(k), held_out).forces) for k in range(3)]
+    )
+    np.testing.assert_allclose(spreads**2, members.var(axis=0).mean(axis=1), rtol=1e-10)
+    np.testing.assert_allclose(
+        members.mean(axis=0), np.concatenate(predict(potential, held_out).forces), atol=1e-10
+    )
+    expected = expected_force_errors(potential, held_out)
+    assert np.sqrt(np.mean(expected**2)) == pytest.approx(ensemble.validation.force, rel=0.35)
+    errors = np.abs(members.mean(axis=0) - held_out.forces)
+    assert 0.55 < np.mean(errors < expected[:, None]) < 0.9
+    potential.save(tmp_path / "ensemble.nnp")
+    assert Potential.load(tmp_path / "ensemble.nnp").force_calibration == (
+        potential.force_calibration
+    )
+    document = potential.as_dict()
+    del document["force_calibration"]  # as earlier versions wrote it
+    assert Potential.from_dict(document).force_calibration == Calibration()
+    assert not expected_force_errors(potential.member(0), held_out).any()
 
 
 def test_interrupted_ensemble_continues_where_it_was(
