@@ -19,6 +19,7 @@ from search.state.fitness import better_first
 from workflows.documents.improvement import ImproveDocument
 from workflows.documents.schemas import (
     POTENTIAL,
+    LearningCurveDocument,
     MeltingTemperatureDocument,
     PredictionDocument,
     SampleDocument,
@@ -166,6 +167,22 @@ def plot_training(document: TrainingDocument) -> Figure:
     """Errors of training and validation set against epochs."""
     figure, axes = plt.subplots(1, 3, figsize=(10, 3), layout="constrained")
     _draw_curves(axes, document.history)
+    return figure
+
+
+@figure_of("learning_curve", LearningCurveDocument)
+def plot_learning_curve(document: LearningCurveDocument) -> Figure | None:
+    """Validation errors against the number of training frames."""
+    if not document.points:
+        return None
+    figure, axes = plt.subplots(1, 3, figsize=(10, 3), layout="constrained")
+    numbers = [point.n_training for point in document.points]
+    for axis, name, unit in zip(
+        axes, ("energy", "force", "stress"), ("meV/atom", "eV/Å", "kbar"), strict=True
+    ):
+        errors = [getattr(point, f"{name}_rmse") for point in document.points]
+        axis.loglog(numbers, errors, marker="o")
+        axis.set(xlabel="training frames", ylabel=f"{name} RMSE ({unit})")
     return figure
 
 

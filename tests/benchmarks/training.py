@@ -30,10 +30,10 @@ import numpy as np
 from nnp.evaluation import Evaluation, evaluate
 from nnp.frames import Frames
 from nnp.metrics import Errors
+from nnp.training.learning_curve import FRACTIONS, part_of
 from nnp.training.split import block_split
 from nnp.training.trainer import TrainingOptions, TrainingStep, choose_split, train
 from tests.benchmarks.frames import SETTINGS, load
-from tests.benchmarks.learning_curve import FRACTIONS, part_of
 
 #: meV/atom, eV/Å, kbar: the paper's thresholds, and what is aimed at beyond them.
 LEVELS = {"10 meV/atom, 0.2 eV/Å, 10 kbar": (10, 0.2, 10), "5, 0.15, 5": (5, 0.15, 5)}

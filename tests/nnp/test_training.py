@@ -16,6 +16,7 @@ from nnp.descriptors import SymmetryFunctions
 from nnp.evaluation import evaluate, expected_force_errors, force_spreads, predict
 from nnp.frames import Frames
 from nnp.potential import Potential
+from nnp.training.learning_curve import part_of
 from nnp.training.trainer import (
     TrainingOptions,
     TrainingResult,
@@ -24,7 +25,6 @@ from nnp.training.trainer import (
     train,
 )
 from tests.benchmarks.frames import load
-from tests.benchmarks.learning_curve import part_of
 from tests.nnp.samples import disordered, random_potential
 
 FUNCTIONS = SymmetryFunctions.standard(("Li", "Cl"), 5.0, 4.0)

@@ -89,3 +89,12 @@ def test_rounds_of_learning_come_between_search_and_candidates_or_are_left_out()
     ):
         jobs = [job for job, _ in maker.make(TARGET, "mine").iterflow()]
         assert "improve" not in {job.metadata.get("stage") for job in jobs}
+
+
+def test_the_learning_curve_is_a_job_for_each_part_and_changes_nothing_else() -> None:
+    plain = override(find_protocol("paper"), "until", "train")
+    asked = override(plain, "train.learning_curve", "true")
+    names = [[job.name for job, _ in m.make(TARGET, "mine").iterflow()] for m in (plain, asked)]
+    parts = [f"train on {part} %" for part in (10, 20, 40, 80, 100)]
+    assert [name for name in names[1] if name not in [*parts, "learning curve"]] == names[0]
+    assert [name for name in names[1] if name in parts] == parts

@@ -291,6 +291,8 @@ class StructurePredictionMaker(Maker):
         context = context.after("sample", outcome.sample.output)
         if self.until == "sample":
             return parts, context
+        if self.train.learning_curve:
+            parts.append(self.train.make_curve(outcome.sample.output.frames, self.seed))
         return [*parts, outcome.train], context.after("train", outcome.train.output)
 
     def _learning_cost(self, context: CostContext) -> list[Cost]:
@@ -312,6 +314,8 @@ class StructurePredictionMaker(Maker):
             context = replace(context, n_frames=self._count_frames(dynamics))
             costs += self.sample.cost()
             costs += [] if ends_with_sample else self.train.cost(context)
+        if self.train.learning_curve and not ends_with_sample:
+            costs += self.train.cost_of_curve(context)
         return costs + (self.check.cost(context) if self._is_checked(context.reference) else [])
 
     def _sampling(self, dynamics: DynamicsMaker, reference: Engine) -> DynamicsMaker:

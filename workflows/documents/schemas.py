@@ -236,6 +236,22 @@ class TrainingDocument(StageDocument):
         }
 
 
+class LearningCurvePoint(Document):
+    """Errors of a potential trained on part of the frames, on the same validation frames."""
+
+    fraction: float = Field(description="of the training frames")
+    n_training: int
+    energy_rmse: float = Field(description="validation (meV/atom)")
+    force_rmse: float = Field(description="validation (eV/Å)")
+    stress_rmse: float = Field(description="validation (kbar)")
+
+
+class LearningCurveDocument(StageDocument):
+    """Whether more frames would help: errors against the size of the training set."""
+
+    points: list[LearningCurvePoint] = Field(description="smallest part first")
+
+
 #: In the place of an engine's name: the energies are those of the trained potential.
 POTENTIAL = "potential"
 

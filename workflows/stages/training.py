@@ -6,12 +6,23 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jobflow import Job, JobConfig, Maker, job
+from jobflow import Flow, Job, JobConfig, Maker, OnMissing, job
 
 from nnp.frames import Frames
 from nnp.potential import Potential
-from nnp.training.trainer import TrainingOptions, TrainingResult, TrainingStep, train
-from workflows.documents.schemas import TrainingDocument
+from nnp.training.learning_curve import FRACTIONS, part_of
+from nnp.training.trainer import (
+    TrainingOptions,
+    TrainingResult,
+    TrainingStep,
+    choose_split,
+    train,
+)
+from workflows.documents.schemas import (
+    LearningCurveDocument,
+    LearningCurvePoint,
+    TrainingDocument,
+)
 from workflows.jobs.checkpoints import checkpoint
 from workflows.jobs.cores import usable_cores
 from workflows.jobs.idempotency import once
@@ -19,7 +30,7 @@ from workflows.jobs.outputs import output_of
 from workflows.jobs.progress import report_progress
 from workflows.jobs.stage import POTENTIAL_QUEUE
 from workflows.jobs.tags import derive_seed, tag
-from workflows.stages.cost import Cost, CostContext
+from workflows.stages.cost import Cost, CostContext, decisions
 from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
@@ -42,10 +53,16 @@ class TrainingMaker(Maker):
     options : TrainingOptions
         Descriptors, network, loss, optimiser and when to stop; its threads are set to the cores
         of the machine, since nothing else of a campaign runs meanwhile.
+    learning_curve : bool
+        Whether potentials are trained on parts of the frames, too.
     """
 
     name: str = "train"
     options: TrainingOptions = field(default_factory=TrainingOptions)
+    learning_curve: bool = field(
+        default=False,
+        metadata={"help": "train on parts of the frames, too: would more of them help?"},
+    )
 
     def make(
         self,
@@ -81,12 +98,44 @@ class TrainingMaker(Maker):
         work.name = "train"
         return tag(work, STAGES["train"])
 
+    def make_curve(self, frames: Frames | OutputReference, seed: int) -> Flow:
+        """
+        Train on parts of the frames, each in a job, with the same frames for validation.
+
+        Parameters
+        ----------
+        frames : Frames or OutputReference
+            Training and validation frames together.
+        seed : int
+            Seed of the campaign.
+
+        Returns
+        -------
+        Flow
+            Its output is a :class:`LearningCurveDocument`.
+        """
+        jobs = []
+        for fraction in FRACTIONS:
+            work = self.fit_part(frames, derive_seed(seed, "train"), fraction)
+            name = f"train on {100 * fraction:.0f} %"
+            jobs.append(tag(work, STAGES["train"], name=name))
+        last = self.collect_curve([work.output for work in jobs])
+        last.config.on_missing_references = OnMissing.NONE
+        tag(last, STAGES["train"], name="learning curve")
+        return Flow([*jobs, last], output=last.output, name="learning curve")
+
     def cost(self, context: CostContext) -> list[Cost]:
         """Expected cost of training on the frames of the context."""
         epochs = min(EXPECTED_EPOCHS, self.options.epoch_limit(context.n_frames))
         seconds = epochs * context.n_frames * context.n_atoms * ATOM_SECONDS * self.options.members
         hours = seconds / min(context.cores, USED_CORES) / 3600
         return [Cost("train", POTENTIAL_QUEUE, 1, 0, hours)]
+
+    def cost_of_curve(self, context: CostContext) -> list[Cost]:
+        """Expected cost of the learning curve."""
+        parts = [round(fraction * context.n_frames) for fraction in FRACTIONS]
+        costs = [cost for n in parts for cost in self.cost(replace(context, n_frames=n))]
+        return [*costs, decisions("train", 1)]
 
     @job(data=[Potential], config=JobConfig(expose_store=True))
     @once
@@ -130,6 +179,36 @@ class TrainingMaker(Maker):
             warning=warning,
             potential=result.potential,
         )
+
+    @job
+    @once
+    def fit_part(self, frames: Frames, seed: int, fraction: float) -> LearningCurvePoint:
+        """Train on a part of the training frames."""
+        options = replace(self.options, threads=usable_cores())
+        training, validation = choose_split(frames, options, seed)
+        part = part_of(training, fraction)
+        with checkpoint() as path:
+            result = train(
+                frames,
+                options,
+                seed=seed,
+                progress=_report,
+                checkpoint=path,
+                split=(part, validation),
+            )
+        return LearningCurvePoint(
+            fraction=fraction,
+            n_training=len(part),
+            energy_rmse=result.validation.energy,
+            force_rmse=result.validation.force,
+            stress_rmse=result.validation.stress,
+        )
+
+    @job(config=JobConfig(on_missing_references=OnMissing.NONE))
+    @once
+    def collect_curve(self, points: list[LearningCurvePoint | None]) -> LearningCurveDocument:
+        """Join the points that there are."""
+        return LearningCurveDocument(points=[point for point in points if point is not None])
 
 
 def history_entry(step: TrainingStep) -> dict[str, float]:

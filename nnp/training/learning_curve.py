@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-#: Shares of the training frames at which the curve of the paper is taken.
+#: Shares of the training frames at which the curve is taken.
 FRACTIONS = (0.1, 0.2, 0.4, 0.8, 1.0)
 
 
