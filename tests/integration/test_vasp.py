@@ -151,7 +151,9 @@ def test_few_labels_on_frames_of_a_fast_engine(
 ) -> None:
     fault = "sigkill run static call 12"
     fake_vasp.fault(fault)
-    settings = ["active.labels=6", "active.label.batch=3", "train.options.members=2"]
+    settings = [
+        "active.rounds=2", "active.labels=6", "active.label.batch=3", "train.options.members=2",
+    ]  # fmt: skip
     options = [word for setting in settings for word in ("--set", setting)]
     done = devitrify(
         "run", "NaCl", *RUN, "--protocol", "economical", "--sampler", "pair", *options,
