@@ -19,6 +19,12 @@ from launch.local.runner import _Run
 #: Stages whose Fireworks are taken for done.
 DYNAMICS = ("pack", "melt", "melting_temperature", "volume", "liquid", "quench", "anneal", "sample")
 
+#: Short dynamics by the engine, without rounds.
+ONE_PASS = (
+    "active.rounds=0", "improve.rounds=0", "train.options.members=1", "liquid.duration=2",
+    "anneal.duration=1", "quench.rate=500", "candidates.n_candidates=20",
+)  # fmt: skip
+
 
 class Folder:
     """A campaign of CuAu in a folder, whose dynamics is done."""
@@ -37,7 +43,8 @@ class Folder:
 
     def prediction(self, *settings: str) -> Any:
         """Return what is asked for."""
-        return RunOptions(formula="CuAu", engine="emt", overrides=list(settings)).prediction()
+        overrides = [*ONE_PASS, *settings]
+        return RunOptions(formula="CuAu", engine="emt", overrides=overrides).prediction()
 
     def open(self, *settings: str) -> _Run:
         """Open the folder as the command does."""
