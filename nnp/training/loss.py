@@ -171,7 +171,7 @@ class Loss:
             state = feed_forward.forward(net, chunk.inputs[span])
             states.append(state)
             atomic[:, span] = state.energies
-            by_moments[:, span] = state.first_gradient @ matrix.swapaxes(1, 2)
+            np.matmul(state.first_gradient, matrix.swapaxes(1, 2), out=by_moments[:, span])
         pieces = self.data.pieces(chunk)
         forces, virials = _forces_and_virials(pieces, chunk, by_moments)
         energies = np.array(

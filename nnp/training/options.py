@@ -17,7 +17,7 @@ MINIBATCHES = 15_000
 """Steps of Adam, unless epochs are given."""
 ITERATIONS = 2000
 """Of L-BFGS, unless they are given."""
-ADAM_PATIENCE, LBFGS_PATIENCE = 150, 30
+ADAM_PATIENCE, LBFGS_PATIENCE = 150, 40
 """Epochs without improvement, unless they are given."""
 CRYSTAL_STAGES = ("relaxation", "candidate", "minimum", "strain", "unknown")
 """Stages whose frames are of crystals, or of what a search takes for them."""
@@ -64,11 +64,11 @@ class TrainingOptions(MSONable):
     patience: int | None = _option(
         None,
         "",
-        "epochs without improvement on validation that end training (none: 150, L-BFGS 30)",
+        "epochs without improvement on validation that end training (none: 150, L-BFGS 40)",
         range=(1, 10_000_000),
     )
     smallest_gain: float = _option(
-        0.01, "", "relative improvement below which L-BFGS has not improved", range=(0.0, 0.5)
+        0.005, "", "relative improvement below which L-BFGS has not improved", range=(0.0, 0.5)
     )
     energy_threshold: float = _option(
         10.0, "meV/atom", "validation energy error aimed at", range=(1e-6, 10_000.0)
