@@ -181,7 +181,9 @@ def test_no_parent_and_no_result_is_unknown(ensemble: Potential) -> None:
         assert member.uncertainty <= LIMIT
         assert member.fitness == pytest.approx(member.energy + member.uncertainty)
     parents = {id_ for i in ended.individuals for id_ in i.parents}
-    assert all(ended.individuals[id_].uncertainty <= LIMIT for id_ in parents)
+    # one that was relaxed on in the end may have left what is known since it was a parent
+    before = parents - ended.went_on
+    assert all(ended.individuals[id_].uncertainty <= LIMIT for id_ in before)
     left_out = [i for i in ended.individuals if i.status == GIVEN_UP]
     assert ended.discards[UNKNOWN] == len(left_out) > 0
     assert {i.id for i in ended.unknown.members} <= {i.id for i in left_out}
