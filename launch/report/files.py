@@ -101,7 +101,9 @@ def ranking_table(prediction: PredictionDocument, most: int | None = None) -> Ta
     """
     from rich.table import Table
 
-    has_potential = any(c.potential_energy is not None for c in prediction.candidates)
+    from workflows.stages.ranking import potential_of
+
+    has_potential = any(potential_of(c) is not None for c in prediction.candidates)
     table = Table(title=f"{prediction.formula}: crystal structures by {prediction.engine} energy")
     for heading, justify in (
         ("rank", "right"), ("motif", "right"), ("formula", "left"), ("Z", "right"),
@@ -114,7 +116,8 @@ def ranking_table(prediction: PredictionDocument, most: int | None = None) -> Ta
     if prediction.candidates:
         table.caption = motifs_in_words(prediction)
     for candidate in prediction.candidates[:most]:
-        table.add_row(*_row(candidate, has_potential))
+        energies = [_or_empty(potential_of(candidate), ".4f")] if has_potential else []
+        table.add_row(*_row(candidate, energies))
     return table
 
 
@@ -127,8 +130,7 @@ def motifs_in_words(prediction: PredictionDocument) -> str | None:
     return f"{n} structure{'s' * (n > 1)} of {len(motifs)} motif{'s' * (len(motifs) > 1)}"
 
 
-def _row(candidate: CandidateDocument, has_potential: bool) -> list[str]:
-    potential = [_or_empty(candidate.potential_energy, ".4f")] if has_potential else []
+def _row(candidate: CandidateDocument, potential: list[str]) -> list[str]:
     return [
         f"{candidate.rank}{'' if candidate.converged else ' *'}",
         _or_empty(candidate.motif, "d"),

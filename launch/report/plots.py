@@ -26,7 +26,7 @@ from workflows.documents.schemas import (
     SearchDocument,
     TrainingDocument,
 )
-from workflows.stages.ranking import energy_of, fitness_of
+from workflows.stages.ranking import energy_of, fitness_of, potential_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -340,7 +340,7 @@ def plot_ranking(document: PredictionDocument) -> Figure | None:
 
     None where nothing was ranked, and where no potential has relaxed the candidates.
     """
-    potential = np.array([c.potential_energy for c in document.candidates], dtype=float)
+    potential = np.array([potential_of(c) for c in document.candidates], dtype=float)
     if not np.isfinite(potential).any():
         return None
     figure, axis = plt.subplots(figsize=(4.5, 4), layout="constrained")

@@ -48,29 +48,24 @@ SIGHT = (12.0, -80.0)
 
 
 def draw_trajectory(axis: Axes, folder: Path, lowest: float) -> None:
-    """Potential energy along liquid, quench and glass, above the best crystal."""
+    """Energies of the labelled frames of liquid, quench and glass, above the best crystal."""
     frames: Any = read(folder / "frames.extxyz", index=":")
-    start = 0.0
+    start = 0
     for stage, colour in STAGES.items():
         chosen = [frame for frame in frames if frame.info.get("stage") == stage]
-        first = first_trajectory(chosen)
-        times = start + 0.02 * np.arange(1, len(first) + 1)  # ps, a frame every 20 fs
-        start = float(times[-1])
-        energies = [frame.get_potential_energy() / len(frame) - lowest for frame in first]
-        axis.plot(times, energies, color=colour, linewidth=1.2)
-        axis.annotate(WORDS[stage], (times.mean(), max(energies) + 0.02), color=colour, ha="center")
+        if not chosen:
+            continue
+        numbers = start + np.arange(1, len(chosen) + 1)
+        start = int(numbers[-1])
+        energies = [frame.get_potential_energy() / len(frame) - lowest for frame in chosen]
+        axis.scatter(numbers, energies, color=colour, s=12)
+        place = (numbers.mean(), max(energies) + 0.02)
+        axis.annotate(WORDS[stage], place, color=colour, ha="center")
     axis.set_ylim(-0.01, 1.15 * axis.get_ylim()[1])
     axis.axhline(0, color="black", linewidth=1)
     axis.annotate("best crystal", (0.0, 0.012), fontsize=9)
-    axis.set(xlabel="time (ps)", ylabel="energy above the best crystal (eV/atom)")
+    axis.set(xlabel="labelled frame", ylabel="energy above the best crystal (eV/atom)")
     axis.set_title("1  Melt, quench, anneal")
-
-
-def first_trajectory(frames: list[Atoms]) -> list[Atoms]:
-    """Frames up to where time begins anew, which is another trajectory."""
-    steps = np.diff([frame.info["time"] for frame in frames])
-    anew = np.flatnonzero(steps < 0)
-    return frames[: anew[0] + 1] if len(anew) else frames
 
 
 def draw_map(axis: Axes, candidates: list[dict[str, Any]], known: dict[str, Any]) -> None:

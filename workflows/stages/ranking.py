@@ -140,6 +140,22 @@ def energy_of(candidate: Ranked) -> float:
     return candidate.energy
 
 
+def potential_of(candidate: CandidateDocument) -> float | None:
+    """
+    Energy of a candidate by the potential, eV/atom; none if no potential has searched.
+
+    That of the last potential at the engine's geometry where it was evaluated, else that at which
+    the search had found it: a potential of an earlier round may have been far off.
+
+    Parameters
+    ----------
+    candidate : CandidateDocument
+    """
+    if candidate.single_point is not None:
+        return candidate.single_point
+    return candidate.potential_energy
+
+
 def distinct(documents: list[CandidateDocument]) -> list[CandidateDocument]:
     """
     Sort from best to worst and keep the first of each structure, in its smallest cell if it ties.
