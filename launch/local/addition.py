@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jobflow import Flow
 
+#: Finds the workflow of a campaign itself, whatever was added to it.
+OWN_WORKFLOW = {"metadata.addition": {"$exists": False}}
+
 
 @dataclass(frozen=True)
 class Addition:

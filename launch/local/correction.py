@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from launch.database.connections import FORMER_CAMPAIGN, OUTPUTS
 from launch.database.failures import stage_of
 from launch.errors import CampaignError
+from launch.local.addition import OWN_WORKFLOW
 from launch.local.correction_plan import Plan, Present, make_plan, uuids, with_numbers_of
 from workflows.stages.table import STAGES
 
@@ -212,7 +213,7 @@ def plan_correction(pad: LaunchPad, fw_ids: Sequence[int], wanted: Workflow) -> 
     wanted : Workflow
         The same campaign with other settings, not added.
     """
-    workflow = pad.workflows.find_one({})
+    workflow = pad.workflows.find_one(OWN_WORKFLOW)
     nodes = workflow["nodes"]
     documents = {fw["fw_id"]: fw for fw in pad.fireworks.find({"fw_id": {"$in": nodes}})}
     present = Present(
@@ -235,7 +236,7 @@ def tidy_up(pad: LaunchPad, campaign: str | None) -> None:
     campaign : str or None
         Its name.
     """
-    workflow = pad.workflows.find_one({}, {"nodes": 1})
+    workflow = pad.workflows.find_one(OWN_WORKFLOW, {"nodes": 1})
     pad.db[ARCHIVE].delete_many({"fw_id": {"$in": workflow["nodes"]}})  # of a correction cut short
     former = [uuid for firework in pad.db[ARCHIVE].find({}) for uuid in uuids(firework)]
     if not former:

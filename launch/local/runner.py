@@ -27,7 +27,7 @@ from launch.database.indexes import create_indexes
 from launch.database.retries import Allowance, is_granted
 from launch.database.states import UNDER_WAY
 from launch.errors import CampaignError
-from launch.local.addition import Addition
+from launch.local.addition import OWN_WORKFLOW, Addition
 from launch.local.campaign import Campaign, require_space
 from launch.local.processes import (
     WorkerProcess,
@@ -178,7 +178,7 @@ class _Run:
         if isinstance(build_flow, Addition):
             self.add(pad, build_flow)
             return pad
-        workflow = pad.workflows.find_one({}, {"state": 1})
+        workflow = pad.workflows.find_one(OWN_WORKFLOW, {"state": 1})
         if workflow is None:
             self.campaign.accept_correction()
             self.add_workflow(pad, build_flow())
@@ -229,7 +229,7 @@ class _Run:
         document = self.campaign.document
         pad.add_wf(self.to_workflow(flow))
         document.workflow_uuid = flow.uuid
-        document.fw_ids = sorted(pad.workflows.find_one({}, {"nodes": 1})["nodes"])
+        document.fw_ids = sorted(pad.workflows.find_one(OWN_WORKFLOW, {"nodes": 1})["nodes"])
         self.campaign.save()
 
     def run_workers(self, pad: LaunchPad) -> CampaignResult:

@@ -298,8 +298,8 @@ def plot_learning(document: ImproveDocument) -> Figure | None:
         (-0.05, "on structures it had not seen", [row.before for row in document.rounds]),
         (0.05, "on all, after learning", [row.after for row in document.rounds]),
     ):
-        means = [np.nan if one is None else (one.mean_error or 0.0) for one in found]
-        spreads = [np.nan if one is None else (one.deviation or 0.0) for one in found]
+        means = np.array([one.mean_error for one in found], dtype=float)
+        spreads = np.array([one.deviation for one in found], dtype=float)
         axes[0].errorbar(numbers + shift, means, spreads, marker="o", capsize=3, label=label)
     axes[0].axhline(0, color="grey", linewidth=0.8)
     axes[0].set(xlabel="round", ylabel="potential minus engine (meV/atom)")

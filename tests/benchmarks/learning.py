@@ -34,22 +34,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase import Atoms
 from ase.io import read
 from pymatgen.core import Structure
 
 from nnp.evaluation import predict
 from nnp.formats.files import load_potential
 from nnp.frames import Frames
-from search.relax.limits import RelaxationLimits
 from search.state.similarity import LOOSELY_RELAXED, match
+from tests.benchmarks.prediction import relax_known
 from tests.benchmarks.training import Kept
-from workflows.conversion import to_atoms, to_structure
-from workflows.engines.ase.relax import relax_atoms
 from workflows.engines.registry import find_engine
-from workflows.stages.agreement import Gate
+from workflows.stages.agreement import Gate, single_points
 
-LIMITS = RelaxationLimits(max_force=0.01, max_stress=0.5, max_steps=500)
 #: Reported by a search for holes, and labelled.
 N_MINIMA = 300
 
@@ -78,30 +74,28 @@ def _times(folder: Path) -> dict[str, float]:
     return json.loads(path.read_text()) if path.exists() else {"wall": 0.0, "cpu": 0.0}
 
 
-def known_phases(formula: str, folder: Path | None, out: Path) -> dict[str, Atoms]:
-    """Known phases relaxed by the engine, once."""
+def known_phases(formula: str, folder: Path | None, out: Path) -> dict[str, Structure]:
+    """Known phases relaxed by the engine, once, with their energies (eV/atom) as a property."""
     kept = Kept(out / "known")
     found = {}
     for path in sorted(folder.glob(f"{formula}_*.vasp")) if folder else []:
-        frames = Frames.from_dict(kept(path.stem, lambda p=path: _relaxed(p).as_dict()))
-        found[path.stem.removeprefix(f"{formula}_")] = frames.to_atoms()[0]
+        document = kept(path.stem, lambda p=path: _relaxed(p).as_dict())
+        found[path.stem.removeprefix(f"{formula}_")] = Structure.from_dict(document)
     return found
 
 
-def _relaxed(path: Path) -> Frames:
-    structure = to_structure(read(path)).get_primitive_structure()
-    atoms = to_atoms(structure)
-    atoms.calc = find_engine("chgnet").build()
-    relax_atoms(atoms, LIMITS)
-    return Frames.from_atoms([atoms])
+def _relaxed(path: Path) -> Structure:
+    ((structure, energy),) = relax_known([path], "chgnet", 500).values()
+    structure.properties["energy"] = energy
+    return structure
 
 
-def describe(folder: Path, known: dict[str, Atoms]) -> dict[str, Any]:
+def describe(folder: Path, known: dict[str, Structure]) -> dict[str, Any]:
     """Figures of one campaign."""
     summary = json.loads((folder / "summary.json").read_text())
     candidates = summary["candidates"]
     energies = np.array([c["energy"] for c in candidates], dtype=float)
-    points = np.array([c["single_point"] or np.nan for c in candidates], dtype=float)
+    points = np.array([c["single_point"] for c in candidates], dtype=float)
     last = Gate().compare(energies, points)
     rounds = summary.get("rounds", [])
     labels = summary.get("reference_evaluations", 0)
@@ -119,7 +113,7 @@ def describe(folder: Path, known: dict[str, Atoms]) -> dict[str, Any]:
         "ended": summary.get("rounds_ended"),
         "first_labels": labels - sum(r["reference_evaluations"] for r in rounds),
         "relaxations": summary["relaxation_evaluations"],
-        "structures": summary["structures_relaxed"],
+        "structures_of_the_last_search": summary["structures_relaxed"],
         **_times(folder),
     }
     row["evaluations"] = labels + row["relaxations"]
@@ -129,17 +123,15 @@ def describe(folder: Path, known: dict[str, Atoms]) -> dict[str, Any]:
 
 
 def _against_known(
-    folder: Path, candidates: list[dict], energies: np.ndarray, known: dict[str, Atoms]
+    folder: Path, candidates: list[dict], energies: np.ndarray, known: dict[str, Structure]
 ) -> dict[str, Any]:
     """How the ranking stands to the known phases, and the potential's differences between them."""
-    reference = {name: _energy(atoms) for name, atoms in known.items()}
+    reference = {name: float(phase.properties["energy"]) for name, phase in known.items()}
     lowest = min(reference, key=reference.__getitem__)
-    phase = to_structure(known[lowest])
     files = sorted((folder / "structures").glob("*.cif"))
-    ranks = [k for k, f in enumerate(files, 1) if _same(Structure.from_file(f), phase)]
-    frames = Frames.from_atoms(list(known.values()))
-    found = predict(load_potential(folder / "potential.nnp"), frames)
-    predicted = dict(zip(known, found.energies / [len(a) for a in known.values()], strict=True))
+    ranks = [k for k, f in enumerate(files, 1) if _same(Structure.from_file(f), known[lowest])]
+    points, _ = single_points(list(known.values()), load_potential(folder / "potential.nnp"))
+    predicted = dict(zip(known, points, strict=True))
     return {
         "above_known": 1e3 * (energies[0] - reference[lowest]),
         "known_rank": ranks[0] if ranks else None,
@@ -151,10 +143,6 @@ def _against_known(
             for name in known
         },
     }
-
-
-def _energy(atoms: Atoms) -> float:
-    return float(atoms.get_potential_energy() / len(atoms))
 
 
 def _same(one: Structure, other: Structure) -> bool:
@@ -172,8 +160,8 @@ def holes(folder: Path, formula: str, z: str, structures: int) -> dict[str, Any]
 def _count_holes(folder: Path, formula: str, z: str, structures: int) -> dict[str, Any]:
     out = folder.parent / f"{folder.name}-search"
     command = [
-        sys.executable, "-m", "launch.cli", "search", formula, "--potential",
-        str(folder / "potential.nnp"), "--z", z, "--structures", str(structures), "--seed", "7",
+        sys.executable, "-m", "launch.cli", "search", str(folder / "potential.nnp"), formula,
+        "--z", z, "--structures", str(structures), "--seed", "7",
         "-o", str(out), "--best", str(N_MINIMA),
     ]  # fmt: skip
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -187,6 +175,7 @@ def _count_holes(folder: Path, formula: str, z: str, structures: int) -> dict[st
         errors.append((energy - atoms.get_potential_energy()) / len(atoms))
     ratios = np.array(errors) / found.uncertainties
     return {
+        "structures": structures,
         "minima": len(minima),
         "holes": int((ratios < -3).sum()),
         "deepest_sigma": float(ratios.min()),
@@ -216,6 +205,8 @@ def main() -> None:
         for seed in arguments.seeds:
             folder = arguments.out / f"{formula}-{seed}-{arguments.rounds}"
             campaign(formula, z, seed, folder, options)
+            if not (folder / "summary.json").exists():
+                continue
             row = describe(folder, known)
             if arguments.holes:
                 row["holes"] = holes(folder, formula, z, arguments.holes)

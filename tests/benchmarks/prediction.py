@@ -24,7 +24,7 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
 from workflows.chains.protocols import find_protocol
-from workflows.conversion import to_structure
+from workflows.conversion import to_atoms, to_structure
 from workflows.engines.ase.relax import relax_atoms
 from workflows.engines.registry import find_engine
 
@@ -39,7 +39,7 @@ def relax_known(
     stage = replace(stage, limits=replace(stage.limits, max_steps=max_steps))
     known = {}
     for path in paths:
-        atoms = read(path)
+        atoms = to_atoms(to_structure(read(path)).get_primitive_structure())
         atoms.calc = find_engine(engine).build()
         steps, converged = relax_atoms(atoms, stage.limits)
         energy = atoms.get_potential_energy() / len(atoms)

@@ -62,7 +62,7 @@ CHAINS: dict[str, tuple[str, dict[str, Any]]] = {
 #: temperatures, rounds of the volume, length of the quench.
 FACTOR = 3.0
 #: The same of the steps of relaxations: one or two atoms of copper relax in a few.
-RELAXATION_FACTOR = 10.0
+RELAXATION_FACTOR = 6.0
 FOUND_OUT = {("melting_temperature", "dft"), ("melting_temperature", "nnp"), ("volume", "dft"),
              ("volume", "nnp"), ("quench", "dft")}  # fmt: skip
 #: What rounds of learning leave to do depends on what they find, too.

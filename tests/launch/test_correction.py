@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fireworks import Firework, Workflow
 from jobflow import Flow
 
 from launch.commands.run import RunOptions
@@ -96,6 +97,19 @@ def test_stages_that_have_not_begun_take_other_settings(folder: Folder) -> None:
         ).campaign.correction
         is None
     )
+
+
+def test_a_workflow_that_was_added_is_left_alone(folder: Folder) -> None:
+    """Also where it comes first, as it may after a document was replaced."""
+    own = folder.pad.workflows.find_one_and_delete({})
+    work = Firework([], name="judge", spec={"_tasks": []})
+    folder.pad.add_wf(Workflow([work], metadata={"addition": "judge"}))
+    folder.pad.workflows.insert_one(own)
+    added = folder.pad.workflows.find_one({"metadata.addition": "judge"})
+    folder.ask("candidates.n_candidates=3")
+    assert folder.job("candidates")["function"]["@bound"]["n_candidates"] == 3
+    assert folder.pad.workflows.find_one({"_id": added["_id"]})["nodes"] == added["nodes"]
+    assert folder.pad.fireworks.count_documents({"name": "judge"}) == 1
 
 
 def test_only_what_is_asked_for_changes(folder: Folder) -> None:

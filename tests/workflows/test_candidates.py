@@ -157,31 +157,54 @@ def test_space_group_of_a_degenerate_cell_is_p1() -> None:
     assert find_space_group(to_atoms(crowded), 0.1) == ("P1", 1)
 
 
+def relaxed_before(structure: Structure, energy: float, stress: float) -> RelaxedStructure:
+    """A structure that a round of learning has relaxed so far."""
+    (found,) = search_result([structure]).candidates
+    return RelaxedStructure(
+        structure=structure, energy=energy, engine="emt", converged=stress < 1, max_force=0.0,
+        max_stress=stress, job=f"at {energy}", found=found,
+    )  # fmt: skip
+
+
+def improved_by(relaxed: list[RelaxedStructure], *, trusted: bool = True) -> ImproveDocument:
+    """Rounds of learning that left these structures."""
+    agreement = Agreement(window=50.0, n=0)
+    return ImproveDocument(
+        formula="Cu", rounds=[], reason="enough", trusted=trusted, potential="none",
+        first=agreement, last=agreement, relaxed=relaxed, candidates=[],
+    )  # fmt: skip
+
+
+BODY_CENTRED = Structure.from_spacegroup("Im-3m", Lattice.cubic(2.8), ["Cu"], [[0, 0, 0]])
+
+
 def test_what_the_rounds_have_relaxed_is_ranked_and_not_relaxed_again() -> None:
-    body_centred = Structure.from_spacegroup("Im-3m", Lattice.cubic(2.8), ["Cu"], [[0, 0, 0]])
-    (known,) = run(emt(), [copper(1, 3.7)]).candidates
-    (found,) = search_result([copper(1, 3.7)]).candidates
-    done = RelaxedStructure(
-        structure=known.structure, energy=known.energy, engine="emt", converged=True,
-        max_force=known.max_force, max_stress=known.max_stress, job="earlier", found=found,
-    )  # fmt: skip
-    half_way = done.model_copy(update={"max_stress": 100.0, "job": "begun"})
-    agreement = Agreement(window=50.0, n=1)
-    improved = ImproveDocument(
-        formula="Cu", rounds=[], reason="enough", trusted=True, potential="none",
-        first=agreement, last=agreement, relaxed=[done],
-        candidates=search_result([copper(1, 3.6), body_centred]).candidates,
-    )  # fmt: skip
+    done = relaxed_before(copper(1, 3.61), -0.01, stress=0.1)
     maker = CandidateMaker()
-    chosen = maker.choose(improved, [done])
-    assert [candidate.structure for candidate in chosen] == [body_centred]
-    # one that did not get to the limits goes on from where it was
-    begun = improved.model_copy(update={"relaxed": [half_way]})
-    assert maker.choose(begun, [])[0].structure == half_way.structure
-    ranked = CandidateMaker.rank.original(
-        maker, [], [], Target("Cu", (4,)), "emt", [], finished=[done]
-    )
-    assert [(c.job, c.rank) for c in ranked.candidates] == [("earlier", 1)]
+    candidates = search_result([copper(1, 3.6), BODY_CENTRED]).candidates
+    chosen = maker.choose(candidates, improved_by([done]))
+    assert [candidate.structure for candidate in chosen] == [BODY_CENTRED]
+    ranked = CandidateMaker.rank.original(maker, [], [], Target("Cu", (4,)), "emt", [], [done])
+    assert [(c.job, c.rank, c.converged) for c in ranked.candidates] == [("at -0.01", 1, True)]
+
+
+def test_what_the_rounds_left_half_way_goes_on_and_is_never_lost() -> None:
+    """The lowest goes on; one too many stays in the ranking as it is, with a star."""
+    begun = [
+        relaxed_before(copper(1, 3.8), 0.02, 90.0), relaxed_before(BODY_CENTRED, 0.01, 90.0),
+    ]  # fmt: skip
+    maker = CandidateMaker(n_candidates=1)
+    (going_on,) = maker.choose([], improved_by(begun))
+    assert (going_on.energy, going_on.energy_of) == (0.01, "emt")
+    assert going_on.structure is BODY_CENTRED
+    flow = CandidateMaker.relax.original(
+        maker, search_result([]), Target("Cu", (4,)), emt(), improved_by(begun)
+    ).replace
+    relaxation, ranking = flow.jobs
+    (stays,) = ranking.function_args[5]
+    assert (relaxation.function_args[0], stays.job) == (BODY_CENTRED, "at 0.02")
+    ranked = CandidateMaker.rank.original(maker, [], [], Target("Cu", (4,)), "emt", [], [stays])
+    assert [(c.job, c.converged) for c in ranked.candidates] == [("at 0.02", False)]
 
 
 def test_a_potential_that_does_not_resolve_its_candidates_gets_more_of_them() -> None:
@@ -189,14 +212,11 @@ def test_a_potential_that_does_not_resolve_its_candidates_gets_more_of_them() ->
         Structure.from_spacegroup("Im-3m", Lattice.cubic(2.4 + 0.1 * k), ["Cu"], [[0, 0, 0]])
         for k in range(20)
     ]
-    agreement = Agreement(window=50.0, n=0)
-    doubtful = ImproveDocument(
-        formula="Cu", rounds=[], reason="enough", trusted=False, potential="none", relaxed=[],
-        first=agreement, last=agreement, candidates=search_result(crystals).candidates,
-    )  # fmt: skip
+    candidates = search_result(crystals).candidates
     maker = CandidateMaker(n_candidates=8)
-    assert len(maker.choose(doubtful, [])) == 12
-    assert len(maker.choose(doubtful.model_copy(update={"trusted": True}), [])) == 8
+    assert len(maker.choose(candidates, improved_by([], trusted=False))) == 12
+    assert len(maker.choose(candidates, improved_by([]))) == 8
+    assert len(maker.choose(candidates)) == 8
 
 
 def test_a_ranking_that_the_engine_contradicts_is_not_to_be_trusted() -> None:
@@ -206,4 +226,8 @@ def test_a_ranking_that_the_engine_contradicts_is_not_to_be_trusted() -> None:
     said = doubt(holes, Gate())
     assert said is not None
     assert said.startswith("this ranking is not to be trusted")
+    assert "inf" not in said
     assert "-1354.0" in said
+    # what an earlier potential has found says nothing of the last one
+    learnt = [c.model_copy(update={"potential_energy": None}) for c in holes]
+    assert doubt(learnt, Gate()) is None

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from ase.build import bulk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 
 from nnp.frames import Frames
+from tests.search.ensemble import gold_and_copper
 from tests.workflows.samples import copper
-from workflows.conversion import to_atoms
+from workflows.conversion import to_atoms, to_structure
 from workflows.documents.agreement import Agreement
 from workflows.documents.improvement import RelaxedStructure, RoundDocument
-from workflows.documents.schemas import SearchCandidate
+from workflows.documents.schemas import RelaxDocument, SearchCandidate
+from workflows.stages import round_outcome
 from workflows.stages.agreement import Gate
 from workflows.stages.improve import ImproveMaker
 from workflows.stages.learning_state import LearningState
@@ -117,6 +122,13 @@ class TestGate:
         assert not gate.passes(gate.compare(self.energies, self.energies[::-1]))
         assert not gate.passes(gate.compare([], []))
 
+    def test_errors_below_the_resolution_need_no_order(self) -> None:
+        alike = -3.0 + 1e-4 * np.arange(5)
+        agreement = Gate().compare(alike, alike[::-1])
+        assert agreement.spearman == pytest.approx(-1.0)
+        assert Gate().passes(agreement)
+        assert not Gate(resolution=0.01).passes(agreement)
+
     def test_a_potential_spoiled_on_purpose_is_hopeless(self) -> None:
         gate = Gate()
         holes = self.energies - 1.354
@@ -168,3 +180,29 @@ class TestVerdict:
         new = found(crystal("bcc"))
         reason, _ = self.maker.verdict(self.after(self.poor, labels=100), [new], [new])
         assert reason == "the budget of 100 evaluations is spent"
+
+
+def test_a_round_says_what_it_cost_and_how_well_its_crystals_were_foretold(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    potential = gold_and_copper()
+    atoms = bulk("Cu", cubic=True, a=3.85)
+    atoms.symbols = ["Cu", "Au", "Au", "Cu"]
+    structure = to_structure(atoms)
+    trained = SimpleNamespace(potential=potential)
+    monkeypatch.setattr(round_outcome, "output_of", {"old": trained, "new": trained}.__getitem__)
+    state = LearningState(potential="old", sample="s")
+    assert round_outcome.take_in(state, [], None, Gate()) is state
+    asked = [found(structure), found(structure)]
+    under_way = state.in_round("new", "t", asked, ["a", "b"])
+    assert (under_way.searched, under_way.begun) == ("old", 1)
+    result = RelaxDocument(structure=structure, engine="emt", energy=-0.5, steps=7)
+    after = round_outcome.take_in(under_way, [result, None], 5, Gate())
+    (row,) = after.rounds
+    assert (row.potential, row.n_labels, row.n_relaxed, row.failed) == ("old", 5, 1, 1)
+    assert row.evaluations == after.evaluations == 5 + 8
+    (energy,) = potential.compute([atoms]).energies
+    (one,) = after.relaxed
+    assert one.single_point == pytest.approx(energy / 4)
+    assert row.before.mean_error == pytest.approx(1000 * (energy / 4 + 0.5))
+    assert (after.searched, after.asked, after.jobs) == (None, [], [])

@@ -45,8 +45,8 @@ class RoundDocument(Document):
     before: Agreement = Field(
         description="of the potential that found them, at the engine's geometries"
     )
-    after: Agreement | None = Field(
-        None, description="of the potential that has learnt from them and from all before"
+    after: Agreement = Field(
+        description="of the potential that has learnt from them, on them and on all before"
     )
     lowest_energy: float | None = Field(
         None, description="lowest energy by the reference engine so far (eV/atom)"
@@ -94,7 +94,7 @@ class ImproveDocument(StageDocument):
                     "labels": row.n_labels,
                     "relaxed": row.n_relaxed,
                     "before": row.before.figures(),
-                    "after": None if row.after is None else row.after.figures(),
+                    "after": row.after.figures(),
                     "lowest_energy_eV_atom": row.lowest_energy,
                 }
                 for row in self.rounds

@@ -31,12 +31,15 @@ class Gate(MSONable):
     ----------
     window : float
         Structures up to this far above the lowest count.
-    max_mean_error, max_deviation : float
-        Largest mean of the errors there, and their largest standard deviation.
+    max_mean_error : float
+        Largest mean of the errors there.
     min_spearman : float
-        Smallest rank correlation; asked for where the errors do not pass by far.
+        Smallest rank correlation.
+    resolution : float
+        Standard deviation of the errors below which no order is asked for: structures may lie
+        nearer to each other than that.
     hopeless : float
-        Mean error beyond which the candidates are no ranking at all.
+        Root mean square error beyond which the candidates are no ranking at all.
     """
 
     window: float = field(
@@ -47,20 +50,24 @@ class Gate(MSONable):
         default=3.0,
         metadata={"range": (0.01, 1000.0), "unit": "meV/atom", "help": "of the best candidates"},
     )
-    max_deviation: float = field(
-        default=5.0,
-        metadata={"range": (0.01, 1000.0), "unit": "meV/atom", "help": "of their errors"},
-    )
     min_spearman: float = field(
         default=0.8,
         metadata={"range": (-1.0, 1.0), "unit": "", "help": "rank correlation of the best"},
+    )
+    resolution: float = field(
+        default=1.0,
+        metadata={
+            "range": (0.01, 1000.0),
+            "unit": "meV/atom",
+            "help": "deviation of the errors below which no rank correlation is asked for",
+        },
     )
     hopeless: float = field(
         default=50.0,
         metadata={
             "range": (1.0, 10_000.0),
             "unit": "meV/atom",
-            "help": "mean error beyond which the result is not to be trusted",
+            "help": "root mean square error beyond which the result is not to be trusted",
         },
     )
 
@@ -78,11 +85,7 @@ class Gate(MSONable):
             Of the engine, eV/atom.
         potential : Potential
         """
-        frames = Frames.from_atoms([to_atoms(structure) for structure in structures])
-        if not len(frames):
-            return Agreement(window=self.window, n=0)
-        found = predict(potential, frames)
-        return self.compare(energies, found.energies / frames.counts, found.uncertainties)
+        return self.compare(energies, *single_points(structures, potential))
 
     def compare(
         self,
@@ -121,13 +124,11 @@ class Gate(MSONable):
     def passes(self, agreement: Agreement) -> bool:
         """Whether the potential resolves the structures of the window."""
         mean, deviation, rank = agreement.mean_error, agreement.deviation, agreement.spearman
-        if mean is None or deviation is None:
-            return False
-        if abs(mean) > self.max_mean_error:
+        if mean is None or deviation is None or abs(mean) > self.max_mean_error:
             return False
         if agreement.n < FEWEST_RANKED or rank is None:
-            return deviation <= self.max_deviation
-        return rank >= self.min_spearman or deviation <= 0.2 * self.max_deviation
+            return deviation <= self.max_mean_error
+        return rank >= self.min_spearman or deviation <= self.resolution
 
     def is_hopeless(self, agreement: Agreement) -> bool:
         """Whether the potential and the engine do not speak of the same energies at all."""
@@ -141,10 +142,33 @@ class Gate(MSONable):
         if agreement.mean_error is None or agreement.deviation is None:
             return "nothing is known of the potential's errors among the candidates"
         rank = "" if agreement.spearman is None else f", rank correlation {agreement.spearman:.2f}"
+        near = f" within {agreement.window:g} meV/atom" if math.isfinite(agreement.window) else ""
         return (
             f"potential minus engine {agreement.mean_error:+.1f} ± {agreement.deviation:.1f} "
-            f"meV/atom{rank} over {agreement.n} structures within {agreement.window:g} meV/atom"
+            f"meV/atom{rank} over {agreement.n} structures{near}"
         )
+
+
+def single_points(
+    structures: Sequence[Structure], potential: Potential
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """
+    Evaluate crystals as they are.
+
+    Parameters
+    ----------
+    structures : sequence of Structure
+        Of any sizes.
+    potential : Potential
+
+    Returns
+    -------
+    tuple of ndarray, shape (n,)
+        Energies and the errors to expect of them, eV/atom.
+    """
+    frames = Frames.from_atoms([to_atoms(structure) for structure in structures])
+    found = predict(potential, frames)
+    return found.energies / frames.counts, found.uncertainties
 
 
 def _finite(value: float | None) -> float | None:

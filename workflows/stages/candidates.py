@@ -33,6 +33,7 @@ from workflows.stages.agreement import Gate
 from workflows.stages.chain import ChainContext
 from workflows.stages.cost import Cost, CostContext, repeated_decisions
 from workflows.stages.ranking import (
+    as_candidate,
     as_result,
     compare,
     distinct,
@@ -84,6 +85,8 @@ class CandidateMaker(Maker):
         search: SearchDocument | ImproveDocument | OutputReference,
         target: Target,
         engine: Engine,
+        *,
+        improved: ImproveDocument | OutputReference | None = None,
         potential: str | None = None,
         gate: Gate | None = None,
     ) -> Job:
@@ -93,14 +96,16 @@ class CandidateMaker(Maker):
         Parameters
         ----------
         search : SearchDocument, ImproveDocument or OutputReference
-            Result of the search, or of the rounds of learning.
+            Result of the search, of the rounds of learning, or of a stage behind them.
         target : Target
             What was looked for.
         engine : Engine
             Reference engine.
+        improved : ImproveDocument, OutputReference or None
+            Result of the rounds of learning, if there were any: what they have relaxed is ranked,
+            too, and not relaxed again.
         potential : str or None
-            Job that trained the potential of the search; none: it searched without one. The rounds
-            of learning name their last one themselves.
+            Job that trained the potential of the first search; none: it searched without one.
         gate : Gate or None
             What is asked of the potential; none: the defaults.
 
@@ -109,7 +114,7 @@ class CandidateMaker(Maker):
         Job
             Its output is a :class:`PredictionDocument`.
         """
-        work = self.relax(search, target, engine, potential, gate)
+        work = self.relax(search, target, engine, improved, potential, gate)
         work.name = "candidates"
         return tag(work, STAGES["candidates"])
 
@@ -120,8 +125,9 @@ class CandidateMaker(Maker):
             context.previous,
             context.target,
             context.reference,
-            None if training is None else training.uuid,
-            None if improve is None else improve.gate,
+            improved=context.outputs.get("improve"),
+            potential=None if training is None else training.uuid,
+            gate=None if improve is None else improve.gate,
         )
 
     def cost(self, context: CostContext) -> list[Cost]:
@@ -138,15 +144,18 @@ class CandidateMaker(Maker):
         search: SearchDocument | ImproveDocument,
         target: Target,
         engine: Engine,
+        improved: ImproveDocument | None = None,
         potential: str | None = None,
         gate: Gate | None = None,
     ) -> Response:
         """Make one relaxation for each candidate that has none yet, and the ranking after them."""
-        done = search.relaxed if isinstance(search, ImproveDocument) else []
-        potential = search.potential if isinstance(search, ImproveDocument) else potential
-        finished = [one for one in done if self._is_finished(one)]
-        candidates = self.choose(search, finished)
-        if not candidates and not finished:
+        if improved is not None:
+            potential = improved.potential
+        candidates = self.choose(search.candidates, improved)
+        gone_on = {id(candidate.structure) for candidate in candidates}
+        done = [] if improved is None else improved.relaxed
+        before = [one for one in done if id(one.structure) not in gone_on]
+        if not candidates and not before:
             raise ValueError(
                 "the search found no acceptable structure; raise search.evolution.generations"
             )
@@ -158,7 +167,7 @@ class CandidateMaker(Maker):
         ranking = tag(
             self.rank(
                 [work.output for work in relaxations], candidates, target, engine.name,
-                [work.uuid for work in relaxations], finished, potential, gate,
+                [work.uuid for work in relaxations], before, potential, gate,
             ),
             STAGES["candidates"],
         )  # fmt: skip
@@ -168,31 +177,31 @@ class CandidateMaker(Maker):
         return Response(replace=spawn(Flow([*relaxations, ranking], output=ranking.output)))
 
     def choose(
-        self, search: SearchDocument | ImproveDocument, finished: Sequence[RelaxedStructure]
+        self, candidates: Sequence[SearchCandidate], improved: ImproveDocument | None = None
     ) -> list[SearchCandidate]:
         """
         Choose what is relaxed, spread over motifs.
 
-        Where the potential does not resolve its best candidates, half as many again are taken.
+        What the rounds of learning have relaxed counts as chosen; what they left half-way goes on
+        from there. Where the potential does not resolve its best candidates, half as many again are
+        taken. Some new ones are, however many there are already.
 
         Parameters
         ----------
-        search : SearchDocument or ImproveDocument
-            With the structures found, best first.
-        finished : sequence of RelaxedStructure
-            Those that need not be relaxed any more.
+        candidates : sequence of SearchCandidate
+            Found by the search, best first.
+        improved : ImproveDocument or None
+            Result of the rounds of learning, if there were any.
         """
-        candidates = list(search.candidates)
-        number = self.n_candidates
-        if isinstance(search, ImproveDocument):
-            begun = [one for one in search.relaxed if one not in finished]
-            # what the rounds left half-way goes on from there
-            left = [one.found.model_copy(update={"structure": one.structure}) for one in begun]
-            new = without_known(candidates, search.relaxed)
-            number += 0 if search.trusted else self.n_candidates // 2
-            candidates = [*left, *new]
-            number = max(number - len(finished), math.ceil(self.n_candidates / 4))
-        return pick(candidates, number)
+        if improved is None:
+            return pick(candidates, self.n_candidates)
+        begun = [one for one in improved.relaxed if not self._is_finished(one)]
+        begun.sort(key=lambda one: one.energy)
+        number = self.n_candidates + (0 if improved.trusted else self.n_candidates // 2)
+        number -= len(improved.relaxed) - len(begun)
+        new = without_known(candidates, improved.relaxed)
+        least = math.ceil(self.n_candidates / 4)
+        return pick([*map(as_candidate, begun), *new], max(number, least))
 
     def _is_finished(self, one: RelaxedStructure) -> bool:
         """Whether a round has relaxed a structure to the limits of this stage."""
@@ -209,7 +218,7 @@ class CandidateMaker(Maker):
         target: Target,
         engine: str,
         jobs: list[str],
-        finished: Sequence[RelaxedStructure] = (),
+        before: Sequence[RelaxedStructure] = (),
         potential: str | None = None,
         gate: Gate | None = None,
     ) -> PredictionDocument:
@@ -228,8 +237,8 @@ class CandidateMaker(Maker):
             Name of the reference engine.
         jobs : list of str
             That relaxed them, by their ids.
-        finished : sequence of RelaxedStructure
-            Relaxed before, by the rounds of learning.
+        before : sequence of RelaxedStructure
+            Relaxed by the rounds of learning, and not again.
         potential : str or None
             Job that trained the potential that is compared with the engine.
         gate : Gate or None
@@ -243,8 +252,11 @@ class CandidateMaker(Maker):
             self._describe(*row, target=target)
             for row in zip(results, candidates, jobs, strict=True)
         ]
-        before = [self._describe(as_result(one), one.found, one.job, target) for one in finished]
-        ranked = distinct([d for d in (*new, *before) if d.energy is not None])
+        earlier = [
+            self._describe(as_result(one, self._is_finished(one)), one.found, one.job, target)
+            for one in before
+        ]
+        ranked = distinct([d for d in (*new, *earlier) if d.energy is not None])
         best = fitness_of(ranked[0]) if ranked else float("nan")
         motifs = number_motifs([to_atoms(document.structure) for document in ranked])
         for rank, (document, motif) in enumerate(zip(ranked, motifs, strict=True), start=1):
@@ -266,7 +278,7 @@ class CandidateMaker(Maker):
             provenance=provenance(),
             agreement=agreement,
             evaluations=sum(result.steps + 1 for result in results),
-            warning=None if potential is None else doubt(ranked, gate),
+            warning=None if potential is None else doubt(new, gate),
         )
 
     def _describe(

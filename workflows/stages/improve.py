@@ -8,12 +8,7 @@ from dataclasses import dataclass, field, replace
 from jobflow import Flow, Job, JobConfig, Maker, OnMissing, OutputReference, Response, job
 
 from nnp.frames import Frames
-from workflows.documents.agreement import Agreement
-from workflows.documents.improvement import (
-    ChoiceDocument,
-    ImproveDocument,
-    RoundDocument,
-)
+from workflows.documents.improvement import ChoiceDocument, ImproveDocument
 from workflows.documents.schemas import (
     RelaxDocument,
     SampleDocument,
@@ -51,13 +46,13 @@ class ImproveMaker(Maker):
     Parameters
     ----------
     rounds : int
-        At the most; a potential that fails hopelessly gets half as many again. None: no stage.
+        At the most; a potential that fails hopelessly gets half as many again. 0: no stage.
     relaxations, relaxation_steps : int
         Structures that the engine relaxes in a round, and steps of each at the most.
     labels : int
         Static labels of a round.
     budget : int or None
-        Evaluations of the engine in all rounds; no round begins beyond it.
+        Evaluations of the engine in all rounds; no round begins beyond it. None: no limit.
     generations : int
         Of the search in each round.
     choice : LabelChoice
@@ -87,7 +82,10 @@ class ImproveMaker(Maker):
     )
     budget: int | None = field(
         default=None,
-        metadata={"range": (1, 10_000_000), "help": "reference evaluations of all rounds; none"},
+        metadata={
+            "range": (1, 10_000_000),
+            "help": "reference evaluations of all rounds; none: no limit",
+        },
     )
     generations: int = field(
         default=8,
@@ -117,7 +115,7 @@ class ImproveMaker(Maker):
         )
         outputs = context.outputs
         state = LearningState(potential=outputs["train"].uuid, sample=outputs["sample"].uuid)
-        return self._plan(chain, state, context.previous, [], 0)
+        return self._plan(chain, state, context.previous)
 
     def cost(self, context: CostContext) -> list[Cost]:
         """Expected cost of all rounds, if none is spared."""
@@ -142,12 +140,12 @@ class ImproveMaker(Maker):
         chain: LearningChain,
         state: LearningState,
         search: OutputReference,
-        relaxed: Sequence[OutputReference],
-        number: int,
+        relaxed: Sequence[OutputReference] = (),
+        n_labels: OutputReference | None = None,
     ) -> Job:
-        work = self.plan(chain, state, search, list(relaxed))
+        work = self.plan(chain, state, search, list(relaxed), n_labels)
         work.config.on_missing_references = OnMissing.NONE
-        return tag(work, STAGES["improve"], name=f"improve {number + 1}")
+        return tag(work, STAGES["improve"], name=f"improve {state.begun + 1}")
 
     @job(config=JobConfig(expose_store=True, on_missing_references=OnMissing.NONE))
     def plan(
@@ -156,6 +154,7 @@ class ImproveMaker(Maker):
         state: LearningState,
         search: SearchDocument,
         relaxed: list[RelaxDocument | None],
+        n_labels: int | None = None,
     ) -> Response:
         """
         Look at what the round before has brought; begin the next one, or end.
@@ -170,8 +169,10 @@ class ImproveMaker(Maker):
             On the potential of the state.
         relaxed : list of RelaxDocument or None
             Structures asked for by the round before, in order; none where a job failed.
+        n_labels : int or None
+            Static labels of the round before.
         """
-        state = take_in(state, relaxed, self.gate)
+        state = take_in(state, relaxed, n_labels, self.gate)
         fresh = without_known(search.candidates, state.relaxed)
         reason, trusted = self.verdict(state, search.candidates, fresh)
         _report(state, self.rounds)
@@ -200,10 +201,10 @@ class ImproveMaker(Maker):
         if not state.rounds:
             return None, False
         last = state.rounds[-1]
-        after = last.after or Agreement(window=self.gate.window, n=0)
-        good = self.gate.passes(after)
+        good = self.gate.passes(last.after)
         top = candidates[: max(1, self.relaxations // 2)]
-        seen = not any(candidate in fresh for candidate in top)
+        new = {id(candidate) for candidate in fresh}
+        seen = not any(id(candidate) in new for candidate in top)
         if good and seen:
             return "the search offers nothing new, and the potential agrees with the engine", True
         if not fresh:
@@ -228,24 +229,8 @@ class ImproveMaker(Maker):
         number = len(state.rounds)
         suffix = f" improve {number + 1}"
         picked = pick(fresh, self.relaxations)
-        limits = replace(chain.limits, max_steps=min(self.relaxation_steps, chain.limits.max_steps))
-        relaxations = []
-        for k, candidate in enumerate(picked, start=1):
-            work = chain.reference.relax(limits).make(candidate.structure, "relaxation")
-            name = f"relax{suffix} structure {k}"
-            relaxations.append(tag(work, STAGES["improve"], REFERENCE_QUEUE, name=name))
-        others = [candidate for candidate in search.candidates if candidate not in picked]
-        choice = tag(
-            self.choose(
-                others,
-                picked,
-                search.unknown,
-                state.sample,
-                derive_seed(chain.seed, "improve", number),
-            ),
-            STAGES["improve"],
-            name=f"choose{suffix}",
-        )
+        relaxations = self._relaxations(chain, picked, suffix)
+        choice = self._choice(chain, state, search, picked)
         labels = self.label.make(
             choice.output,
             self.labels,
@@ -266,29 +251,49 @@ class ImproveMaker(Maker):
                 *(candidate.structure for candidate in search.candidates),
             ],
         )
-        for part in (fit, again):
+        for part in (choice, fit, again):
             part.name += suffix
-        after = LearningState(
-            potential=fit.uuid,
-            sample=labels.output.uuid,
-            rounds=[
-                *state.rounds,
-                RoundDocument(
-                    number=number + 1,
-                    potential=state.potential,
-                    n_labels=self.labels,
-                    before=Agreement(window=self.gate.window, n=0),
-                ),
-            ],
-            relaxed=state.relaxed,
-            asked=picked,
-            jobs=[work.uuid for work in relaxations],
-        )
+        asked = [work.uuid for work in relaxations]
+        after = state.in_round(fit.uuid, labels.output.uuid, picked, asked)
         following = self._plan(
-            chain, after, again.output, [work.output for work in relaxations], number + 1
+            chain,
+            after,
+            again.output,
+            [work.output for work in relaxations],
+            choice.output.n_chosen,
         )
         parts: list[Job | Flow] = [choice, *relaxations, labels, fit, again, following]
         return Flow(parts, output=following.output, name=suffix.strip())
+
+    def _relaxations(
+        self, chain: LearningChain, picked: Sequence[SearchCandidate], suffix: str
+    ) -> list[Job]:
+        """Relaxations by the reference engine, of a few steps each."""
+        limits = replace(chain.limits, max_steps=min(self.relaxation_steps, chain.limits.max_steps))
+        maker = chain.reference.relax(limits)
+        return [
+            tag(
+                maker.make(candidate.structure, "relaxation"),
+                STAGES["improve"],
+                REFERENCE_QUEUE,
+                name=f"relax{suffix} structure {k}",
+            )
+            for k, candidate in enumerate(picked, start=1)
+        ]
+
+    def _choice(
+        self,
+        chain: LearningChain,
+        state: LearningState,
+        search: SearchDocument,
+        picked: Sequence[SearchCandidate],
+    ) -> Job:
+        """Choice of the structures that get a static label."""
+        relaxed = {id(candidate) for candidate in picked}
+        others = [candidate for candidate in search.candidates if id(candidate) not in relaxed]
+        seed = derive_seed(chain.seed, "improve", len(state.rounds))
+        work = self.choose(others, list(picked), search.unknown, state.sample, seed)
+        return tag(work, STAGES["improve"], name="choose")
 
     def shortened(self, search: SearchMaker) -> SearchMaker:
         """
@@ -346,8 +351,7 @@ class ImproveMaker(Maker):
         reason: str,
         trusted: bool,
     ) -> ImproveDocument:
-        last = state.rounds[-1]
-        after = last.after or Agreement(window=self.gate.window, n=0)
+        after = state.rounds[-1].after
         warning = None
         if not trusted:
             warning = (

@@ -195,34 +195,17 @@ class LabellingMaker(Maker):
             If too few frames have labels.
         """
         known: SampleDocument | None = output_of(earlier) if isinstance(earlier, str) else earlier
-        ways = [one for one in relaxations or [] if one is not None and one.frames is not None]
-        batches = batches[: math.ceil(chosen.n_chosen / self.batch)]
-        failures = [
-            text
-            for number, document in enumerate(batches)
-            for text in (
-                document.failures
-                if document is not None
-                else [f"frames from {number * self.batch + 1} on: their job failed; see the log"]
-            )
-        ]
-        new = [document.frames for document in batches if document is not None]
-        n_new = sum(len(frames) for frames in new)
-        if n_new < max(0 if ways else 1, self.min_labelled * chosen.n_chosen):
-            raise RuntimeError(
-                f"the reference engine labelled {n_new} of {chosen.n_chosen} frames "
-                f"({failures[0] if failures else 'none were chosen'}); see what is wrong with it"
-            )
         before = [] if known is None else [known]
-        ceiling = math.inf if known is None else _highest(known.frames) + self.max_energy
+        batches = batches[: math.ceil(chosen.n_chosen / self.batch)]
+        failures = self._failures(batches)
+        new = [document.frames for document in batches if document is not None]
+        # a round of learning has other frames to go on with
+        self._require_enough(sum(map(len, new)), chosen.n_chosen, failures, optional=bool(before))
+        ceiling = _highest(known.frames) + self.max_energy if known is not None else math.inf
         usable = [frames[_below(frames, ceiling)] for frames in new]
-        frames = Frames.concatenate(
-            [
-                *(document.frames for document in before),
-                *usable,
-                *(one.frames for one in ways if one.frames is not None),
-            ]
-        )
+        done = [one for one in relaxations or [] if one is not None and one.frames is not None]
+        ways = [one.frames for one in done if one.frames is not None]
+        frames = Frames.concatenate([*(d.frames for d in before), *usable, *ways])
         return SampleDocument(
             formula=frames[0].to_atoms()[0].symbols.formula.reduce()[0].format("reduce"),
             n_frames=len(frames),
@@ -232,7 +215,7 @@ class LabellingMaker(Maker):
             - sum(map(len, usable))
             + sum(d.frames_left_out for d in before),
             evaluations=chosen.n_chosen
-            + sum(one.steps + 1 for one in ways)
+            + sum(one.steps + 1 for one in done)
             + sum(d.evaluations or 0 for d in before),
             failures=[*(text for document in before for text in document.failures), *failures],
             shortest_distances=chosen.shortest_distances,
@@ -240,6 +223,25 @@ class LabellingMaker(Maker):
             series=chosen.series,
             frames=frames,
         )
+
+    def _failures(self, batches: Sequence[LabelDocument | None]) -> list[str]:
+        """What could not be labelled, batch after batch."""
+        found = []
+        for number, document in enumerate(batches):
+            first = number * self.batch + 1
+            lost = [f"frames from {first} on: their job failed; see the log"]
+            found += lost if document is None else document.failures
+        return found
+
+    def _require_enough(
+        self, labelled: int, asked: int, failures: Sequence[str], optional: bool
+    ) -> None:
+        """Raise a RuntimeError if too few frames have labels."""
+        if labelled < max(0 if optional else 1, self.min_labelled * asked):
+            raise RuntimeError(
+                f"the reference engine labelled {labelled} of {asked} frames "
+                f"({failures[0] if failures else 'none were chosen'}); see what is wrong with it"
+            )
 
 
 def _highest(frames: Frames) -> float:

@@ -49,14 +49,47 @@ class LearningState(Document):
 
     potential: str = Field(description="job that trained the present potential")
     sample: str = Field(description="job that has the training set")
-    rounds: list[RoundDocument] = Field(default_factory=list)
-    relaxed: list[RelaxedStructure] = Field(default_factory=list)
+    rounds: list[RoundDocument] = Field(default_factory=list, description="that are done")
+    relaxed: list[RelaxedStructure] = Field(default_factory=list, description="in them")
+    searched: str | None = Field(
+        None, description="job that trained the potential before the round under way; none: none is"
+    )
     asked: list[SearchCandidate] = Field(
-        default_factory=list, description="being relaxed in the last round"
+        default_factory=list, description="being relaxed in the round under way"
     )
     jobs: list[str] = Field(default_factory=list, description="that relax them")
 
     @property
+    def begun(self) -> int:
+        """Rounds that have begun."""
+        return len(self.rounds) + (self.searched is not None)
+
+    @property
     def evaluations(self) -> int:
-        """Evaluations of the reference engine in all rounds."""
+        """Evaluations of the reference engine in all rounds that are done."""
         return sum(row.evaluations for row in self.rounds)
+
+    def in_round(
+        self, potential: str, sample: str, asked: list[SearchCandidate], jobs: list[str]
+    ) -> LearningState:
+        """
+        Return the state at the end of the round that begins now, its results aside.
+
+        Parameters
+        ----------
+        potential, sample : str
+            Jobs that train the next potential and that have its training set.
+        asked : list of SearchCandidate
+            Structures to be relaxed.
+        jobs : list of str
+            That relax them.
+        """
+        return self.model_copy(
+            update={
+                "searched": self.potential,
+                "potential": potential,
+                "sample": sample,
+                "asked": asked,
+                "jobs": jobs,
+            }
+        )

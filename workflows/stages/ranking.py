@@ -9,27 +9,31 @@ from typing import Protocol
 
 from jobflow import CURRENT_JOB
 
-from nnp.evaluation import predict
-from nnp.frames import Frames
 from search.state.fitness import better_first
 from search.state.similarity import REFERENCE_ENERGY_TOLERANCE, TIGHTLY_RELAXED, match
-from workflows.conversion import to_atoms
 from workflows.documents.agreement import Agreement
 from workflows.documents.improvement import RelaxedStructure
-from workflows.documents.schemas import CandidateDocument, RelaxDocument, TrainingDocument
+from workflows.documents.schemas import (
+    CandidateDocument,
+    RelaxDocument,
+    SearchCandidate,
+    TrainingDocument,
+)
 from workflows.engines.registry import installed_versions
 from workflows.jobs.outputs import output_of
-from workflows.stages.agreement import Gate
+from workflows.stages.agreement import Gate, single_points
 
 
-def as_result(one: RelaxedStructure) -> RelaxDocument:
+def as_result(one: RelaxedStructure, converged: bool) -> RelaxDocument:
     """
     Describe what a round of learning has relaxed as the relaxation of a candidate.
 
     Parameters
     ----------
     one : RelaxedStructure
-        Relaxed to the limits of the candidates.
+        By the reference engine.
+    converged : bool
+        Whether it is under the limits of the candidates.
     """
     return RelaxDocument(
         structure=one.structure,
@@ -37,8 +41,27 @@ def as_result(one: RelaxedStructure) -> RelaxDocument:
         energy=one.energy,
         max_force=one.max_force,
         max_stress=one.max_stress,
-        converged=True,
+        converged=converged,
         steps=one.steps,
+    )
+
+
+def as_candidate(one: RelaxedStructure) -> SearchCandidate:
+    """
+    Describe what a round of learning has relaxed as a candidate, its energy that of the engine.
+
+    Parameters
+    ----------
+    one : RelaxedStructure
+        Not relaxed to the limits of the candidates.
+    """
+    return one.found.model_copy(
+        update={
+            "structure": one.structure,
+            "energy": one.energy,
+            "energy_of": one.engine,
+            "uncertainty": None,
+        }
     )
 
 
@@ -56,38 +79,35 @@ def compare(ranked: Sequence[CandidateDocument], potential: str, gate: Gate) -> 
         Says which of them count.
     """
     training: TrainingDocument = output_of(potential)
-    frames = Frames.from_atoms([to_atoms(document.structure) for document in ranked])
-    if not len(frames):
-        return Agreement(window=gate.window, n=0)
-    found = predict(training.potential, frames)
-    energies = found.energies / frames.counts
-    for document, energy, error in zip(ranked, energies, found.uncertainties, strict=True):
+    energies, errors = single_points([d.structure for d in ranked], training.potential)
+    for document, energy, error in zip(ranked, energies, errors, strict=True):
         document.single_point = float(energy)
         document.expected_error = float(error) if training.potential.n_members > 1 else None
-    return gate.compare([energy_of(d) for d in ranked], energies, found.uncertainties)
+    return gate.compare([energy_of(d) for d in ranked], energies, errors)
 
 
-def doubt(ranked: Sequence[CandidateDocument], gate: Gate) -> str | None:
+def doubt(found: Sequence[CandidateDocument], gate: Gate) -> str | None:
     """
     Say that a ranking is not to be trusted, if the engine contradicts the potential altogether.
 
     Parameters
     ----------
-    ranked : sequence of CandidateDocument
-        With the energies of both.
+    found : sequence of CandidateDocument
+        By the last search, relaxed by the engine afterwards. What earlier potentials found does not
+        count: they may have been hopeless, and what they lacked learnt since.
     gate : Gate
         Says how much is too much.
     """
-    both = [d for d in ranked if d.potential_energy is not None]
+    both = [d for d in found if d.potential_energy is not None and d.energy is not None]
     everything = replace(gate, window=math.inf).compare(
-        [energy_of(d) for d in both], [d.potential_energy or 0.0 for d in both]
+        [energy_of(d) for d in both], [d.potential_energy for d in both]
     )
     if not gate.is_hopeless(everything):
         return None
     return (
         "this ranking is not to be trusted: the potential misjudged the structures that it found "
-        f"({gate.describe(everything)}), so that others may be lower; go on with more rounds: "
-        "--set improve.rounds=6"
+        f"({gate.describe(everything)}), so that others may be lower; run it with more rounds of "
+        "learning, in another --folder: --set improve.rounds=6"
     )
 
 

@@ -6,20 +6,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nnp.evaluation import predict
-from nnp.frames import Frames
 from nnp.potential import Potential
-from workflows.conversion import to_atoms
 from workflows.documents.agreement import Agreement
-from workflows.documents.improvement import RelaxedStructure
+from workflows.documents.improvement import RelaxedStructure, RoundDocument
 from workflows.documents.schemas import RelaxDocument, TrainingDocument
 from workflows.jobs.outputs import output_of
-from workflows.stages.agreement import Gate
+from workflows.stages.agreement import Gate, single_points
 from workflows.stages.learning_state import LearningState
 
 
 def take_in(
-    state: LearningState, relaxed: Sequence[RelaxDocument | None], gate: Gate
+    state: LearningState,
+    relaxed: Sequence[RelaxDocument | None],
+    n_labels: int | None,
+    gate: Gate,
 ) -> LearningState:
     """
     Add what the engine relaxed, and how well potentials before and after agree with it.
@@ -30,10 +30,12 @@ def take_in(
         With the structures asked for.
     relaxed : sequence of RelaxDocument or None
         What became of them.
+    n_labels : int or None
+        Structures that the engine was to label; none before the first round.
     gate : Gate
         Says which of them count.
     """
-    if not state.rounds:
+    if state.searched is None:
         return state
     new = [
         RelaxedStructure(
@@ -50,31 +52,28 @@ def take_in(
         for document, candidate, work in zip(relaxed, state.asked, state.jobs, strict=True)
         if document is not None and document.energy is not None
     ]
-    last = state.rounds[-1]
-    new = foretold(new, output_of(last.potential).potential)
+    new = foretold(new, output_of(state.searched).potential)
     everything = [*state.relaxed, *new]
-    steps = sum(document.steps + 1 for document in relaxed if document is not None)
-    figures = last.model_copy(
-        update={
-            "n_relaxed": len(new),
-            "relaxation_steps": steps,
-            "failed": len(relaxed) - len(new),
-            "before": gate.compare(
-                [one.energy for one in new],
-                [one.single_point for one in new],
-                np.array([one.expected_error for one in new], dtype=float),
-            ),
-            "after": agreement_of(everything, state.potential, gate),
-            "lowest_energy": min((one.energy for one in everything), default=None),
-        }
+    figures = RoundDocument(
+        number=state.begun,
+        potential=state.searched,
+        n_labels=n_labels or 0,
+        n_relaxed=len(new),
+        relaxation_steps=sum(document.steps + 1 for document in relaxed if document is not None),
+        failed=len(relaxed) - len(new),
+        before=gate.compare(
+            [one.energy for one in new],
+            [one.single_point for one in new],
+            np.array([one.expected_error for one in new], dtype=float),
+        ),
+        after=agreement_of(everything, state.potential, gate),
+        lowest_energy=min((one.energy for one in everything), default=None),
     )
-    return state.model_copy(
-        update={
-            "rounds": [*state.rounds[:-1], figures],
-            "relaxed": everything,
-            "asked": [],
-            "jobs": [],
-        }
+    return LearningState(
+        potential=state.potential,
+        sample=state.sample,
+        rounds=[*state.rounds, figures],
+        relaxed=everything,
     )
 
 
@@ -108,13 +107,8 @@ def foretold(relaxed: Sequence[RelaxedStructure], potential: Potential) -> list[
     potential : Potential
         Not trained on them.
     """
-    frames = Frames.from_atoms([to_atoms(one.structure) for one in relaxed])
-    if not len(frames):
-        return []
-    found = predict(potential, frames)
+    points = zip(*single_points([one.structure for one in relaxed], potential), strict=True)
     return [
         one.model_copy(update={"single_point": float(energy), "expected_error": float(error)})
-        for one, energy, error in zip(
-            relaxed, found.energies / frames.counts, found.uncertainties, strict=True
-        )
+        for one, (energy, error) in zip(relaxed, points, strict=True)
     ]

@@ -168,11 +168,9 @@ def pick(candidates: Sequence[SearchCandidate], number: int) -> list[SearchCandi
     """
     # motifs take half a second a structure, and those far up are not in question
     low = candidates[: 3 * number]
-    chosen = spread_over_motifs(
-        [to_atoms(candidate.structure) for candidate in low],
-        [candidate.energy for candidate in low],
-        number,
-    )
+    # in the order that the search gave them, which counts more than their energies
+    structures = [to_atoms(candidate.structure) for candidate in low]
+    chosen = spread_over_motifs(structures, range(len(low)), number)
     return [low[k] for k in chosen]
 
 
