@@ -14,6 +14,7 @@ from search.relax.relaxer import Relaxed
 from search.state.fitness import FITNESSES, Fitness
 from search.symmetry import find_space_group
 from tests.workflows.samples import copper, emt, engine
+from workflows.chains.protocols import find_protocol
 from workflows.composition import Target
 from workflows.conversion import to_atoms
 from workflows.documents.agreement import Agreement
@@ -231,3 +232,24 @@ def test_a_ranking_that_the_engine_contradicts_is_not_to_be_trusted() -> None:
     # what an earlier potential has found says nothing of the last one
     learnt = [c.model_copy(update={"potential_energy": None}) for c in holes]
     assert doubt(learnt, Gate()) is None
+
+
+def test_relaxations_share_the_budget() -> None:
+    maker = CandidateMaker(budget=100)
+    flow = CandidateMaker.relax.original(
+        maker, search_result([copper(1, 3.7), BODY_CENTRED]), Target("Cu", (4,)), emt()
+    ).replace
+    steps = [work.function.__self__.limits.max_steps for work in flow.jobs[:-1]]
+    assert steps == [49, 49]
+    assert maker.limits_of(1000).max_steps == 1
+    assert CandidateMaker().limits_of(1000) == CandidateMaker().limits
+    assert CandidateMaker(budget=10**6).limits_of(2) == CandidateMaker().limits
+
+
+def test_the_quick_protocol_makes_a_thousand_evaluations_at_most() -> None:
+    """But for the rounds that a hopeless potential gets besides."""
+    quick = find_protocol("quick")
+    rounds = quick.improve.rounds * (
+        quick.improve.labels + quick.improve.relaxations * (quick.improve.relaxation_steps + 1)
+    )
+    assert quick.active.rounds * quick.active.labels + rounds + quick.candidates.budget <= 1000

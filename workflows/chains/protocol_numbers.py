@@ -45,6 +45,8 @@ PROTOCOLS: dict[str, dict[str, object]] = {
         "candidates.max_force": 0.01,
         "candidates.max_stress": 0.5,
         "candidates.max_steps": 60,
+        # with 260 labels and three rounds of at most 129 evaluations no more than a thousand
+        "candidates.budget": 350,
     },
     # the numbers of the quick protocol's search are those of a cheap engine: left at the paper's
     "economical": {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from jobflow import Flow, Job, JobConfig, Maker, OnMissing, Response, job
@@ -59,6 +59,9 @@ class CandidateMaker(Maker):
     ----------
     n_candidates : int
         How many of the search's best are relaxed.
+    budget : int or None
+        Evaluations of the engine in all relaxations together, which share it equally: soft crystals
+        would take hundreds of steps each for a meV/atom. None: no limit.
     limits : RelaxationLimits
         Where a relaxation stops.
     symmetry_tolerance : float
@@ -70,6 +73,13 @@ class CandidateMaker(Maker):
     name: str = "candidates"
     n_candidates: int = field(
         default=20, metadata={"range": (1, 10_000), "help": "relaxed by the reference engine"}
+    )
+    budget: int | None = field(
+        default=None,
+        metadata={
+            "range": (1, 10_000_000),
+            "help": "evaluations in all relaxations together; none: no limit",
+        },
     )
     limits: RelaxationLimits = field(
         default_factory=lambda: RelaxationLimits(max_force=0.02, max_stress=4.0, max_steps=500),
@@ -134,7 +144,9 @@ class CandidateMaker(Maker):
         """Expected cost: a job for each candidate, and the ranking."""
         number = min(self.n_candidates, context.n_crystals)
         return [
-            context.relaxations("candidates", REFERENCE_QUEUE, number, self.limits.max_steps),
+            context.relaxations(
+                "candidates", REFERENCE_QUEUE, number, self.limits_of(number).max_steps
+            ),
             repeated_decisions("candidates", 1),
         ]
 
@@ -159,9 +171,10 @@ class CandidateMaker(Maker):
             raise ValueError(
                 "the search found no acceptable structure; raise search.evolution.generations"
             )
+        maker = engine.relax(self.limits_of(len(candidates)))
         relaxations = []
         for number, candidate in enumerate(candidates, start=1):
-            work = engine.relax(self.limits).make(candidate.structure, "candidates")
+            work = maker.make(candidate.structure, "candidates")
             work.name = f"relax candidate {number}"
             relaxations.append(tag(work, STAGES["candidates"], REFERENCE_QUEUE))
         ranking = tag(
@@ -175,6 +188,21 @@ class CandidateMaker(Maker):
         # a relaxation that failed for good leaves a gap, not a dead campaign
         ranking.config.on_missing_references = OnMissing.NONE
         return Response(replace=spawn(Flow([*relaxations, ranking], output=ranking.output)))
+
+    def limits_of(self, number: int) -> RelaxationLimits:
+        """
+        Limits of each of so many relaxations, with its share of the budget.
+
+        Parameters
+        ----------
+        number : int
+            Structures.
+        """
+        if self.budget is None:
+            return self.limits
+        # the first evaluation is no step
+        share = max(1, self.budget // max(1, number) - 1)
+        return replace(self.limits, max_steps=min(self.limits.max_steps, share))
 
     def choose(
         self, candidates: Sequence[SearchCandidate], improved: ImproveDocument | None = None
