@@ -48,7 +48,7 @@ def test_help_answers_without_heavy_imports() -> None:
         (["LiAlCl4", "--z", "one"], "--z takes whole numbers"),
         (["LiAlCl4", "--atoms-max", "2"], "too small"),
         (["LiAlCl4", "--engine", "m:n", "--engine-arguments", "{"], "is not JSON"),
-        (["LiAlCl4", "--sampler", "pair"], "take --protocol economical"),
+        (["LiAlCl4", "-p", "paper", "--sampler", "pair"], "take --protocol quick or economical"),
         (["CuAu", "-p", "economical", "--sampler", "nosuch"], "There is no engine 'nosuch'"),
         (["LiAlCl4", "-p", "economical", "--sampler", "emt"], "sampler emt does not know Cl, Li"),
         (["CuAu", "-p", "economical", "--sampler", "vasp"], "vasp is no --sampler; take chgnet or"),

@@ -155,7 +155,7 @@ class PredictionOptions(CellOptions):
             if self.sampler is not None:
                 raise CampaignError(
                     f"--sampler is of no use here, since {engine.name} makes the trajectories "
-                    "itself; take --protocol economical, or --set active.rounds=2."
+                    "itself; take --protocol quick or economical, or --set active.rounds=2."
                 )
             return None
         sampler: Engine = default_sampler(engine)
