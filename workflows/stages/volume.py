@@ -17,6 +17,7 @@ from workflows.stages.cost import Cost, CostContext, repeated_decisions
 from workflows.stages.dynamics import DynamicsMaker, mean_pressure
 from workflows.stages.melt import scale_volume
 from workflows.stages.table import STAGES
+from workflows.stages.zero_pressure import ZeroPressure, fit_zero_pressure
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -34,10 +35,11 @@ class EquilibriumVolumeMaker(Maker):
     Adjust the cell until the time-averaged pressure at the melting temperature is zero.
 
     The pressure includes its kinetic part. Both its absolute value and its block-averaged
-    standard error must be below their limits. The root is bracketed and interpolated in the
-    logarithm of the volume; a volume whose average is good but uncertain is run on. A liquid
-    that cavitates keeps a pressure at any volume: then the smallest one found is taken, with a
-    warning.
+    standard error must be below their limits, or a line through the pressures of all runs near the
+    root must tell the volume well enough: short runs of few atoms know the pressure badly and the
+    volume well. The root is bracketed and interpolated in the logarithm of the volume; a volume
+    whose average is good but uncertain is run on. A liquid that cavitates keeps a pressure at any
+    volume: then the smallest one found is taken, with a warning.
 
     Parameters
     ----------
@@ -45,6 +47,9 @@ class EquilibriumVolumeMaker(Maker):
         ps of each run.
     max_pressure, max_error : float
         kbar
+    max_volume_error : float
+        Standard error of the volume by the line through all runs, relative to it, that is enough,
+        whatever the errors of the single pressures.
     max_rounds : int
         Rounds of runs before the best volume so far is taken with a warning.
     side_by_side : int
@@ -68,6 +73,13 @@ class EquilibriumVolumeMaker(Maker):
     )
     max_error: float = field(
         default=2.0, metadata={"range": (0.01, 1000.0), "unit": "kbar", "help": "standard error"}
+    )
+    max_volume_error: float = field(
+        default=0.02,
+        metadata={
+            "range": (0.0, 0.5),
+            "help": "relative, of a fit to all pressures, that is enough; 0: no fit",
+        },
     )
     max_rounds: int = field(default=10, metadata={"range": (1, 100), "help": "rounds of runs"})
     side_by_side: int = field(
@@ -183,7 +195,7 @@ class EquilibriumVolumeMaker(Maker):
             here = _at(points, volume)
             if here is self.best(points):
                 structure = run["structure"]
-        if runs and (self.accepts(self.best(points)) or self.gives_up(points, rounds)):
+        if runs and self.is_done(points, rounds):
             document = self.conclude(structure, points, segments)
             report_progress(
                 "volume", 1, 1, volume_A3_atom=document.volume, pressure_kbar=document.pressure
@@ -217,6 +229,17 @@ class EquilibriumVolumeMaker(Maker):
         """Whether pressure and error are both within their limits."""
         return abs(point.pressure) <= self.max_pressure and point.error <= self.max_error
 
+    def fitted(self, points: list[PressurePoint]) -> ZeroPressure | None:
+        """Volume by the line through all runs, where that is known well enough."""
+        fit = fit_zero_pressure(points, 0.1 * self.bulk_modulus)
+        good = fit is not None and fit.inside and fit.relative_error <= self.max_volume_error
+        return fit if good else None
+
+    def is_done(self, points: list[PressurePoint], rounds: int) -> bool:
+        """Whether no further run is needed, or of any use."""
+        good = self.accepts(self.best(points)) or self.fitted(points) is not None
+        return good or self.gives_up(points, rounds)
+
     def gives_up(self, points: list[PressurePoint], rounds: int) -> bool:
         """Whether to take the best point although it is not acceptable."""
         volumes = [point.volume for point in points]
@@ -237,11 +260,15 @@ class EquilibriumVolumeMaker(Maker):
         Returns
         -------
         float
-            Å³ per atom. A point with a small but uncertain pressure is returned as it is, so that
-            its average goes on; otherwise the line through the two points nearest to the root,
-            which bracket it if any two do.
+            Å³ per atom. The root of the line through all points near it, if it lies among them.
+            Else a point with a small but uncertain pressure is returned as it is, so that its
+            average goes on; otherwise the line through the two points nearest to the root, which
+            bracket it if any two do.
         """
         best = self.best(points)
+        fit = fit_zero_pressure(points, 0.1 * self.bulk_modulus) if len(points) > 2 else None
+        if fit is not None and fit.inside and self.max_volume_error:
+            return self._limited(fit.volume, best.volume)
         if abs(best.pressure) <= self.max_pressure:
             return best.volume
         above = [point for point in points if point.pressure > 0]
@@ -269,7 +296,10 @@ class EquilibriumVolumeMaker(Maker):
         """Sum up the points."""
         best = self.best(points)
         warning = None
-        if not self.accepts(best):
+        fit = None if self.accepts(best) else self.fitted(points)
+        if fit is not None:
+            best = PressurePoint(volume=fit.volume, pressure=0.0, error=fit.pressure_error)
+        elif not self.accepts(best):
             warning = (
                 f"the pressure stayed at {best.pressure:.1f} ± {best.error:.1f} kbar; "
                 "the liquid may cavitate, or volume.duration is too short"
