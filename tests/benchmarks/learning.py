@@ -25,10 +25,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,7 +37,8 @@ from pymatgen.core import Structure
 from nnp.evaluation import predict
 from nnp.formats.files import load_potential
 from nnp.frames import Frames
-from search.state.similarity import LOOSELY_RELAXED, match
+from tests.benchmarks.campaigns import DEVITRIFY, Times, is_finished, run_timed
+from tests.benchmarks.phases import same_phase
 from tests.benchmarks.prediction import relax_known
 from tests.benchmarks.training import Kept
 from workflows.engines.registry import find_engine
@@ -52,26 +50,12 @@ N_MINIMA = 300
 
 def campaign(formula: str, z: str, seed: int, folder: Path, options: Sequence[str]) -> None:
     """Run or resume one campaign; wall and CPU seconds of all calls are kept beside it."""
-    if (folder / "summary.json").exists() and (folder / "structures").is_dir():
+    if is_finished(folder):
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "launch.cli", "run", formula, "--z", z, "--seed", str(seed)]
-    started = time.monotonic()
-    with (folder.parent / f"{folder.name}.log").open("a") as log:
-        process = subprocess.Popen([*command, "-f", str(folder), *options], stdout=log, stderr=log)
-        _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.monotonic() - started
-    kept = _times(folder)
-    kept["wall"] += seconds
-    kept["cpu"] += usage.ru_utime + usage.ru_stime
-    (folder.parent / f"{folder.name}.json").write_text(json.dumps(kept))
-    if status:
-        print(f"{folder.name}: ended with status {status}, see {folder.name}.log", flush=True)
-
-
-def _times(folder: Path) -> dict[str, float]:
-    path = folder.parent / f"{folder.name}.json"
-    return json.loads(path.read_text()) if path.exists() else {"wall": 0.0, "cpu": 0.0}
+    command = [*DEVITRIFY, "run", formula, "--z", z, "--seed", str(seed)]
+    times = run_timed([*command, "-f", str(folder), *options], folder)
+    if times.status:
+        print(f"{folder.name}: ended with status {times.status}, see {folder.name}.log", flush=True)
 
 
 def known_phases(formula: str, folder: Path | None, out: Path) -> dict[str, Structure]:
@@ -99,6 +83,7 @@ def describe(folder: Path, known: dict[str, Structure]) -> dict[str, Any]:
     last = Gate().compare(energies, points)
     rounds = summary.get("rounds", [])
     labels = summary.get("reference_evaluations", 0)
+    times = Times.of(folder)
     row: dict[str, Any] = {
         "best": energies[0],
         "space_group": candidates[0]["space_group"],
@@ -114,7 +99,8 @@ def describe(folder: Path, known: dict[str, Structure]) -> dict[str, Any]:
         "first_labels": labels - sum(r["reference_evaluations"] for r in rounds),
         "relaxations": summary["relaxation_evaluations"],
         "structures_of_the_last_search": summary["structures_relaxed"],
-        **_times(folder),
+        "wall": times.wall,
+        "cpu": times.cpu,
     }
     row["evaluations"] = labels + row["relaxations"]
     if known:
@@ -129,7 +115,7 @@ def _against_known(
     reference = {name: float(phase.properties["energy"]) for name, phase in known.items()}
     lowest = min(reference, key=reference.__getitem__)
     files = sorted((folder / "structures").glob("*.cif"))
-    ranks = [k for k, f in enumerate(files, 1) if _same(Structure.from_file(f), known[lowest])]
+    ranks = [k for k, f in enumerate(files, 1) if same_phase(Structure.from_file(f), known[lowest])]
     points, _ = single_points(list(known.values()), load_potential(folder / "potential.nnp"))
     predicted = dict(zip(known, points, strict=True))
     return {
@@ -145,12 +131,6 @@ def _against_known(
     }
 
 
-def _same(one: Structure, other: Structure) -> bool:
-    """Whether they match in the way of the literature, and in volume within a tenth."""
-    ratio = (one.volume / len(one)) / (other.volume / len(other))
-    return abs(ratio - 1) < 0.1 and match(one, other, LOOSELY_RELAXED)
-
-
 def holes(folder: Path, formula: str, z: str, structures: int) -> dict[str, Any]:
     """Search on the last potential and label what is reported."""
     kept = Kept(folder.parent / f"{folder.name}-holes")
@@ -160,7 +140,7 @@ def holes(folder: Path, formula: str, z: str, structures: int) -> dict[str, Any]
 def _count_holes(folder: Path, formula: str, z: str, structures: int) -> dict[str, Any]:
     out = folder.parent / f"{folder.name}-search"
     command = [
-        sys.executable, "-m", "launch.cli", "search", str(folder / "potential.nnp"), formula,
+        *DEVITRIFY, "search", str(folder / "potential.nnp"), formula,
         "--z", z, "--structures", str(structures), "--seed", "7",
         "-o", str(out), "--best", str(N_MINIMA),
     ]  # fmt: skip
