@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 #: ``devitrify``, of this checkout.
@@ -27,17 +27,24 @@ class Times:
         Seconds; those of processes that the command has waited for are counted.
     status : int or None
         Exit status of the last call; none: it has never ended.
+    commits : list of str
+        Of the code that was run.
     """
 
     wall: float = 0.0
     cpu: float = 0.0
     status: int | None = None
+    commits: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, folder: Path) -> Times:
         """Read what is kept beside a folder."""
         path = _record(folder)
         return cls(**json.loads(path.read_text())) if path.exists() else cls()
+
+    def save(self, folder: Path) -> None:
+        """Keep them beside the folder."""
+        _record(folder).write_text(json.dumps(asdict(self)))
 
 
 def _record(folder: Path) -> Path:
@@ -52,6 +59,20 @@ def log_of(folder: Path) -> Path:
 def is_finished(folder: Path) -> bool:
     """Whether a campaign has ranked its candidates."""
     return (folder / "summary.json").exists() and (folder / "structures").is_dir()
+
+
+def current_commit() -> str:
+    """Commit of this checkout, marked if files were changed since; empty if it is none."""
+    root = Path(__file__).resolve().parents[2]
+
+    def git(*arguments: str) -> str:
+        ran = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
+        )
+        return ran.stdout.strip() if ran.returncode == 0 else ""
+
+    changed = git("status", "--porcelain", "--untracked-files=no")
+    return git("rev-parse", "--short", "HEAD") + (" with changes" if changed else "")
 
 
 def run_timed(command: Sequence[str], folder: Path) -> Times:
@@ -71,7 +92,7 @@ def run_timed(command: Sequence[str], folder: Path) -> Times:
         Of this call and all before it.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    before, started = Times.of(folder), time.monotonic()
+    before, commit, started = Times.of(folder), current_commit(), time.monotonic()
     with log_of(folder).open("a") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
         interrupted = False
@@ -85,8 +106,9 @@ def run_timed(command: Sequence[str], folder: Path) -> Times:
         before.wall + time.monotonic() - started,
         before.cpu + usage.ru_utime + usage.ru_stime,
         os.waitstatus_to_exitcode(status),
+        list(dict.fromkeys([*before.commits, commit])),
     )
-    _record(folder).write_text(json.dumps(asdict(times)))
+    times.save(folder)
     if interrupted:
         raise KeyboardInterrupt
     return times

@@ -24,7 +24,7 @@ from workflows.engines.ase.relax import relax_atoms
 from workflows.engines.ase.static import free_energy
 from workflows.engines.registry import find_engine
 
-#: Å by which atoms may miss a symmetry: that of a crystal relaxed to finite forces, and a strict one.
+#: Å by which atoms may miss a symmetry: of crystals relaxed to finite forces, and a strict one.
 LOOSE, STRICT = 0.1, 0.01
 #: Relative difference in volume per atom up to which two crystals may be the same phase.
 SAME_VOLUME = 0.1
@@ -37,7 +37,9 @@ MAX_STEPS = 1000
 DISPLACEMENT, STRAIN = 0.05, 0.01
 
 #: ``CATEGORY_FORMULA_SPACEGROUP``; categories are words in small letters.
-_BENCHMARK_NAME = re.compile(r"(?P<category>[a-z]+(?:_[a-z]+)*)_(?P<formula>[A-Z][^_]*)_(?P<group>\d+)")
+_BENCHMARK_NAME = re.compile(
+    r"(?P<category>[a-z]+(?:_[a-z]+)*)_(?P<formula>[A-Z][^_]*)_(?P<group>\d+)"
+)
 _SUFFIXES = (".vasp", ".poscar", ".cif")
 
 
@@ -266,7 +268,9 @@ def disturb(atoms: Atoms, seed: int = 0) -> Atoms:
     generator = np.random.default_rng(seed)
     strain = generator.normal(0.0, STRAIN, (3, 3))
     disturbed = atoms.copy()
-    disturbed.set_cell(np.array(atoms.cell) @ (np.eye(3) + (strain + strain.T) / 2), scale_atoms=True)
+    disturbed.set_cell(
+        np.array(atoms.cell) @ (np.eye(3) + (strain + strain.T) / 2), scale_atoms=True
+    )
     disturbed.positions += generator.normal(0.0, DISPLACEMENT, disturbed.positions.shape)
     return disturbed
 

@@ -17,7 +17,7 @@ from launch.report.results import CampaignResults
 from nnp.storage.files import write_atomically
 from search.run.islands import merge_archives
 from tests.benchmarks.campaigns import is_finished
-from workflows.conversion import to_atoms, to_structure, to_structures
+from workflows.conversion import to_structure, to_structures
 from workflows.documents.decoding import decode
 from workflows.documents.improvement import ImproveDocument
 from workflows.documents.schemas import (
@@ -90,6 +90,8 @@ class Found(MSONable):
         Reported by the last search on a potential, best first; energies are the potential's.
     archive : list of Minimum
         All distinct structures of the last search, best first by what it searched on.
+    unknown : list of Minimum
+        Given up by the last search, since the potential was too uncertain of them.
     structures : int
         Relaxed in all searches.
     evaluations : int
@@ -104,6 +106,7 @@ class Found(MSONable):
     relaxations: list[Relaxation]
     candidates: list[Minimum]
     archive: list[Minimum]
+    unknown: list[Minimum]
     structures: int
     evaluations: int
     volume: float | None = None
@@ -146,7 +149,9 @@ def found_by(folder: Path) -> Found:
         if found is not None:
             return found
     campaign = Campaign.open(folder)
-    found = read_store(campaign, None, lambda store: _read(CampaignResults(store, campaign.document.id)))
+    found = read_store(
+        campaign, None, lambda store: _read(CampaignResults(store, campaign.document.id))
+    )
     found.save(path)
     return found
 
@@ -160,10 +165,13 @@ def _read(results: CampaignResults) -> Found:
     rounds = [] if improved is None else improved.rounds
     labels = None if sample is None else sample.evaluations
     return Found(
-        ranking=[Minimum(c.structure, c.energy) for c in prediction.candidates if c.energy is not None],
+        ranking=[
+            Minimum(c.structure, c.energy) for c in prediction.candidates if c.energy is not None
+        ],
         relaxations=_relaxations(results),
         candidates=_candidates(searches[-1].candidates) if searches else [],
         archive=_archive(results, len(searches[-1].histories)) if searches else [],
+        unknown=_candidates(searches[-1].unknown) if searches else [],
         structures=sum(search.n_structures for search in searches),
         evaluations=prediction.evaluations
         + (sum(row.evaluations for row in rounds) if labels is None else labels),

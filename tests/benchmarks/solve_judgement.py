@@ -228,6 +228,8 @@ def _left_out(known: KnownPhase, found: Found, same: Same) -> tuple[str, str] | 
     rank = _first(found.archive, same)
     if rank is not None:
         return LEFT_OUT, f"{LEFT_OUT}: {rank} of {len(found.archive)} in the archive"
+    if _first(found.unknown, same) is not None:
+        return LEFT_OUT, f"{LEFT_OUT}: the potential was too uncertain of it"
     return None
 
 
