@@ -44,7 +44,14 @@ from tests.benchmarks.campaigns import (
     log_of,
     run_timed,
 )
-from tests.benchmarks.phases import Phase, PhaseError, read_phases, relax_known
+from tests.benchmarks.phases import (
+    STRICT,
+    Phase,
+    PhaseError,
+    read_phases,
+    relax_known,
+    space_group,
+)
 from tests.benchmarks.solve_found import found_by
 from tests.benchmarks.solve_judgement import judge
 from tests.benchmarks.solve_random import has_searched, search_randomly
@@ -224,6 +231,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         phases = read_phases(chosen.known)
     except PhaseError as error:
         sys.exit(f"{error}.")
+    for phase in phases:
+        group = space_group(phase.structure, STRICT)
+        if phase.expected_group not in (None, group):
+            print(f"{phase.name}: its space group is {group}, whatever its name says", flush=True)
     benchmark = Benchmark(chosen.out, chosen.engine, chosen.mode, options)
     listed = list(tasks(phases, chosen.seeds))
     rows = []

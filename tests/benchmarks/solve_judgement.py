@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 from pymatgen.core import Structure
 
-from nnp.potential import Potential
+from search.relax.energy import BatchEnergy
 from search.relax.limits import RelaxationLimits
 from search.relax.relaxer import Relaxer
 from tests.benchmarks.phases import (
@@ -31,7 +32,6 @@ from tests.benchmarks.phases import (
 )
 from tests.benchmarks.solve_found import Found, Minimum, Relaxation
 from workflows.conversion import to_atoms, to_structure
-from workflows.stages.agreement import single_points
 
 #: Why a search has not reached the energy of the known phase.
 NOT_FOUND, RANKED_WRONGLY = "not found", "ranked wrongly"
@@ -125,7 +125,7 @@ class Verdict:
         return {**asdict(self), "within": within, "same_group": groups}
 
 
-def judge(known: KnownPhase, found: Found, potential: Potential | None) -> Verdict:
+def judge(known: KnownPhase, found: Found, potential: BatchEnergy | None) -> Verdict:
     """
     Judge a search.
 
@@ -135,7 +135,7 @@ def judge(known: KnownPhase, found: Found, potential: Potential | None) -> Verdi
         Relaxed by the engine of the ranking.
     found : Found
         What the search has found.
-    potential : Potential or None
+    potential : BatchEnergy or None
         The last one, on which it searched.
 
     Raises
@@ -163,7 +163,7 @@ def judge(known: KnownPhase, found: Found, potential: Potential | None) -> Verdi
     )
 
 
-def find_reason(known: KnownPhase, found: Found, potential: Potential | None) -> Reason:
+def find_reason(known: KnownPhase, found: Found, potential: BatchEnergy | None) -> Reason:
     """
     Say at which step the known phase was lost: the last one at which it was there.
 
@@ -173,7 +173,7 @@ def find_reason(known: KnownPhase, found: Found, potential: Potential | None) ->
         Whose energy was not reached.
     found : Found
         What the search has found.
-    potential : Potential or None
+    potential : BatchEnergy or None
         The last one, on which it searched.
     """
     on = None if potential is None else relax_on(known.relaxed, potential)
@@ -185,7 +185,8 @@ def find_reason(known: KnownPhase, found: Found, potential: Potential | None) ->
 
     figures: dict[str, Any] = {}
     if potential is not None and on is not None and found.candidates:
-        energy = on.energy if held else float(single_points([known.relaxed], potential)[0][0])
+        # what it becomes is another structure; the potential is asked what it makes of this one
+        energy = on.energy if held else single_point(known.relaxed, potential)
         best = min(candidate.energy for candidate in found.candidates)
         figures = {
             "potential_above_best": 1e3 * (energy - best),
@@ -274,14 +275,14 @@ class OnPotential:
     usable: bool
 
 
-def relax_on(structure: Structure, potential: Potential) -> OnPotential:
+def relax_on(structure: Structure, potential: BatchEnergy) -> OnPotential:
     """
     Relax a crystal on a potential, whatever its energy.
 
     Parameters
     ----------
     structure : Structure
-    potential : Potential
+    potential : BatchEnergy
     """
     relaxer = Relaxer(
         limits=RelaxationLimits(max_force=0.01, max_stress=1.0, max_steps=2000),
@@ -292,3 +293,18 @@ def relax_on(structure: Structure, potential: Potential) -> OnPotential:
     return OnPotential(
         to_structure(relaxed.atoms), relaxed.energy / len(relaxed.atoms), relaxed.usable
     )
+
+
+def single_point(structure: Structure, potential: BatchEnergy) -> float:
+    """
+    Energy of a crystal as it is, eV/atom.
+
+    Parameters
+    ----------
+    structure : Structure
+    potential : BatchEnergy
+    """
+    atoms = to_atoms(structure)
+    evaluator = potential.evaluator(atoms.numbers, np.array([len(atoms)]))
+    energies, *_ = evaluator.compute(np.array([atoms.cell.array]), atoms.positions)
+    return float(energies[0]) / len(atoms)

@@ -1,0 +1,64 @@
+"""Known phases are what they are called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pymatgen.core import Composition, Structure
+
+from tests.benchmarks import known
+from tests.benchmarks.known import PHASES, PublishedPhase
+from tests.benchmarks.phases import STRICT, primitive_cell, read_phases, space_group
+
+#: By formula and name: space group, formula units in the primitive cell, density (g/cm³, of
+#: handbooks), shortest bond (Å), and elements and neighbours of the cation and of the anion.
+EXPECTED = {
+    "TiO2_rutile": (136, 2, 4.25, 1.95, ("Ti", 6), ("O", 3)),
+    "TiO2_anatase": (141, 2, 3.89, 1.93, ("Ti", 6), ("O", 3)),
+    "TiO2_brookite": (61, 8, 4.13, 1.87, ("Ti", 6), ("O", 3)),
+    "Si3N4_beta": (176, 2, 3.19, 1.73, ("Si", 4), ("N", 3)),
+    "Si3N4_alpha": (159, 4, 3.18, 1.71, ("Si", 4), ("N", 3)),
+    "Mg2Si_antifluorite": (225, 1, 1.99, 2.75, ("Mg", 4), ("Si", 8)),
+    "GaN_wurtzite": (186, 2, 6.1, 1.95, ("Ga", 4), ("N", 4)),
+    "GaN_zincblende": (216, 1, 6.1, 1.95, ("Ga", 4), ("N", 4)),
+}
+ALL = pytest.mark.parametrize("phase", PHASES, ids=lambda phase: f"{phase.formula}_{phase.name}")
+
+
+@ALL
+def test_space_group_and_formula(phase: PublishedPhase) -> None:
+    group, z, density, *_ = EXPECTED[f"{phase.formula}_{phase.name}"]
+    structure = phase.structure()
+    assert space_group(structure, STRICT) == group
+    units = Composition(phase.formula)
+    assert structure.composition.reduced_composition == units.reduced_composition
+    assert len(primitive_cell(structure)) == z * units.num_atoms
+    assert float(structure.density) == pytest.approx(density, rel=0.015)
+
+
+@ALL
+def test_bonds(phase: PublishedPhase) -> None:
+    *_, bond, cation, anion = EXPECTED[f"{phase.formula}_{phase.name}"]
+    structure = phase.structure()
+    distances = structure.distance_matrix + 100 * np.eye(len(structure))
+    assert distances.min() == pytest.approx(bond, abs=0.02)
+    for element, number in (cation, anion):
+        sites = [site for site in structure if site.specie.symbol == element]
+        counts = {len(_bonds(structure, site, 1.2 * bond)) for site in sites}
+        assert counts == {number}
+
+
+def _bonds(structure: Structure, site: object, radius: float) -> list[object]:
+    """Neighbours of the other element."""
+    near = structure.get_neighbors(site, radius)  # type: ignore[arg-type]
+    return [n for n in near if n.specie != site.specie]  # type: ignore[attr-defined]
+
+
+def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["known", "-o", str(tmp_path / "phases")])
+    known.main()
+    read = read_phases([tmp_path / "phases"])
+    assert {phase.name for phase in read} == set(EXPECTED)
+    assert {phase.name: phase.z for phase in read} == {name: e[1] for name, e in EXPECTED.items()}
