@@ -170,7 +170,8 @@ def test_copper(tmp_path: Path, campaigns: Path, capsys: pytest.CaptureFixture[s
     solve.main([*arguments, "--table-only"])
     assert "2 not finished and left out" in capsys.readouterr().out
 
-    solve.main([*arguments, "--", "--config", str(SETTINGS), *SHORT])
+    options = ["--config", str(SETTINGS), *SHORT, "--set", "candidates.n_candidates=8"]
+    solve.main([*arguments, "--", *options])
     document = json.loads((campaigns / "solve.json").read_text())
     copper, lithium_row = document["rows"]
     # effective medium theory hardly tells the close packings apart

@@ -202,6 +202,15 @@ def test_lost_in_relaxation_half_way(layered: KnownPhase, emt: BatchEnergy, miss
     assert "in the known phase still" in reason.text
 
 
+def test_lost_on_the_way_there(
+    layered: KnownPhase, rocksalt: Structure, emt: BatchEnergy, missed: Found
+) -> None:
+    """It began elsewhere and came to the known phase, too high to be at its end."""
+    end = nearly(layered.relaxed)
+    found = replace(missed, relaxations=[Relaxation(rocksalt, end, layered.energy + 0.1)])
+    assert reason_of(layered, found, emt).kind == LOST
+
+
 def test_lost_in_a_relaxation_that_failed(
     layered: KnownPhase, emt: BatchEnergy, missed: Found
 ) -> None:
