@@ -244,8 +244,16 @@ def engine_relaxation(atoms: Atoms, engine: str, limits: RelaxationLimits) -> di
         Name of one that has a calculator here.
     limits : RelaxationLimits
         Where it ends.
+
+    Raises
+    ------
+    ValueError
+        If the engine has none.
     """
-    atoms.calc = find_engine(engine).build()
+    calculator = find_engine(engine).crystal_calculator()
+    if calculator is None:
+        raise ValueError(f"the engine {engine} needs a job for each structure; choose another one")
+    atoms.calc = calculator
     steps, converged = relax_atoms(atoms, limits)
     return {
         "relaxed": to_structure(atoms).as_dict(),

@@ -83,6 +83,12 @@ def test_phases_that_the_engine_holds(tmp_path: Path) -> None:
     assert (tmp_path / "fcc-emt.json").stat().st_mtime_ns == stamp
 
 
+def test_an_engine_without_a_calculator_is_refused(tmp_path: Path) -> None:
+    phase = Phase("fcc", "", COPPER.get_primitive_structure(), "Cu", 1)
+    with pytest.raises(ValueError, match="vasp needs a job for each structure"):
+        relax_known(phase, "vasp", Kept(tmp_path))
+
+
 def test_times_add_up(tmp_path: Path) -> None:
     folder = tmp_path / "campaign"
     busy = "import time; end = time.process_time() + 0.2\nwhile time.process_time() < end: pass"
