@@ -4,7 +4,9 @@ Known phases of some formulas, from published lattices and positions.
     python -m tests.benchmarks.known -o FOLDER
 
 Writes each as ``FORMULA_NAME.vasp``. They are experimental structures, or nearly: an engine has to
-relax them before its energies are compared.
+relax them before its energies are compared. Those of Si3N4 were compared with database records of
+the source. The others are as they are commonly quoted from the sources named; densities, bonds and
+coordination agree with handbooks, but the papers themselves were not at hand.
 """
 
 from __future__ import annotations
@@ -89,26 +91,26 @@ PHASES: tuple[PublishedPhase, ...] = (
         "E. P. Meagher and G. A. Lager, Can. Mineral. 17, 77 (1979)",
     ),
     PublishedPhase(
-        "Si3N4", "beta", "P6_3/m", _hexagonal(7.608, 2.9107),
+        "Si3N4", "beta", "P6_3/m", _hexagonal(7.6018, 2.9066),
         (
-            ("Si", (0.1733, 0.7694, 0.25)),
-            ("N", (0.3323, 0.0314, 0.25)),
+            ("Si", (0.2323, 0.4096, 0.25)),
+            ("N", (0.3337, 0.0323, 0.25)),
             ("N", (THIRD, TWO_THIRDS, 0.25)),
         ),
-        "R. Grün, Acta Cryst. B 35, 800 (1979)",
+        "M. Billy, J. Labbe, A. Selvaraj and G. Roult, Mater. Res. Bull. 18, 921 (1983)",
     ),
     PublishedPhase(
         "Si3N4", "alpha", "P31c", _hexagonal(7.766, 5.615),
+        # sites that were refined to be occupied by 96 to 99 % are full here
         (
-            ("Si", (0.0821, 0.5089, 0.6585)),
-            ("Si", (0.2563, 0.1712, 0.4509)),
-            ("N", (0.6558, 0.6075, 0.4320)),
-            ("N", (0.3154, 0.3192, 0.6962)),
-            ("N", (0.0, 0.0, 0.4503)),
-            ("N", (THIRD, TWO_THIRDS, 0.5926)),
+            ("Si", (0.5130, 0.4305, 0.6580)),
+            ("Si", (0.1680, 0.9150, 0.4504)),
+            ("N", (0.6124, 0.9592, 0.4343)),
+            ("N", (0.3199, 0.0046, 0.7045)),
+            ("N", (TWO_THIRDS, THIRD, 0.6015)),
+            ("N", (0.0, 0.0, 0.4520)),
         ),
-        "K. Kato, Z. Inoue, K. Kijima, I. Kawada, H. Tanaka and T. Yamane, J. Am. Ceram. Soc. 58, "
-        "90 (1975)",
+        "I. Kohatsu and J. W. McCauley, Mater. Res. Bull. 9, 917 (1974), AMCSD 0014238",
     ),
     PublishedPhase(
         "Mg2Si", "antifluorite", "Fm-3m", _cubic(6.338),
