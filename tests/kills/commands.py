@@ -204,8 +204,11 @@ class Train(Command):
     def after_kill(self, printed: list[str], look: bool) -> list[str]:
         """The epochs that the checkpoint holds never become fewer."""
         if not self._checkpoint.exists():
-            complete = (self.folder / "copper.nnp").exists()
-            return [] if complete or not self.epochs else ["lost: the checkpoint is gone"]
+            if not (self.folder / "copper.nnp").exists():
+                return ["lost: the checkpoint is gone"] if self.epochs else []
+            # it had done all it does: the next start is another training
+            self.epochs = 0
+            return []
         state = json.loads(zlib.decompress(self._checkpoint.read_bytes()))["state"]
         before, self.epochs = self.epochs, len(state["history"])
         if self.epochs < before:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import subprocess
 import sys
+import zlib
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -102,6 +104,19 @@ def test_a_checkpoint_of_a_training_must_not_go() -> None:
     assert train.after_kill([], look=True) == []
     train.epochs = 5
     assert train.after_kill([], look=True) == ["lost: the checkpoint is gone"]
+
+
+def test_a_training_that_was_killed_after_its_end_begins_anew(tmp_path: Path) -> None:
+    train = Train(tmp_path, tmp_path, 0)
+    train.epochs = 5
+    (tmp_path / "copper.nnp").write_text("a potential")
+    assert train.after_kill([], look=True) == []
+    checkpoint = {"state": {"history": [1, 2]}}
+    (tmp_path / "copper.nnp.checkpoint").write_bytes(zlib.compress(json.dumps(checkpoint).encode()))
+    assert train.after_kill([], look=True) == []
+    train.epochs = 5
+    (fault,) = train.after_kill([], look=True)
+    assert fault.startswith("lost: 2 epochs")
 
 
 def test_survivors_are_found_and_ended() -> None:
