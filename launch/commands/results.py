@@ -150,24 +150,24 @@ def _print_candidates(found: Sequence[CandidateRecord], options: ResultsOptions)
 
         wide_console().print(candidate_table(found))
     else:
-        exclude = {"structure"} if options.form == "csv" else set()
+        from launch.report.results import STRUCTURES
+
+        exclude = STRUCTURES if options.form == "csv" else set()
         rows = [record.model_dump(exclude=exclude) for record in found]
         _print_rows(rows, options.form, options.stage)
 
 
 def write_cif(records: Sequence[CandidateRecord], folder: Path) -> list[Path]:
-    """Write one CIF a structure, named by campaign, rank and space group."""
-    from pymatgen.io.cif import CifWriter
-
-    from nnp.storage.files import write_atomically
+    """Write two CIFs a structure, named by campaign, rank and space group."""
+    from launch.report.crystals import write_crystal
 
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for record in records:
         parts = (record.campaign, f"{record.rank:02d}", f"Z{record.formula_units}")
         path = folder / f"{file_name(*parts, record.space_group)}.cif"
-        write_atomically(path, str(CifWriter(record.to_structure())))
-        paths.append(path)
+        structure, relaxed = record.to_structure(), record.to_relaxed()
+        paths += write_crystal(path, structure, relaxed, record.symmetry_tolerance)
     return paths
 
 
@@ -175,9 +175,11 @@ def candidate_table(records: Sequence[CandidateRecord]) -> Table:
     """Tabulate candidates of several campaigns."""
     from rich.table import Table
 
+    from launch.report.files import Z_HEADING, units_in_words
+
     table = Table()
-    for heading in ("campaign", "rank", "motif", "formula", "Z", "space group", "engine"):
-        numeric = heading in ("rank", "motif", "Z")
+    for heading in ("campaign", "rank", "motif", "formula", Z_HEADING, "space group", "engine"):
+        numeric = heading in ("rank", "motif", Z_HEADING)
         table.add_column(heading, justify="right" if numeric else "left")
     for heading in ("eV/atom", "above best\nmeV/atom", "g/cm³"):
         table.add_column(heading, justify="right")
@@ -187,7 +189,7 @@ def candidate_table(records: Sequence[CandidateRecord]) -> Table:
             f"{record.rank}{'' if record.converged else ' *'}",
             "" if record.motif is None else str(record.motif),
             record.formula,
-            str(record.formula_units),
+            units_in_words(record.formula_units, record.conventional_units),
             f"{record.space_group} ({record.space_group_number})",
             record.engine,
             f"{record.energy:.4f}",

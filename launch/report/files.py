@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from launch.own_files import FOLDER_MODE, file_name, require_no_links
+from launch.report.crystals import RELAXED_FOLDER, write_crystal
 from nnp.storage.files import write_atomically
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from launch.report.results import CampaignResults
     from workflows.documents.schemas import CandidateDocument, PredictionDocument
 
+#: Of the formula units of the primitive cell, with those of the conventional one in brackets.
+Z_HEADING = "Z\n(conv.)"
 #: What a report writes in the campaign's folder.
 WRITTEN = (
     "frames.extxyz", "potential.nnp", "ranking.txt", "summary.json", "structures", "plots",
@@ -63,18 +66,21 @@ def write_report(results: CampaignResults, folder: Path) -> list[Path]:
 
 
 def write_structures(prediction: PredictionDocument, folder: Path) -> list[Path]:
-    """Write one CIF a candidate, named by rank, formula, Z and space group."""
-    from pymatgen.io.cif import CifWriter
+    """
+    Write two CIFs a candidate, named by rank, formula, Z of the primitive cell and space group.
 
+    That in `folder` has the symmetry, in the conventional setting; that in its folder ``relaxed``
+    is as the relaxation left it.
+    """
     folder.mkdir(exist_ok=True, mode=FOLDER_MODE)
     paths = []
     for candidate in prediction.candidates:
         parts = (f"{candidate.rank:02d}", candidate.formula, f"Z{candidate.formula_units}")
         path = folder / f"{file_name(*parts, candidate.space_group)}.cif"
-        # the cell as it was relaxed: symmetrised within the tolerance it would be another one
-        write_atomically(path, str(CifWriter(candidate.structure)))
-        paths.append(path)
-    for old in set(folder.glob("*.cif")).difference(paths):
+        paths += write_crystal(
+            path, candidate.structure, candidate.relaxed, candidate.symmetry_tolerance
+        )
+    for old in {*folder.glob("*.cif"), *folder.glob(f"{RELAXED_FOLDER}/*.cif")}.difference(paths):
         old.unlink(missing_ok=True)  # another command may write the same report
     return paths
 
@@ -84,7 +90,7 @@ def wide_console(file: TextIO | None = None) -> Console:
     from rich.console import Console
 
     console = Console(highlight=False, file=file)
-    return console if console.is_terminal else Console(highlight=False, file=file, width=110)
+    return console if console.is_terminal else Console(highlight=False, file=file, width=120)
 
 
 def ranking_table(prediction: PredictionDocument, most: int | None = None) -> Table:
@@ -106,8 +112,8 @@ def ranking_table(prediction: PredictionDocument, most: int | None = None) -> Ta
     has_potential = any(potential_of(c) is not None for c in prediction.candidates)
     table = Table(title=f"{prediction.formula}: crystal structures by {prediction.engine} energy")
     for heading, justify in (
-        ("rank", "right"), ("motif", "right"), ("formula", "left"), ("Z", "right"),
-        ("space group", "left"), (f"{prediction.engine}\neV/atom", "right"),
+        ("rank", "right"), ("motif", "right"), ("formula", "left"), (Z_HEADING, "right"),
+        ("space group", "left"), ("within\nÅ", "right"), (f"{prediction.engine}\neV/atom", "right"),
         *([("NNP\neV/atom", "right")] if has_potential else []),
         ("above best\nmeV/atom", "right"), ("density\ng/cm³", "right"),
         ("volume\nÅ³/atom", "right"),
@@ -130,13 +136,19 @@ def motifs_in_words(prediction: PredictionDocument) -> str | None:
     return f"{n} structure{'s' * (n > 1)} of {len(motifs)} motif{'s' * (len(motifs) > 1)}"
 
 
+def units_in_words(primitive: int, conventional: int | None) -> str:
+    """Formula units of the primitive cell, and in brackets of the conventional one if known."""
+    return str(primitive) if conventional is None else f"{primitive} ({conventional})"
+
+
 def _row(candidate: CandidateDocument, potential: list[str]) -> list[str]:
     return [
         f"{candidate.rank}{'' if candidate.converged else ' *'}",
         _or_empty(candidate.motif, "d"),
         candidate.formula,
-        str(candidate.formula_units),
+        units_in_words(candidate.formula_units, candidate.conventional_units),
         f"{candidate.space_group} ({candidate.space_group_number})",
+        _or_empty(candidate.symmetry_tolerance, "g"),
         _or_empty(candidate.energy, ".4f"),
         *potential,
         _or_empty(candidate.energy_above_best, ".1f"),

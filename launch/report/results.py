@@ -29,6 +29,8 @@ AnyDocument = TypeVar("AnyDocument", bound="Document")
 
 #: Fields of documents that are no figures.
 NO_FIGURES = ("version",)
+#: Fields of records that are structures.
+STRUCTURES = {"structure", "relaxed"}
 #: What a figure may be.
 PLAIN = (int, float, str, type(None))
 
@@ -241,7 +243,7 @@ class Results:
         if limit:
             steps.append({"$match": {"all.energy_above_best": limit}})
         if not structures:
-            steps.append({"$project": {"all.structure": 0}})
+            steps.append({"$project": {"all.structure": 0, "all.relaxed": 0}})
         found = []
         for row in self.outputs.aggregate(steps):
             PredictionDocument.require_version(row)
@@ -335,9 +337,13 @@ class CandidateRecord(BaseModel):
 
     campaign: str
     formula: str
-    formula_units: int = Field(description="Z")
+    formula_units: int = Field(description="Z of the primitive cell")
+    conventional_units: int | None = Field(None, description="Z of the conventional cell")
     space_group: str
     space_group_number: int
+    symmetry_tolerance: float | None = Field(
+        None, description="Å within which the relaxed structure has the space group"
+    )
     energy: float = Field(description="reference engine (eV/atom)")
     fitness: float | None = Field(None, description="what ranks it (eV/atom); none: the energy")
     energy_above_best: float = Field(
@@ -354,24 +360,33 @@ class CandidateRecord(BaseModel):
     engine: str
     job: str = Field("", description="id of the job that relaxed it; its output has the frames")
     structure: dict[str, Any] | None = Field(None, description="pymatgen's dictionary")
+    relaxed: dict[str, Any] | None = Field(None, description="as relaxed; pymatgen's dictionary")
 
     def to_structure(self) -> Structure:
         """Return the structure as an object."""
-        from pymatgen.core import Structure
-
-        from workflows.documents.decoding import require_stored
-
         if self.structure is None:
             raise ValueError("the structure was not fetched; ask for structures=True")
-        require_stored(self.structure)
-        return Structure.from_dict(self.structure)
+        return _read(self.structure)
+
+    def to_relaxed(self) -> Structure | None:
+        """Return the structure as relaxed; None where it was not fetched, or not kept."""
+        return None if self.relaxed is None else _read(self.relaxed)
+
+
+def _read(stored: dict[str, Any]) -> Structure:
+    from pymatgen.core import Structure
+
+    from workflows.documents.decoding import require_stored
+
+    require_stored(stored)
+    return Structure.from_dict(stored)
 
 
 def to_dataframe(records: Sequence[CandidateRecord] | Sequence[dict[str, Any]]) -> DataFrame:
     """Tabulate records; structures are left out."""
     from pandas import DataFrame
 
-    rows = [r if isinstance(r, dict) else r.model_dump(exclude={"structure"}) for r in records]
+    rows = [r if isinstance(r, dict) else r.model_dump(exclude=STRUCTURES) for r in records]
     return DataFrame(rows)
 
 

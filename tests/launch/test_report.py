@@ -135,7 +135,7 @@ def test_the_report_has_everything_and_reads_back(tmp_path: Path) -> None:
     assert summary["melting_temperature_K"] == 1500
     assert summary["structures_per_cpu_second"] == 4.0
     assert summary["warnings"] == ["melting temperature: still liquid"]
-    cif = next((tmp_path / "structures").glob("01_Cu_Z4_Fm-3m.cif"))
+    cif = next((tmp_path / "structures").glob("01_Cu_Z1_Fm-3m.cif"))
     assert len(Structure.from_file(cif)) == 4
     table = (tmp_path / "ranking.txt").read_text()
     assert "Fm-3m (225)" in table

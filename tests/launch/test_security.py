@@ -246,7 +246,8 @@ def test_status_writes_through_no_link(
     "name",
     [
         "frames.extxyz", "potential.nnp", "ranking.txt", "summary.json", "structures", "plots",
-        "structures/01_Cu_Z4_Fm-3m.cif", "plots/training.png",
+        "structures/01_Cu_Z1_Fm-3m.cif", "structures/relaxed/01_Cu_Z1_Fm-3m.cif",
+        "plots/training.png",
     ],
 )  # fmt: skip
 def test_results_write_and_delete_through_no_link(tmp_path: Path, name: str) -> None:

@@ -326,13 +326,22 @@ class IslandDocument(Document):
 
 
 class CandidateDocument(Document):
-    """A crystal structure, relaxed by the reference engine."""
+    """
+    A crystal structure, relaxed by the reference engine and refined to its symmetry.
+
+    ``structure`` and all that is said of it is the refined one in the standard primitive cell;
+    ``relaxed`` is what the relaxation left, in the cell of the search.
+    """
 
     formula: str
     chemical_system: str
-    formula_units: int = Field(description="Z")
+    formula_units: int = Field(description="Z of the primitive cell")
+    conventional_units: int | None = Field(None, description="Z of the conventional cell")
     space_group: str
     space_group_number: int
+    symmetry_tolerance: float | None = Field(
+        None, description="Å within which the relaxed structure has the space group"
+    )
     energy: float | None = Field(description="reference engine (eV/atom)")
     fitness: float | None = Field(None, description="what ranks it (eV/atom); none: the energy")
     energy_above_best: float | None = Field(None, description="in fitness (meV/atom)")
@@ -361,6 +370,11 @@ class CandidateDocument(Document):
     failure: str | None = Field(None, description="why it has no energy")
     engine: str
     job: str = Field("", description="id of the job that relaxed it; its output has the frames")
+    refined_by: str = Field(
+        "", description="id of the job that evaluated the refined structure; none: as relaxed"
+    )
+    relaxed_energy: float | None = Field(None, description="as relaxed (eV/atom)")
+    relaxed: Structure | None = Field(None, description="as relaxed")
     structure: Structure
 
 
@@ -375,11 +389,11 @@ class PredictionDocument(StageDocument):
     agreement: Agreement | None = Field(
         None, description="of the potential with the engine at the engine's geometries"
     )
-    evaluations: int = Field(0, description="of the engine in the relaxations of this stage")
+    evaluations: int = Field(0, description="of the engine in this stage")
 
     def summary(self) -> dict[str, Any]:
         """The ranking without its structures, what failed, and how good the potential was."""
-        left_out = {"structure", "version"}
+        left_out = {"relaxed", "structure", "version"}
         return {
             "candidates": [candidate.model_dump(exclude=left_out) for candidate in self.candidates],
             "failures": self.failures,

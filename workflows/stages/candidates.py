@@ -12,12 +12,11 @@ from jobflow import Flow, Job, JobConfig, Maker, OnMissing, Response, job
 from search.relax.limits import RelaxationLimits
 from search.state.fitness import Fitness
 from search.state.motifs import number_motifs
-from search.symmetry import SYMMETRY_TOLERANCE, find_space_group
+from search.symmetry import TIGHT_TOLERANCE, TOLERANCES
 from workflows.composition import Target
 from workflows.conversion import to_atoms
 from workflows.documents.improvement import ImproveDocument, RelaxedStructure
 from workflows.documents.schemas import (
-    POTENTIAL,
     CandidateDocument,
     PredictionDocument,
     RelaxDocument,
@@ -30,11 +29,11 @@ from workflows.jobs.progress import report_progress
 from workflows.jobs.stage import REFERENCE_QUEUE
 from workflows.jobs.tags import tag
 from workflows.stages.agreement import Gate
+from workflows.stages.candidate_documents import CandidateDocuments, is_finished
 from workflows.stages.chain import ChainContext
 from workflows.stages.cost import Cost, CostContext, repeated_decisions
 from workflows.stages.ranking import (
     as_candidate,
-    as_result,
     compare,
     distinct,
     doubt,
@@ -42,7 +41,14 @@ from workflows.stages.ranking import (
     fitness_of,
     provenance,
 )
-from workflows.stages.reference_search import relaxed_by_engine
+from workflows.stages.refinement import (
+    Refined,
+    Refinement,
+    Variant,
+    in_standard_cell,
+    share_out,
+    variants_of,
+)
 from workflows.stages.search_labels import pick, without_known
 from workflows.stages.table import STAGES
 
@@ -50,22 +56,35 @@ if TYPE_CHECKING:
     from jobflow import OutputReference
 
 
+#: Part of the budget that is kept for the symmetry of what was relaxed: one of so many.
+REFINEMENT_SHARE = 7
+
+
 @dataclass
 class CandidateMaker(Maker):
     """
     Relax the best distinct structures by the reference engine, each in a job of its own.
+
+    Then each is refined to the highest symmetry that keeps its energy: symmetrised within looser
+    and looser tolerances, relaxed on for a few steps, which keep the symmetry, and taken if that
+    is no higher in energy. Only a looser tolerance that gives a higher symmetry costs evaluations.
 
     Parameters
     ----------
     n_candidates : int
         How many of the search's best are relaxed.
     budget : int or None
-        Evaluations of the engine in all relaxations together, which share it equally: soft crystals
-        would take hundreds of steps each for a meV/atom. None: no limit.
+        Evaluations of the engine in all relaxations together, which share six sevenths of it
+        equally: soft crystals would take hundreds of steps each for a meV/atom. The rest, and what
+        they leave, is for the symmetry. None: no limit.
     limits : RelaxationLimits
         Where a relaxation stops.
     symmetry_tolerance : float
-        Å, for the space group.
+        Å, the largest by which atoms of a relaxed structure may miss a symmetry that is tried.
+    symmetry_energy : float
+        By which a more symmetric structure may be higher than the relaxed one, meV/atom.
+    symmetry_steps : int
+        Of the relaxation of a symmetrised structure.
     fitness : Fitness
         What they are ranked by, at the energies of the reference engine.
     """
@@ -78,7 +97,7 @@ class CandidateMaker(Maker):
         default=None,
         metadata={
             "range": (1, 10_000_000),
-            "help": "evaluations in all relaxations together; none: no limit",
+            "help": "evaluations in relaxations and refinements together; none: no limit",
         },
     )
     limits: RelaxationLimits = field(
@@ -86,7 +105,25 @@ class CandidateMaker(Maker):
         metadata={"inline": True},
     )
     symmetry_tolerance: float = field(
-        default=SYMMETRY_TOLERANCE, metadata={"range": (1e-5, 1.0), "unit": "Å"}
+        default=TOLERANCES[-1],
+        metadata={
+            "range": (1e-5, 1.0),
+            "unit": "Å",
+            "help": f"largest by which atoms miss a symmetry that is tried; {TIGHT_TOLERANCE:g}: "
+            "none is",
+        },
+    )
+    symmetry_energy: float = field(
+        default=1.0,
+        metadata={
+            "range": (0.0, 100.0),
+            "unit": "meV/atom",
+            "help": "by which a more symmetric structure may be higher than the relaxed one",
+        },
+    )
+    symmetry_steps: int = field(
+        default=5,
+        metadata={"range": (1, 1000), "unit": "steps", "help": "of a symmetrised structure"},
     )
     fitness: Fitness = field(default_factory=Fitness, metadata={"hidden": True})
 
@@ -141,14 +178,20 @@ class CandidateMaker(Maker):
         )
 
     def cost(self, context: CostContext) -> list[Cost]:
-        """Expected cost: a job for each candidate, and the ranking."""
+        """Expected cost: a job for each candidate, one more for every other, and the ranking."""
         number = min(self.n_candidates, context.n_crystals)
+        steps = self.limits_of(number).max_steps
+        refined = math.ceil(number / 2) if self._refines else 0
         return [
-            context.relaxations(
-                "candidates", REFERENCE_QUEUE, number, self.limits_of(number).max_steps
-            ),
-            repeated_decisions("candidates", 1),
+            context.relaxations("candidates", REFERENCE_QUEUE, number, steps),
+            context.relaxations("candidates", REFERENCE_QUEUE, refined, self.symmetry_steps),
+            repeated_decisions("candidates", 2),
         ]
+
+    @property
+    def _refines(self) -> bool:
+        """Whether symmetries are tried that are higher than within the tight tolerance."""
+        return self.symmetry_tolerance > TIGHT_TOLERANCE
 
     @job
     def relax(
@@ -160,7 +203,7 @@ class CandidateMaker(Maker):
         potential: str | None = None,
         gate: Gate | None = None,
     ) -> Response:
-        """Make one relaxation for each candidate that has none yet, and the ranking after them."""
+        """Make one relaxation for each candidate that has none yet, and what comes after them."""
         if improved is not None:
             potential = improved.potential
         candidates = self.choose(search.candidates, improved)
@@ -177,17 +220,69 @@ class CandidateMaker(Maker):
             work = maker.make(candidate.structure, "candidates")
             work.name = f"relax candidate {number}"
             relaxations.append(tag(work, STAGES["candidates"], REFERENCE_QUEUE))
-        ranking = tag(
-            self.rank(
-                [work.output for work in relaxations], candidates, target, engine.name,
+        refining = tag(
+            self.refine(
+                [work.output for work in relaxations], candidates, target, engine,
                 [work.uuid for work in relaxations], before, potential, gate,
             ),
             STAGES["candidates"],
         )  # fmt: skip
-        ranking.name = "rank"
+        refining.name = "symmetry"
         # a relaxation that failed for good leaves a gap, not a dead campaign
+        refining.config.on_missing_references = OnMissing.NONE
+        return Response(replace=spawn(Flow([*relaxations, refining], output=refining.output)))
+
+    @job(config=JobConfig(on_missing_references=OnMissing.NONE))
+    def refine(
+        self,
+        relaxed: list[RelaxDocument | None],
+        candidates: list[SearchCandidate],
+        target: Target,
+        engine: Engine,
+        jobs: list[str],
+        before: Sequence[RelaxedStructure] = (),
+        potential: str | None = None,
+        gate: Gate | None = None,
+    ) -> Response:
+        """
+        Evaluate what is more symmetric than it was relaxed, a job each, and rank after that.
+
+        Structures that became the same are refined once. For the arguments see :meth:`rank`.
+        """
+        # the ways of the relaxations stay where they are
+        relaxed = [one and one.model_copy(update={"frames": None}) for one in relaxed]
+        rows = self._documents(target, engine.name).all(relaxed, candidates, jobs, before)
+        variants, limits = self._variants(rows, sum(one.steps + 1 for one in relaxed if one))
+        maker = engine.relax(limits)
+        refinements = []
+        for variant in variants:
+            work = maker.make(variant.structure, "candidates")
+            work.name = f"refine to {variant.symbol}"
+            refinements.append(tag(work, STAGES["candidates"], REFERENCE_QUEUE))
+        ranking = self.rank(
+            relaxed, candidates, target, engine.name, jobs, before, potential, gate,
+            [(v.row, v.tolerance, w.uuid) for v, w in zip(variants, refinements, strict=True)],
+            [work.output for work in refinements],
+        )  # fmt: skip
+        ranking.name = "rank"
+        # what is more symmetric and failed leaves the relaxed structure
         ranking.config.on_missing_references = OnMissing.NONE
-        return Response(replace=spawn(Flow([*relaxations, ranking], output=ranking.output)))
+        flow = Flow([*refinements, tag(ranking, STAGES["candidates"])], output=ranking.output)
+        return Response(replace=spawn(flow))
+
+    def _variants(
+        self, rows: Sequence[CandidateDocument], used: int
+    ) -> tuple[list[Variant], RelaxationLimits]:
+        """More symmetric structures that there are evaluations for, and limits of each."""
+        found: list[Variant] = []
+        if self._refines:
+            numbers = {id(row): number for number, row in enumerate(rows)}
+            known = [row for row in rows if row.energy is not None]
+            for row in distinct(known, self.symmetry_energy / 1000):
+                found += variants_of(numbers[id(row)], row.structure, self.symmetry_tolerance)
+        left = None if self.budget is None else max(0, self.budget - used)
+        number, steps = share_out(len(found), self.symmetry_steps, left)
+        return found[:number], replace(self.limits, max_steps=steps)
 
     def limits_of(self, number: int) -> RelaxationLimits:
         """
@@ -200,8 +295,11 @@ class CandidateMaker(Maker):
         """
         if self.budget is None:
             return self.limits
+        budget = self.budget
+        if self._refines:
+            budget -= budget // REFINEMENT_SHARE
         # the first evaluation is no step
-        share = max(1, self.budget // max(1, number) - 1)
+        share = max(1, budget // max(1, number) - 1)
         return replace(self.limits, max_steps=min(self.limits.max_steps, share))
 
     def choose(
@@ -223,7 +321,7 @@ class CandidateMaker(Maker):
         """
         if improved is None:
             return pick(candidates, self.n_candidates)
-        begun = [one for one in improved.relaxed if not self._is_finished(one)]
+        begun = [one for one in improved.relaxed if not is_finished(one, self.limits)]
         begun.sort(key=lambda one: one.energy)
         number = self.n_candidates + (0 if improved.trusted else self.n_candidates // 2)
         number -= len(improved.relaxed) - len(begun)
@@ -231,12 +329,9 @@ class CandidateMaker(Maker):
         least = math.ceil(self.n_candidates / 4)
         return pick([*map(as_candidate, begun), *new], max(number, least))
 
-    def _is_finished(self, one: RelaxedStructure) -> bool:
-        """Whether a round has relaxed a structure to the limits of this stage."""
-        if one.max_force is None or one.max_stress is None:
-            return one.converged
-        limits = self.limits
-        return one.max_force <= limits.max_force and one.max_stress <= limits.max_stress
+    def _documents(self, target: Target, engine: str) -> CandidateDocuments:
+        """Return what describes relaxed structures."""
+        return CandidateDocuments(target, engine, self.fitness, self.limits)
 
     @job(config=JobConfig(expose_store=True, on_missing_references=OnMissing.NONE))
     def rank(
@@ -249,6 +344,8 @@ class CandidateMaker(Maker):
         before: Sequence[RelaxedStructure] = (),
         potential: str | None = None,
         gate: Gate | None = None,
+        variants: Sequence[tuple[int, float, str]] = (),
+        refined: Sequence[RelaxDocument | None] = (),
     ) -> PredictionDocument:
         """
         Rank by the fitness at the reference level; structures that became the same count once.
@@ -271,20 +368,23 @@ class CandidateMaker(Maker):
             Job that trained the potential that is compared with the engine.
         gate : Gate or None
             What is asked of it; none: the defaults.
+        variants : sequence of tuple
+            Of the more symmetric structures: which of all relaxed ones it is of, the tolerance in
+            Å, and the job that evaluated it; of each the highest symmetry first.
+        refined : sequence of RelaxDocument or None
+            One for each of them; none where the job failed.
         """
-        results = [
-            result or _failed(candidate, engine)
-            for result, candidate in zip(relaxed, candidates, strict=True)
+        rows = self._documents(target, engine).all(relaxed, candidates, jobs, before)
+        new = rows[: len(candidates)]
+        after = [Refined(*of, one) for of, one in zip(variants, refined, strict=True)]
+        energy_kept = self.symmetry_energy / 1000
+        unit = sum(target.counts.values())
+        final = [
+            in_standard_cell(row, unit)
+            for row in Refinement(energy_kept, self.fitness).choose(rows, after)
+            if row.energy is not None
         ]
-        new = [
-            self._describe(*row, target=target)
-            for row in zip(results, candidates, jobs, strict=True)
-        ]
-        earlier = [
-            self._describe(as_result(one, self._is_finished(one)), one.found, one.job, target)
-            for one in before
-        ]
-        ranked = distinct([d for d in (*new, *earlier) if d.energy is not None])
+        ranked = distinct(final, energy_kept)
         best = fitness_of(ranked[0]) if ranked else float("nan")
         motifs = number_motifs([to_atoms(document.structure) for document in ranked])
         for rank, (document, motif) in enumerate(zip(ranked, motifs, strict=True), start=1):
@@ -305,40 +405,7 @@ class CandidateMaker(Maker):
             ],
             provenance=provenance(),
             agreement=agreement,
-            evaluations=sum(result.steps + 1 for result in results),
+            evaluations=sum(one.steps + 1 if one else 1 for one in relaxed)
+            + sum(one.steps + 1 for one in refined if one),
             warning=None if potential is None else doubt(new, gate),
         )
-
-    def _describe(
-        self, result: RelaxDocument, candidate: SearchCandidate, job: str, target: Target
-    ) -> CandidateDocument:
-        structure, energy = result.structure, result.energy
-        symbol, number = find_space_group(to_atoms(structure), self.symmetry_tolerance)
-        return CandidateDocument(
-            formula=target.formula,
-            chemical_system="-".join(sorted(target.elements)),
-            formula_units=candidate.formula_units,
-            space_group=symbol,
-            space_group_number=number,
-            energy=energy,
-            fitness=None if energy is None else self.fitness.of(relaxed_by_engine(result, energy)),
-            potential_energy=candidate.energy if candidate.energy_of == POTENTIAL else None,
-            density=float(structure.density),
-            volume=structure.volume / len(structure),
-            converged=result.converged,
-            max_force=result.max_force,
-            max_stress=result.max_stress,
-            steps=result.steps,
-            found_by=candidate.found_by,
-            found_at=candidate.found_at,
-            failure=result.failure,
-            engine=result.engine,
-            job=job,
-            structure=structure,
-        )
-
-
-def _failed(candidate: SearchCandidate, engine: str) -> RelaxDocument:
-    return RelaxDocument(
-        structure=candidate.structure, engine=engine, failure="its job failed; see the log"
-    )

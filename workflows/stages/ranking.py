@@ -15,35 +15,13 @@ from workflows.documents.agreement import Agreement
 from workflows.documents.improvement import RelaxedStructure
 from workflows.documents.schemas import (
     CandidateDocument,
-    RelaxDocument,
     SearchCandidate,
     TrainingDocument,
 )
 from workflows.engines.registry import installed_versions
 from workflows.jobs.outputs import output_of
 from workflows.stages.agreement import Gate, single_points
-
-
-def as_result(one: RelaxedStructure, converged: bool) -> RelaxDocument:
-    """
-    Describe what a round of learning has relaxed as the relaxation of a candidate.
-
-    Parameters
-    ----------
-    one : RelaxedStructure
-        By the reference engine.
-    converged : bool
-        Whether it is under the limits of the candidates.
-    """
-    return RelaxDocument(
-        structure=one.structure,
-        engine=one.engine,
-        energy=one.energy,
-        max_force=one.max_force,
-        max_stress=one.max_stress,
-        converged=converged,
-        steps=one.steps,
-    )
+from workflows.stages.refinement import symmetry_of
 
 
 def as_candidate(one: RelaxedStructure) -> SearchCandidate:
@@ -176,23 +154,43 @@ def potential_of(candidate: CandidateDocument) -> float | None:
     return candidate.potential_energy
 
 
-def distinct(documents: list[CandidateDocument]) -> list[CandidateDocument]:
+def distinct(
+    documents: list[CandidateDocument], symmetry_energy: float = 0.0
+) -> list[CandidateDocument]:
     """
-    Sort from best to worst and keep the first of each structure, in its smallest cell if it ties.
+    Sort from best to worst and keep one of each structure, in its smallest cell if it ties.
+
+    That is the first, or the most symmetric of those that are hardly higher.
 
     Parameters
     ----------
     documents : list of CandidateDocument
         All with an energy.
+    symmetry_energy : float
+        By which a more symmetric one may be higher, eV/atom.
     """
-    kept: list[CandidateDocument] = []
-    by_size = sorted(documents, key=lambda document: document.formula_units)
+    groups: list[list[CandidateDocument]] = []
+    by_size = sorted(documents, key=lambda document: len(document.structure))
     for document in better_first(by_size, fitness_of):
-        same = any(
-            abs(energy_of(document) - energy_of(other)) < REFERENCE_ENERGY_TOLERANCE
-            and match(document.structure, other.structure, TIGHTLY_RELAXED)
-            for other in kept
-        )
-        if not same:
-            kept.append(document)
-    return kept
+        same = (group for group in groups if _is_same(document, group[0]))
+        group = next(same, None)
+        if group is None:
+            groups.append([document])
+        else:
+            group.append(document)
+    kept = [_most_symmetric(group, symmetry_energy) for group in groups]
+    return better_first(kept, fitness_of)
+
+
+def _is_same(one: CandidateDocument, other: CandidateDocument) -> bool:
+    """Whether two relaxed crystals are the same structure."""
+    apart = abs(energy_of(one) - energy_of(other))
+    return apart < REFERENCE_ENERGY_TOLERANCE and match(
+        one.structure, other.structure, TIGHTLY_RELAXED
+    )
+
+
+def _most_symmetric(group: list[CandidateDocument], energy: float) -> CandidateDocument:
+    """The most symmetric one of those that are higher than the first by no more than `energy`."""
+    near = [one for one in group if fitness_of(one) <= fitness_of(group[0]) + energy]
+    return max(near, key=symmetry_of)
