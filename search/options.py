@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from monty.json import MSONable
 
 from search.create.registry import OPERATORS, RANDOM, default_shares
+from search.create.space_groups import ALL_GROUPS, LAST_GROUP, read_space_groups
 
 
 @dataclass
@@ -126,6 +127,14 @@ class EvolutionOptions(MSONable):
             "no prototypes",
         },
     )
+    space_groups: str = field(
+        default=ALL_GROUPS,
+        metadata={
+            "unit": "",
+            "help": "that structures from nothing are made in: numbers, ranges and symbols, e.g. "
+            "2,14-15,Pnma",
+        },
+    )
     volume_per_atom: float | None = field(
         default=None,
         metadata={
@@ -186,6 +195,7 @@ class EvolutionOptions(MSONable):
         self.volume_range = (float(self.volume_range[0]), float(self.volume_range[1]))
         if not self.formula_units or min(self.formula_units) < 1:
             raise ValueError("formula_units needs numbers of at least 1")
+        read_space_groups(self.space_groups)
         unknown = set(self.shares) - set(OPERATORS)
         if unknown:
             names = ", ".join(OPERATORS)
@@ -198,6 +208,12 @@ class EvolutionOptions(MSONable):
         low, high = self.volume_range
         if low > high:
             raise ValueError(f"volume_range begins at {low:g}, above its end at {high:g}")
+
+    @property
+    def groups(self) -> tuple[int, ...] | None:
+        """Numbers of the space groups, where they are not all."""
+        numbers = read_space_groups(self.space_groups)
+        return None if len(numbers) == LAST_GROUP else numbers
 
     def usable_shares(self) -> dict[str, float]:
         """Shares of the operators that have all they need."""

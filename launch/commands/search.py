@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from launch.commands.shared.crystal_files import read_crystals_of
-from launch.commands.shared.options import LARGEST_SEED, MOST_WORKERS, CellOptions, command_of
+from launch.commands.shared.options import LARGEST_SEED, MOST_WORKERS, StructureOptions, command_of
 from launch.commands.shared.parsing import (
     apply_overrides,
     read_numbers,
@@ -41,7 +41,7 @@ MOST_STRUCTURES = 1_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchOptions(CellOptions):
+class SearchOptions(StructureOptions):
     """What ``devitrify search`` is told."""
 
     potential: Annotated[
@@ -285,7 +285,8 @@ def _settings(target: Target, command: SearchOptions) -> _Settings:
     given = {"caution": command.caution, "max_uncertainty": command.max_uncertainty}
     overrides = [f"{name}={value}" for name, value in given.items() if value is not None]
     tree = apply_overrides(
-        _Settings(options, Relaxer(), Trust()), [*(command.overrides or ()), *overrides]
+        _Settings(options, Relaxer(), Trust()),
+        [*command.structure_overrides("evolution"), *(command.overrides or ()), *overrides],
     )
     require_valid(tree)
     return tree
@@ -320,6 +321,13 @@ def _digest(file: Path) -> str:
     return sha256(file.read_bytes()).hexdigest()
 
 
+def _with_defaults(stored: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a search that was begun before the last options came to be."""
+    from search.options import EvolutionOptions
+
+    return {**stored, "evolution": {**EvolutionOptions().as_dict(), **stored["evolution"]}}
+
+
 def _require_same_search(folder: Path, settings: dict[str, Any], islands: list[Evolution]) -> None:
     """Refuse to go on with another potential or other settings; allow a larger budget."""
     from launch.local.campaign import digest
@@ -339,7 +347,7 @@ def _require_same_search(folder: Path, settings: dict[str, Any], islands: list[E
     if not begun:
         write_atomically(record, json.dumps(settings, indent=1) + "\n")
         return
-    if stored is None or digest(stored) != digest(settings):
+    if stored is None or digest(_with_defaults(stored)) != digest(settings):
         raise CampaignError(
             f"{folder} holds a search with another formula, seed, potential or settings; "
             "use another --output."

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from launch.report.results import CampaignResults
     from workflows.documents.schemas import CandidateDocument, PredictionDocument
 
+#: Where a structure came from, by whether a known structure type was among its ancestors.
+ORIGINS = {False: "nothing", True: "prototype"}
 #: Of the formula units of the primitive cell, with those of the conventional one in brackets.
 Z_HEADING = "Z\n(conv.)"
 #: What a report writes in the campaign's folder.
@@ -101,7 +103,8 @@ def ranking_table(prediction: PredictionDocument, most: int | None = None) -> Ta
     ----------
     prediction : PredictionDocument
         Ranked structures. Without a potential, as when the reference engine itself has searched,
-        there is no column of its energies.
+        there is no column of its energies. Where known structure types were put in, a column says
+        what came from them.
     most : int or None
         Rows at the most; none: all.
     """
@@ -109,6 +112,7 @@ def ranking_table(prediction: PredictionDocument, most: int | None = None) -> Ta
 
     from workflows.stages.ranking import potential_of
 
+    has_prototypes = any(c.of_prototype for c in prediction.candidates)
     has_potential = any(potential_of(c) is not None for c in prediction.candidates)
     table = Table(title=f"{prediction.formula}: crystal structures by {prediction.engine} energy")
     for heading, justify in (
@@ -116,14 +120,15 @@ def ranking_table(prediction: PredictionDocument, most: int | None = None) -> Ta
         ("space group", "left"), ("within\nÅ", "right"), (f"{prediction.engine}\neV/atom", "right"),
         *([("NNP\neV/atom", "right")] if has_potential else []),
         ("above best\nmeV/atom", "right"), ("density\ng/cm³", "right"),
-        ("volume\nÅ³/atom", "right"),
+        ("volume\nÅ³/atom", "right"), *([("from", "left")] if has_prototypes else []),
     ):  # fmt: skip
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     if prediction.candidates:
         table.caption = motifs_in_words(prediction)
     for candidate in prediction.candidates[:most]:
         energies = [_or_empty(potential_of(candidate), ".4f")] if has_potential else []
-        table.add_row(*_row(candidate, energies))
+        origin = [ORIGINS[candidate.of_prototype]] if has_prototypes else []
+        table.add_row(*_row(candidate, energies), *origin)
     return table
 
 

@@ -354,6 +354,10 @@ class CandidateRecord(BaseModel):
     )
     density: float = Field(description="g/cm³")
     volume: float = Field(description="Å³/atom")
+    found_by: str = Field("", description="operator of the search that made it")
+    of_prototype: bool = Field(
+        False, description="whether it, or an ancestor, came from a known structure type"
+    )
     rank: int | None = Field(description="in its campaign")
     motif: int | None = Field(None, description="of its local structure, by rank in its campaign")
     converged: bool

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
+from launch.report.files import ORIGINS
 from nnp.storage.files import write_atomically
 
 if TYPE_CHECKING:
@@ -160,11 +161,13 @@ class SearchReport:
         from rich.table import Table
 
         rows = self.found.best
+        has_prototypes = any(member.of_prototype for member in rows)
         uncertain = any(member.uncertainty is not None for member in rows)
         table = Table(title=f"{self.formula}: the {len(rows)} best of {self.found.structures}")
         for heading in (
             "rank", "Z", "space group", "eV/atom", *(["±\nmeV/atom"] * uncertain),
-            "above best\nmeV/atom", "volume\nÅ³/atom", "operator", "structure",
+            "above best\nmeV/atom", "volume\nÅ³/atom", "operator", *(["from"] * has_prototypes),
+            "structure",
         ):  # fmt: skip
             table.add_column(heading, justify="right")
         for rank, member in enumerate(rows, start=1):
@@ -173,7 +176,8 @@ class SearchReport:
                 str(member.formula_units), str(member.space_group),
                 f"{member.energy:.5f}", *([_error(member)] * uncertain),
                 f"{1000 * (member.fitness - rows[0].fitness):.1f}",
-                f"{member.volume:.2f}", member.operator, str(member.id + 1),
+                f"{member.volume:.2f}", member.operator,
+                *([ORIGINS[member.of_prototype]] * has_prototypes), str(member.id + 1),
             )  # fmt: skip
         return table
 
@@ -284,6 +288,7 @@ def _figures_of(rank: int, member: Individual) -> dict[str, Any]:
         "uncertainty": member.uncertainty,
         "converged": member.converged,
         "operator": member.operator,
+        "of_prototype": member.of_prototype,
         "structure": member.id + 1,
     }
 

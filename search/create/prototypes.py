@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from itertools import chain, permutations, product
 from math import gcd
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,6 +82,58 @@ class PrototypeLibrary:
             )
         return cls(fitting)
 
+    def first_structures(
+        self,
+        composition: Mapping[str, int],
+        units: Sequence[int],
+        volume_per_atom: float | None,
+        limits: DistanceLimits,
+    ) -> list[Atoms]:
+        """
+        Put the elements into each type, once in each way that is another structure.
+
+        Where elements are as frequent as each other, that which suits their radii best comes first:
+        of all types, then the next best of all.
+
+        Parameters
+        ----------
+        composition : mapping of str to int
+            Atoms of each element in a formula unit.
+        units : sequence of int
+            Formula units that a cell may have; a type has as few as it can.
+        volume_per_atom : float or None
+            Å³; none: that of the type, scaled by the covalent radii of its elements and the new
+            ones.
+        limits : DistanceLimits
+            Shortest distances; a type that does not keep them is left out.
+
+        Returns
+        -------
+        list of ase.Atoms
+        """
+        rng = np.random.default_rng(0)  # which supercell a type becomes is no matter
+        unit = sum(composition.values())
+        ranked: list[tuple[int, Atoms]] = []
+        for known in self.types:
+            size = min((z * unit for z in units if z * unit % len(known) == 0), default=0)
+            if not size:
+                continue
+            different: list[Atoms] = []
+            for new in _assignments(known, composition):
+                atoms = _with_elements(known, new)
+                volume = volume_per_atom or _scaled_volume(known, new)
+                if size > len(atoms):
+                    atoms = repeated(atoms, size // len(atoms), rng)
+                atoms.set_cell(
+                    atoms.cell.array * (volume * size / atoms.get_volume()) ** (1 / 3),
+                    scale_atoms=True,
+                )
+                is_new = not any(_is_same(atoms, other) for other in different)
+                if is_new and limits.push_apart(atoms):
+                    different.append(plain_sorted(atoms))
+            ranked += enumerate(different)
+        return [atoms for _, atoms in sorted(ranked, key=lambda pair: pair[0])]
+
     def structure(
         self,
         counts: Mapping[str, int],
@@ -127,6 +180,54 @@ def _substitute(atoms: Atoms, counts: Mapping[str, int], rng: np.random.Generato
     for before, after in zip(old, new, strict=True):
         numbers[atoms.numbers == atomic_numbers[before]] = atomic_numbers[after]
     atoms.numbers[:] = numbers
+
+
+def _assignments(known: Atoms, composition: Mapping[str, int]) -> list[dict[str, str]]:
+    """New element for each of a type's, in all ways, that which suits the radii best first."""
+    present = Counter(known.symbols)
+    old = sorted(present, key=lambda symbol: (present[symbol], symbol))
+    by_count: dict[int, list[str]] = defaultdict(list)
+    for symbol, count in composition.items():
+        by_count[count].append(symbol)
+    ways = product(*(permutations(by_count[count]) for count in sorted(by_count)))
+    found = [dict(zip(old, chain(*way), strict=True)) for way in ways]
+    return sorted(found, key=_misfit)
+
+
+def _misfit(new: Mapping[str, str]) -> float:
+    """How far radii are from those of the elements they replace, whatever the scale."""
+    ratios = [np.log(_radius(after) / _radius(before)) for before, after in new.items()]
+    return float(np.var(ratios))
+
+
+def _radius(symbol: str) -> float:
+    """Covalent radius, Å."""
+    from ase.data import atomic_numbers, covalent_radii
+
+    return float(covalent_radii[atomic_numbers[symbol]])
+
+
+def _scaled_volume(known: Atoms, new: Mapping[str, str]) -> float:
+    """Volume per atom (Å³) of a type whose atoms have other radii."""
+    before = sum(_radius(symbol) ** 3 for symbol in known.symbols)
+    after = sum(_radius(new[symbol]) ** 3 for symbol in known.symbols)
+    return float(known.get_volume() / len(known) * after / before)
+
+
+def _with_elements(known: Atoms, new: Mapping[str, str]) -> Atoms:
+    """Return a type with other elements."""
+    atoms = known.copy()
+    atoms.symbols[:] = [new[symbol] for symbol in known.symbols]
+    return atoms
+
+
+def _is_same(one: Atoms, other: Atoms) -> bool:
+    """Whether two ways to put the elements into a type are one structure."""
+    from pymatgen.analysis.structure_matcher import StructureMatcher
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    read = AseAtomsAdaptor.get_structure
+    return bool(StructureMatcher().fit(read(plain_sorted(one)), read(plain_sorted(other))))
 
 
 @lru_cache(maxsize=1)

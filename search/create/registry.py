@@ -22,6 +22,7 @@ from search.create.operators import heredity, lattice_mutation, permutation, rat
 from search.create.random_crystals import GenerationError, RandomSymmetric
 from search.create.soft_mutation import soft_mutation
 from search.create.symmetric_operators import orbit_mutation, orbit_permutation
+from search.symmetry import TIGHT_TOLERANCE, find_space_group
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +51,8 @@ class Wanted:
         Chance of each of the 230 space groups.
     prototypes : PrototypeLibrary or None
         Known structure types, if the search may use them.
+    groups : tuple of int or None
+        Space groups that structures may have; none: all.
     """
 
     counts: dict[str, int]
@@ -58,6 +61,7 @@ class Wanted:
     spacing: DistanceLimits
     group_weights: tuple[float, ...]
     prototypes: PrototypeLibrary | None = None
+    groups: tuple[int, ...] | None = None
 
     def roomier(self) -> Wanted:
         """Return the same in a tenth more volume, with atoms that may be a tenth nearer."""
@@ -82,12 +86,16 @@ class Operator:
         Of the structures of a generation, before success has changed it; shares are normalised.
     needs : str
         Option of the search without which the operator is not used; empty if there is none.
+    chooses_group : bool
+        Whether it takes the space groups that are asked for as its argument `groups`, because it
+        works in one that it chooses itself.
     """
 
     function: Callable[..., Atoms]
     parents: int
     share: float
     needs: str = ""
+    chooses_group: bool = False
 
 
 def random_crystal(wanted: Wanted, rng: np.random.Generator) -> Atoms:
@@ -98,26 +106,38 @@ def random_crystal(wanted: Wanted, rng: np.random.Generator) -> Atoms:
 
 def decorated_net(wanted: Wanted, rng: np.random.Generator) -> Atoms:
     """Make a symmetric net of equal vertices and distribute the elements over it."""
-    return net_structure(wanted.counts, wanted.volume, wanted.spacing, rng)
+    return _checked(net_structure(wanted.counts, wanted.volume, wanted.spacing, rng), wanted)
 
 
 def prototype(wanted: Wanted, rng: np.random.Generator) -> Atoms:
     """Put the elements of the search into a known structure type."""
     if wanted.prototypes is None:
         raise GenerationError("no prototypes were asked for")
-    return wanted.prototypes.structure(wanted.counts, wanted.volume, wanted.limits, rng)
+    made = wanted.prototypes.structure(wanted.counts, wanted.volume, wanted.limits, rng)
+    return _checked(made, wanted)
 
 
+def _checked(atoms: Atoms, wanted: Wanted) -> Atoms:
+    """Refuse a structure of a space group that is not asked for."""
+    if wanted.groups is not None:
+        found = find_space_group(atoms, TIGHT_TOLERANCE).number
+        if found not in wanted.groups:
+            raise GenerationError("its space group is not asked for")
+    return atoms
+
+
+PROTOTYPE = "prototype"
+"""The operator that puts the elements into a known structure type."""
 RANDOM = "random"
 """The operator that stands in where another one fails; no search can do without it."""
 
 OPERATORS: dict[str, Operator] = {
     RANDOM: Operator(random_crystal, parents=0, share=0.4),
     "topological": Operator(decorated_net, parents=0, share=0.02),
-    "prototype": Operator(prototype, parents=0, share=0.1, needs="prototypes"),
+    PROTOTYPE: Operator(prototype, parents=0, share=0.1, needs="prototypes"),
     "heredity": Operator(heredity, parents=2, share=0.15),
-    "orbit mutation": Operator(orbit_mutation, parents=1, share=0.2),
-    "orbit permutation": Operator(orbit_permutation, parents=1, share=0.05),
+    "orbit mutation": Operator(orbit_mutation, parents=1, share=0.2, chooses_group=True),
+    "orbit permutation": Operator(orbit_permutation, parents=1, share=0.05, chooses_group=True),
     "permutation": Operator(permutation, parents=1, share=0.05),
     "lattice mutation": Operator(lattice_mutation, parents=1, share=0.05),
     "soft mutation": Operator(soft_mutation, parents=1, share=0.05),

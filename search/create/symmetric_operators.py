@@ -144,6 +144,21 @@ class Symmetry:
         chosen = _generated(self.rotations, self.translations, generators)
         return Symmetry(self.rotations[chosen], self.translations[chosen], self.images[chosen])
 
+    def space_group(self, cell: NDArray[np.float64]) -> int | None:
+        """Number of the space group of the operations, in `cell` (3, 3); none if unknown."""
+        import spglib
+
+        try:
+            found = spglib.get_spacegroup_type_from_symmetry(
+                np.round(self.rotations).astype(np.intc),
+                self.translations,
+                cell,
+                SYMMETRY_TOLERANCE,
+            )
+        except spglib.SpglibError:
+            return None
+        return None if found is None else int(found.number)
+
     def orbits(self) -> list[NDArray[np.int64]]:
         """Atoms of each orbit, the representative first."""
         smallest = self.images.min(axis=0)
@@ -171,7 +186,11 @@ class Symmetry:
 
 
 def orbit_mutation(
-    parent: Atoms, limits: DistanceLimits, rng: np.random.Generator, strength: float = 0.1
+    parent: Atoms,
+    limits: DistanceLimits,
+    rng: np.random.Generator,
+    strength: float = 0.1,
+    groups: tuple[int, ...] | None = None,
 ) -> Atoms:
     """
     Put some orbits of the parent elsewhere, at random, and strain the cell a little.
@@ -179,7 +198,7 @@ def orbit_mutation(
     Up to three quarters of the orbits that have a free coordinate are lifted, and dropped one
     after the other where they find room; the others stay. The cell keeps its symmetry and volume.
     """
-    symmetry = _chosen_symmetry(parent, rng)
+    symmetry = _chosen_symmetry(parent, rng, groups)
     orbits = symmetry.orbits()
     free = [o for o in orbits if np.abs(symmetry.freedom(int(o[0]))).max() > 1e-6]
     if not free:
@@ -200,9 +219,14 @@ def orbit_mutation(
     raise NoChildError("orbits find no room")
 
 
-def orbit_permutation(parent: Atoms, limits: DistanceLimits, rng: np.random.Generator) -> Atoms:
+def orbit_permutation(
+    parent: Atoms,
+    limits: DistanceLimits,
+    rng: np.random.Generator,
+    groups: tuple[int, ...] | None = None,
+) -> Atoms:
     """Exchange the elements of two orbits of equal size, once or twice."""
-    symmetry = _chosen_symmetry(parent, rng)
+    symmetry = _chosen_symmetry(parent, rng, groups)
     orbits = symmetry.orbits()
     for _ in range(TRIES):
         child = parent.copy()
@@ -223,10 +247,16 @@ def orbit_permutation(parent: Atoms, limits: DistanceLimits, rng: np.random.Gene
     raise NoChildError("no two orbits to exchange")
 
 
-def _chosen_symmetry(parent: Atoms, rng: np.random.Generator) -> Symmetry:
-    """The parent's symmetry, or half of the time that of a random subgroup."""
+def _chosen_symmetry(
+    parent: Atoms, rng: np.random.Generator, groups: tuple[int, ...] | None
+) -> Symmetry:
+    """The parent's symmetry, or half of the time that of a random subgroup, if that may be."""
     symmetry = Symmetry.of(parent)
-    return symmetry.subgroup(rng) if rng.random() < 0.5 else symmetry
+    if rng.random() >= 0.5:
+        return symmetry
+    part = symmetry.subgroup(rng)
+    may_be = groups is None or part.space_group(np.array(parent.cell)) in groups
+    return part if may_be else symmetry
 
 
 def _drop(

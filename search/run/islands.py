@@ -100,6 +100,8 @@ def set_up_islands(
     """
     Make the islands at their start; they share the budget of structures and what to begin with.
 
+    Prototypes are dealt out as seeds are.
+
     Parameters
     ----------
     composition : mapping of str to int
@@ -119,7 +121,7 @@ def set_up_islands(
         If the budget is smaller than the number of islands.
     """
     budgets = share_budget(options.max_structures, len(seeds))
-    return [
+    islands = [
         Evolution(
             composition,
             replace(options, max_structures=budget),
@@ -129,6 +131,9 @@ def set_up_islands(
         )
         for island, (seed, budget) in enumerate(zip(seeds, budgets, strict=True))
     ]
+    for number, island in enumerate(islands):
+        island.prototypes = island.prototypes[number :: len(islands)]
+    return islands
 
 
 def share_budget(budget: int | None, islands: int) -> list[int | None]:

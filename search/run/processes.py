@@ -190,6 +190,7 @@ def _pack(member: Individual) -> dict[str, Any]:
         "status": member.status,
         "space_group": member.space_group,
         "uncertainty": member.uncertainty,
+        "of_prototype": member.of_prototype,
         "atoms": pack_atoms(member.structure),
     }
 
@@ -208,6 +209,7 @@ def _unpack(packed: dict[str, Any]) -> Individual:
         atoms=unpack_atoms(packed["atoms"]),
         space_group=packed["space_group"],
         uncertainty=packed.get("uncertainty"),
+        of_prototype=packed.get("of_prototype", False),
     )
 
 

@@ -65,6 +65,9 @@ class Adaptation:
         number = Counter(ORDERS.tolist())
         shares = self.symmetry_shares.current()
         weights = np.array([shares[str(order)] / number[order] for order in ORDERS.tolist()])
+        if self.options.groups is not None:
+            wanted = np.isin(np.arange(1, len(weights) + 1), self.options.groups)
+            weights = np.where(wanted, weights, 0.0)
         return tuple(weights / weights.sum())
 
     def adapt(

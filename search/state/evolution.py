@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search.candidate import MIGRANT, SEED, Candidate
+from search.create.registry import PROTOTYPE
 from search.options import EvolutionOptions
 from search.relax.relaxer import GIVEN_UP
 from search.relax.trust import UNKNOWN
@@ -95,6 +96,7 @@ class Evolution(StoredState):
         self.discards: Counter[str] = Counter()
         self.adaptation = Adaptation(self.composition, self.options)
         self.variation = Variation(self.composition, self.options, self.adaptation, self.discards)
+        self.prototypes: list[Atoms] = self.variation.first_prototypes()
         self.lineages = Lineages(
             Archive(
                 sorted(self.composition),
@@ -276,7 +278,7 @@ class Evolution(StoredState):
         self.antiseeds.keep({member.id for member in self.lineage.members})
         self.pending, self._population = [], None
         self.generation += 1
-        if self.seeds:  # which are news when their turn comes
+        if self.seeds or self.prototypes:  # which are news when their turn comes
             self.novelty.since = self.generation
         self._restart_if_stuck()
 
@@ -293,11 +295,19 @@ class Evolution(StoredState):
         return OperatorShares(self.options.usable_shares(), self.options.adjust_shares)
 
     def _candidate(self, id_: int) -> Candidate:
-        """Make one structure: a seed while there are some, else by an operator drawn by shares."""
+        """
+        Make one structure.
+
+        A seed while there are some, then a prototype, else by an operator that is drawn by shares.
+        """
         if self.seeds:
             atoms = self.seeds.pop(0)
             units = len(atoms) // sum(self.composition.values())
             return Candidate(id_, atoms, SEED, (), units)
+        if self.prototypes:
+            atoms = self.prototypes.pop(0)
+            units = len(atoms) // sum(self.composition.values())
+            return Candidate(id_, atoms, PROTOTYPE, (), units)
         parents = self._parents() if len(self.lineage) else []
         return self.variation.create_by_shares(id_, self.shares.current(), parents, self.rng)
 
@@ -318,11 +328,20 @@ class Evolution(StoredState):
 
     # taking in results
 
+    def _is_of_prototype(self, candidate: Candidate) -> bool:
+        """Whether a structure may have come from a known type: a seed of such a search may, too."""
+        if candidate.operator == SEED:
+            return self.options.prototypes is not None
+        return candidate.operator == PROTOTYPE or any(
+            self.individuals[parent].of_prototype for parent in candidate.parents
+        )
+
     def _accepted(self, candidate: Candidate, relaxed: Relaxed) -> Individual:
         """Judge a relaxed candidate, and count why it is of no use if it is not."""
         individual, reason = accept(
             candidate, relaxed, self.generation, self.distance_limits, self.fitness
         )
+        individual.of_prototype = self._is_of_prototype(candidate)
         if reason is not None:
             self.discards[reason] += 1
         if reason == UNKNOWN:

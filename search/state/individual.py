@@ -67,6 +67,8 @@ class Individual:
         Number of the space group, once asked for.
     uncertainty : float or None
         Error to expect of the energy, eV/atom; none where nothing is known of it.
+    of_prototype : bool
+        Whether it, or one of its ancestors, came from a known structure type.
     reduced : pymatgen.core.Structure or None
         Reduced primitive cell, once asked for.
     """
@@ -83,6 +85,7 @@ class Individual:
     atoms: Atoms | None = None
     space_group: int | None = None
     uncertainty: float | None = None
+    of_prototype: bool = False
     reduced: Structure | None = field(default=None, repr=False, compare=False)
 
     @property

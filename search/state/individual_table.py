@@ -30,8 +30,9 @@ COLUMNS = {
     "duplicate_of": np.int32,
     "space_group": np.int16,
     "uncertainty": np.float64,
+    "of_prototype": np.int8,
 }
-LATER = {"uncertainty": np.nan}
+LATER = {"uncertainty": np.nan, "of_prototype": 0}
 """Columns that earlier states do not have, and what stands in for them."""
 NOBODY = -1
 
@@ -77,6 +78,7 @@ class IndividualTable:
             status=f"{DUPLICATE} of {row['duplicate_of']}" if status == DUPLICATE else status,
             space_group=int(row["space_group"]) or None,
             uncertainty=None if np.isnan(row["uncertainty"]) else float(row["uncertainty"]),
+            of_prototype=bool(row["of_prototype"]),
         )
 
     @property
@@ -109,6 +111,7 @@ class IndividualTable:
             "duplicate_of": int(better) if better else NOBODY,
             "space_group": individual.space_group or 0,
             "uncertainty": np.nan if individual.uncertainty is None else individual.uncertainty,
+            "of_prototype": individual.of_prototype,
         }
         for name, value in values.items():
             self._columns[name][individual.id] = value

@@ -32,6 +32,8 @@ class StoredState(MSONable):
     ----------
     seeds : list of ase.Atoms
         To begin with, not relaxed yet.
+    prototypes : list of ase.Atoms
+        Known structure types to go on with after the seeds, not relaxed yet.
     migrants : int
         Individuals that came from other islands.
     generation : int
@@ -55,6 +57,7 @@ class StoredState(MSONable):
     """
 
     seeds: list[Atoms]
+    prototypes: list[Atoms]
     migrants: int
     rng: np.random.Generator
     generation: int
@@ -75,6 +78,7 @@ class StoredState(MSONable):
         """Everything that a search has become, ready for JSON."""
         return {
             "seeds": [pack_atoms(atoms) for atoms in self.seeds],
+            "prototypes": [pack_atoms(atoms) for atoms in self.prototypes],
             "migrants": self.migrants,
             "rng": json.dumps(self.rng.bit_generator.state),
             "generation": self.generation,
@@ -110,6 +114,8 @@ class StoredState(MSONable):
         if "went_on" not in d:
             raise ValueError("it was saved by an earlier version: start the search anew")
         self.seeds = [unpack_atoms(atoms) for atoms in d["seeds"]]
+        # earlier states had none to begin with
+        self.prototypes = [unpack_atoms(atoms) for atoms in d.get("prototypes", [])]
         self.migrants = d["migrants"]
         self.rng.bit_generator.state = json.loads(d["rng"])
         self.generation = d["generation"]

@@ -13,8 +13,12 @@ from search.create.operators import NoChildError
 from search.create.prototypes import PrototypeLibrary
 from search.create.random_crystals import GenerationError
 from search.create.registry import OPERATORS, RANDOM, Operator, Wanted
+from search.create.space_groups import usable_units
+from search.symmetry import TIGHT_TOLERANCE, find_space_group
 
 if TYPE_CHECKING:
+    from ase import Atoms
+
     from search.options import EvolutionOptions
     from search.state.adaptation import Adaptation
     from search.state.individual import Individual
@@ -37,6 +41,11 @@ class Variation:
         Volume, distances and symmetries to start from; read anew for each structure.
     discards : Counter
         Counts attempts that failed, by reason.
+
+    Raises
+    ------
+    SpaceGroupError
+        If the composition fits into none of the space groups asked for.
     """
 
     def __init__(
@@ -50,11 +59,28 @@ class Variation:
         self.options = options
         self.adaptation = adaptation
         self.discards = discards
+        self.units = options.formula_units
+        if options.groups is not None:
+            self.units = usable_units(options.groups, self.composition, self.units)
         self.prototypes = (
             PrototypeLibrary.load(options.prototypes, self.composition)
             if options.prototypes is not None
             else None
         )
+
+    def first_prototypes(self) -> list[Atoms]:
+        """Make the structures that a search with prototypes begins with; the same for any seed."""
+        if self.prototypes is None:
+            return []
+        made = self.prototypes.first_structures(
+            self.composition, self.units, self.options.volume_per_atom, self.adaptation.limits
+        )
+        groups = self.options.groups
+        return [
+            atoms
+            for atoms in made
+            if groups is None or find_space_group(atoms, TIGHT_TOLERANCE).number in groups
+        ]
 
     def create_by_shares(
         self,
@@ -117,7 +143,7 @@ class Variation:
 
     def _wanted(self, rng: np.random.Generator) -> tuple[int, Wanted]:
         """Draw formula units, and a cell for them."""
-        formula_units = int(rng.choice(self.options.formula_units))
+        formula_units = int(rng.choice(self.units))
         counts = {symbol: n * formula_units for symbol, n in self.composition.items()}
         per_atom = self.adaptation.volume_per_atom * rng.uniform(*self.options.volume_range)
         return formula_units, Wanted(
@@ -127,6 +153,7 @@ class Variation:
             spacing=self.adaptation.spacing,
             group_weights=self.adaptation.group_weights(),
             prototypes=self.prototypes,
+            groups=self.options.groups,
         )
 
     def _from_nothing(
@@ -170,7 +197,8 @@ class Variation:
             ]
             chosen.append(drawn_parent(others, rng))
         structures = [parent.structure for parent in chosen]
-        child = operator.function(*structures, self.adaptation.spacing, rng)
+        groups = {"groups": self.options.groups} if operator.chooses_group else {}
+        child = operator.function(*structures, self.adaptation.spacing, rng, **groups)
         ids = tuple(parent.id for parent in chosen)
         return Candidate(id_, child, name, ids, first.formula_units)
 

@@ -107,6 +107,10 @@ def test_a_search_of_an_earlier_version_is_left_as_it_is(
         (["emt", "Cu", "--seed-structures", __file__], "cannot be read as structures"),
         (["emt", "Cu", "--islands", "3", "-n", "2"], "too few for 3 islands"),
         (["emt", "Cu", "--set", "evolution.prototypes=nowhere"], "nowhere is neither"),
+        (["emt", "Cu", "--prototypes", "nowhere"], "nowhere is neither"),
+        (["emt", "Cu", "--space-groups", "231"], "numbered from 1 to 230, not 231"),
+        (["emt", "Cu", "--space-groups", "Pnmaa"], "there is no space group 'Pnmaa'"),
+        (["emt", "Cu", "--space-groups", "Pnma", "--z", "1"], "can hold Cu with 1 formula units"),
     ],
 )
 def test_bad_input_gets_one_sentence(
@@ -371,3 +375,40 @@ def test_a_trust_that_makes_no_sense_gets_one_sentence(
     error = capsys.readouterr().err
     assert message in error
     assert len(error.strip().splitlines()) == 1
+
+
+def test_a_prototype_that_cannot_be_read_gets_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "types").mkdir()
+    (tmp_path / "types" / "salt.cif").write_bytes(b"\x00no crystal")
+    arguments = ("--prototypes", str(tmp_path / "types"), "-o", str(tmp_path / "x"))
+    assert call("emt", "CuAu", *arguments) == 1
+    error = capsys.readouterr().err
+    assert "salt.cif" in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_what_came_of_prototypes_is_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--z", "1,2", "--prototypes", "aflow", "-n", "60", "--best", "8", "-o")
+    assert call("emt", "CuAu", *options, str(tmp_path)) == 0
+    assert "prototype" in capsys.readouterr().out
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    by_operator = {row["operator"]: row["of_prototype"] for row in summary["best"]}
+    assert by_operator["prototype"] is True
+    assert by_operator.get("random", False) is False
+
+
+def test_a_search_from_before_the_last_options_goes_on(tmp_path: Path) -> None:
+    arguments = ("emt", "Cu", "--z", "1", "--population", "4", "-n")
+    assert call(*arguments, "4", "-o", str(tmp_path)) == 0
+    record = tmp_path / "settings.json"
+    settings = json.loads(record.read_text())
+    del settings["evolution"]["space_groups"]
+    record.write_text(json.dumps(settings))
+    assert call(*arguments, "8", "-o", str(tmp_path)) == 0
+    assert json.loads((tmp_path / "summary.json").read_text())["structures"] == 8
+    other = (*arguments, "8", "--space-groups", "225", "-o", str(tmp_path))
+    assert call(*other) == 1

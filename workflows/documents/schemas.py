@@ -268,6 +268,9 @@ class SearchCandidate(Document):
     formula_units: int = Field(description="Z")
     found_by: str = Field(description="operator that made it")
     found_at: int = Field(description="its number among the structures of its island")
+    of_prototype: bool = Field(
+        False, description="whether it, or an ancestor, came from a known structure type"
+    )
     converged: bool = Field(True, description="under all limits of the search, the tight ones too")
 
 
@@ -367,6 +370,9 @@ class CandidateDocument(Document):
     steps: int = 0
     found_by: str = Field("", description="operator that made it")
     found_at: int = Field(0, description="its number among the structures of its island")
+    of_prototype: bool = Field(
+        False, description="whether it, or an ancestor, came from a known structure type"
+    )
     failure: str | None = Field(None, description="why it has no energy")
     engine: str
     job: str = Field("", description="id of the job that relaxed it; its output has the frames")

@@ -110,6 +110,7 @@ class CandidateDocuments:
             steps=result.steps,
             found_by=candidate.found_by,
             found_at=candidate.found_at,
+            of_prototype=candidate.of_prototype,
             failure=result.failure,
             engine=result.engine,
             job=job,

@@ -102,5 +102,6 @@ def _candidate(member: Individual, energies_of: str) -> SearchCandidate:
         formula_units=member.formula_units,
         found_by=member.operator,
         found_at=member.id + 1,
+        of_prototype=member.of_prototype,
         converged=member.converged,
     )

@@ -48,6 +48,43 @@ class CellOptions:
     ] = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class StructureOptions(CellOptions):
+    """Which cells to search, and what the search makes its structures of."""
+
+    space_groups: Annotated[
+        str | None,
+        typer.Option(
+            "--space-groups",
+            help="That structures from nothing are made in, e.g. 2,14-15,Pnma; default: all.",
+        ),
+    ] = None
+    prototypes: Annotated[
+        str | None,
+        typer.Option(
+            "--prototypes",
+            help="Begin with known structure types: aflow, or a folder of CIF files.",
+        ),
+    ] = None
+
+    def structure_overrides(self, *branches: str) -> list[str]:
+        """
+        Write what is asked for as settings.
+
+        Parameters
+        ----------
+        *branches : str
+            Paths of the options of the searches.
+        """
+        given = {"space_groups": self.space_groups, "prototypes": self.prototypes}
+        return [
+            f"{branch}.{name}={value}"
+            for branch in branches
+            for name, value in given.items()
+            if value is not None
+        ]
+
+
 def command_of(kind: type[Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
     """
     Make a function of one options object a command for Typer.

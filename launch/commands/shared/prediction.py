@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from launch.commands.shared.options import LARGEST_SEED, CellOptions
+from launch.commands.shared.options import LARGEST_SEED, StructureOptions
 from launch.commands.shared.parsing import (
     apply_overrides,
     read_numbers,
@@ -69,7 +69,7 @@ class Prediction:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictionOptions(CellOptions):
+class PredictionOptions(StructureOptions):
     """What to predict, and how: what ``run`` and ``workflow`` are told alike."""
 
     formula: Annotated[str, typer.Argument(help="Chemical formula, e.g. LiAlCl4.")]
@@ -137,9 +137,11 @@ class PredictionOptions(CellOptions):
         maker = find_protocol(self.protocol)
         if self.config is not None:
             maker = override_all(maker, read_mapping(self.config))
-        maker = apply_overrides(maker, self.overrides)
+        made_of = self.structure_overrides("search.evolution", "reference_search.evolution")
+        maker = apply_overrides(maker, [*made_of, *(self.overrides or ())])
         require_valid(maker)
         maker = with_prototypes(maker, target)
+        require_room(maker, target)
         maker = replace(maker, sampler=self._sampler(maker, engine, target))
         seed = maker.seed if self.seed is None else self.seed
         maker = replace(maker, seed=seed).with_reference(engine)
@@ -205,6 +207,29 @@ def with_prototypes(maker: StructurePredictionMaker, target: Target) -> Structur
         if source != AFLOW:
             maker = override(maker, path, str(Path(source).expanduser().absolute()))
     return maker
+
+
+def require_room(maker: StructurePredictionMaker, target: Target) -> None:
+    """
+    Make sure that the composition fits into the space groups that are asked for.
+
+    Raises
+    ------
+    SettingError
+        If it fits into none of them.
+    """
+    from search.create.space_groups import SpaceGroupError, usable_units
+    from workflows.settings import SettingError
+
+    for branch in ("search", "reference_search"):
+        options = getattr(maker, branch).evolution
+        if options.groups is None:
+            continue
+        try:
+            usable_units(options.groups, target.counts, target.formula_units)
+        except SpaceGroupError as error:
+            path = f"{branch}.evolution.space_groups"
+            raise SettingError(f"{path!r} cannot be {options.space_groups!r}: {error}") from None
 
 
 def _without_cost(engine: Engine) -> dict[str, Any]:
