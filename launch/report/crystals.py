@@ -44,7 +44,7 @@ def write_crystal(
     beside.parent.mkdir(exist_ok=True, mode=FOLDER_MODE)
     remark = (
         f"# atoms and cell moved into this symmetry, of which they missed less than "
-        f"{tolerance or TIGHT_TOLERANCE:g} Å\n"
+        f"{tolerance or TIGHT_TOLERANCE:g} angstrom\n"
         f"# the primitive cell has {structure.composition.formula}; as relaxed: "
         f"{RELAXED_FOLDER}/{path.name}\n"
     )
