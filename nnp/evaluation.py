@@ -148,3 +148,31 @@ def predict(potential: Potential, frames: Frames, threads: int = 1) -> Predictio
     return potential.compute_arrays(
         frames.numbers, frames.counts, frames.cells, frames.positions, threads
     )
+
+
+def expected_errors(
+    potential: Potential, frames: Frames, moments: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """
+    Errors to expect of the energies of frames whose moments are known; no forces are computed.
+
+    Parameters
+    ----------
+    potential : Potential
+        Any potential that knows the elements.
+    frames : Frames
+        Configurations.
+    moments : ndarray
+        Of its symmetry functions for all atoms, see :func:`nnp.training.dataset.moments_of`.
+
+    Returns
+    -------
+    ndarray
+        In eV/atom, shape (n_frames,), as those of :func:`predict`.
+    """
+    if potential.n_members == 1 or not len(frames):
+        return np.zeros(len(frames))
+    # the repulsive core is the same for all networks and does not count
+    members = potential.networks().energies(moments, potential.functions.types(frames.numbers))
+    totals = np.add.reduceat(members, frames.offsets[:-1], axis=0)
+    return potential.expected_errors(totals.std(axis=1) / frames.counts)

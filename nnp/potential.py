@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from nnp.calibration import Calibration
 from nnp.descriptors import SymmetryFunctions
 from nnp.evaluator import Evaluator, Predictions
-from nnp.kernels.functions import cutoff_polynomial
 from nnp.kernels.repulsion import Repulsion
-from nnp.kernels.workspace import Model, padded, rows
+from nnp.kernels.workspace import Model
+from nnp.networks import Networks, kernel_model
 from nnp.periodicity import periodic_cell
 from nnp.storage.arrays import decode_array, encode_array
 from nnp.storage.documents import decoded, read_document, write_document
@@ -181,10 +181,32 @@ class Potential(MSONable):
         return self.functions.radial_cutoff
 
     def model(self, precision: str = "float64") -> Model:
-        """Fold everything linear into the first layer, for the kernels."""
+        """Give it as the kernels want it."""
         if precision not in self._models:
-            self._models[precision] = _kernel_model(self, np.dtype(precision))
+            self._models[precision] = kernel_model(
+                self.functions, self.networks(), self.repulsion, np.dtype(precision)
+            )
         return self._models[precision]
+
+    def networks(self) -> Networks:
+        """Fold what is linear; sigmoids become hyperbolic tangents of half the argument."""
+        transform = self.functions.transform
+        origin = np.asarray(np.linalg.lstsq(transform, self.shift.T, rcond=None)[0].T)
+        weights = [array.copy() for array in self.weights]
+        biases = [array.copy() for array in self.biases]
+        if self.activation == "sigmoid":
+            for k in range(len(weights) - 1):
+                weights[k] *= 0.5
+                biases[k] *= 0.5
+                biases[k + 1] = biases[k + 1] + 0.5 * weights[k + 1].sum(axis=2)
+                weights[k + 1] *= 0.5
+        inputs = self.projection / self.scale[:, :, None]
+        weights[0] = np.einsum("efi,emio->emfo", inputs, weights[0])
+        rest = origin @ transform.T - self.shift
+        biases[0] = biases[0] + np.einsum("ef,emfo->emo", rest, weights[0])
+        weights[0] = np.einsum("fk,emfo->emko", transform, weights[0])
+        biases[-1] = biases[-1] + self.reference_energies[:, None, None]
+        return Networks(origin, weights, biases)
 
     def expected_errors(self, spreads: NDArray[np.float64]) -> NDArray[np.float64]:
         """Errors in eV/atom to expect at such spreads of the ensemble; zero for one network."""
@@ -352,59 +374,3 @@ class Potential(MSONable):
             record=d["record"],
             **{name: decode_array(d[name]) for name in _ARRAYS},
         )
-
-
-def _kernel_model(potential: Potential, dtype: np.dtype[Any]) -> Model:
-    """Potential to kernel arrays; sigmoids become hyperbolic tangents of half the argument."""
-    functions, basis = potential.functions, potential.functions.basis
-    transform = functions.transform
-    origin = np.linalg.lstsq(transform, potential.shift.T, rcond=None)[0].T
-    weights = [array.copy() for array in potential.weights]
-    biases = [array.copy() for array in potential.biases]
-    if potential.activation == "sigmoid":
-        for k in range(len(weights) - 1):
-            weights[k] *= 0.5
-            biases[k] *= 0.5
-            biases[k + 1] = biases[k + 1] + 0.5 * weights[k + 1].sum(axis=2)
-            weights[k + 1] *= 0.5
-    inputs = potential.projection / potential.scale[:, :, None]
-    weights[0] = np.einsum("efi,emio->emfo", inputs, weights[0])
-    rest = origin @ transform.T - potential.shift
-    biases[0] = biases[0] + np.einsum("ef,emfo->emo", rest, weights[0])
-    weights[0] = np.einsum("fk,emfo->emko", transform, weights[0])
-    biases[-1] = biases[-1] + potential.reference_energies[:, None, None]
-    n_elements, n_members = weights[0].shape[:2]
-    flat = [
-        part.reshape(n_elements, n_members, -1)
-        for w, b in zip(weights, biases, strict=True)
-        for part in _padded(np.swapaxes(w, 2, 3), b)
-    ]
-    repulsion = potential.repulsion or Repulsion.none(functions.elements)
-    return Model(
-        radial_cutoff=basis.radial_cutoff,
-        angular_cutoff=basis.angular_cutoff,
-        radial_eta=basis.radial_eta.astype(dtype),
-        radial_shift=basis.radial_shift.astype(dtype),
-        angular_eta=basis.angular_eta.astype(dtype),
-        degree=basis.degree,
-        general=basis.general,
-        pair_block=basis.pair_block,
-        cutoff_q=cutoff_polynomial(dtype),
-        sizes=np.array([w.shape[2] for w in weights] + [1], dtype=np.int64),
-        weights=np.ascontiguousarray(np.concatenate(flat, axis=2), dtype=dtype),
-        origin=np.ascontiguousarray(origin, dtype=dtype),
-        repulsion=repulsion.table,
-    )
-
-
-def _padded(
-    weights: NDArray[np.float64], biases: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """One layer with zeros where the kernels expect full vectors."""
-    n_out, n_in = weights.shape[2:]
-    more = rows(n_out) - n_out
-    keep = ((0, 0), (0, 0))
-    return (
-        np.pad(weights, (*keep, (0, more), (0, padded(n_in) - n_in))),
-        np.pad(biases, (*keep, (0, more))),
-    )

@@ -16,7 +16,7 @@ LAYERS = (
     ("nnp.storage", "nnp.units", "nnp.validation"),
     ("nnp.kernels",),
     ("nnp.calibration", "nnp.descriptors", "nnp.frames", "nnp.metrics", "nnp.periodicity"),
-    ("nnp.evaluator", "nnp.potential"),
+    ("nnp.evaluator", "nnp.networks", "nnp.potential"),
     ("nnp.formats",),
     ("nnp.calculator", "nnp.evaluation"),
     ("nnp.training",),

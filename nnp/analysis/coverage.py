@@ -21,8 +21,7 @@ from nnp.descriptors import SymmetryFunctions
 from nnp.frames import Frames
 from nnp.storage.arrays import decode_array, encode_array
 from nnp.storage.documents import decoded
-from nnp.training.dataset import descriptor_model
-from nnp.training.jacobian import Moments
+from nnp.training.dataset import moments_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -224,11 +223,8 @@ def symmetry_function_values(
     functions: SymmetryFunctions, frames: Frames
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Symmetry functions (n_atoms, n_functions) and element index (n_atoms,) of every atom."""
-    types = functions.types(frames.numbers)
-    moments = Moments(
-        descriptor_model(functions), types, frames.counts, frames.cells, frames.positions
-    )
-    return moments.values @ functions.transform.T, types
+    moments = moments_of(functions, frames)
+    return moments @ functions.transform.T, functions.types(frames.numbers)
 
 
 def _principal_axes(values: NDArray[np.float64], n_components: int) -> NDArray[np.float64]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-from nnp.analysis.coverage import symmetry_function_values
 from nnp.descriptors import SymmetryFunctions
 from nnp.frames import Frames
+from nnp.training.dataset import moments_of
 
 #: Principal components kept of every element; the rest is less than a percent of the variance.
 COMPONENTS = 16
 
 
-def frame_features(functions: SymmetryFunctions, frames: Frames) -> NDArray[np.float64]:
+def frame_features(
+    functions: SymmetryFunctions, frames: Frames, moments: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """
     Describe every frame by its average environment of each element, and by their scatter.
 
@@ -27,42 +30,47 @@ def frame_features(functions: SymmetryFunctions, frames: Frames) -> NDArray[np.f
         Symmetry functions of all elements that occur.
     frames : Frames
         Configurations of any sizes; energies and forces may be missing.
+    moments : ndarray or None
+        Of all atoms, where somebody has them: see :func:`nnp.training.dataset.moments_of`.
 
     Returns
     -------
     ndarray, shape (n_frames, n_features)
         Dimensionless. Elements that a frame does not contain have zeros.
     """
-    values, types = symmetry_function_values(functions, frames)
+    types = functions.types(frames.numbers)
+    if moments is None:
+        moments = moments_of(functions, frames)
     owners = np.repeat(np.arange(len(frames)), frames.counts)
     columns = []
     for element in range(len(functions.elements)):
-        rows = types == element
-        if not rows.any():
+        rows = np.flatnonzero(types == element)
+        if not len(rows):
             continue
-        points, owner = _components(values[rows]), owners[rows]
-        number = np.maximum(np.bincount(owner, minlength=len(frames)), 1)[:, None]
-        mean = _sums(points, owner, len(frames)) / number
-        square = _sums(points**2, owner, len(frames)) / number
+        points = _components(moments[rows], functions.transform)
+        # one row for each frame, ones where its atoms are
+        ones = (np.ones(len(rows)), (owners[rows], np.arange(len(rows))))
+        belongs = csr_array(ones, shape=(len(frames), len(rows)))
+        number = np.maximum(belongs.sum(axis=1), 1)[:, None]
+        mean, square = belongs @ points / number, belongs @ points**2 / number
         columns += [mean, np.sqrt(np.maximum(square - mean**2, 0.0))]
     return np.concatenate(columns, axis=1)
 
 
-def _components(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Leading principal components of values scaled to unit variance."""
-    spread = values.std(axis=0)
-    scaled = (values - values.mean(axis=0)) / np.where(spread > 1e-10, spread, 1.0)
-    axes = np.linalg.eigh(scaled.T @ scaled)[1][:, ::-1]
-    return scaled @ axes[:, :COMPONENTS]
-
-
-def _sums(
-    values: NDArray[np.float64], owner: NDArray[np.int64], n_frames: int
+def _components(
+    moments: NDArray[np.float64], transform: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Sums over the atoms of each frame, shape (n_frames, n_columns)."""
-    total = np.zeros((n_frames, values.shape[1]))
-    np.add.at(total, owner, values)
-    return total
+    """
+    Leading principal components of symmetry functions scaled to unit variance.
+
+    There are fewer moments than functions, so these are never made.
+    """
+    centred = moments - moments.mean(axis=0)
+    covariance = transform @ (centred.T @ centred / len(centred)) @ transform.T
+    spread = np.sqrt(np.maximum(covariance.diagonal(), 0.0))
+    scale = 1.0 / np.where(spread > 1e-10, spread, 1.0)
+    axes = np.linalg.eigh(scale[:, None] * covariance * scale)[1][:, ::-1]
+    return centred @ (transform.T * scale @ axes[:, :COMPONENTS])
 
 
 def farthest_points(

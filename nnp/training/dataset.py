@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +14,9 @@ from nnp.frames import Frames
 from nnp.kernels.workspace import Model
 from nnp.potential import Potential
 from nnp.training.jacobian import Jacobian, Moments
+
+#: Frames whose neighbours are listed at once: many would take a GB.
+FRAMES_AT_ONCE = 64
 
 
 @dataclass
@@ -170,6 +174,50 @@ class Environments:
             self.cells[structures],
             self.positions[atoms],
         )
+
+
+def moments_of(
+    functions: SymmetryFunctions, frames: Frames, threads: int = 1
+) -> NDArray[np.float64]:
+    """
+    Moments of every atom, of which symmetry functions are linear combinations.
+
+    Parameters
+    ----------
+    functions : SymmetryFunctions
+        Symmetry functions of all elements that occur.
+    frames : Frames
+        Configurations with finite positions and cells.
+    threads : int
+        Threads over frames; the result does not depend on their number.
+
+    Returns
+    -------
+    ndarray
+        Shape (n_atoms, n_moments).
+    """
+    types, model = functions.types(frames.numbers), descriptor_model(functions)
+    found = np.zeros((len(types), functions.n_moments))
+
+    def fill(low: int) -> None:
+        high = min(low + FRAMES_AT_ONCE, len(frames))
+        atoms = slice(frames.offsets[low], frames.offsets[high])
+        found[atoms] = Moments(
+            model,
+            types[atoms],
+            frames.counts[low:high],
+            frames.cells[low:high],
+            frames.positions[atoms],
+        ).values
+
+    parts = range(0, len(frames), FRAMES_AT_ONCE)
+    if threads == 1:
+        for low in parts:
+            fill(low)
+        return found
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(fill, parts))
+    return found
 
 
 def descriptor_model(functions: SymmetryFunctions) -> Model:

@@ -9,10 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist, pdist
 
-from nnp.analysis.selection import farthest_points, frame_features
+from nnp.analysis.coverage import symmetry_function_values
+from nnp.analysis.selection import COMPONENTS, farthest_points, frame_features
+from nnp.calibration import Calibration
 from nnp.descriptors import SymmetryFunctions
+from nnp.evaluation import expected_errors, predict
 from nnp.frames import Frames
-from tests.nnp.samples import disordered
+from nnp.training import dataset
+from nnp.training.dataset import moments_of
+from tests.nnp.samples import disordered, random_potential
 
 FUNCTIONS = SymmetryFunctions.standard(("Li", "Cl"), 5.0, 4.0)
 
@@ -79,3 +84,43 @@ def test_an_element_that_a_frame_lacks_is_no_trouble() -> None:
     features = frame_features(FUNCTIONS, Frames.from_atoms([*several(), lithium]))
     assert np.isfinite(features).all()
     assert (features[4, features.shape[1] // 2 :] != features[0, features.shape[1] // 2 :]).any()
+
+
+def test_features_are_those_of_the_symmetry_functions() -> None:
+    """Which are never made; here they are."""
+    frames = Frames.from_atoms(several())
+    values, types = symmetry_function_values(FUNCTIONS, frames)
+    owners = np.repeat(np.arange(len(frames)), frames.counts)
+    columns = []
+    for element in range(2):
+        own, owner = values[types == element], owners[types == element]
+        spread = own.std(axis=0)
+        scaled = (own - own.mean(axis=0)) / np.where(spread > 1e-10, spread, 1.0)
+        points = scaled @ np.linalg.svd(scaled, full_matrices=False)[2][:COMPONENTS].T
+        of_frames = [points[owner == frame] for frame in range(len(frames))]
+        columns += [[p.mean(axis=0) for p in of_frames], [p.std(axis=0) for p in of_frames]]
+    expected = pdist(np.concatenate(columns, axis=1))
+    assert pdist(frame_features(FUNCTIONS, frames)) == pytest.approx(expected, rel=1e-6)
+    moments = moments_of(FUNCTIONS, frames)
+    assert pdist(frame_features(FUNCTIONS, frames, moments)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_moments_depend_neither_on_threads_nor_on_what_is_listed_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frames = Frames.from_atoms(several() * 3)
+    expected = moments_of(FUNCTIONS, frames)
+    monkeypatch.setattr(dataset, "FRAMES_AT_ONCE", 5)
+    assert np.array_equal(moments_of(FUNCTIONS, frames), expected)
+    assert np.array_equal(moments_of(FUNCTIONS, frames, threads=3), expected)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
+def test_moments_tell_what_errors_to_expect(activation: str) -> None:
+    frames = Frames.from_atoms(several())
+    moments = moments_of(FUNCTIONS, frames)
+    ensemble = random_potential(FUNCTIONS, members=3, activation=activation)
+    ensemble.calibration = Calibration(0.01, 1.5)
+    expected = predict(ensemble, frames).uncertainties
+    assert expected_errors(ensemble, frames, moments) == pytest.approx(expected, rel=1e-9)
+    assert not expected_errors(random_potential(FUNCTIONS), frames, moments).any()

@@ -33,7 +33,8 @@ def pool() -> Frames:
 
 
 def test_the_budget_is_kept_and_shared(pool: Frames) -> None:
-    plain, scaled = SelectionMaker(scaled=0.3).select(pool, 10, seed=1)
+    plain, scaled, errors = SelectionMaker(scaled=0.3).select(pool, 10, seed=1)
+    assert errors is None
     assert (len(plain), len(scaled)) == (7, 3)
     assert set(plain.stages) == {"liquid"}
     assert set(scaled.stages) == {"scaled"}
@@ -46,7 +47,7 @@ def test_the_budget_is_kept_and_shared(pool: Frames) -> None:
 
 
 def test_the_same_question_has_the_same_answer(pool: Frames) -> None:
-    first, second = (SelectionMaker().select(pool, 8, seed=4) for _ in range(2))
+    first, second = (SelectionMaker().select(pool, 8, seed=4)[:2] for _ in range(2))
     for a, b in zip(first, second, strict=True):
         assert np.array_equal(a.positions, b.positions)
     other = SelectionMaker().select(pool, 8, seed=5)
@@ -55,27 +56,30 @@ def test_the_same_question_has_the_same_answer(pool: Frames) -> None:
 
 def test_what_is_labelled_is_not_chosen_again(pool: Frames) -> None:
     maker = SelectionMaker(scaled=0.0)
-    first, _ = maker.select(pool, 10, seed=0)
-    second, _ = maker.select(pool, 10, seed=0, labelled=first)
+    first, *_ = maker.select(pool, 10, seed=0)
+    second, *_ = maker.select(pool, 10, seed=0, labelled=first)
     seen = {frame.positions.tobytes() for frame in first}
     assert len(second) == 10
     assert not seen & {frame.positions.tobytes() for frame in second}
-    everything, _ = maker.select(pool, 100, seed=0)
+    everything, *_ = maker.select(pool, 100, seed=0)
     assert len(everything) == len(pool)
-    nothing, _ = maker.select(pool, 10, seed=0, labelled=everything)
+    nothing, *_ = maker.select(pool, 10, seed=0, labelled=everything)
     assert len(nothing) == 0
 
 
 def test_only_the_least_certain_are_chosen(pool: Frames) -> None:
     potential = random_potential(FUNCTIONS, members=3)
     maker = SelectionMaker(scaled=0.0, uncertain=0.4)
-    assert len(maker.least_certain(random_potential(FUNCTIONS), pool)) == len(pool)
-    mask = np.zeros(len(pool), dtype=bool)
-    mask[maker.least_certain(potential, pool)] = True
-    assert mask.sum() == 12
+    rows = np.arange(len(pool))
+    assert maker.least_certain(None, rows) is rows
+    assert maker.least_certain(np.zeros(len(pool)), rows) is rows  # a single network
     uncertainties = potential.compute(pool.to_atoms()).uncertainties
+    mask = np.zeros(len(pool), dtype=bool)
+    mask[maker.least_certain(uncertainties, rows)] = True
+    assert mask.sum() == 12
     assert uncertainties[mask].min() >= uncertainties[~mask].max()
-    chosen, _ = maker.select(pool, 30, seed=0, potential=potential)
+    chosen, _, errors = maker.select(pool, 30, seed=0, potential=potential)
+    assert errors == pytest.approx(uncertainties, rel=1e-9)
     allowed = {frame.positions.tobytes() for frame in pool[mask]}
     assert {frame.positions.tobytes() for frame in chosen} == allowed
 

@@ -11,9 +11,11 @@ from jobflow import Job, JobConfig, Maker, job
 
 from nnp.analysis.selection import farthest_points, frame_features
 from nnp.descriptors import SymmetryFunctions
-from nnp.evaluation import predict
+from nnp.evaluation import expected_errors, predict
 from nnp.frames import Frames
+from nnp.training.dataset import moments_of
 from workflows.documents.schemas import SegmentDocument, SelectionDocument
+from workflows.jobs.cores import usable_cores
 from workflows.jobs.idempotency import once
 from workflows.jobs.progress import report_progress
 from workflows.jobs.tags import tag
@@ -140,8 +142,7 @@ class SelectionMaker(Maker):
         """Collect the trajectories' frames and choose among them, as :meth:`make` says."""
         document = sample.describe(segments, search_runs)
         frames = thin(document.frames, self.pool)
-        uncertainties = None if potential is None else predict(potential, frames).uncertainties
-        plain, scaled = self.select(frames, number, seed, labelled, potential)
+        plain, scaled, uncertainties = self.select(frames, number, seed, labelled, potential)
         chosen = Frames.concatenate([plain, scaled])
         report_progress("select", 1, 1, frames=len(frames), chosen=len(chosen))
         return SelectionDocument(
@@ -166,7 +167,7 @@ class SelectionMaker(Maker):
         seed: int,
         labelled: Frames | None = None,
         potential: Potential | None = None,
-    ) -> tuple[Frames, Frames]:
+    ) -> tuple[Frames, Frames, NDArray[np.float64] | None]:
         """
         Choose among frames.
 
@@ -179,39 +180,52 @@ class SelectionMaker(Maker):
 
         Returns
         -------
-        tuple of Frames
-            Frames as they are, and frames at other volumes (stage ``"scaled"``); neither with
-            energies, forces or stresses.
+        tuple
+            Frames as they are, and frames at other volumes (stage ``"scaled"``), neither with
+            energies, forces or stresses; and the expected errors of the energies of the pool in
+            eV/atom, none without a potential.
         """
-        functions = SymmetryFunctions.standard(frames.elements)
         pool = without_labels(frames)
         stretched = scale_volumes(pool, self.max_strain, seed)
         known = Frames.concatenate([] if labelled is None else [labelled])
         parts = Frames.concatenate([known, pool, stretched])
-        features = frame_features(functions, parts)
+        functions = SymmetryFunctions.standard(parts.elements)
+        if potential is not None:
+            functions = potential.functions
+        moments = moments_of(functions, parts, usable_cores())
+        features = frame_features(functions, parts, moments)
+        errors = None if potential is None else expected_errors(potential, parts, moments)
         done = np.arange(len(known))
         chosen = []
         n_scaled = round(self.scaled * number)
-        for start, part, share in (
-            (len(known), pool, number - n_scaled),
-            (len(known) + len(pool), stretched, n_scaled),
+        for start, share in (
+            (len(known), number - n_scaled),
+            (len(known) + len(pool), n_scaled),
         ):
-            groups = [
-                start + rows[self.least_certain(potential, part[rows])]
-                for rows in by_stage(pool.stages)
-            ]
+            groups = [self.least_certain(errors, start + rows) for rows in by_stage(pool.stages)]
             order = spread_over_groups(features, groups, share, done)
             chosen.append(parts[np.sort(order)])
             done = np.concatenate([done, order])
-        return chosen[0], chosen[1]
+        own = slice(len(known), len(known) + len(pool))
+        return chosen[0], chosen[1], None if errors is None else errors[own]
 
-    def least_certain(self, potential: Potential | None, frames: Frames) -> NDArray[np.int64]:
-        """Rows of the frames of which an ensemble is least certain; all without one."""
-        if potential is None or potential.n_members == 1:
-            return np.arange(len(frames))
-        uncertainties = predict(potential, frames).uncertainties
-        number = max(1, round(self.uncertain * len(frames)))
-        return np.sort(np.argsort(-uncertainties, kind="stable")[:number])
+    def least_certain(
+        self, errors: NDArray[np.float64] | None, rows: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """
+        Those of some frames of which an ensemble is least certain; all without one.
+
+        Parameters
+        ----------
+        errors : ndarray or None
+            Expected errors of all frames, eV/atom; all zero for a single network.
+        rows : ndarray of int
+            Frames to choose from.
+        """
+        if errors is None or not errors.any():
+            return rows
+        number = max(1, round(self.uncertain * len(rows)))
+        return np.sort(rows[np.argsort(-errors[rows], kind="stable")[:number]])
 
 
 def by_stage(stages: NDArray[np.str_]) -> list[NDArray[np.int64]]:
