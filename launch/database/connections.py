@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     from jobflow import JobStore
 
 OUTPUTS = "outputs"
-#: Of outputs that a correction has left out: their campaign, in place of ``metadata.campaign``.
-FORMER_CAMPAIGN = "metadata.former_campaign"
 LOCK_SECONDS = 30  # a workflow lock older than this was left by a dead process
 
 

@@ -13,11 +13,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from launch.database.connections import FORMER_CAMPAIGN, OUTPUTS
+from launch.database.connections import OUTPUTS
 from launch.database.failures import stage_of
 from launch.errors import CampaignError
 from launch.local.addition import OWN_WORKFLOW
 from launch.local.correction_plan import Plan, Present, make_plan, uuids, with_numbers_of
+from workflows.jobs.outputs import FORMER_CAMPAIGN
 from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:

@@ -47,12 +47,12 @@ def write_report(results: CampaignResults, folder: Path) -> list[Path]:
     from launch.report.judge import write_points
     from launch.report.plots import write_plots
     from workflows.documents.judge import JudgeDocument
-    from workflows.documents.schemas import PredictionDocument, SampleDocument, TrainingDocument
+    from workflows.documents.schemas import PredictionDocument, TrainingDocument
 
     require_no_links(folder, *WRITTEN)
     written = []
-    if (sample := results.newest(SampleDocument)) is not None:
-        sample.frames.write(folder / "frames.extxyz")
+    if (frames := results.frames()) is not None:
+        frames.write(folder / "frames.extxyz")
         written.append(folder / "frames.extxyz")
     if (training := results.newest(TrainingDocument)) is not None:
         training.potential.save(folder / "potential.nnp")

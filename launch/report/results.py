@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pydantic import BaseModel, Field
 
-from launch.database.connections import FORMER_CAMPAIGN
 from search.state.fitness import better_first
 from workflows.composition import compound, parse_composition, same_compound
+from workflows.jobs.outputs import FORMER_CAMPAIGN
 from workflows.stages.ranking import fitness_of
 from workflows.stages.table import STAGES
 
@@ -135,6 +135,23 @@ class CampaignResults:
             document = self.of_stage(stage)
             if document is not None:
                 yield stage, document
+
+    def frames(self) -> Frames | None:
+        """
+        Return all that the reference engine has labelled.
+
+        Returns
+        -------
+        Frames or None
+            The training set, and the configurations of candidates' relaxations, which are of the
+            stage ``"candidate"``; none if there is neither yet.
+        """
+        from nnp.frames import Frames
+        from workflows.documents.schemas import PredictionDocument, SampleDocument
+
+        found = [self.newest(SampleDocument), self.newest(PredictionDocument)]
+        parts = [one.frames for one in found if one is not None and one.frames]
+        return Frames.concatenate(parts) if parts else None
 
     def warnings(self) -> list[str]:
         """Return what the stages warned of; the last stage first, whose result people look at."""
@@ -291,7 +308,7 @@ class Results:
 
     def frames(self, campaign: str, stage: str | None = None) -> Frames | None:
         """
-        Training set of a campaign, blobs included; none if it has none yet.
+        All labelled frames of a campaign, its training set among them; none if it has none yet.
 
         Parameters
         ----------
@@ -300,13 +317,10 @@ class Results:
         stage : str or None
             Only frames of that stage, e.g. ``"quench"``.
         """
-        from workflows.documents.schemas import SampleDocument
-
-        sample = CampaignResults(self.store, campaign).newest(SampleDocument)
-        if sample is None or stage is None:
-            return sample.frames if sample else None
-        numbers = [n for n, name in enumerate(sample.frames.stages) if name == stage]
-        return sample.frames[numbers]
+        frames = CampaignResults(self.store, campaign).frames()
+        if frames is None or stage is None:
+            return frames
+        return frames[[n for n, name in enumerate(frames.stages) if name == stage]]
 
     def potential(self, campaign: str) -> Potential | None:
         """Newest potential of a campaign; none if it has none yet."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,20 @@ def test_the_report_has_everything_and_reads_back(tmp_path: Path) -> None:
     table = (tmp_path / "ranking.txt").read_text()
     assert "Fm-3m (225)" in table
     assert "* not relaxed" in table
+
+
+def test_the_frames_of_candidates_are_written_beside_the_training_set(tmp_path: Path) -> None:
+    *others, ranked = documents()
+    frames = replace(labelled_frames(2), stages=np.full(2, "candidate"))
+    ranked = ranked.model_copy(update={"frames": frames})
+    results = CampaignResults(store_of([*others, ranked]), "mine")
+    write_report(results, tmp_path)
+    stages = Frames.read(tmp_path / "frames.extxyz").stages.tolist()
+    assert stages == ["liquid"] * 6 + ["candidate"] * 2
+    alone = CampaignResults(store_of([ranked]), "mine").frames()
+    assert alone is not None
+    assert np.isfinite(alone.energies).all()
+    assert len(alone) == 2
 
 
 def test_the_newest_document_counts_and_other_campaigns_do_not(tmp_path: Path) -> None:

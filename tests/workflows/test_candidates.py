@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import pytest
+from ase.calculators.emt import EMT
 from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 from monty.json import MontyDecoder
@@ -115,6 +116,25 @@ def test_the_trajectory_of_a_candidate_is_found_by_its_job() -> None:
     assert len(output.frames) > 1
     assert output.frames.energies[-1] / output.frames.counts[-1] == pytest.approx(best.energy)
     assert output.frames.energies[0] > output.frames.energies[-1]
+
+
+def test_the_configurations_of_all_relaxations_are_labels_that_are_kept() -> None:
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    body_centred = Structure.from_spacegroup("Im-3m", Lattice.cubic(2.8), ["Cu"], [[0, 0, 0]])
+    # the second becomes the first one's structure; its labels count all the same
+    ranked = run(emt(), [copper(1, 3.7), copper(1, 3.4), body_centred], store)
+    stored = store.query_one({"output.@class": "PredictionDocument"})
+    assert "blob_uuid" in stored["output"]["frames"]  # not in the document itself
+    relaxed = store.query({"output.@class": "RelaxDocument"}, load=True)
+    each = [len(MontyDecoder().process_decoded(one["output"]).frames) for one in relaxed]
+    assert len(each) == 3
+    assert len(ranked.frames) == ranked.n_frames == sum(each)
+    assert set(ranked.frames.stages) == {"candidate"}
+    for frame in ranked.frames:
+        (atoms,) = frame.to_atoms()
+        atoms.calc = EMT()
+        assert frame.energies[0] == pytest.approx(atoms.get_potential_energy(), abs=1e-9)
+        assert frame.forces == pytest.approx(atoms.get_forces(), abs=1e-9)
 
 
 def test_only_a_search_on_the_potential_gives_energies_of_the_potential() -> None:

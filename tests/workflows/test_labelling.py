@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,11 +18,17 @@ from monty.json import MontyDecoder, jsanitize
 from nnp.frames import Frames
 from tests.workflows.samples import copper, emt, engine
 from workflows.conversion import to_atoms
-from workflows.documents.schemas import LabelDocument, SampleDocument, SelectionDocument
+from workflows.documents.schemas import (
+    LabelDocument,
+    RelaxDocument,
+    SampleDocument,
+    SelectionDocument,
+)
 from workflows.engines.ase.engine import AseEngine
 from workflows.jobs.checkpoints import remove_checkpoints
 from workflows.stages import labelling
 from workflows.stages.labelling import LabellingMaker
+from workflows.stages.relaxation_labels import labels_left_out
 
 
 def frames(n: int = 5, repeat: int = 1, symbol: str | None = None) -> Frames:
@@ -51,9 +59,10 @@ def collect(
     chosen: SelectionDocument,
     batches: list[LabelDocument | None],
     earlier: SampleDocument | None = None,
+    former: Sequence[str] = (),
 ) -> SampleDocument:
     CURRENT_JOB.reset()
-    return LabellingMaker.collect.original(maker, chosen, batches, earlier)
+    return LabellingMaker.collect.original(maker, chosen, batches, earlier, former=former)
 
 
 def test_labels_are_the_engine_s_in_the_order_of_the_frames() -> None:
@@ -116,6 +125,47 @@ def test_rounds_add_up() -> None:
     two = collect(maker, selection(second), [batch_of(maker, second, 0, emt())], one)
     assert (two.n_frames, two.evaluations) == (5, 5)
     assert np.array_equal(two.frames[:3].energies, one.frames.energies)
+
+
+def test_what_a_correction_has_left_out_is_learnt_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    store.connect()
+    chosen = frames(3)
+    labelled = batch_of(LabellingMaker(), chosen, 0, emt())
+    relaxed = RelaxDocument(
+        structure=copper(), engine="emt", energy=0.0, steps=7,
+        frames=replace(labelled.frames[[0, 2]], stages=np.full(2, "candidates")),
+    )  # fmt: skip
+    former, own = {"former_campaign": "mine"}, {"campaign": "mine"}
+    for number, (document, metadata) in enumerate((
+        (relaxed, {**former, "stage": "candidates"}),
+        (labelled, {**former, "stage": "label"}),
+        (relaxed, {**former, "stage": "judge"}),  # crystals that training must never see
+        (relaxed, {**own, "stage": "candidates"}),
+        (relaxed, {"former_campaign": "yours", "stage": "candidates"}),
+    )):  # fmt: skip
+        output = jsanitize(document, strict=True, enum_values=True, allow_bson=True)
+        store.update(
+            {"uuid": f"job-{number}", "index": 1, "output": output, "metadata": metadata,
+             "completed_at": f"2026-01-01T00:00:{number:02d}"},
+            save={"data": ["Frames"]},
+        )  # fmt: skip
+    monkeypatch.setattr(CURRENT_JOB, "job", SimpleNamespace(metadata=own, config=None))
+    monkeypatch.setattr(CURRENT_JOB, "store", store)
+    monkeypatch.setattr(SETTINGS, "JOB_STORE", store)
+    jobs = labels_left_out()
+    assert jobs == ["job-0", "job-1"]
+    found = collect(LabellingMaker(), selection(frames(1)), [labelled], None, former=jobs)
+    assert (found.n_frames, found.evaluations) == (3, 1 + 8 + 3)  # none of them twice
+    found = collect(LabellingMaker(), selection(chosen[1:2]), [label(chosen[1:2])], former=jobs)
+    assert found.frames_by_stage == {"liquid": 1, "candidate": 2}
+    monkeypatch.setattr(CURRENT_JOB, "job", None)
+    assert labels_left_out() == []
+
+
+def label(chosen: Frames) -> LabelDocument:
+    """Labels of some frames."""
+    return batch_of(LabellingMaker(), chosen, 0, emt())
 
 
 class Interrupted(AseEngine):

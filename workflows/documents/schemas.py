@@ -396,6 +396,10 @@ class PredictionDocument(StageDocument):
         None, description="of the potential with the engine at the engine's geometries"
     )
     evaluations: int = Field(0, description="of the engine in this stage")
+    n_frames: int = Field(0, description="labelled configurations of these relaxations")
+    frames: Annotated[Frames | None, Blob] = Field(
+        None, description='the configurations, of the stage "candidate"; none: an earlier ranking'
+    )
 
     def summary(self) -> dict[str, Any]:
         """The ranking without its structures, what failed, and how good the potential was."""
@@ -404,5 +408,6 @@ class PredictionDocument(StageDocument):
             "candidates": [candidate.model_dump(exclude=left_out) for candidate in self.candidates],
             "failures": self.failures,
             "relaxation_evaluations": self.evaluations,
+            "relaxation_frames": self.n_frames,
             "agreement": None if self.agreement is None else self.agreement.figures(),
         }

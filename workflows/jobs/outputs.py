@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobflow import CURRENT_JOB, SETTINGS
@@ -10,6 +11,9 @@ from workflows.documents.decoding import decode
 
 if TYPE_CHECKING:
     from jobflow import JobStore
+
+#: Of outputs that a correction has left out: their campaign, in place of ``metadata.campaign``.
+FORMER_CAMPAIGN = "metadata.former_campaign"
 
 
 def output_of(uuid: str, index: int | None = None) -> Any:
@@ -38,6 +42,37 @@ def output_of(uuid: str, index: int | None = None) -> Any:
     )
     store.connect()
     return decode(store.get_output(uuid, which="last" if index is None else index, load=True))
+
+
+def outputs_left_out(kinds: Sequence[str], stages: Sequence[str]) -> list[str]:
+    """
+    Find what a correction of the current job's campaign has left out.
+
+    Parameters
+    ----------
+    kinds : sequence of str
+        Classes of the output documents.
+    stages : sequence of str
+        To which their jobs belonged.
+
+    Returns
+    -------
+    list of str
+        Jobs, the oldest first.
+    """
+    job = CURRENT_JOB.job
+    campaign = None if job is None else job.metadata.get("campaign")
+    if campaign is None:
+        return []
+    store: JobStore = CURRENT_JOB.store or SETTINGS.JOB_STORE
+    store.connect()
+    criteria = {
+        FORMER_CAMPAIGN: campaign,
+        "output.@class": {"$in": list(kinds)},
+        "metadata.stage": {"$in": list(stages)},
+    }
+    found = store.query(criteria, ["uuid", "completed_at"], sort={"completed_at": 1})
+    return list(dict.fromkeys(document["uuid"] for document in found))
 
 
 def stored_output() -> tuple[bool, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from jobflow import Flow, Job, JobConfig, Maker, OnMissing, Response, job
 
+from nnp.frames import Frames
 from search.relax.limits import RelaxationLimits
 from search.state.fitness import Fitness
 from search.state.motifs import number_motifs
@@ -25,6 +26,7 @@ from workflows.documents.schemas import (
 )
 from workflows.engines.base import Engine
 from workflows.jobs.idempotency import spawn
+from workflows.jobs.outputs import output_of
 from workflows.jobs.progress import report_progress
 from workflows.jobs.stage import REFERENCE_QUEUE
 from workflows.jobs.tags import tag
@@ -49,6 +51,7 @@ from workflows.stages.refinement import (
     share_out,
     variants_of,
 )
+from workflows.stages.relaxation_labels import labels_of
 from workflows.stages.search_labels import pick, without_known
 from workflows.stages.table import STAGES
 
@@ -263,6 +266,7 @@ class CandidateMaker(Maker):
             relaxed, candidates, target, engine.name, jobs, before, potential, gate,
             [(v.row, v.tolerance, w.uuid) for v, w in zip(variants, refinements, strict=True)],
             [work.output for work in refinements],
+            [work for work, one in zip(jobs, relaxed, strict=True) if one],
         )  # fmt: skip
         ranking.name = "rank"
         # what is more symmetric and failed leaves the relaxed structure
@@ -333,7 +337,10 @@ class CandidateMaker(Maker):
         """Return what describes relaxed structures."""
         return CandidateDocuments(target, engine, self.fitness, self.limits)
 
-    @job(config=JobConfig(expose_store=True, on_missing_references=OnMissing.NONE))
+    @job(
+        data=[Frames],
+        config=JobConfig(expose_store=True, on_missing_references=OnMissing.NONE),
+    )
     def rank(
         self,
         relaxed: list[RelaxDocument | None],
@@ -346,6 +353,7 @@ class CandidateMaker(Maker):
         gate: Gate | None = None,
         variants: Sequence[tuple[int, float, str]] = (),
         refined: Sequence[RelaxDocument | None] = (),
+        ways: Sequence[str] = (),
     ) -> PredictionDocument:
         """
         Rank by the fitness at the reference level; structures that became the same count once.
@@ -373,6 +381,8 @@ class CandidateMaker(Maker):
             Å, and the job that evaluated it; of each the highest symmetry first.
         refined : sequence of RelaxDocument or None
             One for each of them; none where the job failed.
+        ways : sequence of str
+            Jobs that relaxed the candidates, whose configurations are kept as labels.
         """
         rows = self._documents(target, engine).all(relaxed, candidates, jobs, before)
         new = rows[: len(candidates)]
@@ -394,6 +404,7 @@ class CandidateMaker(Maker):
         report_progress("candidates", 1, 1, best_eV_atom=energy)
         gate = gate or Gate()
         agreement = None if potential is None else compare(ranked, potential, gate)
+        frames = labels_of([*map(output_of, ways), *(one for one in refined if one)])
         return PredictionDocument(
             formula=target.formula,
             engine=engine,
@@ -407,5 +418,7 @@ class CandidateMaker(Maker):
             agreement=agreement,
             evaluations=sum(one.steps + 1 if one else 1 for one in relaxed)
             + sum(one.steps + 1 for one in refined if one),
+            n_frames=len(frames),
+            frames=frames,
             warning=None if potential is None else doubt(new, gate),
         )

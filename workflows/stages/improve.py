@@ -25,6 +25,7 @@ from workflows.stages.chain import ChainContext
 from workflows.stages.cost import Cost, CostContext, add_up, decisions, repeated_decisions
 from workflows.stages.labelling import LabellingMaker
 from workflows.stages.learning_state import LearningChain, LearningState
+from workflows.stages.relaxation_labels import labels_left_out
 from workflows.stages.round_outcome import agreement_of, take_in
 from workflows.stages.search import SearchMaker
 from workflows.stages.search_labels import LabelChoice, pick, without_known
@@ -237,6 +238,7 @@ class ImproveMaker(Maker):
             chain.reference,
             earlier=state.sample,
             relaxations=[work.output for work in relaxations],
+            former=[] if state.begun else labels_left_out(),
         )
         fit = chain.train.make(labels.output.frames, seed=chain.seed, start=state.potential)
         again = self.shortened(chain.search).make(

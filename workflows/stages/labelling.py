@@ -28,6 +28,7 @@ from workflows.jobs.progress import report_progress
 from workflows.jobs.stage import REFERENCE_QUEUE
 from workflows.jobs.tags import tag
 from workflows.stages.cost import Cost, CostContext, decisions
+from workflows.stages.relaxation_labels import former_labels
 from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class LabellingMaker(Maker):
         engine: Engine,
         earlier: SampleDocument | OutputReference | str | None = None,
         relaxations: Sequence[OutputReference] = (),
+        former: Sequence[str] = (),
     ) -> Flow:
         """
         Label.
@@ -100,6 +102,8 @@ class LabellingMaker(Maker):
             it, for spawned jobs.
         relaxations : sequence of OutputReference
             Of :class:`~workflows.documents.schemas.RelaxDocument`: their frames are labels, too.
+        former : sequence of str
+            Jobs whose labels a correction of the settings has left out: they count, too.
 
         Returns
         -------
@@ -112,7 +116,9 @@ class LabellingMaker(Maker):
             work.name = f"label {start + 1} to {min(start + self.batch, number)}"
             batches.append(tag(work, STAGES["label"], REFERENCE_QUEUE))
         last = tag(
-            self.collect(chosen, [work.output for work in batches], earlier, list(relaxations)),
+            self.collect(
+                chosen, [work.output for work in batches], earlier, list(relaxations), list(former)
+            ),
             STAGES["label"],
         )
         last.name = "labels"
@@ -174,6 +180,7 @@ class LabellingMaker(Maker):
         batches: list[LabelDocument | None],
         earlier: SampleDocument | str | None,
         relaxations: list[RelaxDocument | None] | None = None,
+        former: Sequence[str] = (),
     ) -> SampleDocument:
         """
         Join the labelled frames of this round and of those before.
@@ -188,6 +195,8 @@ class LabellingMaker(Maker):
             Result of the round before, or the job that has it.
         relaxations : list of RelaxDocument or None
             Whose frames are labels, too; none where a job failed.
+        former : sequence of str
+            Jobs whose labels a correction of the settings has left out.
 
         Raises
         ------
@@ -206,6 +215,8 @@ class LabellingMaker(Maker):
         done = [one for one in relaxations or [] if one is not None and one.frames is not None]
         ways = [one.frames for one in done if one.frames is not None]
         frames = Frames.concatenate([*(d.frames for d in before), *usable, *ways])
+        more, evaluations = former_labels(former, frames)
+        frames = Frames.concatenate([frames, more])
         return SampleDocument(
             formula=frames[0].to_atoms()[0].symbols.formula.reduce()[0].format("reduce"),
             n_frames=len(frames),
@@ -216,7 +227,8 @@ class LabellingMaker(Maker):
             + sum(d.frames_left_out for d in before),
             evaluations=chosen.n_chosen
             + sum(one.steps + 1 for one in done)
-            + sum(d.evaluations or 0 for d in before),
+            + sum(d.evaluations or 0 for d in before)
+            + evaluations,
             failures=[*(text for document in before for text in document.failures), *failures],
             shortest_distances=chosen.shortest_distances,
             volume_per_atom=chosen.volume_per_atom,
