@@ -46,6 +46,34 @@ def test_dynamics_by_the_potential_take_milliseconds_a_step() -> None:
     assert 0.02 < sum(second.values()) < 0.3
 
 
+def test_a_melt_quench_of_each_round_takes_minutes_of_the_potential_and_its_labels() -> None:
+    """Hot at 1.5 times what is expected; 4 networks of 2 ms for 100 atoms, here 102."""
+    off, on = (
+        costs(
+            prediction(
+                "economical", improve__rounds=2, improve__melt_quench=number,
+                improve__superheating=1.5, improve__quench_rate=50.0, improve__melt_duration=3.0,
+                improve__label__batch=5,
+            )
+        )
+        for number in (0, 20)
+    )  # fmt: skip
+    maker = find_protocol("economical")
+    hot = 1.5 * maker.melting_temperature.expected_temperature
+    steps = 2 * (1500 + round((hot - 300) / 50.0 * 1000 / 20) * 10)
+    more = on["improve", "nnp"].node_hours - off["improve", "nnp"].node_hours
+    # the training has more frames, too
+    assert more > steps * 1.02 * 4 * 0.002 / 3600
+    assert more < 3 * steps * 1.02 * 4 * 0.002 / 3600
+    labels = (
+        on["improve", "dft"].reference_evaluations - off["improve", "dft"].reference_evaluations
+    )
+    assert labels == 2 * 20
+    assert on["improve", "dft"].fireworks - off["improve", "dft"].fireworks == 2 * 4
+    jobs = on["improve", "nnp"].fireworks - off["improve", "nnp"].fireworks
+    assert jobs == 2 * (2 + math.ceil((hot - 300) / 50.0 * 1000 / 2 / 1000))
+
+
 def test_islands_share_the_budget_of_structures() -> None:
     hours, fireworks = [], []
     for islands in (1, 4):

@@ -149,6 +149,10 @@ class StructurePredictionMaker(Maker):
         """Raise a ValueError if numbers of different stages do not fit together."""
         if self.search_level == "potential":
             require_consistent(self)
+            improve = getattr(self, STAGES["improve"].name)
+            improve.melting.require_size(
+                self.dynamics, self.melting_temperature.highest, improve.rounds
+            )
 
     def with_reference(self, engine: Engine) -> StructurePredictionMaker:
         """
@@ -241,8 +245,14 @@ class StructurePredictionMaker(Maker):
         return [stage for stage in following if not self._is_left_out(stage)]
 
     def _repeatable(self) -> dict[str, Maker]:
-        """Makers of the stages from the training on, by stage."""
-        return {stage.name: getattr(self, stage.name) for stage in stages_after("label")}
+        """Makers of the stages from the training on, and what melts and quenches, by name."""
+        again = {stage.name: getattr(self, stage.name) for stage in stages_after("label")}
+        melting: dict[str, Maker] = {
+            "dynamics": self.dynamics,
+            "melting_temperature": self.melting_temperature,
+            "select": self.active.select,
+        }
+        return {**melting, **again}
 
     def _is_left_out(self, stage: Stage) -> bool:
         """Whether the settings leave a stage out; there is nothing to learn without a potential."""

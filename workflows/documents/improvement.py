@@ -39,6 +39,9 @@ class RoundDocument(Document):
     number: int = Field(description="from 1")
     potential: str = Field(description="job that trained the potential of this round's search")
     n_labels: int = Field(0, description="static runs of the reference engine")
+    labels_by_kind: dict[str, int] = Field(
+        default_factory=dict, description="static runs by what they are of"
+    )
     n_relaxed: int = Field(0, description="structures relaxed by it")
     relaxation_steps: int = Field(0, description="its evaluations in them")
     failed: int = Field(0, description="relaxations without a result")
@@ -62,7 +65,9 @@ class ChoiceDocument(StageDocument):
     """Structures of a search, chosen to be labelled."""
 
     n_chosen: int
-    by_kind: dict[str, int] = Field(description="minima, unknown and strained structures")
+    by_kind: dict[str, int] = Field(
+        description="minima, unknown and strained structures, frames of a melt-quench"
+    )
     shortest_distances: dict[str, float] = Field(description="as of the training set, by pair (Å)")
     volume_per_atom: float = Field(description="of the glass (Å³)")
     series: dict[str, list[float]] = Field(description="as in SampleDocument")
@@ -92,6 +97,7 @@ class ImproveDocument(StageDocument):
                     "round": row.number,
                     "reference_evaluations": row.evaluations,
                     "labels": row.n_labels,
+                    "labels_by_kind": row.labels_by_kind,
                     "relaxed": row.n_relaxed,
                     "before": row.before.figures(),
                     "after": row.after.figures(),

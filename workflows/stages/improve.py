@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from jobflow import Flow, Job, JobConfig, Maker, OnMissing, OutputReference, Response, job
 
@@ -14,6 +15,8 @@ from workflows.documents.schemas import (
     SampleDocument,
     SearchCandidate,
     SearchDocument,
+    SegmentDocument,
+    TrainingDocument,
 )
 from workflows.jobs.idempotency import once, spawn
 from workflows.jobs.outputs import output_of
@@ -25,10 +28,12 @@ from workflows.stages.chain import ChainContext
 from workflows.stages.cost import Cost, CostContext, add_up, decisions, repeated_decisions
 from workflows.stages.labelling import LabellingMaker
 from workflows.stages.learning_state import LearningChain, LearningState
+from workflows.stages.melt_again import MeltAgain
 from workflows.stages.relaxation_labels import labels_left_out
 from workflows.stages.round_outcome import agreement_of, take_in
 from workflows.stages.search import SearchMaker
 from workflows.stages.search_labels import LabelChoice, pick, without_known
+from workflows.stages.selection import SelectionMaker
 from workflows.stages.table import STAGES
 
 
@@ -58,6 +63,8 @@ class ImproveMaker(Maker):
         Of the search in each round.
     choice : LabelChoice
         How the labels are shared out.
+    melting : MeltAgain
+        Labels of a melt-quench by the potential, if there is to be one.
     gate : Gate
         What is asked of the potential.
     label : LabellingMaker
@@ -93,6 +100,7 @@ class ImproveMaker(Maker):
         metadata={"range": (1, 100_000), "unit": "generations", "help": "of each round's search"},
     )
     choice: LabelChoice = field(default_factory=LabelChoice, metadata={"inline": True})
+    melting: MeltAgain = field(default_factory=MeltAgain, metadata={"inline": True})
     gate: Gate = field(default_factory=Gate)
     label: LabellingMaker = field(
         default_factory=lambda: LabellingMaker(batch=10, min_labelled=0.0)
@@ -113,6 +121,7 @@ class ImproveMaker(Maker):
             makers["search"],
             makers["train"],
             makers["candidates"].limits,
+            *((makers["dynamics"], makers["select"]) if self.melting.melt_quench else ()),
         )
         outputs = context.outputs
         state = LearningState(potential=outputs["train"].uuid, sample=outputs["sample"].uuid)
@@ -126,10 +135,12 @@ class ImproveMaker(Maker):
             relaxations = context.relaxations(
                 "improve", REFERENCE_QUEUE, self.relaxations, self.relaxation_steps
             )
-            context = replace(context, n_frames=context.n_frames + self.labels)
+            number = self.labels + self.melting.melt_quench
+            context = replace(context, n_frames=context.n_frames + number)
             costs += [
                 relaxations,
-                *self.label.cost(context, self.labels),
+                *self.melting.cost(context),
+                *self.label.cost(context, number),
                 *context.makers["train"].cost(context),
                 *search.cost(context),
             ]
@@ -142,9 +153,10 @@ class ImproveMaker(Maker):
         state: LearningState,
         search: OutputReference,
         relaxed: Sequence[OutputReference] = (),
-        n_labels: OutputReference | None = None,
+        chosen: OutputReference | None = None,
     ) -> Job:
-        work = self.plan(chain, state, search, list(relaxed), n_labels)
+        of_labels = () if chosen is None else (chosen.n_chosen, chosen.by_kind)
+        work = self.plan(chain, state, search, list(relaxed), *of_labels)
         work.config.on_missing_references = OnMissing.NONE
         return tag(work, STAGES["improve"], name=f"improve {state.begun + 1}")
 
@@ -156,6 +168,7 @@ class ImproveMaker(Maker):
         search: SearchDocument,
         relaxed: list[RelaxDocument | None],
         n_labels: int | None = None,
+        by_kind: dict[str, int] | None = None,
     ) -> Response:
         """
         Look at what the round before has brought; begin the next one, or end.
@@ -172,8 +185,10 @@ class ImproveMaker(Maker):
             Structures asked for by the round before, in order; none where a job failed.
         n_labels : int or None
             Static labels of the round before.
+        by_kind : dict or None
+            These by what they are of.
         """
-        state = take_in(state, relaxed, n_labels, self.gate)
+        state = take_in(state, relaxed, n_labels, self.gate, by_kind)
         fresh = without_known(search.candidates, state.relaxed)
         reason, trusted = self.verdict(state, search.candidates, fresh)
         _report(state, self.rounds)
@@ -231,10 +246,11 @@ class ImproveMaker(Maker):
         suffix = f" improve {number + 1}"
         picked = pick(fresh, self.relaxations)
         relaxations = self._relaxations(chain, picked, suffix)
-        choice = self._choice(chain, state, search, picked)
+        runs = self.melting.make(chain, state)
+        choice = self._choice(chain, state, search, picked, runs)
         labels = self.label.make(
             choice.output,
-            self.labels,
+            self.labels + self.melting.melt_quench,
             chain.reference,
             earlier=state.sample,
             relaxations=[work.output for work in relaxations],
@@ -262,9 +278,9 @@ class ImproveMaker(Maker):
             after,
             again.output,
             [work.output for work in relaxations],
-            choice.output.n_chosen,
+            choice.output,
         )
-        parts: list[Job | Flow] = [choice, *relaxations, labels, fit, again, following]
+        parts: list[Job | Flow] = [*runs, choice, *relaxations, labels, fit, again, following]
         return Flow(parts, output=following.output, name=suffix.strip())
 
     def _relaxations(
@@ -289,12 +305,17 @@ class ImproveMaker(Maker):
         state: LearningState,
         search: SearchDocument,
         picked: Sequence[SearchCandidate],
+        runs: Sequence[Flow],
     ) -> Job:
         """Choice of the structures that get a static label."""
         relaxed = {id(candidate) for candidate in picked}
         others = [candidate for candidate in search.candidates if id(candidate) not in relaxed]
         seed = derive_seed(chain.seed, "improve", len(state.rounds))
-        work = self.choose(others, list(picked), search.unknown, state.sample, seed)
+        more: dict[str, Any] = {}
+        if runs:
+            segments = [run.output["segments"] for run in runs]
+            more = {"runs": segments, "potential": state.potential, "select": chain.select}
+        work = self.choose(others, list(picked), search.unknown, state.sample, seed, **more)
         return tag(work, STAGES["improve"], name="choose")
 
     def shortened(self, search: SearchMaker) -> SearchMaker:
@@ -317,6 +338,9 @@ class ImproveMaker(Maker):
         unknown: list[SearchCandidate],
         sample: str,
         seed: int,
+        runs: list[list[SegmentDocument]] | None = None,
+        potential: str | None = None,
+        select: SelectionMaker | None = None,
     ) -> ChoiceDocument:
         """
         Choose structures for static labels.
@@ -329,16 +353,28 @@ class ImproveMaker(Maker):
             Job whose output is the training set.
         seed : int
             Of strains.
+        runs : list or None
+            Segments of a melt-quench by the potential.
+        potential : str or None
+            Job that trained it.
+        select : SelectionMaker or None
+            Chooses among their frames.
         """
         before: SampleDocument = output_of(sample)
         frames = self.choice.choose(
             minima, unknown, before.frames, self.labels, seed, strained=[*picked, *minima]
         )
+        if runs and potential is not None and select is not None:
+            labelled = Frames.concatenate([before.frames, frames])
+            trained: TrainingDocument = output_of(potential)
+            more = self.melting.choose(runs, select, seed, labelled, trained.potential)
+            frames = Frames.concatenate([frames, more])
         kinds = [str(stage) for stage in frames.stages]
-        report_progress("improve", 1, 1, chosen=len(frames))
+        by_kind = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
+        report_progress("improve", 1, 1, **by_kind)
         return ChoiceDocument(
             n_chosen=len(frames),
-            by_kind={kind: kinds.count(kind) for kind in dict.fromkeys(kinds)},
+            by_kind=by_kind,
             shortest_distances=before.shortest_distances,
             volume_per_atom=before.volume_per_atom,
             series=before.series,

@@ -13,7 +13,9 @@ from workflows.documents.base import Document
 from workflows.documents.improvement import RelaxedStructure, RoundDocument
 from workflows.documents.schemas import SearchCandidate
 from workflows.engines.base import Engine
+from workflows.stages.dynamics import DynamicsMaker
 from workflows.stages.search import SearchMaker
+from workflows.stages.selection import SelectionMaker
 from workflows.stages.training import TrainingMaker
 
 
@@ -34,6 +36,8 @@ class LearningChain(MSONable):
         That are run again.
     limits : RelaxationLimits
         Where the engine's relaxations of candidates end.
+    dynamics, select : DynamicsMaker or None, SelectionMaker or None
+        For melt-quenches by the potential, if there are any.
     """
 
     target: Target
@@ -42,6 +46,8 @@ class LearningChain(MSONable):
     search: SearchMaker
     train: TrainingMaker
     limits: RelaxationLimits
+    dynamics: DynamicsMaker | None = None
+    select: SelectionMaker | None = None
 
 
 class LearningState(Document):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -20,6 +20,7 @@ def take_in(
     relaxed: Sequence[RelaxDocument | None],
     n_labels: int | None,
     gate: Gate,
+    by_kind: Mapping[str, int] | None = None,
 ) -> LearningState:
     """
     Add what the engine relaxed, and how well potentials before and after agree with it.
@@ -34,6 +35,8 @@ def take_in(
         Structures that the engine was to label; none before the first round.
     gate : Gate
         Says which of them count.
+    by_kind : mapping or None
+        These structures by what they are; none: before they were counted.
     """
     if state.searched is None:
         return state
@@ -58,6 +61,7 @@ def take_in(
         number=state.begun,
         potential=state.searched,
         n_labels=n_labels or 0,
+        labels_by_kind=dict(by_kind or {}),
         n_relaxed=len(new),
         relaxation_steps=sum(document.steps + 1 for document in relaxed if document is not None),
         failed=len(relaxed) - len(new),

@@ -128,6 +128,14 @@ class SampleMaker(Maker):
             frames=kept,
         )
 
+    def usable(self, frames: Frames) -> Frames:
+        """Leave out frames that are not finite or have atoms on top of each other."""
+        frames = frames[_finite(frames)] if len(frames) else frames
+        if not len(frames):
+            return frames
+        nearest = shortest_distances(frames, frames.elements).min(axis=(1, 2), initial=np.inf)
+        return frames[np.flatnonzero(nearest >= self.min_distance)]
+
 
 def _finite(frames: Frames) -> NDArray[np.bool_]:
     """Which frames have finite cells, positions, energies and forces, shape (n_frames,)."""
