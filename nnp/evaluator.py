@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -154,6 +154,9 @@ class Evaluator:
         Threads that share the work, over structures or, for large ones, over atoms.
     calibration : Calibration
         Turns the spread of an ensemble into the error to expect.
+    weights : ndarray or None
+        How often the energy of each atom counts, shape (n_total,); atoms of weight zero are not
+        evaluated, and their own energies are zero. None: each counts once.
     """
 
     model: Model
@@ -161,6 +164,7 @@ class Evaluator:
     counts: NDArray[np.int64]
     threads: int = 1
     calibration: Calibration = field(default_factory=Calibration)
+    weights: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         self.types = np.ascontiguousarray(self.types, dtype=np.int64)
@@ -169,8 +173,14 @@ class Evaluator:
             raise ValueError(
                 f"Counts add up to {self.counts.sum()} atoms, but {len(self.types)} are given."
             )
-        self._batch = _make_batch(self.types, self.counts, len(self.model.pair_block))
         n_total = len(self.types)
+        weights = np.ones(n_total) if self.weights is None else self.weights
+        self._weights = np.ascontiguousarray(weights, dtype=np.float64)
+        if self._weights.shape != (n_total,):
+            raise ValueError(f"Expected {n_total} weights, got {self._weights.shape}.")
+        self._batch = _make_batch(
+            self.types, self.counts, self._weights, len(self.model.pair_block)
+        )
         n_shares = max(1, min(self.threads, n_total))
         bounds = [n_total * k // n_shares for k in range(n_shares + 1)]
         dtype = self.model.weights.dtype.type
@@ -181,7 +191,7 @@ class Evaluator:
         self._pool: ThreadPoolExecutor | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("model", "types", "counts", "threads", "calibration")
+        names = ("model", "types", "counts", "threads", "calibration", "weights")
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -228,22 +238,41 @@ class Evaluator:
             return None
         if not len(self._members):
             return np.zeros(0)
-        totals = np.add.reduceat(self._members, self._batch.first[:-1], axis=0)
+        weighted = self._members * self._weights[:, None]
+        totals = np.add.reduceat(weighted, self._batch.first[:-1], axis=0)
         return self.calibration.apply(totals.std(axis=1) / self.counts)
 
     def select(self, keep: ArrayLike) -> Evaluator:
         """Give the evaluator of the structures where ``keep``, Boolean of shape (n,), is true."""
         mask = np.asarray(keep, dtype=bool)
+        atoms = np.repeat(mask, self.counts)
         return Evaluator(
             self.model,
-            self.types[np.repeat(mask, self.counts)],
+            self.types[atoms],
             self.counts[mask],
             self.threads,
             self.calibration,
+            None if self.weights is None else self._weights[atoms],
         )
 
+    def weighted(self, weights: ArrayLike) -> Evaluator:
+        """
+        Give the evaluator of the sums of weighted atomic energies, of which forces derive.
+
+        Where some atoms are equivalent by symmetry, one of them stands for all with their number
+        as weight, the others have none: the sum is the energy, at a fraction of the cost, and the
+        mean of the forces over the operations of the symmetry is that of the whole crystal.
+
+        Parameters
+        ----------
+        weights : array_like
+            Of every atom, shape (n_total,).
+        """
+        return replace(self, weights=np.asarray(weights, dtype=np.float64))
+
     def _energies(self, atomic: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.add.reduceat(atomic, self._batch.first[:-1]) if len(atomic) else np.zeros(0)
+        weighted = atomic * self._weights
+        return np.add.reduceat(weighted, self._batch.first[:-1]) if len(atomic) else np.zeros(0)
 
     def _run(self, cells: ArrayLike, positions: ArrayLike) -> None:
         cells = np.ascontiguousarray(cells, dtype=np.float64)
@@ -297,7 +326,12 @@ class Evaluator:
             task.result()
 
 
-def _make_batch(types: NDArray[np.int64], counts: NDArray[np.int64], n_elements: int) -> Batch:
+def _make_batch(
+    types: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    n_elements: int,
+) -> Batch:
     """Orders of the atoms by element."""
     first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     sorted_atoms = np.zeros(len(types), dtype=np.int64)
@@ -306,4 +340,4 @@ def _make_batch(types: NDArray[np.int64], counts: NDArray[np.int64], n_elements:
         own = types[low:high]
         sorted_atoms[low:high] = np.argsort(own, kind="stable")
         starts[s, 1:] = np.cumsum(np.bincount(own, minlength=n_elements))
-    return Batch(first, types, sorted_atoms, starts)
+    return Batch(first, types, sorted_atoms, starts, weights)

@@ -237,8 +237,10 @@ def near_forces(model: Model, ws: Workspace) -> None:
 
 
 @internal
-def add_forces(i: int, model: Model, ws: Workspace, forces: NDArray, virial: NDArray) -> None:
-    """Add one centre's derivatives to forces in eV/Å and to the virial in eV."""
+def add_forces(
+    i: int, weight: float, model: Model, ws: Workspace, forces: NDArray, virial: NDArray
+) -> None:
+    """Add one centre's derivatives, so many times, to forces in eV/Å and the virial in eV."""
     near_forces(model, ws)
     near, force = ws.near, ws.near_force
     x, y, z = 0.0, 0.0, 0.0
@@ -248,7 +250,7 @@ def add_forces(i: int, model: Model, ws: Workspace, forces: NDArray, virial: NDA
         for o in range(first, first + np.uint64(ws.near_start[e + 1] - ws.near_start[e])):
             a, j = o * _FOUR, ws.near_atom[o]
             dx, dy, dz = near[a], near[a + _ONE], near[a + _TWO]
-            gx, gy, gz = force[a], force[a + _ONE], force[a + _TWO]
+            gx, gy, gz = weight * force[a], weight * force[a + _ONE], weight * force[a + _TWO]
             forces[j, 0] -= gx
             forces[j, 1] -= gy
             forces[j, 2] -= gz
@@ -315,8 +317,10 @@ def apply_networks(ty: int, model: Model, one: Workspace, two: Workspace, out: t
 
 
 @internal
-def add_derivatives(i: int, model: Model, ws: Workspace, forces: NDArray, virial: NDArray) -> None:
-    """From the derivative by the moments of one atom to forces in eV/Å and the virial in eV."""
+def add_derivatives(
+    i: int, weight: float, model: Model, ws: Workspace, forces: NDArray, virial: NDArray
+) -> None:
+    """From one atom's derivative by the moments, ``weight`` times, to forces and the virial."""
     radial_backward(model, ws, ws.gradient)
     if model.angular_eta.size > 0:
         triplet_backward(model, ws, ws.gradient)
@@ -324,4 +328,4 @@ def add_derivatives(i: int, model: Model, ws: Workspace, forces: NDArray, virial
     else:
         for m in range(4 * ws.close_start[ws.close_start.size - 1]):
             ws.scatter[m] = 0.0
-    add_forces(i, model, ws, forces, virial)
+    add_forces(i, weight, model, ws, forces, virial)

@@ -30,12 +30,15 @@ class Batch(NamedTuple):
         Atoms of each structure (numbered from its first) ordered by element.
     element_starts : ndarray of int
         Where each element starts among them, shape (n, n_elements + 1).
+    weights : ndarray
+        How often the energy of each atom counts; atoms of weight zero are not evaluated.
     """
 
     first: NDArray[np.int64]
     types: NDArray[np.int64]
     sorted_atoms: NDArray[np.int64]
     element_starts: NDArray[np.int64]
+    weights: NDArray[np.float64]
 
 
 class Reference(NamedTuple):
@@ -135,6 +138,7 @@ def list_structure(
         (begin, end, row),
         batch.sorted_atoms[first : first + positions.shape[0]],
         batch.element_starts[s],
+        batch.weights[first : first + positions.shape[0]],
         scratch.points,
         (inverse, scratch.translations, limits, cutoff + skin),
         (lists.starts, lists.atom, lists.image),
@@ -263,7 +267,7 @@ def evaluate_range(
             waiting = -1
             for q in range(batch.element_starts[s, ty], batch.element_starts[s, ty + 1]):
                 i = first + batch.sorted_atoms[first + q]
-                if i < low or i >= high:
+                if i < low or i >= high or batch.weights[i] == 0.0:
                     continue
                 r = i - begin
                 close = close_count(i, r, first, model, lists, scratch, capacity)
@@ -278,13 +282,17 @@ def evaluate_range(
                 output.members[i] = atom.prepare(row, point, ty, model, two)
                 members = (output.members[waiting], output.members[i])
                 atom.apply_networks(ty, model, one, two, members)
-                atom.add_derivatives(waiting, model, one, output.forces, virial)
-                atom.add_derivatives(i, model, two, output.forces, virial)
+                atom.add_derivatives(
+                    waiting, batch.weights[waiting], model, one, output.forces, virial
+                )
+                atom.add_derivatives(i, batch.weights[i], model, two, output.forces, virial)
                 waiting = -1
             if waiting >= 0:
                 members = (output.members[waiting], spare)
                 atom.apply_networks(ty, model, one, two, members)
-                atom.add_derivatives(waiting, model, one, output.forces, virial)
+                atom.add_derivatives(
+                    waiting, batch.weights[waiting], model, one, output.forces, virial
+                )
         virial[1, 0] = virial[0, 1]
         virial[2, 0] = virial[0, 2]
         virial[2, 1] = virial[1, 2]

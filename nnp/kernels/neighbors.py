@@ -296,6 +296,7 @@ def build_rows(
     rows: tuple,
     sorted_atoms: NDArray,
     element_starts: NDArray,
+    weights: NDArray,
     points: NDArray,
     geometry: tuple,
     lists: tuple,
@@ -314,6 +315,8 @@ def build_rows(
         Atoms of the structure ordered by element.
     element_starts : ndarray
         Where each element starts in ``sorted_atoms``.
+    weights : ndarray
+        Rows of atoms of weight zero are left empty.
     points : ndarray
         Wrapped positions in Å, shape (n, 3), in the structure's order.
     geometry : tuple
@@ -338,6 +341,10 @@ def build_rows(
     span = np.zeros((2, 3), np.int64)
     needed = 0
     for i in range(begin, end):
+        if weights[i] == 0.0:
+            starts[row, :] = 0
+            row += 1
+            continue
         image_span(points[i], inverse, limits, reach, span)
         count = 0
         for e in range(element_starts.size - 1):

@@ -92,3 +92,8 @@ class PressurizedEvaluator:
     def select(self, keep: NDArray[np.bool_]) -> PressurizedEvaluator:
         """See `BatchEvaluator.select`."""
         return PressurizedEvaluator(self.inner.select(keep), self.pressure)
+
+    def weighted(self, weights: NDArray[np.float64]) -> PressurizedEvaluator:
+        """Return the evaluator of weighted atomic energies; see `nnp.Evaluator.weighted`."""
+        inner = getattr(self.inner, "weighted", None)
+        return self if inner is None else PressurizedEvaluator(inner(weights), self.pressure)

@@ -13,6 +13,7 @@ from nnp.units import KBAR
 from search.relax.energy import BatchEnergy, require_stress, uncertainties_of
 from search.relax.fire import FireOptions, FireState, Geometry, advance
 from search.relax.limits import RelaxationLimits
+from search.relax.symmetric import SymmetricEvaluator, symmetrized
 from search.relax.trust import UNCONDITIONAL, UNKNOWN, Trust
 
 if TYPE_CHECKING:
@@ -122,6 +123,14 @@ class Relaxer(MSONable):
             "help": "largest stress under the tight limits",
         },
     )
+    keep_symmetry: bool = field(
+        default=True,
+        metadata={
+            "unit": "",
+            "help": "structures keep the symmetry they begin with, and only atoms that it does not "
+            "make equivalent are evaluated",
+        },
+    )
     max_expansion: float = field(
         default=6.0,
         metadata={
@@ -227,12 +236,17 @@ class _Batch:
         self.best = best
         self.distances = distances
         self.trust = trust
+        operations = None
+        if options.keep_symmetry:
+            structures, operations = symmetrized(structures)
         self.index = np.arange(len(structures))
         self.counts = np.array([len(atoms) for atoms in structures])
         self.numbers = np.concatenate([atoms.numbers for atoms in structures])
         self.cells = np.array([np.array(atoms.cell) for atoms in structures], dtype=float)
         self.positions = np.concatenate([atoms.positions for atoms in structures]).astype(float)
         self.evaluator = energy.evaluator(self.numbers, self.counts, threads=threads)
+        if operations is not None and (operations.orders > 1).any():
+            self.evaluator = SymmetricEvaluator(self.evaluator, operations)
         self.state = FireState.start(self.counts, options.fire.first_step)
         self.first_volumes = np.abs(np.linalg.det(self.cells))
         self.last_energies = np.full(len(structures), np.inf)
