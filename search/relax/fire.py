@@ -150,7 +150,7 @@ class Geometry(NamedTuple):
 
 
 @numba.njit(cache=True)
-def _strain(
+def strain_rows(
     cell: NDArray[np.float64], positions: NDArray[np.float64], strain: NDArray[np.float64]
 ) -> None:
     """Multiply lattice vectors and positions (rows) by 1 + `strain`, in place."""
@@ -160,11 +160,19 @@ def _strain(
 
 
 @numba.njit(cache=True)
-def advance(batch: Geometry, state: FireState, steps: Steps) -> None:
-    """One step of every structure of the batch, in place."""
+def advance(batch: Geometry, rest: NDArray[np.bool_], state: FireState, steps: Steps) -> None:
+    """One step of every structure of the batch, in place, but for those that `rest` (n,)."""
     end = 0
     for s in range(len(batch.counts)):
         start, end = end, end + batch.counts[s]
+        if rest[s]:
+            # should it begin again, then as at first
+            state.velocities[start:end] = 0.0
+            state.strain_velocities[s] = 0.0
+            state.time_steps[s] = steps.first_step
+            state.mixing[s] = FIRST_MIXING
+            state.downhill[s] = 0
+            continue
         length = steps.strain_length * np.sqrt(float(batch.counts[s]))
         cell = batch.cells[s]
         x, f = batch.positions[start:end], batch.forces[start:end]
@@ -185,7 +193,7 @@ def advance(batch: Geometry, state: FireState, steps: Steps) -> None:
             state.time_steps[s] = max(state.time_steps[s] * SHRINK, 0.02 * steps.first_step)
             state.mixing[s] = FIRST_MIXING
             x += back * v
-            _strain(cell, x, w * (back / length))
+            strain_rows(cell, x, w * (back / length))
             v[:] = 0.0
             w[:] = 0.0
 
@@ -212,4 +220,4 @@ def advance(batch: Geometry, state: FireState, steps: Steps) -> None:
         if strain * scale > steps.largest_strain:
             scale = steps.largest_strain / strain
         x += (scale * dt) * v
-        _strain(cell, x, w * (scale * dt / length))
+        strain_rows(cell, x, w * (scale * dt / length))

@@ -12,6 +12,7 @@ from monty.json import MSONable
 from nnp.units import KBAR
 from search.relax.energy import BatchEnergy, require_stress, uncertainties_of
 from search.relax.fire import FireOptions, FireState, Geometry, advance
+from search.relax.lbfgs import LbfgsOptions, LbfgsState, advance_active
 from search.relax.limits import RelaxationLimits
 from search.relax.symmetric import SymmetricEvaluator, symmetrized
 from search.relax.trust import UNCONDITIONAL, UNKNOWN, Trust
@@ -160,7 +161,12 @@ class Relaxer(MSONable):
         metadata={"range": (1, 10_000), "unit": "structures", "help": "relaxed side by side"},
     )
     fire: FireOptions = field(
-        default_factory=FireOptions, metadata={"unit": "", "help": "steps of the minimiser"}
+        default_factory=FireOptions,
+        metadata={"unit": "", "help": "steps of the minimiser where forces are large"},
+    )
+    lbfgs: LbfgsOptions = field(
+        default_factory=LbfgsOptions,
+        metadata={"unit": "", "help": "steps of the minimiser elsewhere"},
     )
 
     def relax(
@@ -248,6 +254,7 @@ class _Batch:
         if operations is not None and (operations.orders > 1).any():
             self.evaluator = SymmetricEvaluator(self.evaluator, operations)
         self.state = FireState.start(self.counts, options.fire.first_step)
+        self.memory = LbfgsState.start(self.counts, options.lbfgs.memory)
         self.first_volumes = np.abs(np.linalg.det(self.cells))
         self.last_energies = np.full(len(structures), np.inf)
         self.results: list[Relaxed | None] = [None] * len(structures)
@@ -283,9 +290,10 @@ class _Batch:
                     break
                 keep_atoms = np.repeat(keep, self.counts)
                 self._select(keep, keep_atoms)
-                forces, stresses = forces[keep_atoms], stresses[keep]
+                forces, stresses, energies = forces[keep_atoms], stresses[keep], energies[keep]
             batch = Geometry(self.counts, self.cells, self.positions, forces, stresses)
-            advance(batch, self.state, self.options.fire.steps)
+            advance_active(batch, energies, self.memory, self.options.lbfgs.numbers)
+            advance(batch, self.memory.active, self.state, self.options.fire.steps)
         return [result for result in self.results if result is not None]
 
     def _outcome(self, i: int, status: str, step: int, now: _Measured) -> Relaxed:
@@ -397,6 +405,7 @@ class _Batch:
         """Go on with the structures where `keep` (n,) and `keep_atoms` (n_total,) are true."""
         self.evaluator = self.evaluator.select(keep)
         self.state = self.state.select(keep, keep_atoms)
+        self.memory = self.memory.select(keep, self.counts)
         self.index, self.counts = self.index[keep], self.counts[keep]
         self.numbers, self.positions = self.numbers[keep_atoms], self.positions[keep_atoms]
         self.cells, self.first_volumes = self.cells[keep], self.first_volumes[keep]
