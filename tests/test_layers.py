@@ -27,6 +27,7 @@ LAYERS = (
         "search.geometry",
         "search.cells",
         "search.symmetry",
+        "search.symmetry_operations",
         "search.candidate",
         "search.relax.limits",
     ),

@@ -19,9 +19,9 @@ import numpy as np
 
 from search.cells import reduced
 from search.create.random_crystals import GenerationError, RandomSymmetric
-from search.create.symmetric_operators import Symmetry
 from search.create.wyckoff import ORDERS
 from search.geometry import DistanceLimits
+from search.symmetry_operations import Symmetry
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -14,6 +14,7 @@ import numpy as np
 
 from search.cells import reduced
 from search.geometry import DistanceLimits
+from search.symmetry_operations import Symmetry
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 TRIES = 10
 """Children tried before an operator gives up."""
+
+WITHOUT_SYMMETRY = 0.25
+"""Part of the children of operators that move all atoms that keep no symmetry in any case."""
 
 ATOMIC_ENERGIES = "atomic_energies"
 """Name of the per-atom array (eV) that parents may carry, for cuts through their good parts."""
@@ -69,7 +73,7 @@ def lattice_mutation(
     displacement: float = 0.35,
 ) -> Atoms:
     """
-    Strain the cell at constant volume and shift the atoms a little.
+    Strain the cell at constant volume and shift the atoms a little; see `keeping_symmetry`.
 
     Parameters
     ----------
@@ -78,15 +82,20 @@ def lattice_mutation(
     displacement : float
         Standard deviation of the displacements, Å.
     """
+    parent, symmetry = keeping_symmetry(parent, rng)
+    cell = np.array(parent.cell)
     for _ in range(TRIES):
         random = rng.normal(0.0, strength, (3, 3))
+        shifts = rng.normal(0.0, displacement, parent.positions.shape)
+        if symmetry is not None:
+            random, shifts = symmetry.strain(cell, random), symmetry.average(cell, shifts)
         deformation = np.eye(3) + (random + random.T) / 2
         size = np.linalg.det(deformation)
         if size < 0.3:
             continue
         child = parent.copy()
-        child.set_cell(child.cell.array @ deformation / size ** (1 / 3), scale_atoms=True)
-        child.positions += rng.normal(0.0, displacement, child.positions.shape)
+        child.positions += shifts
+        child.set_cell(cell @ deformation / size ** (1 / 3), scale_atoms=True)
         if limits.push_apart(child):
             return plain_sorted(child)
     raise NoChildError("strained atoms are too near")
@@ -95,14 +104,39 @@ def lattice_mutation(
 def rattle(
     parent: Atoms, limits: DistanceLimits, rng: np.random.Generator, largest: float = 1.6
 ) -> Atoms:
-    """Displace all atoms at random, by a width drawn up to `largest` (Å)."""
+    """Displace atoms at random, by a width drawn up to `largest` (Å); see `keeping_symmetry`."""
+    parent, symmetry = keeping_symmetry(parent, rng)
     for _ in range(TRIES):
         child = parent.copy()
         width = rng.uniform(0.4, largest)
-        child.positions += rng.normal(0.0, width / np.sqrt(3), child.positions.shape)
+        shifts = rng.normal(0.0, 1.0, child.positions.shape)
+        if symmetry is not None:
+            shifts = symmetry.average(np.array(parent.cell), shifts)
+            typical = np.sqrt((shifts**2).mean())
+            if typical < 1e-6:
+                break  # no atom is free to move
+            shifts /= typical
+        child.positions += width / np.sqrt(3) * shifts
         if limits.push_apart(child):
             return plain_sorted(child)
     raise NoChildError("displaced atoms are too near")
+
+
+def keeping_symmetry(parent: Atoms, rng: np.random.Generator) -> tuple[Atoms, Symmetry | None]:
+    """
+    Draw the symmetry that a child keeps: a random subgroup of the parent's, or none.
+
+    Returns the parent with this symmetry made exact, and the symmetry, if it is any.
+    """
+    if rng.random() < WITHOUT_SYMMETRY:
+        return parent, None
+    whole = Symmetry.of(parent)
+    if not whole.is_proper:
+        return parent, None
+    symmetry = whole.subgroup(rng)
+    if len(symmetry.images) == 1:
+        return parent, None
+    return symmetry.imposed(parent), symmetry
 
 
 def heredity(one: Atoms, other: Atoms, limits: DistanceLimits, rng: np.random.Generator) -> Atoms:

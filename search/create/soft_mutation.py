@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
-from search.create.operators import TRIES, NoChildError, plain_sorted
+from search.create.operators import TRIES, NoChildError, keeping_symmetry, plain_sorted
 from search.geometry import DistanceLimits, image_shifts, nearest, shifted_square
 
 if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
+
+    from search.symmetry_operations import Symmetry
 
 SOFTNESS = 0.37
 """Å over which a bond weakens by e, as bond valences do."""
@@ -60,21 +62,36 @@ def bond_hessian(
     return hessian
 
 
+def _symmetric(
+    modes: NDArray[np.float64], cell: NDArray[np.float64], symmetry: Symmetry
+) -> NDArray[np.float64]:
+    """Those of the modes (m, n, 3), softest first, that keep a symmetry, made exactly so."""
+    kept = np.array([symmetry.average(cell, mode) for mode in modes])
+    # of degenerate modes only some combinations do
+    return kept[(kept**2).sum(axis=(1, 2)) > 0.3]
+
+
 def soft_mutation(
     parent: Atoms, limits: DistanceLimits, rng: np.random.Generator, largest: float = 2.2
 ) -> Atoms:
     """
     Displace the atoms along one of the softest modes of a bond model.
 
-    Modes weigh less the stiffer they are. The atom that moves most moves up to `largest` (Å).
+    Modes weigh less the stiffer they are; only those count that keep the symmetry drawn by
+    `keeping_symmetry`. The atom that moves most moves up to `largest` (Å).
     After A. R. Lyakhov, A. R. Oganov and M. Valle, Comput. Phys. Commun. 181, 1623 (2010).
     """
     from ase.data import covalent_radii
 
     if len(parent) < 2:
         raise NoChildError("one atom has no soft mode")
+    parent, symmetry = keeping_symmetry(parent, rng)
     hessian = bond_hessian(np.array(parent.cell), parent.positions, covalent_radii[parent.numbers])
     modes = np.linalg.eigh(hessian)[1].T[3:].reshape(-1, len(parent), 3)  # three translations
+    if symmetry is not None:
+        modes = _symmetric(modes, np.array(parent.cell), symmetry)
+    if not len(modes):
+        raise NoChildError("no mode keeps the symmetry")
     for _ in range(TRIES):
         mode = modes[min(int(rng.exponential(len(modes) / 8)), len(modes) - 1)]
         farthest = np.linalg.norm(mode, axis=1).max()

@@ -177,7 +177,9 @@ def _longest(rows: NDArray[np.float64]) -> float:
 
 
 @numba.njit(cache=True)
-def _remember(s: int, low: int, high: int, gradient: NDArray[np.float64], state: LbfgsState) -> None:
+def _remember(
+    s: int, low: int, high: int, gradient: NDArray[np.float64], state: LbfgsState
+) -> None:
     """Take in what the last step of structure `s`, rows `low` to `high`, did to the gradient."""
     slot = state.remembered[s] % state.steps.shape[0]
     step, change = state.steps[slot, low:high], state.changes[slot, low:high]

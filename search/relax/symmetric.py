@@ -10,13 +10,13 @@ group, as most new structures of a search are, costs a fraction of an evaluation
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numba
 import numpy as np
 
-from search.create.symmetric_operators import Symmetry
 from search.relax.energy import uncertainties_of
+from search.symmetry_operations import Symmetry
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -167,11 +167,9 @@ def symmetrized(structures: Sequence[Atoms]) -> tuple[list[Atoms], Operations]:
     for atoms in structures:
         symmetry = Symmetry.of(atoms, PRECISION)
         own, turns = atoms, np.eye(3)[None]
-        # an assignment that is not one to one is that of no operation
-        proper = all(len(set(row)) == len(atoms) for row in symmetry.images.tolist())
-        if proper and len(symmetry.images) > 1:
-            own, turns = _exact(atoms, symmetry)
-            table = symmetry.images
+        if symmetry.is_proper and len(symmetry.images) > 1:
+            own, table = symmetry.imposed(atoms), symmetry.images
+            turns = symmetry.cartesian(np.array(own.cell))
         else:
             table = np.arange(len(atoms))[None]
         exact.append(own)
@@ -186,34 +184,3 @@ def symmetrized(structures: Sequence[Atoms]) -> tuple[list[Atoms], Operations]:
         np.concatenate(images),
         np.concatenate(representatives),
     )
-
-
-def _exact(atoms: Atoms, symmetry: Symmetry) -> tuple[Atoms, NDArray[Any]]:
-    """Average a crystal over its operations; return it and their Cartesian rotations."""
-    cell = np.array(atoms.cell)
-    fractions = atoms.positions @ np.linalg.inv(cell)
-    turned = np.einsum("gij,nj->gni", symmetry.rotations, fractions)
-    reached = np.take_along_axis(fractions[None], symmetry.images[:, :, None], axis=1)
-    # where each atom came from and got to differ by one translation, but for whole cells
-    moved = turned + symmetry.translations[:, None]
-    whole = np.round(reached - moved)
-    translations = (reached - turned - whole).mean(axis=1)
-    moved = turned + translations[:, None] + whole
-    mean = np.zeros_like(fractions)
-    for places, points in zip(symmetry.images, moved, strict=True):
-        mean[places] += points
-    mean /= len(moved)
-    cell = cell @ _unstrained(cell, symmetry.rotations)
-    turns = np.einsum("ji,gjk,lk->gil", cell, symmetry.rotations, np.linalg.inv(cell))
-    own = atoms.copy()
-    own.set_cell(cell)
-    own.positions = mean @ cell
-    return own, turns
-
-
-def _unstrained(cell: NDArray[np.float64], rotations: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Deformation (3, 3) without rotation after which the metric has the symmetry."""
-    metric = np.einsum("gji,jk,gkl->il", rotations, cell @ cell.T, rotations) / len(rotations)
-    inverse = np.linalg.inv(cell)
-    values, vectors = np.linalg.eigh(inverse @ metric @ inverse.T)
-    return np.asarray((vectors * np.sqrt(values)) @ vectors.T)

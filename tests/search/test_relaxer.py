@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nnp.units import KBAR
 from search.geometry import DistanceLimits
 from search.relax.energy import AseEnergy, AseEvaluator
+from search.relax.lbfgs import LbfgsOptions
 from search.relax.limits import RelaxationLimits
 from search.relax.relaxer import OUT_OF_STEPS, Relaxer
 from tests.search.pair_energy import PairEnergy
@@ -40,6 +41,19 @@ def test_reaches_the_minima_of_ase() -> None:
         assert result.converged
         assert result.energy == pytest.approx(expected.get_potential_energy(), abs=1e-3)
         assert result.atoms.get_volume() == pytest.approx(expected.get_volume(), rel=2e-3)
+
+
+def test_quasi_newton_steps_lead_to_the_same_minimum_sooner() -> None:
+    structures = [_distorted("CuAu", seed, (1, 2, 2)) for seed in range(3)]
+    limits = RelaxationLimits(0.002, 0.1, 2000)
+    energy = AseEnergy(EMT())
+    fire_only = Relaxer(limits, lbfgs=LbfgsOptions(largest_force=0.0))
+    slow, fast = (r.relax(structures, energy) for r in (fire_only, Relaxer(limits)))
+    for one, other in zip(slow, fast, strict=True):
+        assert one.converged
+        assert other.converged
+        assert other.energy == pytest.approx(one.energy, abs=1e-3)
+    assert 2 * sum(r.steps for r in fast) < sum(r.steps for r in slow)
 
 
 def test_reported_forces_and_stress_are_those_of_the_structure() -> None:

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from search.create.operators import NoChildError
 from search.create.random_crystals import RandomSymmetric
-from search.create.symmetric_operators import Symmetry, orbit_mutation, orbit_permutation
+from search.create.symmetric_operators import orbit_mutation, orbit_permutation
 from search.create.wyckoff import ORDERS, space_group
 from search.geometry import DistanceLimits
 from search.symmetry import find_space_group
+from search.symmetry_operations import Symmetry
 
 COUNTS = {"Mg": 4, "Si": 2, "O": 8}
 LIMITS = DistanceLimits.from_radii(list(COUNTS), 0.7)
