@@ -15,7 +15,7 @@ from pyxtal.symmetry import Group
 from search.create.random_crystals import GenerationError, RandomSymmetric
 from search.create.registry import OPERATORS
 from search.create.space_groups import SpaceGroupError, fits, read_space_groups, usable_units
-from search.create.symmetric_operators import Symmetry, _chosen_symmetry
+from search.create.symmetric_operators import _chosen_symmetry
 from search.create.wyckoff import ORDERS, space_group
 from search.geometry import DistanceLimits
 from search.options import EvolutionOptions
@@ -23,6 +23,7 @@ from search.relax.relaxer import Relaxer
 from search.run.driver import run_generations
 from search.state.evolution import Evolution
 from search.symmetry import TIGHT_TOLERANCE, find_space_group
+from search.symmetry_operations import Symmetry
 from tests.search.pair_energy import PairEnergy
 
 LIMITS = DistanceLimits.from_radii(("Mg", "Si", "O"), 0.8)
