@@ -1,4 +1,4 @@
-"""What is looked for: a formula, and how many formula units a crystal's cell may hold."""
+"""What is looked for: a formula, how many formula units a cell may hold, and the pressure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isfinite
+from typing import Any
 
 from monty.json import MSONable
 from pymatgen.core import Composition, Element
@@ -39,7 +40,7 @@ class FormulaError(ValueError):
 @dataclass(frozen=True)
 class Target(MSONable):
     """
-    A composition and the cells to search it in.
+    A composition, the cells to search it in, and the pressure it is under.
 
     Parameters
     ----------
@@ -47,14 +48,24 @@ class Target(MSONable):
         Reduced formula, e.g. ``"LiAlCl4"``.
     formula_units : tuple of int
         Numbers of formula units in a cell, in rising order.
+    pressure : float
+        At which its crystals are looked for, kbar.
     """
 
     formula: str
     formula_units: tuple[int, ...] = (1,)
+    pressure: float = 0.0
 
     def __post_init__(self) -> None:
         # JSON has no tuples
         object.__setattr__(self, "formula_units", tuple(self.formula_units))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Document; without a pressure of zero it is that of campaigns before there was one."""
+        document: dict[str, Any] = super().as_dict()
+        if not self.pressure:
+            del document["pressure"]
+        return document
 
     @property
     def composition(self) -> Composition:
@@ -78,6 +89,7 @@ def parse_target(
     engine: str,
     formula_units: tuple[int, ...] | None = None,
     atoms_max: int | None = None,
+    pressure: float = 0.0,
 ) -> Target:
     """
     Read a formula as it was typed.
@@ -94,6 +106,8 @@ def parse_target(
         Numbers of formula units to search; none: 1, 2 and 4 as far as they fit 28 atoms.
     atoms_max : int or None
         Largest number of atoms in a cell: 1, 2, 3, 4, 6, 8, 12 and 16 units as far as they fit.
+    pressure : float
+        At which its crystals are looked for, kbar.
 
     Raises
     ------
@@ -121,6 +135,7 @@ def parse_target(
         # as typed if it is one formula unit: people look for their own spelling
         formula=as_typed if factor == 1 else _spell(reduced),
         formula_units=_choose_units(n_atoms, formula, formula_units, atoms_max),
+        pressure=pressure,
     )
 
 

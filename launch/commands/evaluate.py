@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from launch.commands.shared.options import Threads, command_of
+from launch.commands.shared.options import Pressure, Threads, command_of
 from launch.commands.shared.output_files import require_writable
+from launch.commands.shared.parsing import read_pressure
 from launch.commands.shared.potential_files import EnergyKey, load_potential, read_frames
 from launch.errors import CampaignError
 
@@ -37,14 +38,20 @@ class EvaluateOptions:
     ] = None
     energy_key: EnergyKey = None
     threads: Threads = None
+    pressure: Pressure = 0.0
 
 
 @command_of(EvaluateOptions)
 def evaluate(options: EvaluateOptions) -> None:
-    """Energies, forces, stresses and uncertainties of STRUCTURES; errors where they have values."""
+    """
+    Energies, forces, stresses and uncertainties of STRUCTURES; errors where they have values.
+
+    At a pressure also enthalpies.
+    """
     from nnp.evaluation import evaluate as compare
     from workflows.jobs.cores import usable_cores
 
+    pressure = read_pressure(options.pressure)
     model = load_potential(options.potential)
     data = _read(options.structures, model, options)
     unknown = set(data.elements) - set(model.elements)
@@ -58,10 +65,10 @@ def evaluate(options: EvaluateOptions) -> None:
     found = compare(model, data, options.threads or usable_cores())
     _require_finite(options.potential, found)
     if options.output is not None:
-        _write_predictions(data, found, options.output)
+        _write_predictions(data, found, options.output, pressure)
         typer.echo(f"{len(data)} structures written to {options.output}")
     else:
-        _print_energies(data, found)
+        _print_energies(data, found, pressure)
     _print_errors(model, found, _force_error(model, data, options.threads or usable_cores()))
     if options.training:
         plot = (options.output or Path(options.potential.name)).with_suffix(".coverage.png")
@@ -69,8 +76,13 @@ def evaluate(options: EvaluateOptions) -> None:
 
 
 def _read(paths: list[Path], model: Potential, options: EvaluateOptions) -> Frames:
-    """Read structures, molecules too, with what reference values they have."""
-    return read_frames(paths, options.energy_key, cutoff=model.cutoff, required=False)
+    """
+    Read structures, molecules too, with what reference values they have.
+
+    At a pressure there are no molecules, since they have no volume.
+    """
+    cutoff = None if options.pressure else model.cutoff
+    return read_frames(paths, options.energy_key, cutoff=cutoff, required=False)
 
 
 def _require_finite(potential: Path, found: Evaluation) -> None:
@@ -94,14 +106,21 @@ def _require_finite(potential: Path, found: Evaluation) -> None:
             )
 
 
-def _print_energies(data: Frames, found: Evaluation) -> None:
-    """Print a line for each structure."""
+def _print_energies(data: Frames, found: Evaluation, pressure: float) -> None:
+    """Print a line for each structure, at a pressure (kbar) with its enthalpy."""
+    from launch.report.pressure import at_pressure
+    from search.relax.pressure import work_of
+
     for index, energy in enumerate(found.predictions.energies):
         uncertainty = found.predictions.uncertainties[index]
+        enthalpy = (energy + work_of(pressure, data.volumes[index])) / data.counts[index]
         typer.echo(
             f"{index:6d}  {energy:16.6f} eV  {energy / data.counts[index]:12.6f} eV/atom"
             + (f"  ± {1000 * uncertainty:.1f} meV/atom" if uncertainty > 0 else "")
+            + (f"  enthalpy {enthalpy:12.6f} eV/atom" if pressure else "")
         )
+    if pressure:
+        typer.echo(f"enthalpies are those{at_pressure(pressure)}")
 
 
 def _force_error(model: Potential, data: Frames, threads: int) -> float:
@@ -160,7 +179,7 @@ def _report_coverage(model: Potential, training: Frames, data: Frames, plot: Pat
     typer.echo(f"coverage drawn in {plot}")
 
 
-def _write_predictions(data: Frames, found: Evaluation, output: Path) -> None:
+def _write_predictions(data: Frames, found: Evaluation, output: Path, pressure: float) -> None:
     """Predictions as the results of each structure, reference values beside them."""
     from io import StringIO
 
@@ -170,6 +189,7 @@ def _write_predictions(data: Frames, found: Evaluation, output: Path) -> None:
     from ase.stress import full_3x3_to_voigt_6_stress
 
     from nnp.storage.files import write_atomically
+    from search.relax.pressure import work_of
 
     predictions = found.predictions
     written = []
@@ -183,6 +203,9 @@ def _write_predictions(data: Frames, found: Evaluation, output: Path) -> None:
         if "stress" in known:
             atoms.info["reference_stress"] = np.asarray(known["stress"])
         atoms.info["uncertainty"] = float(predictions.uncertainties[index])
+        if pressure:
+            work = work_of(pressure, data.volumes[index])
+            atoms.info["enthalpy"] = float(predictions.energies[index] + work)
         atoms.calc = SinglePointCalculator(
             atoms,
             energy=float(predictions.energies[index]),

@@ -16,8 +16,10 @@ from launch.commands.shared.options import (
     command_of,
 )
 from launch.commands.shared.parsing import apply_overrides, read_object, require_foreign
+from launch.commands.shared.prediction import PRESSURE_SETTING
 from launch.errors import CampaignError
 from launch.shell import command_line
+from search.relax.pressure import GPA
 from workflows.chains.protocol_numbers import DEFAULT_PROTOCOL
 
 if TYPE_CHECKING:
@@ -184,15 +186,16 @@ def _formula(results: CampaignResults) -> str:
 
 
 def _target(results: CampaignResults, formula: str, settings: dict[str, Any]) -> Any:
-    """Composition and formula units of the campaign's search."""
+    """Composition, formula units and pressure of the campaign's search."""
     from workflows.composition import Target
     from workflows.documents.schemas import SearchDocument
 
-    units = settings.get("formula_units")
+    units, pressure = settings.get("formula_units"), GPA * settings.get(PRESSURE_SETTING, 0.0)
     if units is None:
         search = results.newest(SearchDocument)
         units = [1, 2, 4] if search is None else search.formula_units
-    return Target(formula, tuple(units))
+        pressure = 0.0 if search is None else search.pressure
+    return Target(formula, tuple(units), pressure)
 
 
 def _engine(

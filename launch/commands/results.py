@@ -15,6 +15,7 @@ from launch.commands.shared.options import CampaignDatabase, ConfigurationFolder
 from launch.errors import CampaignError
 from launch.own_files import file_name
 from launch.shell import command_line
+from search.relax.pressure import GPA
 
 if TYPE_CHECKING:
     from jobflow import JobStore
@@ -181,7 +182,9 @@ def candidate_table(records: Sequence[CandidateRecord]) -> Table:
     for heading in ("campaign", "rank", "motif", "formula", Z_HEADING, "space group", "engine"):
         numeric = heading in ("rank", "motif", Z_HEADING)
         table.add_column(heading, justify="right" if numeric else "left")
-    for heading in ("eV/atom", "above best\nmeV/atom", "g/cm³"):
+    pressed = any(record.pressure for record in records)
+    under_pressure = ("GPa", "enthalpy\neV/atom") if pressed else ()
+    for heading in (*under_pressure, "eV/atom", "above best\nmeV/atom", "g/cm³"):
         table.add_column(heading, justify="right")
     for record in records:
         table.add_row(
@@ -192,11 +195,17 @@ def candidate_table(records: Sequence[CandidateRecord]) -> Table:
             units_in_words(record.formula_units, record.conventional_units),
             f"{record.space_group} ({record.space_group_number})",
             record.engine,
+            *([f"{record.pressure / GPA:g}", _enthalpy(record)] if pressed else []),
             f"{record.energy:.4f}",
             f"{record.energy_above_best:.1f}",
             f"{record.density:.2f}",
         )
     return table
+
+
+def _enthalpy(record: CandidateRecord) -> str:
+    """Enthalpy as a table has it; without a pressure it is the energy."""
+    return f"{record.energy if record.enthalpy is None else record.enthalpy:.4f}"
 
 
 def _print_rows(rows: list[dict[str, Any]], form: str, stage: str) -> None:

@@ -73,12 +73,14 @@ def _run_and_report(campaign: Campaign, prediction: Prediction, options: RunOpti
     from launch.local.display import Display
     from launch.local.runner import run_campaign
     from launch.report.files import wide_console
+    from launch.report.pressure import at_pressure
     from launch.report.status import format_duration
 
     console = wide_console()
     target = prediction.target
     console.print(
-        f"{target.formula}, Z = {', '.join(map(str, target.formula_units))}; "
+        f"{target.formula}, Z = {', '.join(map(str, target.formula_units))}"
+        f"{at_pressure(target.pressure)}; "
         f"engine {prediction.engine}, protocol {prediction.protocol}; folder {campaign.folder}",
         markup=False,
     )

@@ -17,6 +17,7 @@ from launch.commands.shared.parsing import (
     apply_overrides,
     read_numbers,
     read_object,
+    read_pressure,
     require_foreign,
     require_size,
 )
@@ -118,13 +119,20 @@ class SearchOptions(StructureOptions):
         return find_energy(self.potential, self.calculator_arguments)
 
     def target(self) -> Target:
-        """Composition and formula units, of elements that the potential knows."""
+        """Composition, formula units and pressure; of elements that the potential knows."""
         from workflows.composition import FormulaError, parse_target
 
         known = frozenset(self.energy().elements) or None
         units = read_numbers(self.z)
         try:
-            found = parse_target(self.formula, known, self.potential, units, self.atoms_max)
+            found = parse_target(
+                self.formula,
+                known,
+                self.potential,
+                units,
+                self.atoms_max,
+                read_pressure(self.pressure),
+            )
         except FormulaError as error:
             raise CampaignError(as_sentence(str(error))) from None
         require_size(found)
@@ -143,6 +151,8 @@ class SearchOptions(StructureOptions):
             "evolution": {**tree.evolution.as_dict(), "max_structures": None},
             "relaxer": tree.relaxer.as_dict(),
             "trust": tree.trust.as_dict(),
+            # none for none, as in searches before there was one
+            **({"pressure": target.pressure} if target.pressure else {}),
         }
 
 
@@ -158,7 +168,8 @@ def search(command: SearchOptions) -> None:
     islands = _islands(target, tree, command)
     _make_folder(folder)
     _require_same_search(folder, command.settings(target, tree), islands)
-    log = ProgressLog(command.structures, command.islands, folder / "progress.json")
+    quantity = islands[0].fitness.quantity
+    log = ProgressLog(command.structures, command.islands, folder / "progress.json", quantity)
     ended = _run(islands, tree.relaxer, command, log)
     report = SearchReport(target.formula, ended, log.entries, command.best)
     if not report.found.best:
@@ -195,7 +206,7 @@ def _islands(target: Target, tree: _Settings, command: SearchOptions) -> list[Ev
     if command.islands > 1:
         seeds = [derive_seed(command.seed, "search", island) for island in range(command.islands)]
     try:
-        fitness = Fitness().trusting(tree.trust)
+        fitness = Fitness(pressure=target.pressure).trusting(tree.trust)
         return set_up_islands(target.counts, tree.evolution, seeds, structures, fitness)
     except ValueError as error:
         raise CampaignError(as_sentence(str(error))) from None
@@ -349,7 +360,7 @@ def _require_same_search(folder: Path, settings: dict[str, Any], islands: list[E
         return
     if stored is None or digest(_with_defaults(stored)) != digest(settings):
         raise CampaignError(
-            f"{folder} holds a search with another formula, seed, potential or settings; "
-            "use another --output."
+            f"{folder} holds a search with another formula, pressure, seed, potential or "
+            "settings; use another --output."
         )
     change_budget(folder, islands)

@@ -32,6 +32,7 @@ def workflow(options: WorkflowOptions) -> None:
 
     from launch.report.estimate import estimate
     from launch.report.files import wide_console
+    from launch.report.pressure import at_pressure
 
     require_format(options.output)
     require_writable(options.output)
@@ -44,8 +45,9 @@ def workflow(options: WorkflowOptions) -> None:
     graph = flow_to_workflow(prediction.flow(name), metadata=metadata)
     write_workflow(graph, options.output)
     console = wide_console()
+    where = at_pressure(prediction.target.pressure)
     console.print(
-        f"{options.output}: campaign {name}, engine {prediction.engine}, "
+        f"{options.output}: campaign {name}{where}, engine {prediction.engine}, "
         f"protocol {prediction.protocol}",
         markup=False,
     )

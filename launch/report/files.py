@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from launch.own_files import FOLDER_MODE, file_name, require_no_links
 from launch.report.crystals import RELAXED_FOLDER, write_crystal
+from launch.report.pressure import at_pressure
 from nnp.storage.files import write_atomically
 
 if TYPE_CHECKING:
@@ -103,8 +104,8 @@ def ranking_table(prediction: PredictionDocument, most: int | None = None) -> Ta
     ----------
     prediction : PredictionDocument
         Ranked structures. Without a potential, as when the reference engine itself has searched,
-        there is no column of its energies. Where known structure types were put in, a column says
-        what came from them.
+        there is no column of its energies; at a pressure there is one of enthalpies before them.
+        Where known structure types were put in, a column says what came from them.
     most : int or None
         Rows at the most; none: all.
     """
@@ -114,10 +115,16 @@ def ranking_table(prediction: PredictionDocument, most: int | None = None) -> Ta
 
     has_prototypes = any(c.of_prototype for c in prediction.candidates)
     has_potential = any(potential_of(c) is not None for c in prediction.candidates)
-    table = Table(title=f"{prediction.formula}: crystal structures by {prediction.engine} energy")
+    ranked_by = "enthalpy" if prediction.pressure else "energy"
+    table = Table(
+        title=f"{prediction.formula}: crystal structures by {prediction.engine} {ranked_by}"
+        f"{at_pressure(prediction.pressure)}"
+    )
     for heading, justify in (
         ("rank", "right"), ("motif", "right"), ("formula", "left"), (Z_HEADING, "right"),
-        ("space group", "left"), ("within\nÅ", "right"), (f"{prediction.engine}\neV/atom", "right"),
+        ("space group", "left"), ("within\nÅ", "right"),
+        *([("enthalpy\neV/atom", "right")] if prediction.pressure else []),
+        (f"{prediction.engine}\neV/atom", "right"),
         *([("NNP\neV/atom", "right")] if has_potential else []),
         ("above best\nmeV/atom", "right"), ("density\ng/cm³", "right"),
         ("volume\nÅ³/atom", "right"), *([("from", "left")] if has_prototypes else []),
@@ -126,7 +133,9 @@ def ranking_table(prediction: PredictionDocument, most: int | None = None) -> Ta
     if prediction.candidates:
         table.caption = motifs_in_words(prediction)
     for candidate in prediction.candidates[:most]:
-        energies = [_or_empty(potential_of(candidate), ".4f")] if has_potential else []
+        energies = [_or_empty(candidate.enthalpy, ".4f")] if prediction.pressure else []
+        energies.append(_or_empty(candidate.energy, ".4f"))
+        energies += [_or_empty(potential_of(candidate), ".4f")] if has_potential else []
         origin = [ORIGINS[candidate.of_prototype]] if has_prototypes else []
         table.add_row(*_row(candidate, energies), *origin)
     return table
@@ -146,7 +155,7 @@ def units_in_words(primitive: int, conventional: int | None) -> str:
     return str(primitive) if conventional is None else f"{primitive} ({conventional})"
 
 
-def _row(candidate: CandidateDocument, potential: list[str]) -> list[str]:
+def _row(candidate: CandidateDocument, energies: list[str]) -> list[str]:
     return [
         f"{candidate.rank}{'' if candidate.converged else ' *'}",
         _or_empty(candidate.motif, "d"),
@@ -154,8 +163,7 @@ def _row(candidate: CandidateDocument, potential: list[str]) -> list[str]:
         units_in_words(candidate.formula_units, candidate.conventional_units),
         f"{candidate.space_group} ({candidate.space_group_number})",
         _or_empty(candidate.symmetry_tolerance, "g"),
-        _or_empty(candidate.energy, ".4f"),
-        *potential,
+        *energies,
         _or_empty(candidate.energy_above_best, ".1f"),
         f"{candidate.density:.2f}",
         f"{candidate.volume:.2f}",

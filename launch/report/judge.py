@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from launch.report.plots import figure_of
+from launch.report.pressure import at_pressure
 from nnp.storage.files import write_atomically
 from workflows.documents.judge import JudgeDocument
 from workflows.documents.schemas import SampleDocument, TrainingDocument
@@ -65,8 +66,8 @@ def errors_table(document: JudgeDocument) -> Table:
     from rich.table import Table
 
     table = Table(
-        title=f"{document.formula}: NNP against {document.engine}, {document.n_tested} crystals "
-        "that training has not seen",
+        title=f"{document.formula}: NNP against {document.engine}{_enthalpies(document)}, "
+        f"{document.n_tested} crystals that training has not seen",
         title_justify="left",
     )
     table.add_column("geometry")
@@ -197,9 +198,15 @@ def _draw(axis: Axes, document: JudgeDocument, energies: Sequence[float]) -> Non
             reaches += [pair[0] for pair in shown]
     limit = 1.05 * max(reaches)
     axis.set_xlim(-0.03 * limit, limit)
+    symbol = "ΔH" if document.pressure else "ΔE"
     axis.set(
-        xlabel=f"ΔE by {document.engine} (meV/atom)", ylabel="ΔE by NNP (meV/atom)",
+        xlabel=f"{symbol} by {document.engine} (meV/atom)", ylabel=f"{symbol} by NNP (meV/atom)",
     )  # fmt: skip
+
+
+def _enthalpies(document: JudgeDocument) -> str:
+    """Say that the energies are enthalpies, and at which pressure, if they are."""
+    return f", enthalpies{at_pressure(document.pressure)}" if document.pressure else ""
 
 
 def _title(axis: Axes, what: str, errors: Sequence[dict[str, float | None]]) -> None:

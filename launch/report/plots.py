@@ -19,6 +19,7 @@ from search.state.fitness import better_first
 from workflows.documents.improvement import ImproveDocument
 from workflows.documents.schemas import (
     POTENTIAL,
+    CandidateDocument,
     LearningCurveDocument,
     MeltingTemperatureDocument,
     PredictionDocument,
@@ -26,7 +27,7 @@ from workflows.documents.schemas import (
     SearchDocument,
     TrainingDocument,
 )
-from workflows.stages.ranking import energy_of, fitness_of, potential_of
+from workflows.stages.ranking import enthalpy_of, fitness_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -237,15 +238,18 @@ def _draw_parity(
 
 @figure_of("search", SearchDocument)
 def plot_search(document: SearchDocument) -> Figure:
-    """Best energy against structures relaxed, and the shares of the operators."""
+    """Best energy, or enthalpy, against structures relaxed, and the shares of the operators."""
+    final, quantity = document.best_enthalpy, "enthalpy"
+    if final is None:
+        final, quantity = document.best_energy, "energy"
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for number, history in enumerate(document.histories, start=1):
-        energies = np.array(history["best_energy"]) * 1000 - document.best_energy * 1000
-        axes[0].step(history["structures"], energies, where="post", label=f"island {number}")
+        above = 1000 * (np.array(history[f"best_{quantity}"]) - final)
+        axes[0].step(history["structures"], above, where="post", label=f"island {number}")
     source = "NNP" if document.energies_of == POTENTIAL else document.energies_of
     axes[0].set(
         xlabel="structures relaxed",
-        ylabel=f"best {source} energy above the final best (meV/atom)",
+        ylabel=f"best {source} {quantity} above the final best (meV/atom)",
     )
     axes[0].legend()
     operators = sorted({name for shares in document.shares for name in shares})
@@ -261,23 +265,23 @@ def plot_search(document: SearchDocument) -> Figure:
 
 
 def plot_landscape(evolution: Evolution) -> Figure:
-    """Energy against the order of the structures, and against distance from the best one."""
+    """Energy, or enthalpy, against the order of the structures, and distance from the best one."""
     from search.state.fingerprint import distances
 
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     found = [i for i in evolution.individuals if np.isfinite(i.energy)]
-    zero = evolution.best_energy
+    zero, quantity = evolution.best_energy, evolution.fitness.quantity
     numbers, above = [i.id + 1 for i in found], [1000 * (i.energy - zero) for i in found]
     axes[0].scatter(numbers, above, s=3, alpha=0.4)
     best = [1000 * (new.energy - zero) for new in evolution.best_history]
     relaxed = [new.structures for new in evolution.best_history]
     axes[0].step(relaxed, best, where="post", color="tab:red")
-    axes[0].set(xlabel="structure", ylabel="energy above the best (meV/atom)")
+    axes[0].set(xlabel="structure", ylabel=f"{quantity} above the best (meV/atom)")
     archive = evolution.archive
     if len(archive):
         from_best = distances(archive.fingerprints[0], archive.fingerprints)
         axes[1].scatter(from_best, 1000 * (archive.energies - zero), s=6)
-    axes[1].set(xlabel="fingerprint distance from the best", ylabel="energy above the best")
+    axes[1].set(xlabel="fingerprint distance from the best", ylabel=f"{quantity} above the best")
     for axis in axes:
         axis.set_ylim(-10, 600)
     return figure
@@ -304,12 +308,14 @@ def plot_learning(document: ImproveDocument) -> Figure | None:
     axes[0].axhline(0, color="grey", linewidth=0.8)
     axes[0].set(xlabel="round", ylabel="potential minus engine (meV/atom)")
     axes[0].legend()
+    at_pressure = any(one.pressure for one in document.relaxed)
+    quantity = "enthalpy" if at_pressure else "energy"
     evaluations = np.cumsum([row.evaluations for row in document.rounds])
     lowest = np.array([row.lowest_energy for row in document.rounds], dtype=float)
     axes[1].step(evaluations, 1000 * (lowest - np.nanmin(lowest)), where="post", marker="o")
     axes[1].set(
         xlabel="evaluations of the engine in rounds",
-        ylabel="lowest engine energy above the final (meV/atom)",
+        ylabel=f"lowest engine {quantity} above the final (meV/atom)",
     )
     _plot_calibration(axes[2], document)
     return figure
@@ -333,19 +339,32 @@ def _plot_calibration(axis: Axes, document: ImproveDocument) -> None:
     )
 
 
+def _potential_enthalpy(candidate: CandidateDocument) -> float | None:
+    """Energy of a candidate by the potential, with pressure times volume, eV/atom."""
+    if candidate.single_point is not None:
+        return candidate.single_point + candidate.work
+    if candidate.potential_enthalpy is not None:
+        return candidate.potential_enthalpy
+    return candidate.potential_energy
+
+
 @figure_of("ranking", PredictionDocument)
 def plot_ranking(document: PredictionDocument) -> Figure | None:
     """
     Energies of the candidates: the potential's above its lowest, against the reference's.
 
+    At a pressure these are enthalpies, both at the same volume where the potential was evaluated
+    at the geometry of the reference.
+
     None where nothing was ranked, and where no potential has relaxed the candidates.
     """
-    potential = np.array([potential_of(c) for c in document.candidates], dtype=float)
+    potential = np.array([_potential_enthalpy(c) for c in document.candidates], dtype=float)
     if not np.isfinite(potential).any():
         return None
     figure, axis = plt.subplots(figsize=(4.5, 4), layout="constrained")
-    reference = np.array([energy_of(candidate) for candidate in document.candidates])
-    best = energy_of(better_first(document.candidates, fitness_of)[0])
+    quantity = "enthalpy" if document.pressure else "energy"
+    reference = np.array([enthalpy_of(candidate) for candidate in document.candidates])
+    best = enthalpy_of(better_first(document.candidates, fitness_of)[0])
     x, y = (reference - best) * 1000, (potential - np.nanmin(potential)) * 1000
     axis.plot([0, x.max()], [0, x.max()], color="grey", linewidth=0.8)
     axis.scatter(x, y, s=16)
@@ -353,8 +372,8 @@ def plot_ranking(document: PredictionDocument) -> Figure | None:
         axis.annotate(candidate.space_group, (i, j), fontsize=6, xytext=(3, 3),
                       textcoords="offset points")  # fmt: skip
     axis.set(
-        xlabel=f"{document.engine} energy above the best (meV/atom)",
-        ylabel="NNP energy above its lowest (meV/atom)",
+        xlabel=f"{document.engine} {quantity} above the best (meV/atom)",
+        ylabel=f"NNP {quantity} above its lowest (meV/atom)",
         title=f"{document.formula}: candidates",
     )
     return figure

@@ -231,15 +231,15 @@ class Results:
         campaign : str or None
             Its name; none: all.
         above_best : float or None
-            meV/atom above the best structure of the same compound and engine among the campaigns
-            looked at; none: all.
+            meV/atom above the best structure of the same compound, engine and pressure among the
+            campaigns looked at; none: all.
         structures : bool
             Whether to fetch the structures too.
 
         Returns
         -------
         list of CandidateRecord
-            By compound, engine and fitness.
+            By compound, engine, pressure and fitness.
         """
         from workflows.documents.schemas import PredictionDocument
 
@@ -267,11 +267,15 @@ class Results:
             found.append(CandidateRecord(campaign=row["_id"], **_plain(row["all"])))
         spelling = {formula: compound(formula) for formula in {r.formula for r in found}}
         ranked = better_first(sorted(found, key=lambda r: r.campaign), fitness_of)
-        ranked.sort(key=lambda r: (spelling[r.formula], r.engine))  # the best of each stay first
-        best: dict[tuple[str, str], float] = {}
+
+        def group(record: CandidateRecord) -> tuple[str, str, float]:
+            return spelling[record.formula], record.engine, record.pressure
+
+        ranked.sort(key=group)  # the best of each stay first
+        best: dict[tuple[str, str, float], float] = {}
         for record in ranked:
             fitness = fitness_of(record)
-            first = best.setdefault((spelling[record.formula], record.engine), fitness)
+            first = best.setdefault(group(record), fitness)
             record.energy_above_best = 1000 * (fitness - first)
         return [r for r in ranked if above_best is None or r.energy_above_best <= above_best + 1e-9]
 
@@ -358,7 +362,11 @@ class CandidateRecord(BaseModel):
     symmetry_tolerance: float | None = Field(
         None, description="Å within which the relaxed structure has the space group"
     )
+    pressure: float = Field(0.0, description="from outside (kbar)")
     energy: float = Field(description="reference engine (eV/atom)")
+    enthalpy: float | None = Field(
+        None, description="reference engine (eV/atom); none without a pressure"
+    )
     fitness: float | None = Field(None, description="what ranks it (eV/atom); none: the energy")
     energy_above_best: float = Field(
         0.0, description="in fitness (meV/atom), among what was looked at"

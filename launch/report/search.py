@@ -10,7 +10,9 @@ import numpy as np
 import typer
 
 from launch.report.files import ORIGINS
+from launch.report.pressure import at_pressure
 from nnp.storage.files import write_atomically
+from search.relax.pressure import GPA
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -45,10 +47,13 @@ class ProgressLog:
         How many there are.
     path : Path
         Where the entries are kept for a later run.
+    quantity : str
+        What the energies are: ``"energy"``, or ``"enthalpy"`` at a pressure.
     """
 
-    def __init__(self, structures: int, islands: int, path: Path) -> None:
+    def __init__(self, structures: int, islands: int, path: Path, quantity: str = "energy") -> None:
         self.structures, self.islands, self.path = structures, islands, path
+        self.quantity = quantity
         self.entries: list[dict[str, float]] = _read_entries(path) if path.exists() else []
 
     def __call__(self, island: int, figures: SearchFigures) -> None:
@@ -92,6 +97,7 @@ class ProgressLog:
         best = "none yet"
         if np.isfinite(figures.best_energy):
             best = f"{figures.best_energy:.4f} eV/atom"
+            best += " (enthalpy)" if self.quantity == "enthalpy" else ""
         what = f"generation {figures.generation:4d}  {done:6d}/{self.structures} structures"
         if figures.went_on:
             what = f"{figures.went_on} of the best relaxed on to the tight limits"
@@ -149,6 +155,7 @@ class SearchReport:
         from search.run.islands import summarise
 
         self.formula, self.islands, self.entries = formula, islands, entries
+        self.fitness = islands[0].fitness
         self.found: SearchSummary = summarise(islands, n_best)
 
     @property
@@ -157,15 +164,20 @@ class SearchReport:
         return sum(not member.converged for member in self.found.best)
 
     def table(self) -> Table:
-        """Tabulate the best distinct structures."""
+        """Tabulate the best distinct structures; at a pressure, with their enthalpies."""
         from rich.table import Table
 
         rows = self.found.best
         has_prototypes = any(member.of_prototype for member in rows)
         uncertain = any(member.uncertainty is not None for member in rows)
-        table = Table(title=f"{self.formula}: the {len(rows)} best of {self.found.structures}")
+        pressure = self.fitness.pressure
+        table = Table(
+            title=f"{self.formula}: the {len(rows)} best of {self.found.structures}"
+            f"{at_pressure(pressure)}"
+        )
         for heading in (
-            "rank", "Z", "space group", "eV/atom", *(["±\nmeV/atom"] * uncertain),
+            "rank", "Z", "space group", *(["enthalpy\neV/atom"] if pressure else []),
+            "energy\neV/atom" if pressure else "eV/atom", *(["±\nmeV/atom"] * uncertain),
             "above best\nmeV/atom", "volume\nÅ³/atom", "operator", *(["from"] * has_prototypes),
             "structure",
         ):  # fmt: skip
@@ -174,12 +186,17 @@ class SearchReport:
             table.add_row(
                 f"{rank}{'' if member.converged else ' *'}",
                 str(member.formula_units), str(member.space_group),
-                f"{member.energy:.5f}", *([_error(member)] * uncertain),
+                *([f"{member.energy:.5f}"] if pressure else []),
+                f"{self._energy(member):.5f}", *([_error(member)] * uncertain),
                 f"{1000 * (member.fitness - rows[0].fitness):.1f}",
                 f"{member.volume:.2f}", member.operator,
                 *([ORIGINS[member.of_prototype]] * has_prototypes), str(member.id + 1),
             )  # fmt: skip
         return table
+
+    def _energy(self, member: Individual) -> float:
+        """Energy without pressure times volume, eV/atom."""
+        return self.fitness.without_pressure(member.energy, member.volume)
 
     def write(self, folder: Path) -> None:
         """Write CIFs, the summary and the plots."""
@@ -194,7 +211,7 @@ class SearchReport:
             write(folder / name, member.structure)
         (folder / UNKNOWN_FILE).unlink(missing_ok=True)
         if self.found.unknown:
-            write(folder / UNKNOWN_FILE, [_annotated(member) for member in self.found.unknown])
+            write(folder / UNKNOWN_FILE, [self._annotated(m) for m in self.found.unknown])
         write_atomically(folder / "summary.json", json.dumps(self.summary(), indent=1) + "\n")
         for name, figure in (
             ("landscape.png", plot_landscape(self.found.leader)),
@@ -208,7 +225,8 @@ class SearchReport:
         return {
             "structures": self.found.structures,
             "relaxed_on_to_tight_limits": self.found.went_on,
-            "best": [_figures_of(rank, m) for rank, m in enumerate(self.found.best, start=1)],
+            **({"pressure_GPa": self.fitness.pressure / GPA} if self.fitness.pressure else {}),
+            "best": [self._figures_of(rank, m) for rank, m in enumerate(self.found.best, start=1)],
             "unknown_structures": len(self.found.unknown),
             "ended": self.found.ended,
             "islands": len(self.islands),
@@ -243,7 +261,7 @@ class SearchReport:
             "island": number + 1,
             "generation": generation,
             **self._spent(number, generation, new.structures),
-            "energy": new.energy,
+            self.fitness.quantity: new.energy,
             "operator": individual.operator,
             "space_group": individual.space_group,
         }
@@ -262,35 +280,35 @@ class SearchReport:
                 structures += upto[-1]["structures"]
         return {"structures": int(structures), "cpu_seconds": seconds}
 
+    def _annotated(self, member: Individual) -> Atoms:
+        """Structure with its energy and uncertainty (eV/atom)."""
+        atoms = member.structure.copy()
+        for name in list(atoms.arrays):
+            if name not in ("numbers", "positions"):
+                del atoms.arrays[name]
+        atoms.info = {"energy_per_atom": self._energy(member), "uncertainty": member.uncertainty}
+        return atoms
+
+    def _figures_of(self, rank: int, member: Individual) -> dict[str, Any]:
+        """Figures of a structure that is reported."""
+        return {
+            "rank": rank,
+            "formula_units": member.formula_units,
+            "space_group": member.space_group,
+            **({"enthalpy": member.energy} if self.fitness.pressure else {}),
+            "energy": self._energy(member),
+            "volume": member.volume,
+            "uncertainty": member.uncertainty,
+            "converged": member.converged,
+            "operator": member.operator,
+            "of_prototype": member.of_prototype,
+            "structure": member.id + 1,
+        }
+
 
 def _error(member: Individual) -> str:
     """Uncertainty in meV/atom, as the table has it."""
     return "" if member.uncertainty is None else f"{1000 * member.uncertainty:.1f}"
-
-
-def _annotated(member: Individual) -> Atoms:
-    """Structure with its energy and uncertainty (eV/atom)."""
-    atoms = member.structure.copy()
-    for name in list(atoms.arrays):
-        if name not in ("numbers", "positions"):
-            del atoms.arrays[name]
-    atoms.info = {"energy_per_atom": member.energy, "uncertainty": member.uncertainty}
-    return atoms
-
-
-def _figures_of(rank: int, member: Individual) -> dict[str, Any]:
-    """Figures of a structure that is reported."""
-    return {
-        "rank": rank,
-        "formula_units": member.formula_units,
-        "space_group": member.space_group,
-        "energy": member.energy,
-        "uncertainty": member.uncertainty,
-        "converged": member.converged,
-        "operator": member.operator,
-        "of_prototype": member.of_prototype,
-        "structure": member.id + 1,
-    }
 
 
 def _operator_history(island: Evolution) -> dict[str, dict[str, list[float]]]:

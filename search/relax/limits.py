@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from monty.json import MSONable
 
@@ -20,6 +21,9 @@ class RelaxationLimits(MSONable):
         Largest stress component that is let pass, kbar.
     max_steps : int
         Steps after which it ends unconverged.
+    pressure : float
+        From outside, kbar: what is minimised is the enthalpy, and the stress that must vanish is
+        what the pressure does not balance.
     """
 
     max_force: float = field(
@@ -46,3 +50,11 @@ class RelaxationLimits(MSONable):
             "help": "energy evaluations at most per structure",
         },
     )
+    pressure: float = field(default=0.0, metadata={"unit": "kbar", "hidden": True})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Document; without a pressure of zero it is that of searches before there was one."""
+        document: dict[str, Any] = super().as_dict()
+        if not self.pressure:
+            del document["pressure"]
+        return document

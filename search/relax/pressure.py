@@ -13,6 +13,75 @@ if TYPE_CHECKING:
 
     from search.relax.energy import BatchEnergy, BatchEvaluator
 
+#: kbar in a GPa.
+GPA = 10.0
+#: Largest pressure from outside, either way, kbar: more than there is within the Earth, and more
+#: than potentials of valence electrons are made for.
+LARGEST_PRESSURE = 1000.0 * GPA
+#: Of a compound of which nothing is known: its bulk modulus in kbar, and how much that rises with
+#: the pressure. Oxides have 1000 to 2500 kbar, halides some hundreds; nearly all solids and melts
+#: 4 to 6.
+TYPICAL_MODULUS, STIFFENING = 1000.0, 4.0
+#: Part of its modulus that is left to a compound under tension; where none is left, it tears.
+LEAST_STIFFNESS = 0.2
+
+
+def work_of(pressure: float, volume: float) -> float:
+    """
+    Product of pressure and volume, which an enthalpy has beside the energy.
+
+    Parameters
+    ----------
+    pressure : float
+        kbar
+    volume : float
+        Å³
+
+    Returns
+    -------
+    float
+        eV
+    """
+    return pressure * volume / KBAR
+
+
+def compressed(volume: float, pressure: float) -> float:
+    """
+    Guess a volume under pressure from that without, of a compound of which nothing is known.
+
+    Parameters
+    ----------
+    volume : float
+        Å³, without pressure.
+    pressure : float
+        kbar
+
+    Returns
+    -------
+    float
+        Å³, by the equation of state of Murnaghan: 0.67 of the volume at 100 GPa.
+
+    References
+    ----------
+    F. D. Murnaghan, Proc. Natl. Acad. Sci. U.S.A. 30, 244 (1944).
+    """
+    stiffness = max(1.0 + STIFFENING * pressure / TYPICAL_MODULUS, LEAST_STIFFNESS)
+    return float(volume * stiffness ** (-1.0 / STIFFENING))
+
+
+def under_pressure(energy: BatchEnergy, pressure: float) -> BatchEnergy:
+    """
+    Enthalpy of an energy at a pressure (kbar); the energy itself where that is zero.
+
+    Parameters
+    ----------
+    energy : BatchEnergy
+        Without pressure.
+    pressure : float
+        From outside, kbar.
+    """
+    return PressurizedEnergy(energy, pressure) if pressure else energy
+
 
 class PressurizedEnergy:
     """

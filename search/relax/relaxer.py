@@ -14,6 +14,7 @@ from search.relax.energy import BatchEnergy, require_stress, uncertainties_of
 from search.relax.fire import FireOptions, FireState, Geometry, advance
 from search.relax.lbfgs import LbfgsOptions, LbfgsState, advance_active
 from search.relax.limits import RelaxationLimits
+from search.relax.pressure import under_pressure
 from search.relax.symmetric import SymmetricEvaluator, symmetrized
 from search.relax.trust import UNCONDITIONAL, UNKNOWN, Trust
 
@@ -43,7 +44,7 @@ class Relaxed:
     atoms : ase.Atoms
         Final geometry, wrapped into its cell.
     energy : float
-        eV; NaN if never defined.
+        eV; NaN if never defined. What was minimised: under a pressure, the enthalpy.
     status : str
         "converged", "converged loosely", "not converged", or "aborted: " and why.
     steps : int
@@ -82,6 +83,8 @@ class Relaxed:
 class Relaxer(MSONable):
     """
     Minimise energy over cell and positions, a batch of structures at a time.
+
+    Under the pressure of its limits it minimises the enthalpy.
 
     Examples
     --------
@@ -202,6 +205,7 @@ class Relaxer(MSONable):
             known. None: energies are trusted as they are.
         """
         require_stress(energy)
+        energy = under_pressure(energy, self.limits.pressure)
         trust = trust or UNCONDITIONAL
         levels = None if best is None else np.broadcast_to(np.asarray(best), len(structures))
         results: list[Relaxed] = []

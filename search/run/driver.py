@@ -32,7 +32,7 @@ class SearchFigures:
     structures : int
         Structures relaxed.
     best_energy : float
-        Of the best structure, eV/atom.
+        Of the best structure, eV/atom; its enthalpy where the search has a pressure.
     structures_per_second : float
         Over the last generation, wall time.
     distinct : int
@@ -126,6 +126,11 @@ def resume(evolution: Evolution, checkpoint: Path) -> Evolution:
             f"{checkpoint} is of {saved.composition}, seed {saved.seed}, "
             f"not of {evolution.composition}, seed {evolution.seed}"
         )
+    if saved.fitness.pressure != evolution.fitness.pressure:
+        raise SearchStateError(
+            f"{checkpoint} is of a search at {saved.fitness.pressure:g} kbar, not at "
+            f"{evolution.fitness.pressure:g} kbar"
+        )
     saved.options.generations = evolution.options.generations
     logger.info("resuming %s at generation %d", checkpoint, saved.generation)
     return saved
@@ -146,7 +151,7 @@ def run_generations(
     Take a search forward until it has done `generations` generations or is finished.
 
     A search that is finished ends by relaxing those on to the tight limits that are reported and
-    are not there yet.
+    are not there yet. All are relaxed at the pressure of the search's fitness.
 
     Parameters
     ----------
@@ -178,6 +183,8 @@ def run_generations(
         raise ValueError(f"the potential does not know {', '.join(sorted(unknown))}")
     if checkpoint is not None:
         evolution = resume(evolution, checkpoint)
+    limits = replace(relaxer.limits, pressure=evolution.fitness.pressure)
+    relaxer = replace(relaxer, limits=limits)
     while evolution.generation < generations and not evolution.finished:
         started, cpu = time.perf_counter(), time.process_time()
         relaxed = _relax(evolution, relaxer, energy, threads)

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.candidate import MIGRANT
+from search.create.random_crystals import typical_volume
+from search.relax.pressure import compressed
 from search.relax.relaxer import GIVEN_UP
 from search.run.driver import load, save
 from search.state.evolution import Evolution
@@ -100,7 +102,9 @@ def set_up_islands(
     """
     Make the islands at their start; they share the budget of structures and what to begin with.
 
-    Prototypes are dealt out as seeds are.
+    Prototypes are dealt out as seeds are. Where nobody says at which volume to begin, it is that of
+    covalent radii, at the pressure of the fitness smaller by as much as compounds are on average;
+    the best structures correct it.
 
     Parameters
     ----------
@@ -121,6 +125,9 @@ def set_up_islands(
         If the budget is smaller than the number of islands.
     """
     budgets = share_budget(options.max_structures, len(seeds))
+    if fitness is not None and fitness.pressure and options.volume_per_atom is None:
+        volume = typical_volume(composition) / sum(composition.values())
+        options = replace(options, volume_per_atom=compressed(volume, fitness.pressure))
     islands = [
         Evolution(
             composition,

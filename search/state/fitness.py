@@ -11,6 +11,7 @@ import numpy as np
 from monty.json import MSONable
 
 from nnp.storage.documents import UnknownClassError, require_known
+from search.relax.pressure import work_of
 from search.relax.trust import Trust
 
 if TYPE_CHECKING:
@@ -30,12 +31,13 @@ class Fitness(MSONable):
     """
     Energy per atom (eV), and what its uncertainty counts: the lower, the better.
 
+    At a pressure the energies of the search are enthalpies: the search relaxes under it, so that
+    what it is told of is energy and pressure times volume together.
+
     Another notion of what is good is a class derived from this one, and a row in `FITNESSES`. `of`
-    may add what counts against a structure: pressure times volume, or the energy of the hull at
-    its composition. Where the fitness is another function of the energy than energy per atom,
-    `energy_at` must undo it; but not the uncertainty, which the relaxer counts itself. The relaxer
-    minimises whatever energy it is given: a search under pressure takes a
-    `search.relax.pressure.PressurizedEnergy`, whose energies are enthalpies.
+    may add what counts against a structure: the energy of the hull at its composition, for one.
+    Where the fitness is another function of the energy than energy per atom, `energy_at` must undo
+    it; but not the uncertainty, which the relaxer counts itself.
 
     Parameters
     ----------
@@ -43,6 +45,8 @@ class Fitness(MSONable):
         How many times the uncertainty of its energy counts against a structure that has one.
     max_uncertainty : float or None
         Uncertainty in eV/atom beyond which a structure is no parent and no result; none: no limit.
+    pressure : float
+        From outside, kbar.
 
     Examples
     --------
@@ -61,6 +65,7 @@ class Fitness(MSONable):
     # by their names only, so that derived classes may have fields of their own before them
     caution: float = field(default=0.0, kw_only=True)
     max_uncertainty: float | None = field(default=None, kw_only=True)
+    pressure: float = field(default=0.0, kw_only=True)
 
     @property
     def trust(self) -> Trust:
@@ -112,7 +117,27 @@ class Fitness(MSONable):
                 f"{__name__}, {kind.__module__}:{kind.__name__}"
             )
         document: dict[str, Any] = super().as_dict()
+        if not self.pressure:  # as of searches before there was one
+            del document["pressure"]
         return document
+
+    @property
+    def quantity(self) -> str:
+        """What the energies of the search are: ``"energy"``, or ``"enthalpy"`` at a pressure."""
+        return "enthalpy" if self.pressure else "energy"
+
+    def without_pressure(self, energy: float, volume: float) -> float:
+        """
+        Energy (eV/atom) without pressure times volume.
+
+        Parameters
+        ----------
+        energy : float
+            Of the search, eV/atom: an enthalpy where there is a pressure.
+        volume : float
+            Å³/atom.
+        """
+        return energy - work_of(self.pressure, volume)
 
     def of(self, relaxed: Relaxed) -> float:
         """Fitness of a relaxed structure, eV/atom."""

@@ -27,7 +27,7 @@ class NewBest(NamedTuple):
     id : int
         Of the individual.
     energy, fitness : float
-        eV/atom.
+        eV/atom; the energy is an enthalpy where the search has a pressure.
     """
 
     structures: int
@@ -54,7 +54,7 @@ class Individual:
     formula_units : int
         Z of its cell.
     energy : float
-        eV/atom; NaN if it has none.
+        eV/atom; NaN if it has none. An enthalpy where the search has a pressure.
     fitness : float
         eV/atom, the lower, the better; NaN if the structure is of no use.
     volume : float

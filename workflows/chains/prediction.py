@@ -188,7 +188,7 @@ class StructurePredictionMaker(Maker):
         if self.search_level == "reference":
             parts, context = self._search_by_reference(target)
         else:
-            parts, context = self._learn(target)
+            parts, context = self._at_pressure(target.pressure)._learn(target)
         context = replace(context, makers=self._repeatable())
         for stage in self._following():
             maker: FollowingMaker = getattr(self, stage.name)
@@ -263,10 +263,23 @@ class StructurePredictionMaker(Maker):
 
     def _search_by_reference(self, target: Target) -> tuple[list[Flow | Job], ChainContext]:
         search = self.reference_search.make(
-            target, self.reference, self.seed, estimate_volume(target.composition)
+            target,
+            self.reference,
+            self.seed,
+            estimate_volume(target.composition, target.pressure),
         )
         context = ChainContext(target, self.reference, self.seed)
         return [search], context.after("search", search.output)
+
+    def _at_pressure(self, pressure: float) -> StructurePredictionMaker:
+        """Aim the stages that change a volume at a pressure, in kbar."""
+        return replace(
+            self,
+            pack=replace(self.pack, pressure=pressure),
+            melt=replace(self.melt, pressure=pressure),
+            melting_temperature=replace(self.melting_temperature, pressure=pressure),
+            volume=replace(self.volume, pressure=pressure),
+        )
 
     def _learn(self, target: Target) -> tuple[list[Flow | Job], ChainContext]:
         """From packed atoms to the potential, or to the frames if the chain ends with them."""

@@ -5,23 +5,24 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pydantic import Field
-from pymatgen.core import Structure
 
 from nnp.frames import Frames
 from workflows.documents.agreement import Agreement
 from workflows.documents.base import Blob, Document, StageDocument
+from workflows.documents.crystal import CrystalDocument
 from workflows.documents.schemas import SearchCandidate
 
 
-class RelaxedStructure(Document):
+class RelaxedStructure(CrystalDocument):
     """A structure that the reference engine has relaxed in a round."""
 
-    structure: Structure
     energy: float = Field(description="reference engine (eV/atom)")
     engine: str
     converged: bool = False
     max_force: float | None = Field(None, description="eV/Å")
-    max_stress: float | None = Field(None, description="kbar")
+    max_stress: float | None = Field(
+        None, description="that the pressure from outside does not balance (kbar)"
+    )
     steps: int = 0
     job: str = Field(description="id of the job that relaxed it; its output has the frames")
     found: SearchCandidate = Field(description="as the search had found it")
@@ -31,6 +32,11 @@ class RelaxedStructure(Document):
     expected_error: float | None = Field(
         None, description="that this potential expected of that energy (eV/atom)"
     )
+
+    @property
+    def enthalpy(self) -> float:
+        """Energy and pressure times volume, reference engine (eV/atom)."""
+        return self.energy + self.work
 
 
 class RoundDocument(Document):
@@ -52,7 +58,9 @@ class RoundDocument(Document):
         description="of the potential that has learnt from them, on them and on all before"
     )
     lowest_energy: float | None = Field(
-        None, description="lowest energy by the reference engine so far (eV/atom)"
+        None,
+        description="lowest energy, at a pressure enthalpy, by the reference engine so far "
+        "(eV/atom)",
     )
 
     @property

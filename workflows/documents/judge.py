@@ -18,7 +18,11 @@ class JudgeSearchDocument(SearchDocument):
 
 
 class JudgePoint(Document):
-    """One crystal of a test, relaxed by the reference engine, and what a potential says of it."""
+    """
+    One crystal of a test, relaxed by the reference engine, and what a potential says of it.
+
+    At a pressure, all energies are enthalpies.
+    """
 
     label: str = Field(description="file of a known phase, or origin and number")
     origin: str = Field(description="known, random or search")
@@ -53,6 +57,9 @@ class JudgeDocument(StageDocument):
 
     formula: str
     engine: str
+    pressure: float = Field(
+        0.0, description="from outside (kbar); where it is not zero, energies are enthalpies"
+    )
     training_job: str = Field(description="id of the job that trained the potential")
     n_tested: int = Field(description="crystals that training has not seen")
     n_in_training: int = Field(description="others, which count in no figure")

@@ -12,6 +12,7 @@ from nnp.potential import Potential
 from search.state.evolution import Evolution
 from workflows.documents.agreement import Agreement
 from workflows.documents.base import Blob, Document, StageDocument
+from workflows.documents.crystal import CrystalDocument
 from workflows.documents.plane_waves import PlaneWaves
 
 
@@ -39,20 +40,27 @@ class SegmentDocument(Document):
     frames: Annotated[Frames, Blob]
 
 
-class RelaxDocument(Document):
+class RelaxDocument(CrystalDocument):
     """A relaxation of cell and positions by the reference engine."""
 
     structure: Structure = Field(description="relaxed, or the start if it failed")
     engine: str
     energy: float | None = Field(None, description="eV/atom")
     max_force: float | None = Field(None, description="eV/Å")
-    max_stress: float | None = Field(None, description="kbar")
+    max_stress: float | None = Field(
+        None, description="that the pressure from outside does not balance (kbar)"
+    )
     converged: bool = False
     steps: int = 0
     failure: str | None = Field(None, description="why it has no energy")
     frames: Annotated[Frames | None, Blob] = Field(
         None, description="every fifth configuration on the way"
     )
+
+    @property
+    def enthalpy(self) -> float | None:
+        """Energy and pressure times volume (eV/atom); none where there is no energy."""
+        return None if self.energy is None else self.energy + self.work
 
 
 class MobilityPoint(Document):
@@ -256,10 +264,9 @@ class LearningCurveDocument(StageDocument):
 POTENTIAL = "potential"
 
 
-class SearchCandidate(Document):
+class SearchCandidate(CrystalDocument):
     """A low-energy crystal structure of the search, relaxed in it."""
 
-    structure: Structure
     energy: float = Field(description="eV/atom")
     energy_of: str = Field(POTENTIAL, description='whose: "potential", or an engine')
     uncertainty: float | None = Field(
@@ -272,6 +279,11 @@ class SearchCandidate(Document):
         False, description="whether it, or an ancestor, came from a known structure type"
     )
     converged: bool = Field(True, description="under all limits of the search, the tight ones too")
+
+    @property
+    def enthalpy(self) -> float:
+        """Energy and pressure times volume (eV/atom)."""
+        return self.energy + self.work
 
 
 class SearchDocument(StageDocument):
@@ -289,14 +301,19 @@ class SearchDocument(StageDocument):
         0, description="of them, those relaxed on to the tight limits in the end"
     )
     energies_of: str = Field(POTENTIAL, description='whose: "potential", or an engine')
-    best_energy: float = Field(description="eV/atom")
+    pressure: float = Field(0.0, description="from outside (kbar)")
+    best_energy: float = Field(description="of the best one (eV/atom)")
+    best_enthalpy: float | None = Field(
+        None, description="of the best one (eV/atom); none without a pressure"
+    )
     candidates: list[SearchCandidate]
     unknown: list[SearchCandidate] = Field(
         default_factory=list,
         description="beyond what the potential knows, as they were given up; lowest first",
     )
     histories: list[dict[str, list[float]]] = Field(
-        description="by island: structures relaxed, and the best energy (eV/atom) by then"
+        description="by island: structures relaxed, and the best energy (eV/atom) by then; the "
+        "best enthalpy where there is a pressure"
     )
     shares: list[dict[str, float]] = Field(
         description="share of every operator in each generation of the best island"
@@ -307,6 +324,7 @@ class SearchDocument(StageDocument):
     def summary(self) -> dict[str, Any]:
         """What was relaxed and how fast, and what was left out."""
         return {
+            **({"pressure_kbar": self.pressure} if self.pressure else {}),
             "structures_relaxed": self.n_structures,
             "relaxed_on_to_tight_limits": self.n_went_on,
             "ended": "; ".join(dict.fromkeys(self.ended)),
@@ -321,14 +339,14 @@ class IslandDocument(Document):
 
     generation: int
     n_structures: int
-    best_energy: float = Field(description="eV/atom")
+    best_energy: float = Field(description="eV/atom; an enthalpy where there is a pressure")
     finished: bool
     cpu_seconds: float
     relaxation_steps: int = Field(0, description="of all structures, by the reference engine")
     evolution: Annotated[Evolution, Blob]
 
 
-class CandidateDocument(Document):
+class CandidateDocument(CrystalDocument):
     """
     A crystal structure, relaxed by the reference engine and refined to its symmetry.
 
@@ -346,11 +364,17 @@ class CandidateDocument(Document):
         None, description="Å within which the relaxed structure has the space group"
     )
     energy: float | None = Field(description="reference engine (eV/atom)")
+    enthalpy: float | None = Field(
+        None, description="reference engine (eV/atom); none without a pressure, or an energy"
+    )
     fitness: float | None = Field(None, description="what ranks it (eV/atom); none: the energy")
     energy_above_best: float | None = Field(None, description="in fitness (meV/atom)")
     potential_energy: float | None = Field(
         None,
         description="neural network potential, relaxed by it (eV/atom); none if it did not search",
+    )
+    potential_enthalpy: float | None = Field(
+        None, description="the same; none without a pressure, or a potential (eV/atom)"
     )
     single_point: float | None = Field(
         None, description="neural network potential at this geometry (eV/atom)"
@@ -366,7 +390,9 @@ class CandidateDocument(Document):
     )
     converged: bool = False
     max_force: float | None = Field(None, description="eV/Å")
-    max_stress: float | None = Field(None, description="kbar")
+    max_stress: float | None = Field(
+        None, description="that the pressure from outside does not balance (kbar)"
+    )
     steps: int = 0
     found_by: str = Field("", description="operator that made it")
     found_at: int = Field(0, description="its number among the structures of its island")
@@ -381,7 +407,6 @@ class CandidateDocument(Document):
     )
     relaxed_energy: float | None = Field(None, description="as relaxed (eV/atom)")
     relaxed: Structure | None = Field(None, description="as relaxed")
-    structure: Structure
 
 
 class PredictionDocument(StageDocument):
@@ -389,6 +414,7 @@ class PredictionDocument(StageDocument):
 
     formula: str
     engine: str
+    pressure: float = Field(0.0, description="from outside (kbar)")
     candidates: list[CandidateDocument]
     failures: list[str] = Field(default_factory=list)
     provenance: dict[str, Any] = Field(default_factory=dict)
@@ -405,6 +431,7 @@ class PredictionDocument(StageDocument):
         """The ranking without its structures, what failed, and how good the potential was."""
         left_out = {"relaxed", "structure", "version"}
         return {
+            **({"pressure_kbar": self.pressure} if self.pressure else {}),
             "candidates": [candidate.model_dump(exclude=left_out) for candidate in self.candidates],
             "failures": self.failures,
             "relaxation_evaluations": self.evaluations,

@@ -234,7 +234,7 @@ class Engine(MSONable, ABC):
 
     @abstractmethod
     def relax(self, limits: RelaxationLimits) -> RelaxMaker:
-        """Maker of a relaxation of cell and positions."""
+        """Maker of a relaxation of cell and positions, at the pressure of the limits."""
 
     @abstractmethod
     def static(self, purpose: Purpose = "melt") -> StaticMaker:

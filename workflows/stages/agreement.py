@@ -72,7 +72,11 @@ class Gate(MSONable):
     )
 
     def measure(
-        self, structures: Sequence[Structure], energies: Sequence[float], potential: Potential
+        self,
+        structures: Sequence[Structure],
+        energies: Sequence[float],
+        potential: Potential,
+        work: Sequence[float] | None = None,
     ) -> Agreement:
         """
         Compare single points of the potential with energies of the engine at its own geometries.
@@ -84,8 +88,13 @@ class Gate(MSONable):
         energies : sequence of float
             Of the engine, eV/atom.
         potential : Potential
+        work : sequence of float or None
+            Pressure times volume of each, eV/atom, which both have and by which they are near the
+            lowest or not; none: there is no pressure.
         """
-        return self.compare(energies, *single_points(structures, potential))
+        found, uncertainties = single_points(structures, potential)
+        added = np.zeros(len(found)) if work is None else np.asarray(work, dtype=float)
+        return self.compare(np.asarray(energies) + added, found + added, uncertainties)
 
     def compare(
         self,

@@ -67,7 +67,7 @@ class CandidateDocuments:
             Relaxed by the rounds of learning.
         """
         results = [
-            result or _failed(candidate, self.engine)
+            result or _failed(candidate, self.engine, self.target.pressure)
             for result, candidate in zip(relaxed, candidates, strict=True)
         ]
         new = [self.one(*row) for row in zip(results, candidates, jobs, strict=True)]
@@ -92,6 +92,7 @@ class CandidateDocuments:
         """
         structure, energy = result.structure, result.energy
         symbol, number = find_space_group(to_atoms(structure), TIGHT_TOLERANCE)
+        by_potential = candidate.energy_of == POTENTIAL
         return CandidateDocument(
             formula=self.target.formula,
             chemical_system="-".join(sorted(self.target.elements)),
@@ -99,9 +100,12 @@ class CandidateDocuments:
             space_group=symbol,
             space_group_number=number,
             symmetry_tolerance=TIGHT_TOLERANCE,
+            pressure=result.pressure,
             energy=energy,
+            enthalpy=result.enthalpy if result.pressure else None,
             fitness=None if energy is None else self.fitness.of(relaxed_by_engine(result, energy)),
-            potential_energy=candidate.energy if candidate.energy_of == POTENTIAL else None,
+            potential_energy=candidate.energy if by_potential else None,
+            potential_enthalpy=candidate.enthalpy if by_potential and candidate.pressure else None,
             density=float(structure.density),
             volume=structure.volume / len(structure),
             converged=result.converged,
@@ -140,6 +144,7 @@ def _as_result(one: RelaxedStructure, converged: bool) -> RelaxDocument:
     """Describe what a round of learning has relaxed as the relaxation of a candidate."""
     return RelaxDocument(
         structure=one.structure,
+        pressure=one.pressure,
         engine=one.engine,
         energy=one.energy,
         max_force=one.max_force,
@@ -149,7 +154,10 @@ def _as_result(one: RelaxedStructure, converged: bool) -> RelaxDocument:
     )
 
 
-def _failed(candidate: SearchCandidate, engine: str) -> RelaxDocument:
+def _failed(candidate: SearchCandidate, engine: str, pressure: float) -> RelaxDocument:
     return RelaxDocument(
-        structure=candidate.structure, engine=engine, failure="its job failed; see the log"
+        structure=candidate.structure,
+        pressure=pressure,
+        engine=engine,
+        failure="its job failed; see the log",
     )

@@ -39,7 +39,7 @@ from workflows.stages.ranking import (
     compare,
     distinct,
     doubt,
-    energy_of,
+    enthalpy_of,
     fitness_of,
     provenance,
 )
@@ -68,9 +68,10 @@ class CandidateMaker(Maker):
     """
     Relax the best distinct structures by the reference engine, each in a job of its own.
 
-    Then each is refined to the highest symmetry that keeps its energy: symmetrised within looser
-    and looser tolerances, relaxed on for a few steps, which keep the symmetry, and taken if that
-    is no higher in energy. Only a looser tolerance that gives a higher symmetry costs evaluations.
+    They are relaxed at the pressure of the target, and ranked by their enthalpies there. Each is
+    refined to the highest symmetry that keeps its energy: symmetrised within looser and looser
+    tolerances, relaxed on for a few steps, which keep the symmetry, and taken if that is no higher
+    in energy. Only a looser tolerance that gives a higher symmetry costs evaluations.
 
     Parameters
     ----------
@@ -217,7 +218,8 @@ class CandidateMaker(Maker):
             raise ValueError(
                 "the search found no acceptable structure; raise search.evolution.generations"
             )
-        maker = engine.relax(self.limits_of(len(candidates)))
+        limits = replace(self.limits_of(len(candidates)), pressure=target.pressure)
+        maker = engine.relax(limits)
         relaxations = []
         for number, candidate in enumerate(candidates, start=1):
             work = maker.make(candidate.structure, "candidates")
@@ -256,7 +258,7 @@ class CandidateMaker(Maker):
         relaxed = [one and one.model_copy(update={"frames": None}) for one in relaxed]
         rows = self._documents(target, engine.name).all(relaxed, candidates, jobs, before)
         variants, limits = self._variants(rows, sum(one.steps + 1 for one in relaxed if one))
-        maker = engine.relax(limits)
+        maker = engine.relax(replace(limits, pressure=target.pressure))
         refinements = []
         for variant in variants:
             work = maker.make(variant.structure, "candidates")
@@ -326,7 +328,7 @@ class CandidateMaker(Maker):
         if improved is None:
             return pick(candidates, self.n_candidates)
         begun = [one for one in improved.relaxed if not is_finished(one, self.limits)]
-        begun.sort(key=lambda one: one.energy)
+        begun.sort(key=lambda one: one.enthalpy)
         number = self.n_candidates + (0 if improved.trusted else self.n_candidates // 2)
         number -= len(improved.relaxed) - len(begun)
         new = without_known(candidates, improved.relaxed)
@@ -400,14 +402,15 @@ class CandidateMaker(Maker):
         for rank, (document, motif) in enumerate(zip(ranked, motifs, strict=True), start=1):
             document.rank, document.motif = rank, motif
             document.energy_above_best = (fitness_of(document) - best) * 1000
-        energy = energy_of(ranked[0]) if ranked else float("nan")
-        report_progress("candidates", 1, 1, best_eV_atom=energy)
+        lowest = enthalpy_of(ranked[0]) if ranked else float("nan")
+        report_progress("candidates", 1, 1, best_eV_atom=lowest)
         gate = gate or Gate()
         agreement = None if potential is None else compare(ranked, potential, gate)
         frames = labels_of([*map(output_of, ways), *(one for one in refined if one)])
         return PredictionDocument(
             formula=target.formula,
             engine=engine,
+            pressure=target.pressure,
             candidates=ranked,
             failures=[
                 f"candidate {number}: {document.failure}"

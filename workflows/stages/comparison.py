@@ -17,6 +17,8 @@ from nnp.evaluation import predict
 from nnp.evaluator import Predictions
 from nnp.frames import Frames
 from nnp.potential import Potential
+from nnp.units import KBAR
+from search.relax.pressure import work_of
 from search.relax.relaxer import Relaxed, Relaxer
 from search.state.fingerprint import distances, fingerprint
 from search.state.similarity import REFERENCE_ENERGY_TOLERANCE, TIGHTLY_RELAXED, match
@@ -52,22 +54,29 @@ class TestCrystal:
     atoms: Atoms
     energy: float
 
+    def enthalpy(self, pressure: float) -> float:
+        """Energy and pressure (kbar) times volume, eV/atom."""
+        return self.energy + work_of(pressure, self.atoms.get_volume()) / len(self.atoms)
 
-def distinct_crystals(crystals: Sequence[TestCrystal]) -> list[TestCrystal]:
+
+def distinct_crystals(crystals: Sequence[TestCrystal], pressure: float = 0.0) -> list[TestCrystal]:
     """
-    Keep one of crystals that are the same, and sort them by reference energy.
+    Keep one of crystals that are the same, and sort them by reference enthalpy.
 
     Parameters
     ----------
     crystals : sequence of TestCrystal
         Of the same ones the first is kept.
+    pressure : float
+        At which they were relaxed, kbar.
     """
     kept: list[TestCrystal] = []
     for crystal in crystals:
-        near = [k for k in kept if abs(k.energy - crystal.energy) < REFERENCE_ENERGY_TOLERANCE]
+        own = crystal.enthalpy(pressure)
+        near = [k for k in kept if abs(k.enthalpy(pressure) - own) < REFERENCE_ENERGY_TOLERANCE]
         if not any(same_crystal(crystal.atoms, other.atoms) for other in near):
             kept.append(crystal)
-    return sorted(kept, key=lambda crystal: crystal.energy)
+    return sorted(kept, key=lambda crystal: crystal.enthalpy(pressure))
 
 
 def same_crystal(one: Atoms, other: Atoms) -> bool:
@@ -182,10 +191,14 @@ def _plain(atoms: Atoms) -> Atoms:
 
 
 def describe(
-    crystals: Sequence[TestCrystal], seen: Sequence[bool], found: Comparison, unit: int
+    crystals: Sequence[TestCrystal],
+    seen: Sequence[bool],
+    found: Comparison,
+    unit: int,
+    pressure: float = 0.0,
 ) -> list[JudgePoint]:
     """
-    Tabulate a comparison.
+    Tabulate a comparison, at a pressure by enthalpies.
 
     Parameters
     ----------
@@ -195,20 +208,23 @@ def describe(
     found : Comparison
     unit : int
         Atoms in a formula unit.
+    pressure : float
+        At which they were relaxed, kbar.
     """
     starts = np.cumsum(found.coverage.counts) - found.coverage.counts
     covered = np.add.reduceat(~found.coverage.far, starts) / found.coverage.counts
     points = []
     for index, crystal in enumerate(crystals):
         result, n = found.relaxed[index], len(crystal.atoms)
+        work = crystal.enthalpy(pressure) - crystal.energy
         points.append(
             JudgePoint(
                 label=crystal.label,
                 origin=crystal.origin,
                 formula_units=n // unit,
                 space_group=find_space_group(crystal.atoms).symbol,
-                reference_energy=crystal.energy,
-                potential_energy=float(found.predictions.energies[index]) / n,
+                reference_energy=crystal.energy + work,
+                potential_energy=float(found.predictions.energies[index]) / n + work,
                 uncertainty=float(found.predictions.uncertainties[index]),
                 relaxed_energy=result.energy / n if result.usable else None,
                 relaxation=result.status,
@@ -239,7 +255,11 @@ def errors_of(points: Sequence[JudgePoint], relaxed: bool) -> list[dict[str, flo
 
 
 def by_earlier(
-    job: str, potential: Potential, points: Sequence[JudgePoint], frames: Frames
+    job: str,
+    potential: Potential,
+    points: Sequence[JudgePoint],
+    frames: Frames,
+    pressure: float = 0.0,
 ) -> EarlierPotential:
     """
     Say what a potential of an earlier round gives for the same crystals.
@@ -253,8 +273,11 @@ def by_earlier(
         By the newest potential.
     frames : Frames
         Reference geometries, in the same order.
+    pressure : float
+        At which they were relaxed, kbar.
     """
-    energies = [float(e) for e in predict(potential, frames).energies / frames.counts]
+    found = predict(potential, frames).energies + pressure * frames.volumes / KBAR
+    energies = [float(energy) for energy in found / frames.counts]
     others = [
         point.model_copy(update={"potential_energy": energy})
         for point, energy in zip(points, energies, strict=True)

@@ -287,7 +287,11 @@ class ImproveMaker(Maker):
         self, chain: LearningChain, picked: Sequence[SearchCandidate], suffix: str
     ) -> list[Job]:
         """Relaxations by the reference engine, of a few steps each."""
-        limits = replace(chain.limits, max_steps=min(self.relaxation_steps, chain.limits.max_steps))
+        limits = replace(
+            chain.limits,
+            max_steps=min(self.relaxation_steps, chain.limits.max_steps),
+            pressure=chain.target.pressure,
+        )
         maker = chain.reference.relax(limits)
         return [
             tag(

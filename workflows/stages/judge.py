@@ -219,7 +219,7 @@ class JudgeMaker(Maker):
             (RANDOM, f"random {number}"): to_structure(atoms)
             for number, atoms in enumerate(random_crystals(target, self.n_random, seed), start=1)
         }
-        runs = Relaxations(engine, self.limits)
+        runs = Relaxations(engine, self._limits_at(target.pressure))
         listed = [(*key, *runs.add(structure)) for key, structure in tests.items()]
         jobs: list[Job | Flow] = [*runs.jobs.values()]
         found = None
@@ -236,12 +236,15 @@ class JudgeMaker(Maker):
         flow = Flow([*jobs, tag(collect, STAGES["judge"])], output=collect.output)
         return Response(replace=spawn(flow, fixed={work.uuid for work in jobs}))
 
+    def _limits_at(self, pressure: float) -> RelaxationLimits:
+        """Limits of relaxations by the engine at a pressure in kbar."""
+        return replace(self.limits, pressure=pressure)
+
     def _search(self, target: Target, engine: Engine, seed: int) -> Job:
         """Make the search; its id does not depend on its length, so that a longer one goes on."""
         maker = replace(self.search, evolution=self._evolution())
-        work = maker.make(
-            target, engine, derive_seed(seed, "judge"), estimate_volume(target.composition)
-        )
+        volume = estimate_volume(target.composition, target.pressure)
+        work = maker.make(target, engine, derive_seed(seed, "judge"), volume)
         endless = replace(maker, evolution=replace(maker.evolution, generations=1), n_best=1)
         work.set_uuid(content_id("search", endless, target, engine, seed))
         return work
@@ -258,11 +261,11 @@ class JudgeMaker(Maker):
         after: Sequence[Any] = (),  # noqa: ARG002
     ) -> Response:
         """Relax what the search found to the limits of the test, and compare."""
-        runs = Relaxations(engine, self.limits)
+        runs = Relaxations(engine, self._limits_at(target.pressure))
         listed = [tuple(test) for test in tests]
         candidates = found.candidates if found is not None else []
         for number, candidate in enumerate(candidates, start=1):
-            if candidate.energy <= candidates[0].energy + self.window:
+            if candidate.enthalpy <= candidates[0].enthalpy + self.window:
                 listed.append((SEARCH, f"search {number}", *runs.add(candidate.structure)))
         steps = found.relaxation_steps if found is not None else 0
         judge = self.judge(
@@ -310,17 +313,21 @@ class JudgeMaker(Maker):
         crystals, failures, steps = _read(tests)
         if not crystals:
             raise ValueError(f"no crystal could be relaxed by {engine}: {'; '.join(failures)}")
-        crystals = distinct_crystals(crystals)
+        pressure = target.pressure
+        crystals = distinct_crystals(crystals, pressure)
         test_set = labelled(crystals)
-        found = compare(potential, frames, test_set, self.relaxer, usable_cores())
+        limits = replace(self.relaxer.limits, pressure=pressure)
+        relaxer = replace(self.relaxer, limits=limits)
+        found = compare(potential, frames, test_set, relaxer, usable_cores())
         unit = sum(target.counts.values())
-        points = describe(crystals, in_training(crystals, frames), found, unit)
+        points = describe(crystals, in_training(crystals, frames), found, unit, pressure)
         tested = [point for point in points if not point.in_training]
         kept = [point.stays for point in tested if point.stays is not None]
         report_progress("judge", 1, 1, structures=len(tested))
         return JudgeDocument(
             formula=target.formula,
             engine=engine,
+            pressure=pressure,
             training_job=trainings[0],
             n_tested=len(tested),
             n_in_training=len(points) - len(tested),
@@ -328,7 +335,7 @@ class JudgeMaker(Maker):
             single_points=errors_of(tested, relaxed=False),
             relaxed=errors_of(tested, relaxed=True),
             earlier=[
-                by_earlier(job_, output_of(job_).potential, points, test_set)
+                by_earlier(job_, output_of(job_).potential, points, test_set, pressure)
                 for job_ in trainings[1:]
             ],
             lowest=lowest_of(points),

@@ -9,6 +9,7 @@ import numpy as np
 from jobflow import Flow, Job, Maker, job
 from pymatgen.core import Structure
 
+from search.relax.pressure import STIFFENING
 from workflows.documents.schemas import SegmentDocument
 from workflows.jobs.tags import tag
 from workflows.stages.cost import Cost, CostContext, decisions
@@ -40,15 +41,30 @@ def scale_volume(structure: Structure, volume: float) -> Structure:
     )
 
 
+def stiffened(bulk_modulus: float, pressure: float) -> float:
+    """
+    Bulk modulus (kbar) under a pressure, which most solids and melts answer alike.
+
+    Parameters
+    ----------
+    bulk_modulus : float
+        kbar, without pressure.
+    pressure : float
+        kbar; tension is taken for none.
+    """
+    return bulk_modulus + STIFFENING * max(0.0, pressure)
+
+
 def relieve(
     structure: Structure,
     pressure: float,
     max_pressure: float,
     bulk_modulus: float,
     max_change: float,
+    target: float = 0.0,
 ) -> Structure:
     """
-    Scale a cell to take away pressure beyond a limit.
+    Scale a cell to take away what its pressure is off by, beyond a limit.
 
     Parameters
     ----------
@@ -57,14 +73,18 @@ def relieve(
     pressure : float
         kbar
     max_pressure : float
-        kbar that is let pass.
+        kbar beside the one aimed at that is let pass.
     bulk_modulus : float
-        kbar, assumed.
+        kbar, assumed where there is no pressure.
     max_change : float
         Largest relative change of the volume.
+    target : float
+        Pressure that is aimed at, kbar.
     """
-    excess = np.sign(pressure) * max(0.0, abs(pressure) - max_pressure)
-    change = float(np.clip(excess / bulk_modulus, -max_change, max_change))
+    off = pressure - target
+    excess = np.sign(off) * max(0.0, abs(off) - max_pressure)
+    modulus = stiffened(bulk_modulus, target)
+    change = float(np.clip(excess / modulus, -max_change, max_change))
     return scale_volume(structure, structure.volume * (1 + change))
 
 
@@ -74,7 +94,8 @@ class MeltMaker(Maker):
     Superheat packed atoms, correcting the volume coarsely on the way.
 
     At 4000 K many melts would boil at zero pressure, so the correction only takes away pressures
-    beyond a limit; the volume stage finds the volume at the melting temperature.
+    beyond a limit on either side of the pressure aimed at; the volume stage finds the volume at the
+    melting temperature.
 
     Parameters
     ----------
@@ -89,7 +110,9 @@ class MeltMaker(Maker):
     max_change : float
         Largest relative change of the volume in one correction.
     bulk_modulus : float
-        kbar, assumed for turning a pressure into a change of volume.
+        kbar, assumed for turning a pressure into a change of volume; more under pressure.
+    pressure : float
+        That is aimed at, kbar.
     """
 
     name: str = "melt"
@@ -111,6 +134,7 @@ class MeltMaker(Maker):
         default=200.0,
         metadata={"range": (1.0, 10_000.0), "unit": "kbar", "help": "assumed for the corrections"},
     )
+    pressure: float = field(default=0.0, metadata={"unit": "kbar", "hidden": True})
 
     def make(self, structure: Structure | OutputReference, dynamics: DynamicsMaker) -> Flow:
         """
@@ -169,4 +193,7 @@ class MeltMaker(Maker):
             The run before it; its second half gives the pressure.
         """
         pressure, _ = mean_pressure(segments, discard=0.5)
-        return relieve(structure, pressure, self.max_pressure, self.bulk_modulus, self.max_change)
+        return relieve(
+            structure, pressure, self.max_pressure, self.bulk_modulus, self.max_change,
+            self.pressure,
+        )  # fmt: skip

@@ -69,6 +69,8 @@ class MeltingTemperatureMaker(Maker):
         Times the step is halved between the last liquid and the first solid.
     min_r_squared, min_displacement : float
         Of the criterion; the displacement in Å².
+    pressure : float
+        At which it melts, kbar: the corrections aim at it.
     """
 
     name: str = "melting temperature"
@@ -118,6 +120,7 @@ class MeltingTemperatureMaker(Maker):
             "help": "mean-square displacement within the run",
         },
     )
+    pressure: float = field(default=0.0, metadata={"unit": "kbar", "hidden": True})
 
     def validate(self) -> None:
         """Raise a ValueError if numbers do not fit together."""
@@ -253,7 +256,10 @@ class MeltingTemperatureMaker(Maker):
         if lowest is None:
             return structure
         pressure = next(point.pressure for point in points if point.temperature == lowest)
-        return relieve(structure, pressure, self.max_pressure, self.bulk_modulus, self.max_change)
+        return relieve(
+            structure, pressure, self.max_pressure, self.bulk_modulus, self.max_change,
+            self.pressure,
+        )  # fmt: skip
 
     def judge(self, temperature: float, segments: list[SegmentDocument]) -> MobilityPoint:
         """

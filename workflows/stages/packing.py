@@ -12,6 +12,7 @@ import numpy as np
 from jobflow import Maker, job
 from pymatgen.core import Composition, DummySpecies, Element, Species, Structure
 
+from search.relax.pressure import compressed
 from workflows.jobs.tags import derive_seed
 
 #: Å³ per atom in inorganic crystals of the elements that form small anions: their elements are
@@ -41,7 +42,7 @@ PACKMOL_SECONDS = 60
 MOLAR = 1.66054
 
 
-def estimate_volume(composition: Composition) -> float:
+def estimate_volume(composition: Composition, pressure: float = 0.0) -> float:
     """
     Guess the volume per atom of a compound from the volumes of its elements.
 
@@ -51,6 +52,8 @@ def estimate_volume(composition: Composition) -> float:
     ----------
     composition : Composition
         Any amounts.
+    pressure : float
+        From outside, kbar: as compounds are compressed on average.
 
     Returns
     -------
@@ -61,7 +64,7 @@ def estimate_volume(composition: Composition) -> float:
     total = 0.0
     for element, amount in composition.items():
         total += amount * _atomic_volume(element, has_anion)
-    return total / composition.num_atoms
+    return compressed(total / composition.num_atoms, pressure)
 
 
 def _atomic_volume(element: Element | Species | DummySpecies, beside_anions: bool) -> float:
@@ -87,6 +90,8 @@ class PackMaker(Maker):
         Å between any two atoms; lowered where the box is too small for it.
     seed : int
         Seed of the campaign.
+    pressure : float
+        From outside, kbar; the estimate counts with it.
     """
 
     name: str = "pack"
@@ -106,6 +111,7 @@ class PackMaker(Maker):
         metadata={"range": (0.1, 5.0), "unit": "Å", "help": "between any two atoms at the start"},
     )
     seed: int = field(default=0, metadata={"hidden": True})
+    pressure: float = field(default=0.0, metadata={"unit": "kbar", "hidden": True})
 
     def formula_units(self, formula: str) -> int:
         """Number of formula units nearest to the number of atoms aimed at, at least one."""
@@ -136,7 +142,7 @@ class PackMaker(Maker):
             element.symbol: int(amount) * self.formula_units(formula)
             for element, amount in unit.items()
         }
-        volume = self.volume_per_atom or estimate_volume(unit)
+        volume = self.volume_per_atom or estimate_volume(unit, self.pressure)
         edge = (volume * sum(amounts.values())) ** (1 / 3)
         # spheres of this diameter fill a third of the box: dense enough, and quick to find
         distance = min(self.min_distance, (volume * 2 / math.pi) ** (1 / 3))

@@ -36,6 +36,7 @@ def as_candidate(one: RelaxedStructure) -> SearchCandidate:
     return one.found.model_copy(
         update={
             "structure": one.structure,
+            "pressure": one.pressure,
             "energy": one.energy,
             "energy_of": one.engine,
             "uncertainty": None,
@@ -61,7 +62,12 @@ def compare(ranked: Sequence[CandidateDocument], potential: str, gate: Gate) -> 
     for document, energy, error in zip(ranked, energies, errors, strict=True):
         document.single_point = float(energy)
         document.expected_error = float(error) if training.potential.n_members > 1 else None
-    return gate.compare([energy_of(d) for d in ranked], energies, errors)
+    # at one geometry pressure and volume add the same to both: it counts for what is near the best
+    return gate.compare(
+        [enthalpy_of(d) for d in ranked],
+        [energy + d.work for d, energy in zip(ranked, energies, strict=True)],
+        errors,
+    )
 
 
 def doubt(found: Sequence[CandidateDocument], gate: Gate) -> str | None:
@@ -78,7 +84,11 @@ def doubt(found: Sequence[CandidateDocument], gate: Gate) -> str | None:
     """
     both = [d for d in found if d.potential_energy is not None and d.energy is not None]
     everything = replace(gate, window=math.inf).compare(
-        [energy_of(d) for d in both], [d.potential_energy for d in both]
+        [enthalpy_of(d) for d in both],
+        [
+            d.potential_energy if d.potential_enthalpy is None else d.potential_enthalpy
+            for d in both
+        ],
     )
     if not gate.is_hopeless(everything):
         return None
@@ -138,6 +148,18 @@ def energy_of(candidate: Ranked) -> float:
     return candidate.energy
 
 
+def enthalpy_of(candidate: CandidateDocument) -> float:
+    """
+    Enthalpy of a candidate by the reference engine, eV/atom: the energy without a pressure.
+
+    Raises
+    ------
+    ValueError
+        If the candidate has no energy.
+    """
+    return energy_of(candidate) if candidate.enthalpy is None else candidate.enthalpy
+
+
 def potential_of(candidate: CandidateDocument) -> float | None:
     """
     Energy of a candidate by the potential, eV/atom; none if no potential has searched.
@@ -184,7 +206,7 @@ def distinct(
 
 def _is_same(one: CandidateDocument, other: CandidateDocument) -> bool:
     """Whether two relaxed crystals are the same structure."""
-    apart = abs(energy_of(one) - energy_of(other))
+    apart = abs(enthalpy_of(one) - enthalpy_of(other))
     return apart < REFERENCE_ENERGY_TOLERANCE and match(
         one.structure, other.structure, TIGHTLY_RELAXED
     )

@@ -54,7 +54,7 @@ class ReferenceSearchMaker(Maker):
     n_best : int
         Distinct structures that are reported.
     fitness : Fitness
-        What makes one structure better than another.
+        What makes one structure better than another, but for the pressure.
     """
 
     #: Numbers that each generation reads anew, so that a search can go on with others.
@@ -123,7 +123,8 @@ class ReferenceSearchMaker(Maker):
             formula_units=target.formula_units,
             volume_per_atom=self.evolution.volume_per_atom or volume_per_atom,
         )
-        (state,) = set_up_islands(target.counts, options, [seed], fitness=self.fitness)
+        fitness = replace(self.fitness, pressure=target.pressure)
+        (state,) = set_up_islands(target.counts, options, [seed], fitness=fitness)
         return self._next_generation(target, engine, state, 0.0, 0)
 
     @job(
@@ -195,9 +196,10 @@ class ReferenceSearchMaker(Maker):
         """Store the state with its new structures, relax these, and go on."""
         started = time.process_time()
         candidates = state.ask()
+        limits = replace(self.limits, pressure=target.pressure)
         runs = []
         for candidate in candidates:
-            run = engine.relax(self.limits).make(to_structure(candidate.atoms), self.stage)
+            run = engine.relax(limits).make(to_structure(candidate.atoms), self.stage)
             run.name = f"generation {state.generation + 1} structure {candidate.id + 1}"
             runs.append(tag(run, STAGES[self.stage], REFERENCE_QUEUE))
         current = CURRENT_JOB.job
@@ -237,13 +239,13 @@ def relaxed_by_engine(result: RelaxDocument, energy: float) -> Relaxed:
     result : RelaxDocument
         One that did not fail.
     energy : float
-        Its energy, eV/atom.
+        Its energy, eV/atom; the search's own have pressure times volume in it.
     """
     atoms = to_atoms(result.structure)
     atoms.wrap()
     return Relaxed(
         atoms=atoms,
-        energy=energy * len(atoms),
+        energy=(energy + result.work) * len(atoms),
         status=CONVERGED if result.converged else OUT_OF_STEPS,
         steps=result.steps,
         max_force=float("nan") if result.max_force is None else result.max_force,

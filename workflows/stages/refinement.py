@@ -187,6 +187,7 @@ def _replaced(
         update={
             "structure": structure,
             "energy": result.energy,
+            "enthalpy": result.enthalpy if result.pressure else None,
             "fitness": fitness,
             "density": float(structure.density),
             "volume": structure.volume / len(structure),

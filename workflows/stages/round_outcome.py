@@ -43,6 +43,7 @@ def take_in(
     new = [
         RelaxedStructure(
             structure=document.structure,
+            pressure=document.pressure,
             energy=document.energy,
             engine=document.engine,
             converged=document.converged,
@@ -66,12 +67,12 @@ def take_in(
         relaxation_steps=sum(document.steps + 1 for document in relaxed if document is not None),
         failed=len(relaxed) - len(new),
         before=gate.compare(
-            [one.energy for one in new],
-            [one.single_point for one in new],
+            [one.enthalpy for one in new],
+            [None if one.single_point is None else one.single_point + one.work for one in new],
             np.array([one.expected_error for one in new], dtype=float),
         ),
         after=agreement_of(everything, state.potential, gate),
-        lowest_energy=min((one.energy for one in everything), default=None),
+        lowest_energy=min((one.enthalpy for one in everything), default=None),
     )
     return LearningState(
         potential=state.potential,
@@ -96,7 +97,10 @@ def agreement_of(relaxed: Sequence[RelaxedStructure], potential: str, gate: Gate
     """
     training: TrainingDocument = output_of(potential)
     return gate.measure(
-        [one.structure for one in relaxed], [one.energy for one in relaxed], training.potential
+        [one.structure for one in relaxed],
+        [one.energy for one in relaxed],
+        training.potential,
+        [one.work for one in relaxed],
     )
 
 

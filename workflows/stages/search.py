@@ -72,7 +72,7 @@ class SearchMaker(Maker):
     trust : Trust
         How far energies are trusted that have an uncertainty: of an ensemble.
     fitness : Fitness
-        What makes one structure better than another, but for the trust.
+        What makes one structure better than another, but for the trust and the pressure.
     """
 
     #: Numbers that each block reads anew, so that a search can go on with others.
@@ -202,7 +202,7 @@ class SearchMaker(Maker):
             options,
             [derive_seed(seed, "search", island) for island in range(self.islands)],
             [to_atoms(structure) for structure in seeds or [] if structure is not None],
-            self.fitness.trusting(self.trust),
+            replace(self.fitness.trusting(self.trust), pressure=target.pressure),
         )
         return self._next_round(potential, target, list(states), [None] * self.islands)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from search.run.islands import summarise
 from search.state.evolution import Evolution
+from search.state.fitness import Fitness
 from search.state.individual import Individual
 from workflows.composition import Target
 from workflows.conversion import to_structure
@@ -67,6 +68,8 @@ def search_document(
     summary = summarise([island.evolution for island in islands], n_best)
     if not summary.best:
         raise NothingFoundError(summary.reason)
+    fitness, best = islands[0].evolution.fitness, summary.best[0]
+    at_pressure = bool(fitness.pressure)
     return SearchDocument(
         formula=target.formula,
         formula_units=list(target.formula_units),
@@ -75,13 +78,15 @@ def search_document(
         n_structures=summary.structures,
         ended=summary.ended,
         n_went_on=summary.went_on,
-        best_energy=summary.best[0].energy,
-        candidates=[_candidate(member, energies_of) for member in summary.best],
-        unknown=[_candidate(member, energies_of) for member in summary.unknown],
+        pressure=fitness.pressure,
+        best_energy=fitness.without_pressure(best.energy, best.volume),
+        best_enthalpy=best.energy if at_pressure else None,
+        candidates=[_candidate(member, energies_of, fitness) for member in summary.best],
+        unknown=[_candidate(member, energies_of, fitness) for member in summary.unknown],
         histories=[
             {
                 "structures": [float(new.structures) for new in history],
-                "best_energy": [new.energy for new in history],
+                f"best_{fitness.quantity}": [new.energy for new in history],
             }
             for history in summary.new_bests
         ],
@@ -92,11 +97,12 @@ def search_document(
     )
 
 
-def _candidate(member: Individual, energies_of: str) -> SearchCandidate:
+def _candidate(member: Individual, energies_of: str, fitness: Fitness) -> SearchCandidate:
     """Describe a structure of the search."""
     return SearchCandidate(
         structure=to_structure(member.structure),
-        energy=member.energy,
+        pressure=fitness.pressure,
+        energy=fitness.without_pressure(member.energy, member.volume),
         energy_of=energies_of,
         uncertainty=member.uncertainty,
         formula_units=member.formula_units,

@@ -102,8 +102,8 @@ class LabelChoice(MSONable):
         """
         if not minima and not unknown:
             return Frames.from_atoms([])
-        best = min((candidate.energy for candidate in minima), default=0.0)
-        near = [candidate for candidate in minima if candidate.energy <= best + self.window]
+        best = min((candidate.enthalpy for candidate in minima), default=0.0)
+        near = [candidate for candidate in minima if candidate.enthalpy <= best + self.window]
         best_first = list(near if strained is None else strained)[: self.n_strained]
         n_strained = round(self.strained * number) if best_first else 0
         copies = self.strain(best_first, COPIES * n_strained, seed)

@@ -125,7 +125,7 @@ def random_crystals(target: Target, number: int, seed: int) -> list[Atoms]:
     list of Atoms
     """
     generator = RandomSymmetric(DistanceLimits.from_radii(sorted(target.elements)))
-    volume = estimate_volume(target.composition)
+    volume = estimate_volume(target.composition, target.pressure)
     crystals = []
     for index in range(number):
         rng = np.random.default_rng(derive_seed(seed, "judge random", index))

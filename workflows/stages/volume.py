@@ -1,4 +1,4 @@
-"""The volume at which the liquid has no pressure."""
+"""The volume at which the liquid has no pressure, or the one that is aimed at."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from workflows.jobs.progress import report_progress
 from workflows.jobs.tags import tag
 from workflows.stages.cost import Cost, CostContext, repeated_decisions
 from workflows.stages.dynamics import DynamicsMaker, mean_pressure
-from workflows.stages.melt import scale_volume
+from workflows.stages.melt import scale_volume, stiffened
 from workflows.stages.table import STAGES
-from workflows.stages.zero_pressure import ZeroPressure, fit_zero_pressure
+from workflows.stages.zero_pressure import FIT_RANGE, ZeroPressure, fit_zero_pressure
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -32,9 +32,9 @@ EXPECTED_ROUNDS = 4
 @dataclass
 class EquilibriumVolumeMaker(Maker):
     """
-    Adjust the cell until the time-averaged pressure at the melting temperature is zero.
+    Adjust the cell until the time-averaged pressure at the melting temperature is the one aimed at.
 
-    The pressure includes its kinetic part. Both its absolute value and its block-averaged
+    The pressure includes its kinetic part. Both what it is off by and its block-averaged
     standard error must be below their limits, or a line through the pressures of all runs near the
     root must tell the volume well enough: short runs of few atoms know the pressure badly and the
     volume well. The root is bracketed and interpolated in the logarithm of the volume; a volume
@@ -59,9 +59,11 @@ class EquilibriumVolumeMaker(Maker):
     max_expansion : float
         Volume, relative to the smallest one tried, beyond which a liquid is taken to boil.
     bulk_modulus : float
-        kbar, assumed until two volumes tell.
+        kbar, assumed until two volumes tell; more under pressure.
     equilibration : float
         Fraction of each run left out at its start.
+    pressure : float
+        That is aimed at, kbar.
     """
 
     name: str = "equilibrium volume"
@@ -104,6 +106,7 @@ class EquilibriumVolumeMaker(Maker):
         default=0.3,
         metadata={"range": (0.0, 0.9), "help": "fraction of each run left out at its start"},
     )
+    pressure: float = field(default=0.0, metadata={"unit": "kbar", "hidden": True})
 
     def make(
         self,
@@ -202,8 +205,8 @@ class EquilibriumVolumeMaker(Maker):
             )
             return Response(output=document)
         if first_volume is not None:
-            estimate = self._limited(first_volume * math.exp(pressure / self.bulk_modulus),
-                                     first_volume)  # fmt: skip
+            change = math.exp((pressure - self.pressure) / self._modulus)
+            estimate = self._limited(first_volume * change, first_volume)
         else:
             estimate = self.next_volume(points)
         flows = [
@@ -222,17 +225,42 @@ class EquilibriumVolumeMaker(Maker):
         return replace_by(flows, following)
 
     def best(self, points: list[PressurePoint]) -> PressurePoint:
-        """Point to take: an acceptable one if there is any, else the smallest pressure."""
-        return min(points, key=lambda point: (not self.accepts(point), abs(point.pressure)))
+        """Point to take: an acceptable one if there is any, else the nearest pressure."""
+        return min(points, key=lambda point: (not self.accepts(point), abs(self._off(point))))
 
     def accepts(self, point: PressurePoint) -> bool:
         """Whether pressure and error are both within their limits."""
-        return abs(point.pressure) <= self.max_pressure and point.error <= self.max_error
+        return abs(self._off(point)) <= self.max_pressure and point.error <= self.max_error
+
+    def _off(self, point: PressurePoint) -> float:
+        """Pressure of a point beside the one aimed at, kbar."""
+        return point.pressure - self.pressure
+
+    @property
+    def _modulus(self) -> float:
+        """Bulk modulus assumed at the pressure aimed at, kbar."""
+        return stiffened(self.bulk_modulus, self.pressure)
+
+    @property
+    def _narrowing(self) -> float:
+        """
+        Factor on differences of volumes under pressure.
+
+        A stiffer liquid has a greater curvature in kbar of its pressure against the logarithm of
+        the volume: so near the root a line is as good as without pressure.
+        """
+        return math.sqrt(self.bulk_modulus / self._modulus)
+
+    def _fit(self, points: list[PressurePoint]) -> ZeroPressure | None:
+        """Line through the pressures near the one aimed at, which it calls zero."""
+        shifted = [p.model_copy(update={"pressure": self._off(p)}) for p in points]
+        return fit_zero_pressure(shifted, 0.1 * self._modulus, FIT_RANGE * self._narrowing)
 
     def fitted(self, points: list[PressurePoint]) -> ZeroPressure | None:
         """Volume by the line through all runs, where that is known well enough."""
-        fit = fit_zero_pressure(points, 0.1 * self.bulk_modulus)
-        good = fit is not None and fit.inside and fit.relative_error <= self.max_volume_error
+        fit = self._fit(points)
+        largest = self.max_volume_error * self._narrowing
+        good = fit is not None and fit.inside and fit.relative_error <= largest
         return fit if good else None
 
     def is_done(self, points: list[PressurePoint], rounds: int) -> bool:
@@ -244,47 +272,48 @@ class EquilibriumVolumeMaker(Maker):
         """Whether to take the best point although it is not acceptable."""
         volumes = [point.volume for point in points]
         boils = max(volumes) > self.max_expansion * min(volumes) and all(
-            point.pressure > 0 for point in points
+            self._off(point) > 0 for point in points
         )
         return boils or rounds >= self.max_rounds
 
     def spread(self, volume: float) -> list[float]:
         """Volumes to run at the same time: the estimate, and others beside it by turns."""
-        offsets = [0.03 * ((k + 1) // 2) * (-1) ** (k + 1) for k in range(self.side_by_side)]
+        step = 0.03 * self._narrowing
+        offsets = [step * ((k + 1) // 2) * (-1) ** (k + 1) for k in range(self.side_by_side)]
         return [float(volume * (1 + offset)) for offset in offsets]
 
     def next_volume(self, points: list[PressurePoint]) -> float:
         """
-        Estimate the volume of zero pressure from the points so far.
+        Estimate the volume of the pressure aimed at from the points so far.
 
         Returns
         -------
         float
             Å³ per atom. The root of the line through all points near it, if it lies among them.
-            Else a point with a small but uncertain pressure is returned as it is, so that its
+            Else a point with a good but uncertain pressure is returned as it is, so that its
             average goes on; otherwise the line through the two points nearest to the root, which
             bracket it if any two do.
         """
         best = self.best(points)
-        fit = fit_zero_pressure(points, 0.1 * self.bulk_modulus) if len(points) > 2 else None
+        fit = self._fit(points) if len(points) > 2 else None
         if fit is not None and fit.inside and self.max_volume_error:
             return self._limited(fit.volume, best.volume)
-        if abs(best.pressure) <= self.max_pressure:
+        if abs(self._off(best)) <= self.max_pressure:
             return best.volume
-        above = [point for point in points if point.pressure > 0]
-        below = [point for point in points if point.pressure <= 0]
+        above = [point for point in points if self._off(point) > 0]
+        below = [point for point in points if self._off(point) <= 0]
         if above and below:
-            pair = (min(above, key=lambda p: p.pressure), max(below, key=lambda p: p.pressure))
+            pair = (min(above, key=self._off), max(below, key=self._off))
         else:
-            nearest = sorted(points, key=lambda point: abs(point.pressure))[:2]
+            nearest = sorted(points, key=lambda point: abs(self._off(point)))[:2]
             pair = (nearest[0], nearest[-1])
-        modulus = self.bulk_modulus
+        modulus = self._modulus
         spacing = math.log(pair[0].volume / pair[1].volume)
         if abs(spacing) > SAME_VOLUME:
             slope = -(pair[0].pressure - pair[1].pressure) / spacing
-            modulus = slope if slope > 0.1 * self.bulk_modulus else self.bulk_modulus
-        near = min(pair, key=lambda point: abs(point.pressure))
-        return self._limited(near.volume * math.exp(near.pressure / modulus), near.volume)
+            modulus = slope if slope > 0.1 * self._modulus else self._modulus
+        near = min(pair, key=lambda point: abs(self._off(point)))
+        return self._limited(near.volume * math.exp(self._off(near) / modulus), near.volume)
 
     def _limited(self, volume: float, start: float) -> float:
         """Keep the change of the volume within its limit."""
@@ -298,10 +327,13 @@ class EquilibriumVolumeMaker(Maker):
         warning = None
         fit = None if self.accepts(best) else self.fitted(points)
         if fit is not None:
-            best = PressurePoint(volume=fit.volume, pressure=0.0, error=fit.pressure_error)
+            best = PressurePoint(
+                volume=fit.volume, pressure=self.pressure, error=fit.pressure_error
+            )
         elif not self.accepts(best):
+            aim = f", not {self.pressure:g}" if self.pressure else ""
             warning = (
-                f"the pressure stayed at {best.pressure:.1f} ± {best.error:.1f} kbar; "
+                f"the pressure stayed at {best.pressure:.1f} ± {best.error:.1f} kbar{aim}; "
                 "the liquid may cavitate, or volume.duration is too short"
             )
         return VolumeDocument(

@@ -1,4 +1,8 @@
-"""The volume of zero pressure, and how well it is known, from a fit to noisy pressures."""
+"""
+The volume of zero pressure, and how well it is known, from a fit to noisy pressures.
+
+Where another pressure is aimed at, zero is where the pressure is that one.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +50,9 @@ class ZeroPressure:
         return self.relative_error * self.bulk_modulus
 
 
-def fit_zero_pressure(points: Sequence[PressurePoint], least_modulus: float) -> ZeroPressure | None:
+def fit_zero_pressure(
+    points: Sequence[PressurePoint], least_modulus: float, reach: float = FIT_RANGE
+) -> ZeroPressure | None:
     """
     Fit a line to pressures near zero against the logarithm of the volume.
 
@@ -56,9 +62,11 @@ def fit_zero_pressure(points: Sequence[PressurePoint], least_modulus: float) -> 
     Parameters
     ----------
     points : sequence of PressurePoint
-        Average pressures of runs.
+        Average pressures of runs, of which the one aimed at is taken away.
     least_modulus : float
         kbar; a flatter line is no liquid's.
+    reach : float
+        Relative difference of volumes up to which a point counts.
 
     Returns
     -------
@@ -69,7 +77,7 @@ def fit_zero_pressure(points: Sequence[PressurePoint], least_modulus: float) -> 
     if len(known) < 2:
         return None
     middle = min(known, key=lambda point: abs(point.pressure)).volume
-    near = [point for point in known if abs(point.volume / middle - 1) <= FIT_RANGE]
+    near = [point for point in known if abs(point.volume / middle - 1) <= reach]
     if len(near) < 2:
         return None
     strains = np.log([point.volume / middle for point in near])

@@ -35,9 +35,15 @@ CampaignDatabase = Annotated[
 ]
 
 
+#: From outside, GPa.
+Pressure = Annotated[
+    float, typer.Option("--pressure", help="From outside, GPa; below zero: tension.")
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class CellOptions:
-    """Which cells to search."""
+    """Which cells to search, and at which pressure."""
 
     z: Annotated[str | None, typer.Option("--z", help="Formula units in the cell, e.g. 1,2,4.")] = (
         None
@@ -46,6 +52,7 @@ class CellOptions:
         int | None,
         typer.Option("--atoms-max", help="Largest cell to search.", min=1, max=MOST_ATOMS),
     ] = None
+    pressure: Pressure = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,6 +67,30 @@ def read_numbers(text: str | None, option: str = "--z") -> tuple[int, ...] | Non
     return numbers
 
 
+def read_pressure(gigapascals: float) -> float:
+    """
+    Convert a pressure from GPa to kbar.
+
+    Raises
+    ------
+    CampaignError
+        If it is no number, or larger than any that is meant.
+
+    Examples
+    --------
+    >>> read_pressure(20.0)
+    200.0
+    """
+    from search.relax.pressure import GPA, LARGEST_PRESSURE
+
+    most = LARGEST_PRESSURE / GPA
+    if not abs(gigapascals) <= most:  # which is false of what is no number, too
+        raise CampaignError(
+            f"--pressure takes GPa from {-most:g} to {most:g}, not {gigapascals:g}."
+        )
+    return gigapascals * GPA
+
+
 def require_size(target: Target) -> None:
     """
     Refuse cells that no search can treat.

@@ -13,11 +13,13 @@ from launch.commands.shared.parsing import (
     apply_overrides,
     read_numbers,
     read_object,
+    read_pressure,
     require_foreign,
     require_size,
 )
 from launch.errors import CampaignError, as_sentence
 from launch.yaml_files import read_mapping
+from search.relax.pressure import GPA
 from workflows.chains.protocol_numbers import DEFAULT_PROTOCOL, PROTOCOLS
 from workflows.engines.registry import DEFAULT_ENGINE, ENGINES, sampler_names
 
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
     from workflows.engines.base import Engine
 
 
+#: Name of the pressure among a campaign's settings.
+PRESSURE_SETTING = "pressure_GPa"
+
+
 @dataclass(frozen=True)
 class Prediction:
     """
@@ -37,7 +43,7 @@ class Prediction:
     Attributes
     ----------
     target : Target
-        Composition and formula units.
+        Composition, formula units and pressure.
     maker : StructurePredictionMaker
         Protocol with all overrides applied.
     protocol : str
@@ -61,7 +67,10 @@ class Prediction:
         engines = {"engine": _without_cost(self.maker.reference)}
         if self.maker.sampler is not None:
             engines["sampler"] = _without_cost(self.maker.sampler)
-        return {**numbers, "formula_units": list(self.target.formula_units), **engines}
+        # none for none, as in campaigns before there was one
+        kbar = self.target.pressure
+        pressure = {PRESSURE_SETTING: kbar / GPA} if kbar else {}
+        return {**numbers, "formula_units": list(self.target.formula_units), **pressure, **engines}
 
     def flow(self, campaign: str) -> Flow:
         """Build the task graph."""
@@ -131,7 +140,12 @@ class PredictionOptions(StructureOptions):
 
         engine = _find_engine(self.engine, self.engine_arguments)
         target = parse_target(
-            self.formula, engine.elements(), engine.name, read_numbers(self.z), self.atoms_max
+            self.formula,
+            engine.elements(),
+            engine.name,
+            read_numbers(self.z),
+            self.atoms_max,
+            read_pressure(self.pressure),
         )
         require_size(target)
         maker = find_protocol(self.protocol)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: Below these forces (eV/Å) and stresses (kbar) the minimum is near enough for BFGS.
 NEAR_FORCE, NEAR_STRESS = 1.0, 100.0
-#: Energy (eV/atom) above the lowest so far at which BFGS has gone astray.
+#: Enthalpy (eV/atom) above the lowest so far at which BFGS has gone astray.
 UPHILL = 0.005
 #: Of BFGS: first guess of the curvature in eV/Å², and longest step of an atom in Å.
 STIFFNESS, LONGEST_STEP = 30.0, 0.2
@@ -64,7 +64,7 @@ class AseRelaxMaker(Maker):
                 "learns it from frames that have stresses"
             )
         kept: list[Atoms] = []
-        steps = 0
+        steps, pressure = 0, self.limits.pressure
 
         def observe(step: int, last: bool) -> None:
             nonlocal steps
@@ -73,7 +73,7 @@ class AseRelaxMaker(Maker):
                 kept.append(labelled_copy(atoms))
             report_progress(
                 stage, step, self.limits.max_steps,
-                force_eV_A=_largest_force(atoms), stress_kbar=_largest_stress(atoms),
+                force_eV_A=_largest_force(atoms), stress_kbar=_largest_stress(atoms, pressure),
             )  # fmt: skip
 
         try:
@@ -81,16 +81,18 @@ class AseRelaxMaker(Maker):
         except (ArithmeticError, RuntimeError, ValueError) as error:
             return RelaxDocument(
                 structure=structure,
+                pressure=pressure,
                 engine=self.engine.name,
                 steps=steps,
                 failure=f"{type(error).__name__}: {error}",
             )
         return RelaxDocument(
             structure=to_structure(atoms),
+            pressure=pressure,
             engine=self.engine.name,
             energy=free_energy(atoms) / len(atoms),
             max_force=_largest_force(atoms),
-            max_stress=_largest_stress(atoms),
+            max_stress=_largest_stress(atoms, pressure),
             converged=converged,
             steps=steps,
             frames=Frames.from_atoms(kept, stage=stage),
@@ -109,9 +111,10 @@ def _largest_force(atoms: Atoms) -> float:
     return float(np.linalg.norm(atoms.get_forces(), axis=1).max())
 
 
-def _largest_stress(atoms: Atoms) -> float:
-    """Largest stress component in kbar."""
-    return float(np.abs(atoms.get_stress()).max() * KBAR)
+def _largest_stress(atoms: Atoms, pressure: float) -> float:
+    """Largest stress component in kbar that a pressure from outside, in kbar, does not balance."""
+    left = atoms.get_stress(voigt=False) * KBAR + pressure * np.eye(3)
+    return float(np.abs(left).max())
 
 
 def relax_atoms(
@@ -121,7 +124,7 @@ def relax_atoms(
     step: int = 0,
 ) -> tuple[int, bool]:
     """
-    Relax cell and positions in place: FIRE from afar, BFGS near the minimum.
+    Relax cell and positions in place: FIRE from afar, BFGS near the minimum of the enthalpy.
 
     BFGS takes a third of the steps of FIRE to a minimum that is near, as after a search, and may
     go astray from random positions; where it leads uphill, FIRE goes on.
@@ -149,10 +152,10 @@ def relax_atoms(
     ExplodedError
         If energy or forces stop being finite or the volume runs away.
     """
-    optimizer = _Optimizer(atoms)
+    optimizer = _Optimizer(atoms, limits.pressure)
     start_volume = atoms.get_volume()
     while True:
-        force, stress = _largest_force(atoms), _largest_stress(atoms)
+        force, stress = _largest_force(atoms), _largest_stress(atoms, limits.pressure)
         if not np.isfinite([force, stress, atoms.get_potential_energy()]).all():
             raise ExplodedError("energy, forces or stress are not finite")
         if not VOLUME_RANGE[0] < atoms.get_volume() / start_volume < VOLUME_RANGE[1]:
@@ -168,14 +171,14 @@ def relax_atoms(
 
 
 class _Optimizer:
-    """FIRE until the minimum is near, then BFGS as long as that leads downhill."""
+    """FIRE until the minimum is near, then BFGS as long as that leads downhill, at a pressure."""
 
-    def __init__(self, atoms: Atoms) -> None:
+    def __init__(self, atoms: Atoms, pressure: float) -> None:
         from ase.filters import FrechetCellFilter
         from ase.optimize import BFGS, FIRE
 
-        self.atoms = atoms
-        self.filter = FrechetCellFilter(atoms)
+        self.n_atoms = len(atoms)
+        self.filter = FrechetCellFilter(atoms, scalar_pressure=pressure / KBAR)
         self.far = FIRE(self.filter, logfile=None)
         self.near = BFGS(self.filter, logfile=None, alpha=STIFFNESS, maxstep=LONGEST_STEP)  # type: ignore[arg-type]
         self.is_near = self.failed = False
@@ -190,7 +193,7 @@ class _Optimizer:
         force, stress : float
             Largest ones now, eV/Å and kbar.
         """
-        energy = self.atoms.get_potential_energy() / len(self.atoms)
+        energy = self.filter.get_potential_energy() / self.n_atoms
         self.lowest = min(self.lowest, energy)
         if energy > self.lowest + UPHILL:
             self.failed = True

@@ -81,7 +81,7 @@ def static_tags() -> dict[str, Any]:
     return {"IBRION": -1, "NSW": 0, "ISIF": 2}
 
 
-def relax_tags(max_force: float, max_steps: int) -> dict[str, Any]:
+def relax_tags(max_force: float, max_steps: int, pressure: float = 0.0) -> dict[str, Any]:
     """
     Tags of a relaxation of cell and positions by conjugate gradients.
 
@@ -91,8 +91,11 @@ def relax_tags(max_force: float, max_steps: int) -> dict[str, Any]:
         eV/Å
     max_steps : int
         Ionic steps.
+    pressure : float
+        From outside, kbar.
     """
-    return {"IBRION": 2, "NSW": max_steps, "ISIF": 3, "POTIM": 0.3, "EDIFFG": -abs(max_force)}
+    tags = {"IBRION": 2, "NSW": max_steps, "ISIF": 3, "POTIM": 0.3, "EDIFFG": -abs(max_force)}
+    return {**tags, "PSTRESS": round(pressure, 6)} if pressure else tags
 
 
 def dynamics_tags(

@@ -109,7 +109,7 @@ class VaspRelaxMaker(VaspMaker):
                 raise
             except (ArithmeticError, OSError, RuntimeError, ValueError) as error:
                 return RelaxDocument(
-                    structure=start, engine="vasp", steps=path.done,
+                    structure=start, pressure=self.limits.pressure, engine="vasp", steps=path.done,
                     failure=f"{type(error).__name__}: {error}",
                 )  # fmt: skip
             finally:
@@ -226,7 +226,8 @@ class _Relaxation:
         from workflows.engines.vasp.handlers import crystal_handlers
 
         supervision = self.level.settings.supervision
-        tags = relax_tags(self.threshold, self.limits.max_steps - self.done)
+        left = self.limits.max_steps - self.done
+        tags = relax_tags(self.threshold, left, self.limits.pressure)
         # orbitals start the next run; it makes a new basis for them all the same
         warm = (self.folder / "WAVECAR").exists() and not self.remedy
         start = {"ISTART": 1, "ICHARG": 0} if warm else {}
@@ -252,7 +253,7 @@ class _Relaxation:
             )
 
     def _passes(self, steps: Steps) -> bool:
-        force, stress = _largest(steps)
+        force, stress = self._largest(steps)
         return force <= self.limits.max_force and stress <= self.limits.max_stress
 
     def _take(self, steps: Steps) -> None:
@@ -267,7 +268,7 @@ class _Relaxation:
         self.done += len(steps)
         self.last = steps[-1:]
         self._move(steps.cells[-1], steps.positions[-1])
-        force, stress = _largest(self.last)
+        force, stress = self._largest(self.last)
         report_progress(
             self.goal.stage, self.done, self.limits.max_steps,
             force_eV_A=force, stress_kbar=stress,
@@ -311,9 +312,10 @@ class _Relaxation:
         """Output document of the finished relaxation."""
         if self.last is None:
             raise RelaxationError("no step of the relaxation was allowed; raise max_steps")
-        force, stress = _largest(self.last)
+        force, stress = self._largest(self.last)
         return RelaxDocument(
             structure=self.structure(),
+            pressure=self.limits.pressure,
             engine="vasp",
             energy=float(self.last.energies[-1]) / len(self.calculation.structure),
             max_force=force,
@@ -323,8 +325,8 @@ class _Relaxation:
             frames=Frames.concatenate(self.kept),
         )
 
-
-def _largest(steps: Steps) -> tuple[float, float]:
-    """Largest force on an atom in eV/Å and largest stress component in kbar of the last step."""
-    force = float(np.linalg.norm(steps.forces[-1], axis=1).max())
-    return force, float(np.abs(steps.stresses[-1]).max())
+    def _largest(self, steps: Steps) -> tuple[float, float]:
+        """Largest force on an atom (eV/Å) and stress not balanced (kbar) of the last step."""
+        force = float(np.linalg.norm(steps.forces[-1], axis=1).max())
+        left = steps.stresses[-1] - self.limits.pressure * np.eye(3)
+        return force, float(np.abs(left).max())

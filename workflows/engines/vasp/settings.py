@@ -209,6 +209,8 @@ class VaspSettings(MSONable):
         for entry in self.incar:
             if "=" not in entry:
                 raise ValueError(f"{entry!r} is no INCAR tag; write TAG=VALUE")
+            if entry.partition("=")[0].strip().upper() == "PSTRESS":
+                raise ValueError("PSTRESS is what --pressure says, of all stages; leave it out")
         from workflows.engines.vasp.potentials import choose
 
         choose([], self.potentials)  # raises where one is of no element

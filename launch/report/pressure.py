@@ -1,0 +1,10 @@
+"""How a pressure is told to people."""
+
+from __future__ import annotations
+
+from search.relax.pressure import GPA
+
+
+def at_pressure(pressure: float) -> str:
+    """Say which pressure (kbar) something is under, as the end of a phrase; nothing for none."""
+    return f" at {pressure / GPA:g} GPa" if pressure else ""
