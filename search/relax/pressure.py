@@ -156,7 +156,8 @@ class PressurizedEvaluator:
     def uncertainties(self) -> NDArray[np.float64] | None:
         """Those of the energies without pressure, since pV is exact; none if it has none."""
         ask = getattr(self.inner, "uncertainties", None)
-        return None if ask is None else np.asarray(ask())
+        found = None if ask is None else ask()
+        return None if found is None else np.asarray(found)
 
     def select(self, keep: NDArray[np.bool_]) -> PressurizedEvaluator:
         """See `BatchEvaluator.select`."""

@@ -44,6 +44,25 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_at_a_pressure_enthalpies_are_printed(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = (str(trained / "cu.nnp"), str(trained / "frames.extxyz"))
+    assert call("evaluate", *files, "--pressure", "20") == 0
+    printed = capsys.readouterr().out
+    rows = re.findall(r"(\S+) eV  +(\S+) eV/atom.*enthalpy +(\S+) eV/atom", printed)
+    frames = read(trained / "frames.extxyz", ":")
+    assert len(rows) == len(frames)
+    for (_, energy, enthalpy), atoms in zip(rows, frames, strict=True):
+        work = 200.0 / KBAR * atoms.get_volume() / len(atoms)
+        assert float(enthalpy) - float(energy) == pytest.approx(work, abs=2e-6)
+    assert "at 20 GPa" in printed
+    assert call("evaluate", *files) == 0
+    assert "enthalpy" not in capsys.readouterr().out
+    assert call("evaluate", *files, "--pressure", "nan") == 1
+    assert "--pressure takes GPa" in capsys.readouterr().err
+
+
 def test_training_leaves_a_potential_a_figure_and_no_checkpoint(trained: Path) -> None:
     assert {path.name for path in trained.iterdir()} >= {"cu.nnp", "cu.png", "cu.potential"}
     assert not list(trained.glob("*.checkpoint"))

@@ -18,12 +18,14 @@ from monty.json import jsanitize
 from pymatgen.core import Lattice, Structure
 
 from launch.cluster.files import ClusterDescription, write_files
+from launch.commands.results import candidate_table
 from launch.database.connections import job_store
 from launch.database.embedded import EmbeddedDatabase
 from launch.database.indexes import create_indexes
 from launch.local.campaign import Campaign
 from launch.report.results import Results, to_dataframe
 from nnp.frames import Frames
+from nnp.units import KBAR
 from tests.launch.test_cli import call
 from workflows.composition import FormulaError
 from workflows.documents.schemas import (
@@ -114,6 +116,34 @@ def test_candidates_of_all_campaigns(config: Path) -> None:
         assert "structure" not in table
         assert results.frames("MgO-1") is None
         assert results.potential("MgO-1") is None
+
+
+def test_enthalpies_at_other_pressures_are_not_compared(config: Path) -> None:
+    """A second campaign of silica, at 20 GPa: each is above the best at its own pressure."""
+    work = 200.0 * ROCKSALT.volume / len(ROCKSALT) / KBAR
+    document = ranking("SiO2", [-6.90, -6.85])
+    for candidate in document.candidates:
+        candidate.pressure, candidate.enthalpy = 200.0, candidate.energy + work
+        candidate.fitness = candidate.enthalpy
+    with Results.open(config) as results:
+        results.store.update(
+            {
+                "uuid": "compressed", "index": 1,
+                "output": jsanitize(document, strict=True, enum_values=True, allow_bson=True),
+                "completed_at": datetime(2030, 1, 2).isoformat(),
+                "metadata": {"campaign": "SiO2-2", "formula": "SiO2"},
+            },
+            key=["uuid", "index"],
+        )  # fmt: skip
+        found = results.candidates(formula="SiO2")
+    shown = [(r.campaign, r.pressure, round(r.energy_above_best)) for r in found]
+    assert shown == [
+        ("SiO2-1", 0.0, 0), ("SiO2-1", 0.0, 40), ("SiO2-2", 200.0, 0), ("SiO2-2", 200.0, 50),
+    ]  # fmt: skip
+    table = candidate_table(found)
+    assert [column.header for column in table.columns][7:9] == ["GPa", "enthalpy\neV/atom"]
+    assert list(table.columns[7].cells) == ["0", "0", "20", "20"]
+    assert list(table.columns[8].cells)[2] == f"{-6.90 + work:.4f}"
 
 
 def test_the_best_of_all_campaigns_is_the_fittest(config: Path) -> None:

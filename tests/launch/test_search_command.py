@@ -15,6 +15,7 @@ from ase.io import read
 
 from launch import cli
 from nnp.descriptors import SymmetryFunctions
+from nnp.units import KBAR
 from tests.nnp.samples import random_potential
 from tests.search.ensemble import gold_and_copper
 
@@ -66,7 +67,44 @@ def test_another_formula_or_seed_does_not_go_on_with_the_search(
     capsys.readouterr()
     for other in (("emt", "Ag", *common), ("emt", "Cu", *common, "--seed", "7")):
         assert call(*other, "--islands", islands) == 1
-        assert "another formula, seed, potential or settings" in capsys.readouterr().err
+        assert "another formula, pressure, seed, potential or settings" in capsys.readouterr().err
+
+
+def test_a_search_under_pressure_says_enthalpy_and_goes_on_under_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["emt", "Cu", "--z", "1,2", "--population", "8", "-n", "24", "-o", str(tmp_path)]
+    assert call(*options, "--pressure", "50") == 0
+    printed = capsys.readouterr().out
+    assert "eV/atom (enthalpy)" in printed
+    assert "best of 24 at 50 GPa" in printed
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["pressure_GPa"] == 50.0
+    enthalpies = [record["enthalpy"] for record in summary["new_bests"]]
+    assert enthalpies == sorted(enthalpies, reverse=True)
+    best = summary["best"][0]
+    atoms = read(next(tmp_path.glob("01_Cu_*.cif")))
+    atoms.calc = EMT()
+    energy = atoms.get_potential_energy() / len(atoms)
+    assert best["energy"] == pytest.approx(energy, abs=1e-6)
+    volume = atoms.get_volume() / len(atoms)
+    assert best["enthalpy"] == pytest.approx(energy + 500.0 / KBAR * volume, abs=1e-5)
+    assert -atoms.get_stress()[:3].mean() * KBAR == pytest.approx(500.0, abs=1.0)
+
+    for other in (["--pressure", "40"], []):
+        assert call(*options, *other) == 1
+        assert "another formula, pressure" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("pressure", ["nan", "inf", "1001", "-1e9"])
+def test_a_pressure_that_nobody_means_gets_a_sentence(
+    pressure: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("emt", "Cu", "-o", str(tmp_path / "none"), "--pressure", pressure) == 1
+    printed = capsys.readouterr().err
+    assert "--pressure takes GPa from -1000 to 1000" in printed
+    assert printed.count("\n") == 1
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_search_of_an_earlier_version_is_left_as_it_is(

@@ -178,6 +178,34 @@ def test_relaxation_finds_the_lattice_constant_of_copper() -> None:
     assert len(document.frames) >= 2
 
 
+@pytest.mark.parametrize("pressure", [-30.0, 200.0])
+def test_a_relaxation_ends_at_its_pressure(pressure: float) -> None:
+    """Labels have no pressure times volume; ASE's own optimiser is the oracle of the volume."""
+    from ase.filters import FrechetCellFilter
+    from ase.optimize import FIRE
+
+    limits = RelaxationLimits(0.005, 0.2, 500, pressure)
+    start = copper(1, constant=3.7)
+    start.perturb(0.05)
+    document = AseRelaxMaker.make.original(AseRelaxMaker(engine=emt(), limits=limits), start, "x")
+    assert document.converged
+    assert document.max_stress <= 0.2
+    assert document.pressure == pressure
+    atoms = to_atoms(document.structure)
+    atoms.calc = EMT()
+    np.testing.assert_allclose(atoms.get_stress()[:3] * KBAR, -pressure, atol=0.21)
+    assert document.energy == pytest.approx(atoms.get_potential_energy() / 4, abs=1e-9)
+    assert document.work == pytest.approx(pressure * atoms.get_volume() / 4 / KBAR)
+    assert document.frames.energies[-1] == pytest.approx(4 * document.energy, abs=1e-9)
+    trace = np.trace(document.frames.stresses[-1]) / 3 * KBAR
+    assert trace == pytest.approx(-pressure, abs=0.21)
+
+    expected = to_atoms(copper(1, constant=3.6))
+    expected.calc = EMT()
+    FIRE(FrechetCellFilter(expected, scalar_pressure=pressure / KBAR), logfile=None).run(1e-4)
+    assert atoms.get_volume() == pytest.approx(expected.get_volume(), rel=1e-3)
+
+
 def test_a_calculator_that_fails_is_recorded() -> None:
     maker = AseRelaxMaker(engine=emt())
     unknown = Structure(np.eye(3) * 4, ["U"], [[0, 0, 0]])

@@ -11,6 +11,7 @@ from maggma.stores import MemoryStore
 from monty.json import MontyDecoder
 from pymatgen.core import Lattice, Structure
 
+from nnp.units import KBAR
 from search.relax.relaxer import Relaxed
 from search.state.fitness import FITNESSES, Fitness
 from search.symmetry import find_space_group
@@ -58,10 +59,11 @@ def run(
     store: JobStore | None = None,
     energies_of: str = "potential",
     maker: CandidateMaker | None = None,
+    pressure: float = 0.0,
 ) -> PredictionDocument:
     """Run the stage and return its result."""
     found = search_result(structures, energies_of)
-    job = (maker or CandidateMaker()).make(found, Target("Cu", (4,)), engine)
+    job = (maker or CandidateMaker()).make(found, Target("Cu", (4,), pressure), engine)
     store = store or JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     run_locally(job, store=store, create_folders=False, log=False, allow_external_references=True)
     store.connect()
@@ -77,6 +79,29 @@ def test_fcc_copper_lies_below_bcc() -> None:
     assert ranked[0].energy_above_best == 0.0
     assert 10 < ranked[1].energy_above_best < 60  # meV/atom in effective medium theory
     assert [candidate.motif for candidate in ranked] == [1, 2]
+
+
+def test_at_a_pressure_candidates_are_ranked_by_enthalpy() -> None:
+    """Simple cubic copper is larger than face-centred: pressure adds to what it lies above it."""
+    cubic = Structure(Lattice.cubic(2.4), ["Cu"], [[0, 0, 0]])
+    above = {}
+    for pressure in (0.0, 300.0):
+        document = run(emt(), [cubic, copper(1, 3.6)], pressure=pressure)
+        ranked = document.candidates
+        assert [candidate.space_group for candidate in ranked] == ["Fm-3m", "Pm-3m"]
+        assert document.pressure == pressure
+        above[pressure] = ranked[1].energy_above_best
+        for candidate in ranked:
+            assert candidate.pressure == pressure
+            assert candidate.max_stress <= 4.0
+            enthalpy = candidate.energy + pressure * candidate.volume / KBAR
+            assert fitness_of(candidate) == pytest.approx(enthalpy, abs=1e-9)
+            assert candidate.enthalpy == (pytest.approx(enthalpy) if pressure else None)
+            atoms = to_atoms(candidate.structure)
+            atoms.calc = EMT()
+            assert -atoms.get_stress()[:3].mean() * KBAR == pytest.approx(pressure, abs=4.0)
+    assert above[300.0] > above[0.0]
+    assert document.summary()["pressure_kbar"] == 300.0
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from nnp.frames import Frames
 from nnp.potential import Potential
 from nnp.training.options import TrainingOptions
 from nnp.training.trainer import train
+from nnp.units import KBAR
 from tests.workflows.samples import copper, emt, engine
 from workflows.composition import Target
 from workflows.conversion import to_structure
@@ -206,6 +207,19 @@ def test_liquids_and_other_crystals_are_not_taken_for_a_test_structure(frames: F
     assert abs(other.energies[0] / 2 - crystal.energy) < 0.02
     assert in_training([replace(crystal, energy=other.energies[0] / 2)], other) == [False]
     assert in_training([], frames) == []
+
+
+def test_at_a_pressure_crystals_are_compared_by_enthalpy() -> None:
+    """The one of lower energy, but larger, comes second."""
+    small, large = bulk("Cu", "fcc", a=3.5), bulk("Cu", "fcc", a=3.9)
+    crystals = [
+        TestCrystal("large", "known", large, -1.0),
+        TestCrystal("small", "known", small, -0.9),
+    ]
+    assert [crystal.label for crystal in distinct_crystals(crystals)] == ["large", "small"]
+    assert [crystal.label for crystal in distinct_crystals(crystals, 200.0)] == ["small", "large"]
+    work = 200.0 * small.get_volume() / KBAR
+    assert crystals[1].enthalpy(200.0) == pytest.approx(-0.9 + work)
 
 
 def test_twins_count_once() -> None:

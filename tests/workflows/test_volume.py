@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from search.relax.pressure import compressed
 from tests.workflows.samples import copper
-from workflows.documents.schemas import PressurePoint
-from workflows.stages.melt import relieve, scale_volume
+from workflows.documents.schemas import PressurePoint, SegmentDocument
+from workflows.stages.melt import MeltMaker, relieve, scale_volume
 from workflows.stages.volume import EquilibriumVolumeMaker, join_point
 from workflows.stages.zero_pressure import FIT_RANGE, fit_zero_pressure
 
@@ -161,9 +162,49 @@ def test_scaling_keeps_fractional_coordinates_and_velocities() -> None:
 
 def test_relief_acts_only_beyond_its_limit() -> None:
     structure = copper()
+    for pressure, change in ((130.0, 0.0), (160.0, 10.0 / 600.0), (-300.0, -0.3)):
+        relieved = relieve(structure, pressure, 50.0, 200.0, 0.3, target=100.0)
+        assert relieved.volume / structure.volume - 1 == pytest.approx(change)
     for pressure, change in ((30.0, 0.0), (90.0, 0.2), (-90.0, -0.2), (1000.0, 0.3)):
         relieved = relieve(structure, pressure, 50.0, 200.0, 0.3)
         assert relieved.volume / structure.volume - 1 == pytest.approx(change)
+
+
+def murnaghan(modulus: float, derivative: float = 4.5) -> Callable[[float], float]:
+    """Pressure (kbar) against volume (Å³/atom), zero at 25 Å³/atom."""
+    return lambda v: modulus / derivative * ((25.0 / v) ** derivative - 1.0)
+
+
+@pytest.mark.parametrize("side_by_side", [1, 2])
+@pytest.mark.parametrize("target", [-5.0, 10.0, 100.0, 1000.0])
+@pytest.mark.parametrize("modulus", [80.0, 400.0, 1500.0])
+def test_the_pressure_aimed_at_is_reached(modulus: float, target: float, side_by_side: int) -> None:
+    curve = murnaghan(modulus)
+    volume = 25.0 * (1 + 4.5 * target / modulus) ** (-1 / 4.5)
+    maker = EquilibriumVolumeMaker(
+        max_pressure=3.0, max_error=3.0, side_by_side=side_by_side, pressure=target
+    )
+    for start in (0.85, 1.0, 1.3):
+        best, rounds, warning = adjust(maker, curve, start * volume, 1.0)
+        assert warning is None
+        assert rounds <= 10
+        # a soft melt's volume is known to some per cent, at whatever pressure
+        assert best.volume == pytest.approx(volume, rel=max(0.01, 4.0 / modulus))
+        assert abs(curve(best.volume) - target) <= 10.0
+
+
+@pytest.mark.parametrize("target", [-20.0, 0.0, 200.0, 1000.0])
+@pytest.mark.parametrize("modulus", [200.0, 1500.0])
+def test_the_melt_comes_near_the_pressure_aimed_at(modulus: float, target: float) -> None:
+    """From the volume that a compound is packed in, by the corrections of one melt."""
+    curve, maker = murnaghan(modulus), MeltMaker(pressure=target)
+    melt = copper()
+    melt = scale_volume(melt, compressed(25.0, target) * len(melt))
+    for _ in range(maker.corrections):
+        segment = SegmentDocument.model_construct(pressures=[curve(melt.volume / 32)] * 40)
+        melt = MeltMaker.correct.original(maker, melt, [segment])
+    left = abs(curve(melt.volume / 32) - target)
+    assert left <= maker.max_pressure + 0.1 * abs(target)
 
 
 def test_the_structure_handed_on_has_the_volume_that_is_reported() -> None:

@@ -54,6 +54,9 @@ def incars() -> dict[str, str]:
         "quench": Level(KNL, "melt", FOUND).incar(melt, salt, quench),
         "label": Level(KNL, "melt", FOUND).incar(melt, salt, static_tags()),
         "candidate": Level(KNL, "crystal").incar(crystal, salt, relax_tags(0.02, 500)),
+        "candidate_pressure": Level(KNL, "crystal").incar(
+            crystal, salt, relax_tags(0.02, 500, 200.0)
+        ),
         "search": Level(KNL, "crystal").incar(crystal, salt, relax_tags(0.1, 400)),
         "judge": Level(KNL, "compared crystal", FOUND).incar(compared, salt, static_tags()),
         "check": Level(KNL, "accurate").incar(PlaneWaves(700.0, (3, 3, 3)), salt, static_tags()),

@@ -369,6 +369,38 @@ def test_a_relaxation_converges_in_a_basis_made_for_its_cell(
 
 
 @pytest.mark.slow
+def test_a_relaxation_ends_at_the_pressure_from_outside(
+    fake_vasp: FakeVasp, tmp_path: Path
+) -> None:
+    """Energies and stresses that are learnt from are those without it."""
+    limits = RelaxationLimits(0.02, 4.0, 200, pressure=60.0)
+    work = engine().relax(limits).make(mixed_salt(), "candidates")
+    document: RelaxDocument = output(run(work, tmp_path), work.uuid)
+    assert document.converged
+    assert document.max_stress <= 4.0
+    assert document.pressure == 60.0
+    assert incar(tmp_path)["PSTRESS"] == 60.0
+    last = document.frames[len(document.frames) - 1]
+    assert np.allclose(-last.stresses[0] * KBAR, 60.0 * np.eye(3), atol=4.0)
+    free = engine().relax(RelaxationLimits(0.02, 4.0, 200)).make(mixed_salt(), "candidates")
+    relaxed = output(run(free, tmp_path / "free"), free.uuid)
+    assert document.structure.volume < 0.95 * relaxed.structure.volume
+    assert document.energy > relaxed.energy
+    assert document.energy + document.work < relaxed.energy + (
+        60.0 * relaxed.structure.volume / len(relaxed.structure) / KBAR
+    )
+    level = Level(engine().settings, "crystal")
+    again = type(engine().static())(level=level).make([document.structure], "candidates")
+    frames = output(run(again, tmp_path / "static"), again.uuid)
+    assert frames.energies[0] / 8 == pytest.approx(document.energy, abs=1e-5)
+
+
+def test_a_pressure_is_no_tag_of_the_user() -> None:
+    with pytest.raises(ValueError, match="PSTRESS is what --pressure says"):
+        VaspSettings(incar=("pstress = 50",))
+
+
+@pytest.mark.slow
 def test_a_relaxation_is_cut_by_the_wall_time_and_goes_on(
     fake_vasp: FakeVasp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,75 @@
+"""Searches and whole campaigns under pressure, by the commands that people type."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.calculators.emt import EMT
+from ase.io import read
+
+from nnp.units import KBAR
+from tests.benchmarks.pressure import random_enthalpies
+from tests.integration.conftest import RUN
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.mark.slow
+def test_copper_at_20_gpa_from_its_formula(devitrify: Command, tmp_path: Path) -> None:
+    run = devitrify("run", "Cu", *RUN, "--pressure", "20", "--folder", "copper")
+    assert run.returncode == 0, run.stderr
+    assert "Cu, Z = 1, 2 at 20 GPa" in run.stdout
+    assert "crystal structures by emt enthalpy at 20 GPa" in run.stdout
+    folder = tmp_path / "copper"
+    summary = json.loads((folder / "summary.json").read_text())
+    # the liquid is at the pressure within what small.yaml lets pass
+    assert summary["liquid_pressure_kbar"][0] == pytest.approx(200.0, abs=20.0)
+    frames = read(folder / "frames.extxyz", index=":")
+    liquid = [atoms for atoms in frames if atoms.info["stage"] == "liquid"]
+    # labels have no pressure in them: the stress of the atoms is there as it is
+    mean = -np.mean([atoms.get_stress()[:3].mean() for atoms in liquid]) * KBAR
+    assert mean == pytest.approx(200.0, abs=60.0)
+    for atoms in liquid[:3]:
+        labelled = atoms.get_potential_energy()
+        atoms.calc = EMT()
+        assert labelled == pytest.approx(atoms.get_potential_energy(), abs=1e-5)
+
+    best = summary["candidates"][0]
+    assert best["space_group"] in ("Fm-3m", "P6_3/mmc")
+    assert best["pressure"] == 200.0
+    enthalpy = best["energy"] + 200.0 / KBAR * best["volume"]
+    assert best["enthalpy"] == pytest.approx(enthalpy, abs=1e-6)
+    assert best["fitness"] == best["enthalpy"]
+    crystal = read(next((folder / "structures").glob("01_*.cif")))
+    crystal.calc = EMT()
+    assert crystal.get_potential_energy() / len(crystal) == pytest.approx(best["energy"], abs=1e-6)
+    np.testing.assert_allclose(crystal.get_stress()[:3] * KBAR, -200.0, atol=4.0)
+    np.testing.assert_allclose(crystal.get_stress()[3:] * KBAR, 0.0, atol=4.0)
+
+    # nobody goes on with it at another pressure
+    for other in (["--pressure", "10"], []):
+        refused = devitrify("run", "Cu", *RUN, *other, "--folder", "copper")
+        assert refused.returncode == 1
+        assert "pressure_GPa 20.0, not" in refused.stderr
+
+
+@pytest.mark.slow
+def test_spinel_at_100_gpa_is_below_all_random_relaxations(
+    devitrify: Command, tmp_path: Path
+) -> None:
+    """28 atoms; ``python -m tests.benchmarks.pressure`` does it with 5,000."""
+    run = devitrify(
+        "search", "tests.search.pair_energy:oxide_calculator", "MgAl2O4", "--z", "4",
+        "--pressure", "100", "-n", "300", "--seed", "0", "-w", "1", "-o", "spinel", timeout=1800,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    best = json.loads((tmp_path / "spinel" / "summary.json").read_text())["best"][0]
+    chance = random_enthalpies(300)
+    assert len(chance) > 100
+    assert best["enthalpy"] <= min(chance) + 1e-5
+    assert best["enthalpy"] == pytest.approx(best["energy"] + 1000.0 / KBAR * best["volume"])
