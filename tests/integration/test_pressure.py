@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import units
 from ase.calculators.emt import EMT
 from ase.io import read
 
@@ -31,9 +32,11 @@ def test_copper_at_20_gpa_from_its_formula(devitrify: Command, tmp_path: Path) -
     assert summary["liquid_pressure_kbar"][0] == pytest.approx(200.0, abs=20.0)
     frames = read(folder / "frames.extxyz", index=":")
     liquid = [atoms for atoms in frames if atoms.info["stage"] == "liquid"]
-    # labels have no pressure in them: the stress of the atoms is there as it is
-    mean = -np.mean([atoms.get_stress()[:3].mean() for atoms in liquid]) * KBAR
-    assert mean == pytest.approx(200.0, abs=60.0)
+    # labels have no pressure in them: the stress of the atoms is there as it is, all of the
+    # pressure but for that of an ideal gas
+    mean = -np.mean([atoms.get_stress()[:3].mean() for atoms in liquid])
+    gas = units.kB * summary["melting_temperature_K"] / summary["liquid_volume_A3_atom"]
+    assert (mean + gas) * KBAR == pytest.approx(200.0, abs=50.0)
     for atoms in liquid[:3]:
         labelled = atoms.get_potential_energy()
         atoms.calc = EMT()

@@ -384,7 +384,7 @@ def test_a_relaxation_ends_at_the_pressure_from_outside(
     assert np.allclose(-last.stresses[0] * KBAR, 60.0 * np.eye(3), atol=4.0)
     free = engine().relax(RelaxationLimits(0.02, 4.0, 200)).make(mixed_salt(), "candidates")
     relaxed = output(run(free, tmp_path / "free"), free.uuid)
-    assert document.structure.volume < 0.95 * relaxed.structure.volume
+    assert document.structure.volume < 0.97 * relaxed.structure.volume
     assert document.energy > relaxed.energy
     assert document.energy + document.work < relaxed.energy + (
         60.0 * relaxed.structure.volume / len(relaxed.structure) / KBAR
