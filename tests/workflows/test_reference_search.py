@@ -8,16 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.build import bulk
+from ase.calculators.emt import EMT
 from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 from monty.json import MontyDecoder
 
+from nnp.units import KBAR
 from search.candidate import Candidate
 from search.options import EvolutionOptions
 from search.relax.limits import RelaxationLimits
 from tests.workflows.samples import emt, engine
 from workflows.composition import Target
-from workflows.conversion import to_structure
+from workflows.conversion import to_atoms, to_structure
 from workflows.documents.schemas import RelaxDocument, SearchDocument
 from workflows.engines.base import Engine
 from workflows.stages.reference_search import ReferenceSearchMaker, to_relaxed
@@ -28,9 +30,13 @@ MAKER = ReferenceSearchMaker(
 
 
 def run(
-    maker: ReferenceSearchMaker, seed: int, calculator: Engine, store: JobStore | None = None
+    maker: ReferenceSearchMaker,
+    seed: int,
+    calculator: Engine,
+    store: JobStore | None = None,
+    pressure: float = 0.0,
 ) -> SearchDocument:
-    work = maker.make(Target("Cu", (1, 2)), calculator, seed, volume_per_atom=12.0)
+    work = maker.make(Target("Cu", (1, 2), pressure), calculator, seed, volume_per_atom=12.0)
     store = store or JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     run_locally(work, store=store, log=False)
     output = store.get_output(work.uuid, load=True)
@@ -60,6 +66,28 @@ def test_copper_is_found_and_the_search_can_be_repeated(
     assert {candidate.energy_of for candidate in document.candidates} == {emt().name}
     again = run(MAKER, 3, emt())
     assert [c.energy for c in again.candidates] == pytest.approx(energies)
+
+
+@pytest.mark.slow
+def test_at_a_pressure_the_engine_relaxes_under_it_and_enthalpies_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    limits = RelaxationLimits(max_force=0.02, max_stress=2.0, max_steps=200)
+    document = run(replace(MAKER, limits=limits), 3, emt(), pressure=200.0)
+    assert document.pressure == 200.0
+    enthalpies = [candidate.enthalpy for candidate in document.candidates]
+    assert enthalpies == sorted(enthalpies)
+    assert document.best_enthalpy == pytest.approx(enthalpies[0], abs=1e-12)
+    assert document.histories[0]["best_enthalpy"][-1] == pytest.approx(enthalpies[0], abs=1e-12)
+    best = document.candidates[0]
+    atoms = to_atoms(best.structure)
+    atoms.calc = EMT()
+    assert document.best_energy == best.energy
+    assert best.energy == pytest.approx(atoms.get_potential_energy() / len(atoms), abs=1e-9)
+    volume = atoms.get_volume() / len(atoms)
+    assert best.enthalpy == pytest.approx(best.energy + 200.0 * volume / KBAR, abs=1e-9)
+    assert -atoms.get_stress()[:3].mean() * KBAR == pytest.approx(200.0, abs=2.0)
 
 
 @pytest.mark.slow
