@@ -99,6 +99,7 @@ class ImproveDocument(StageDocument):
 
     def summary(self) -> dict[str, Any]:
         """Evaluations, errors and lowest energy of each round, and why they ended."""
+        quantity = "enthalpy" if any(one.pressure for one in self.relaxed) else "energy"
         return {
             "rounds": [
                 {
@@ -109,7 +110,7 @@ class ImproveDocument(StageDocument):
                     "relaxed": row.n_relaxed,
                     "before": row.before.figures(),
                     "after": row.after.figures(),
-                    "lowest_energy_eV_atom": row.lowest_energy,
+                    f"lowest_{quantity}_eV_atom": row.lowest_energy,
                 }
                 for row in self.rounds
             ],
