@@ -16,11 +16,11 @@ from tests.launch.test_cli import call
 #: What each command is told: arguments in capitals, options by their names.
 PREDICTION = (
     "FORMULA --protocol -p --engine -e --engine-arguments --sampler --sampler-arguments "
-    "--config -c --set -s --z --atoms-max --seed"
+    "--config -c --set -s --z --atoms-max --pressure --seed"
 )
 WORDS = {
     "doctor": "--folder -f --formula --prepare",
-    "evaluate": "POTENTIAL STRUCTURES --output -o --training -t --threads --energy-key",
+    "evaluate": "POTENTIAL STRUCTURES --output -o --training -t --threads --energy-key --pressure",
     "init": "--site --db --database --folder -f --partition --nnp-partition --account --qos "
     "--constraint --walltime --nnp-walltime --nodes --cores --layout --modules --vasp-cmd "
     "--vasp-gamma-cmd --potcars --work --signal-seconds",
@@ -31,7 +31,7 @@ WORDS = {
     "results": "FOLDER --formula --campaign --stage --above-best --format --output -o --config "
     "--db",
     "run": f"{PREDICTION} --workers -w --folder -f --db",
-    "search": "POTENTIAL FORMULA --output -o --structures -n --population --z --atoms-max "
+    "search": "POTENTIAL FORMULA --output -o --structures -n --population --z --atoms-max --pressure "
     "--caution --max-uncertainty "
     "--islands --workers -w --seed --seed-structures --calculator-arguments --set -s --best",
     "status": "FOLDER --db --json --watch --interval --campaign --config",
