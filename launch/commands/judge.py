@@ -19,7 +19,6 @@ from launch.commands.shared.parsing import apply_overrides, read_object, require
 from launch.commands.shared.prediction import PRESSURE_SETTING
 from launch.errors import CampaignError
 from launch.shell import command_line
-from search.relax.pressure import GPA
 from workflows.chains.protocol_numbers import DEFAULT_PROTOCOL
 
 if TYPE_CHECKING:
@@ -187,6 +186,7 @@ def _formula(results: CampaignResults) -> str:
 
 def _target(results: CampaignResults, formula: str, settings: dict[str, Any]) -> Any:
     """Composition, formula units and pressure of the campaign's search."""
+    from search.relax.pressure import GPA
     from workflows.composition import Target
     from workflows.documents.schemas import SearchDocument
 

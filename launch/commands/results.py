@@ -15,7 +15,6 @@ from launch.commands.shared.options import CampaignDatabase, ConfigurationFolder
 from launch.errors import CampaignError
 from launch.own_files import file_name
 from launch.shell import command_line
-from search.relax.pressure import GPA
 
 if TYPE_CHECKING:
     from jobflow import JobStore
@@ -177,6 +176,7 @@ def candidate_table(records: Sequence[CandidateRecord]) -> Table:
     from rich.table import Table
 
     from launch.report.files import Z_HEADING, units_in_words
+    from search.relax.pressure import GPA
 
     table = Table()
     for heading in ("campaign", "rank", "motif", "formula", Z_HEADING, "space group", "engine"):

@@ -16,7 +16,8 @@ from tests.launch.test_cli import call
 #: What each command is told: arguments in capitals, options by their names.
 PREDICTION = (
     "FORMULA --protocol -p --engine -e --engine-arguments --sampler --sampler-arguments "
-    "--config -c --set -s --z --atoms-max --pressure --seed"
+    "--config -c --set -s --z --atoms-max --space-groups --prototypes --pressure "
+    "--seed"
 )
 WORDS = {
     "doctor": "--folder -f --formula --prepare",
@@ -31,7 +32,8 @@ WORDS = {
     "results": "FOLDER --formula --campaign --stage --above-best --format --output -o --config "
     "--db",
     "run": f"{PREDICTION} --workers -w --folder -f --db",
-    "search": "POTENTIAL FORMULA --output -o --structures -n --population --z --atoms-max --pressure "
+    "search": "POTENTIAL FORMULA --output -o --structures -n --population --z --atoms-max "
+    "--space-groups --prototypes --pressure "
     "--caution --max-uncertainty "
     "--islands --workers -w --seed --seed-structures --calculator-arguments --set -s --best",
     "status": "FOLDER --db --json --watch --interval --campaign --config",

@@ -19,7 +19,6 @@ from launch.commands.shared.parsing import (
 )
 from launch.errors import CampaignError, as_sentence
 from launch.yaml_files import read_mapping
-from search.relax.pressure import GPA
 from workflows.chains.protocol_numbers import DEFAULT_PROTOCOL, PROTOCOLS
 from workflows.engines.registry import DEFAULT_ENGINE, ENGINES, sampler_names
 
@@ -61,6 +60,7 @@ class Prediction:
 
     def settings(self) -> dict[str, Any]:
         """Everything that changes the result, by path."""
+        from search.relax.pressure import GPA
         from workflows.settings import list_settings
 
         numbers = {setting.path: setting.value for setting in list_settings(self.maker)}
