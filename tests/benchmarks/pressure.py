@@ -78,19 +78,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["random", "search", "compare"])
     parser.add_argument("-n", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", type=Path, required=True)
     arguments = parser.parse_args()
     arguments.o.mkdir(parents=True, exist_ok=True)
     record = arguments.o / "random.json"
     if arguments.what == "random":
         started = time.process_time()
-        enthalpies = random_enthalpies(arguments.n)
+        enthalpies = random_enthalpies(arguments.n, arguments.seed)
         seconds = time.process_time() - started
         record.write_text(json.dumps({"n": arguments.n, "enthalpies": sorted(enthalpies)}))
         print(f"{len(enthalpies)} of {arguments.n} relaxed, {seconds:.0f} CPU s")
         print(f"lowest enthalpy {min(enthalpies):.5f} eV/atom")
     elif arguments.what == "search":
-        subprocess.run(search_command(arguments.n, arguments.o / "search"), check=True)
+        command = search_command(arguments.n, arguments.o / "search", arguments.seed)
+        subprocess.run(command, check=True)
     else:
         chance = np.array(json.loads(record.read_text())["enthalpies"])
         summary = json.loads((arguments.o / "search" / "summary.json").read_text())
