@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from launch.commands.shared.options import MOST_WORKERS, command_of
+from launch.commands.shared.options import MOST_WORKERS, command_of, words_of
 from launch.commands.shared.prediction import Prediction, PredictionOptions, require_installed
 from launch.errors import CampaignError
 from launch.own_files import OwnLog
@@ -51,6 +51,8 @@ class RunOptions(PredictionOptions):
             protocol=prediction.protocol,
             seed=prediction.maker.seed,
             settings=prediction.settings(),
+            # whoever resumes it knows the folder, and where the database is now
+            command=words_of(replace(self, folder=None, db=None)),
         )
 
 

@@ -335,8 +335,10 @@ def _digest(file: Path) -> str:
 def _with_defaults(stored: dict[str, Any]) -> dict[str, Any]:
     """Settings of a search that was begun before the last options came to be."""
     from search.options import EvolutionOptions
+    from search.relax.relaxer import Relaxer
 
-    return {**stored, "evolution": {**EvolutionOptions().as_dict(), **stored["evolution"]}}
+    defaults = {"evolution": EvolutionOptions().as_dict(), "relaxer": Relaxer().as_dict()}
+    return {**stored, **{part: {**of, **stored[part]} for part, of in defaults.items()}}
 
 
 def _require_same_search(folder: Path, settings: dict[str, Any], islands: list[Evolution]) -> None:

@@ -11,7 +11,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +29,7 @@ from workflows.composition import same_compound
 
 CAMPAIGN_FILE = "campaign.json"
 #: Raised where jobs or documents of running campaigns can no longer be understood.
-CAMPAIGN_VERSION = 1
+CAMPAIGN_VERSION = 2
 LOCK_FILE = ".lock"
 LOG_FILE = "devitrify.log"
 #: What is written in a campaign's folder while it runs; the report names its own files.
@@ -54,6 +54,9 @@ class CampaignDocument(BaseModel):
     created: datetime
     versions: dict[str, str] = Field(description="versions of Python and of the packages used")
     database: str = Field(description="name of the MongoDB database")
+    command: list[str] = Field(
+        default_factory=list, description="what was typed behind devitrify run"
+    )
     workflow_uuid: str | None = Field(
         default=None, description="uuid of the jobflow Flow once added"
     )
@@ -79,6 +82,8 @@ class Campaign:
         self.document = document
         #: Other settings that are asked for, until it is known whether they come too late.
         self.correction: dict[str, Any] | None = None
+        #: By which it is resumed now, and which becomes its own with such settings.
+        self.command: list[str] = []
 
     @classmethod
     def create_or_open(
@@ -90,6 +95,7 @@ class Campaign:
         protocol: str,
         seed: int,
         settings: Mapping[str, Any] | None = None,
+        command: Sequence[str] = (),
     ) -> Campaign:
         """
         Return the campaign in a folder, creating it where there is none.
@@ -105,18 +111,23 @@ class Campaign:
         settings : mapping or None
             Everything else that changes the result, as JSON types. Of a campaign that exists they
             may differ: they are its ``correction`` then, for stages that have not begun.
+        command : sequence of str
+            What is typed behind ``devitrify run`` to come here again.
 
         Raises
         ------
         CampaignError
-            If the folder cannot be used or belongs to a different campaign.
+            If the folder cannot be used or belongs to a different campaign, or to one that another
+            version has begun.
         """
         folder = Path(folder).expanduser().absolute()
         plain = json.loads(json.dumps(settings or {}, default=str, sort_keys=True))
         wanted = {"formula": formula, "engine": engine, "protocol": protocol, "seed": seed}
         if (folder / CAMPAIGN_FILE).exists():
             campaign = cls.open(folder)
+            _require_version(campaign.document.version, folder, exactly=True)
             campaign._require_same(wanted, plain)
+            campaign.command = list(command)
             require_writable(folder)
             return campaign
         _make_folder(folder)
@@ -136,6 +147,7 @@ class Campaign:
             versions=installed_versions(),
             # MongoDB allows few characters and 63 of them
             database="devitrify_" + re.sub(r"\W", "_", name, flags=re.ASCII)[-50:],
+            command=list(command),
         )
         campaign = cls(folder, document)
         campaign.save()
@@ -149,7 +161,8 @@ class Campaign:
         require_safe(folder)
         try:
             content = json.loads(path.read_text())
-            _require_version(content, folder)
+            if isinstance(content, dict) and "settings_digest" in content:
+                _require_version(content.get("version"), folder)
             document = CampaignDocument.model_validate(content)
         except FileNotFoundError:
             raise CampaignError(
@@ -172,6 +185,7 @@ class Campaign:
             engine=self.document.engine,
             protocol=self.document.protocol,
             folder=str(self.folder),
+            command=self.document.command,
         )
 
     @property
@@ -261,6 +275,7 @@ class Campaign:
         if self.correction is not None:
             self.document.settings = self.correction
             self.document.settings_digest = digest(self.correction)
+            self.document.command = self.command
             self.correction = None
             self.save()
 
@@ -354,26 +369,26 @@ def _differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
         yield f"{path or 'settings'} {json.dumps(old)}, not {json.dumps(new)}"
 
 
-def _require_version(content: Any, folder: Path) -> None:
+def _require_version(found: Any, folder: Path, exactly: bool = False) -> None:
     """
     Refuse a campaign of another version; those without a number are older than the numbers.
 
     Parameters
     ----------
-    content : Any
-        Of ``campaign.json``.
+    found : Any
+        Version in ``campaign.json``.
     folder : Path
         The campaign's folder.
+    exactly : bool
+        Whether it is to be run; an older one can still be read.
 
     Raises
     ------
     CampaignError
-        If it is of another version. What is no campaign at all is left to the validation.
+        If it is of another version.
     """
-    if not isinstance(content, dict) or "settings_digest" not in content:
-        return
-    found = content.get("version")
-    if found != CAMPAIGN_VERSION:
+    readable = isinstance(found, int) and found <= CAMPAIGN_VERSION
+    if found != CAMPAIGN_VERSION and (exactly or not readable):
         other = "an earlier version" if found is None else f"version {found} of campaigns"
         raise CampaignError(
             f"The campaign in {folder} is of {other}, and this devitrify runs version "

@@ -56,6 +56,9 @@ class CampaignHeading(BaseModel):
     engine: str
     protocol: str
     folder: str
+    command: list[str] = Field(
+        default_factory=list, description="what was typed behind devitrify run"
+    )
 
 
 class CampaignStatus(CampaignHeading):
@@ -279,8 +282,10 @@ def print_status(status: CampaignStatus, console: Console | None = None) -> None
             f"(Firework {failure.fw_id}): {escape(failure.reason)}"
         )
     if status.state in ("stopped", "failed"):
-        command = command_line(
-            *("devitrify", "run", status.formula, "--protocol", status.protocol),
-            *("--engine", status.engine, "--folder", Path(status.folder)),
-        )
+        # campaigns of earlier versions do not tell
+        known = status.command or [
+            *(status.formula, "--protocol", status.protocol, "--engine", status.engine)
+        ]
+        folder = Path(status.folder)
+        command = command_line("devitrify", "run", *known, "--folder", folder)
         console.print(f"Resume with: {command}", markup=False, soft_wrap=True)

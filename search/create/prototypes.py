@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 AFLOW = "aflow"
 TRIES = 10
+MOST_ASSIGNMENTS = 24
+"""Ways to put the elements into a type: five that are equally frequent would have 120."""
 
 
 class PrototypeError(ValueError):
@@ -183,7 +185,7 @@ def _substitute(atoms: Atoms, counts: Mapping[str, int], rng: np.random.Generato
 
 
 def _assignments(known: Atoms, composition: Mapping[str, int]) -> list[dict[str, str]]:
-    """New element for each of a type's, in all ways, that which suits the radii best first."""
+    """New element for each of a type's, in many ways, that which suits the radii best first."""
     present = Counter(known.symbols)
     old = sorted(present, key=lambda symbol: (present[symbol], symbol))
     by_count: dict[int, list[str]] = defaultdict(list)
@@ -191,7 +193,7 @@ def _assignments(known: Atoms, composition: Mapping[str, int]) -> list[dict[str,
         by_count[count].append(symbol)
     ways = product(*(permutations(by_count[count]) for count in sorted(by_count)))
     found = [dict(zip(old, chain(*way), strict=True)) for way in ways]
-    return sorted(found, key=_misfit)
+    return sorted(found, key=_misfit)[:MOST_ASSIGNMENTS]
 
 
 def _misfit(new: Mapping[str, str]) -> float:

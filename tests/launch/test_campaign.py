@@ -61,6 +61,30 @@ def test_a_campaign_of_another_version_is_refused(
         assert "another --folder" in str(error.value)
 
 
+def test_a_campaign_of_an_earlier_version_is_read_and_not_run(
+    new_campaign: Callable[..., Campaign],
+) -> None:
+    campaign = new_campaign()
+    path = campaign.folder / "campaign.json"
+    before = json.dumps({**json.loads(path.read_text()), "version": 1})
+    path.write_text(before)
+    assert Campaign.open(campaign.folder).id == campaign.id
+    with pytest.raises(CampaignError, match="version 1 of campaigns"):
+        new_campaign()
+    assert path.read_text() == before
+
+
+def test_a_campaign_knows_the_command_of_its_settings(
+    new_campaign: Callable[..., Campaign],
+) -> None:
+    first = new_campaign(command=["LiAlCl4", "--seed", "1"])
+    assert first.heading.command == ["LiAlCl4", "--seed", "1"]
+    again = new_campaign(settings={"a": 1}, command=["LiAlCl4", "--set", "a=1"])
+    assert again.heading.command == ["LiAlCl4", "--seed", "1"]
+    again.accept_correction()
+    assert Campaign.open(first.folder).heading.command == ["LiAlCl4", "--set", "a=1"]
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

@@ -113,3 +113,32 @@ def test_a_new_command_is_one_module(
     assert call(capsys, "greet", "--name", "Ada")[:2] == (0, "good day, Ada\n")
     assert call(capsys, "--help")[1].splitlines()[-1].split()[0] == "greet"
     monkeypatch.delitem(sys.modules, "launch.commands.greet")
+
+
+def test_options_are_spelled_as_they_were_typed(tmp_path: Path) -> None:
+    """All of the command, so that what is resumed by it is the same campaign."""
+    from launch.commands.run import RunOptions
+    from launch.commands.shared.options import words_of
+
+    assert words_of(RunOptions(formula="Cu")) == ["Cu"]
+    options = RunOptions(
+        formula="Mg2SiO4",
+        z="1,4",
+        seed=4,
+        pressure=-2.5,
+        space_groups="62",
+        config=tmp_path / "my file.yaml",
+        overrides=["train.options.members=2", "improve.rounds=1"],
+    )
+    words = words_of(options)
+    typed = dict(zip(words[1::2], words[2::2], strict=True))
+    assert words[0] == "Mg2SiO4"
+    assert words.count("--set") == 2
+    assert typed == {
+        "--z": "1,4",
+        "--seed": "4",
+        "--pressure": "-2.5",
+        "--space-groups": "62",
+        "--config": str(tmp_path / "my file.yaml"),
+        "--set": "improve.rounds=1",
+    }

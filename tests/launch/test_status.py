@@ -210,6 +210,10 @@ def test_printed_status_names_failures_and_how_to_resume() -> None:
     assert "T 1480 K  p -3.0 kbar" in text.getvalue()
     assert "failed quench: quench [0] (Firework 7): ValueError: [x]" in text.getvalue()
     assert "devitrify run LiAlCl4 --protocol quick --engine emt --folder /f" in text.getvalue()
+    told = failed.model_copy(update={"command": ["LiAlCl4", "--set", "train.options.members=2"]})
+    print_status(told, Console(file=text, width=120))
+    expected = "devitrify run LiAlCl4 --set train.options.members=2 --folder /f"
+    assert text.getvalue().endswith(f"Resume with: {expected}\n")
 
 
 def test_plain_lines_at_changes_and_intervals(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,6 +157,15 @@ class TrainingMaker(Maker):
                 checkpoint=path,
                 start=output_of(start).potential if isinstance(start, str) else start,
             )
+        done, errors = len(result.history), result.validation
+        report_progress(
+            "train",
+            done,
+            done,
+            validation_meV_atom=errors.energy,
+            force_eV_A=errors.force,
+            stress_kbar=errors.stress,
+        )
         validation = frames[result.validation_frames]
         warning = None
         if not result.reached:

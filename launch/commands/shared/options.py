@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
+from typer.models import ArgumentInfo, OptionInfo
 
 Options = TypeVar("Options")
 
@@ -134,3 +135,41 @@ def command_of(kind: type[Options]) -> Callable[[Callable[[Options], None]], Cal
         return command
 
     return decorate
+
+
+def words_of(options: Any) -> list[str]:
+    """
+    Spell out options as they are typed, those with their defaults left out.
+
+    Parameters
+    ----------
+    options : dataclass instance
+        Of a class that :func:`command_of` takes; what has no default is an argument.
+
+    Returns
+    -------
+    list of str
+        Words behind the name of the command; relative paths are made absolute.
+    """
+    hints = get_type_hints(type(options), include_extras=True)
+    arguments, words = [], []
+    for field in fields(options):
+        value = getattr(options, field.name)
+        (parameter,) = hints[field.name].__metadata__
+        if isinstance(parameter, ArgumentInfo):
+            arguments.append(_word(value))
+        elif value != field.default:
+            flag = _flag(parameter) or f"--{field.name.replace('_', '-')}"
+            values = value if isinstance(value, list) else [value]
+            words += [flag] if value is True else [w for v in values for w in (flag, _word(v))]
+    return [*arguments, *words]
+
+
+def _flag(parameter: OptionInfo) -> str | None:
+    """Long name of an option, if it was given one: Typer takes the first for its default here."""
+    names = (parameter.default, *(parameter.param_decls or ()))
+    return next((n for n in names if isinstance(n, str) and n.startswith("--")), None)
+
+
+def _word(value: Any) -> str:
+    return str(value.expanduser().absolute()) if isinstance(value, Path) else str(value)
