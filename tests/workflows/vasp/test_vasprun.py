@@ -140,3 +140,9 @@ def test_pymatgen_reads_the_same(fake_vasp: FakeVasp, tmp_path: Path) -> None:
         assert np.allclose(steps.forces[i], step["forces"])
         assert np.allclose(steps.stresses[i], step["stress"])
         assert np.allclose(steps.positions[i], step["structure"].frac_coords)
+
+
+def test_scripts_that_read_from_the_former_place_go_on() -> None:
+    from workflows.vasp import vasprun
+
+    assert vasprun.read_steps is read_steps
