@@ -72,7 +72,8 @@ def test_the_expected_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     dynamics = sum(c.node_hours for stage, c in stages.items() if stage != "candidates")
     assert dynamics == pytest.approx((5 + 25 + 16 + 20 + 17 + 15) * 500 * 0.005 / 3600, rel=0.02)
     assert stages["liquid"].fireworks == 10
-    assert stages["candidates"].fireworks == prediction.maker.candidates.n_candidates
+    # every other candidate is refined to a higher symmetry
+    assert stages["candidates"].fireworks == 1.5 * prediction.maker.candidates.n_candidates
     # what is left out costs nothing
     until_train = estimate(replace(prediction.maker, until="train"), prediction.target)
     assert {c.stage for c in until_train}.isdisjoint({"search", "candidates"})
