@@ -170,7 +170,7 @@ def throughput(structures: int, threads: int) -> None:
     for number in range(1, 231):
         space_group(number)  # read once a process, whatever the length of the search
     relaxer = Relaxer()
-    inside = timed(relaxer)
+    inside = timed()
     evolution = Evolution({"Mg": 2, "Si": 1, "O": 4}, options("full", structures), 0)
     cpu, wall = time.process_time(), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
