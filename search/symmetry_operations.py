@@ -9,7 +9,7 @@ import numba
 import numpy as np
 
 from search.geometry import nearest, shifted_square
-from search.symmetry import SYMMETRY_TOLERANCE, spglib_cell
+from search.symmetry import SYMMETRY_TOLERANCE, symmetry_dataset
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -114,17 +114,12 @@ class Symmetry:
 
     @classmethod
     def of(cls, atoms: Atoms, precision: float = SYMMETRY_TOLERANCE) -> Symmetry:
-        """Find the symmetry of `atoms` within `precision` (Å)."""
-        import spglib
-
-        fractions = atoms.get_scaled_positions()
-        found = spglib.get_symmetry(spglib_cell(atoms), symprec=precision)
-        identity = np.eye(3)[None], np.zeros((1, 3))
-        if found is None:
-            rotations, translations = identity
-        else:
-            rotations, translations = found["rotations"].astype(float), found["translations"]
-        points = np.ascontiguousarray(fractions)
+        """Find the symmetry of `atoms` within `precision` (Å); the identity where there is none."""
+        found = symmetry_dataset(atoms, precision)
+        rotations, translations = np.eye(3)[None], np.zeros((1, 3))
+        if found is not None:
+            rotations, translations = found.rotations.astype(float), found.translations
+        points = np.ascontiguousarray(atoms.get_scaled_positions())
         images = _images(rotations, translations, points, np.array(atoms.cell), atoms.numbers)
         return cls(rotations, translations, images)
 
@@ -170,9 +165,7 @@ class Symmetry:
 
     def strain(self, cell: NDArray[np.float64], strain: NDArray[np.float64]) -> NDArray[Any]:
         """Average a Cartesian strain (3, 3) over the point group of the crystal of `cell`."""
-        turn = np.swapaxes(np.einsum("ij,mjk->mik", cell.T, self.rotations), 1, 2)
-        cartesian = np.swapaxes(np.linalg.inv(cell) @ turn, 1, 2)
-        return np.mean([q @ strain @ q.T for q in cartesian], axis=0)
+        return np.mean([turn @ strain @ turn.T for turn in self.cartesian(cell)], axis=0)
 
     @property
     def is_proper(self) -> bool:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nnp.units import KBAR
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from search.relax.energy import BatchEnergy, BatchEvaluator
+
+Volume = TypeVar("Volume", float, NDArray[np.float64])
 
 #: kbar in a GPa.
 GPA = 10.0
@@ -26,7 +27,7 @@ TYPICAL_MODULUS, STIFFENING = 1000.0, 4.0
 LEAST_STIFFNESS = 0.2
 
 
-def work_of(pressure: float, volume: float) -> float:
+def work_of(pressure: float, volume: Volume) -> Volume:
     """
     Product of pressure and volume, which an enthalpy has beside the energy.
 
@@ -34,12 +35,12 @@ def work_of(pressure: float, volume: float) -> float:
     ----------
     pressure : float
         kbar
-    volume : float
+    volume : float or ndarray
         Å³
 
     Returns
     -------
-    float
+    float or ndarray
         eV
     """
     return pressure * volume / KBAR

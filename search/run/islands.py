@@ -135,11 +135,13 @@ def set_up_islands(
             seed,
             structures[island :: len(seeds)],
             fitness,
+            prototypes=() if island else None,  # those of one island are the same for all
         )
         for island, (seed, budget) in enumerate(zip(seeds, budgets, strict=True))
     ]
+    prototypes = islands[0].prototypes
     for number, island in enumerate(islands):
-        island.prototypes = island.prototypes[number :: len(islands)]
+        island.prototypes = prototypes[number :: len(islands)]
     return islands
 
 

@@ -63,6 +63,8 @@ class Evolution(StoredState):
         Structures of any number of formula units to begin with, relaxed in the first generation.
     fitness : Fitness or None
         What makes one structure better than another; none: energy per atom.
+    prototypes : sequence of ase.Atoms or None
+        Known structure types to go on with; none: those that the options ask for are made.
 
     Examples
     --------
@@ -80,6 +82,7 @@ class Evolution(StoredState):
         seed: int = 0,
         seeds: Sequence[Atoms] = (),
         fitness: Fitness | None = None,
+        prototypes: Sequence[Atoms] | None = None,
     ) -> None:
         if not composition or min(composition.values()) < 1:
             raise ValueError("the composition needs at least one atom of each of its elements")
@@ -96,7 +99,8 @@ class Evolution(StoredState):
         self.discards: Counter[str] = Counter()
         self.adaptation = Adaptation(self.composition, self.options)
         self.variation = Variation(self.composition, self.options, self.adaptation, self.discards)
-        self.prototypes: list[Atoms] = self.variation.first_prototypes()
+        made = self.variation.first_prototypes() if prototypes is None else prototypes
+        self.prototypes = list(made)
         self.lineages = Lineages(
             Archive(
                 sorted(self.composition),
@@ -423,6 +427,7 @@ class Evolution(StoredState):
             EvolutionOptions(**d["options"]),
             d["seed"],
             fitness=Fitness.read(d["fitness"]),
+            prototypes=(),  # those that are left are in the state
         )
         evolution.restore(d)
         return evolution

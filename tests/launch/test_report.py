@@ -20,7 +20,7 @@ from launch.report.judge import errors_table, plot_rounds, sentences
 from launch.report.results import CampaignResults, Results
 from nnp.frames import Frames
 from nnp.training.trainer import TrainingOptions, train
-from tests.workflows.samples import copper
+from tests.workflows.samples import copper, emt
 from workflows.composition import Target
 from workflows.documents.base import Document
 from workflows.documents.judge import EarlierPotential, JudgeDocument, JudgePoint
@@ -35,6 +35,7 @@ from workflows.documents.schemas import (
     TrainingDocument,
     VolumeDocument,
 )
+from workflows.stages.candidate_state import AskedCandidates, CandidateChain
 from workflows.stages.candidates import CandidateMaker
 from workflows.stages.comparison import TestCrystal, errors_of, labelled, lowest_of
 
@@ -67,7 +68,8 @@ def prediction() -> PredictionDocument:
     ]
     rank = CandidateMaker.rank.original
     jobs = [f"job {number}" for number in range(len(relaxed))]
-    return rank(CandidateMaker(), relaxed, candidates, Target("Cu", (4,)), "emt", jobs)
+    chain = CandidateChain(Target("Cu", (4,)), emt())
+    return rank(CandidateMaker(), relaxed, chain, AskedCandidates(candidates=candidates, jobs=jobs))
 
 
 def documents() -> list[Document]:

@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 
 from search.create.random_crystals import RandomSymmetric
 from search.geometry import DistanceLimits
+from search.symmetrisation import higher_symmetries, symmetrised
 from search.symmetry import (
     TIGHT_TOLERANCE,
     count_conventional,
     find_space_group,
-    higher_symmetries,
     primitive_cell,
-    symmetrised,
 )
 
 LIMITS = DistanceLimits.from_radii(("Mg", "Si", "O"), 0.8)

@@ -29,6 +29,7 @@ from workflows.documents.schemas import (
 )
 from workflows.engines.ase.engine import AseEngine
 from workflows.stages.agreement import Gate
+from workflows.stages.candidate_state import AskedCandidates, CandidateChain
 from workflows.stages.candidates import CandidateMaker
 from workflows.stages.ranking import distinct, doubt, fitness_of
 
@@ -180,7 +181,7 @@ def test_a_relaxation_that_dies_leaves_a_gap() -> None:
 def test_no_candidate_at_all_gets_a_sentence() -> None:
     maker = CandidateMaker()
     with pytest.raises(ValueError, match="found no acceptable structure"):
-        CandidateMaker.relax.original(maker, search_result([]), Target("Cu"), emt())
+        CandidateMaker.relax.original(maker, search_result([]), CandidateChain(Target("Cu"), emt()))
 
 
 def test_supercells_and_settings_count_as_one_structure() -> None:
@@ -222,6 +223,7 @@ def improved_by(relaxed: list[RelaxedStructure], *, trusted: bool = True) -> Imp
     )  # fmt: skip
 
 
+CHAIN = CandidateChain(Target("Cu", (4,)), emt())
 BODY_CENTRED = Structure.from_spacegroup("Im-3m", Lattice.cubic(2.8), ["Cu"], [[0, 0, 0]])
 
 
@@ -231,7 +233,7 @@ def test_what_the_rounds_have_relaxed_is_ranked_and_not_relaxed_again() -> None:
     candidates = search_result([copper(1, 3.6), BODY_CENTRED]).candidates
     chosen = maker.choose(candidates, improved_by([done]))
     assert [candidate.structure for candidate in chosen] == [BODY_CENTRED]
-    ranked = CandidateMaker.rank.original(maker, [], [], Target("Cu", (4,)), "emt", [], [done])
+    ranked = CandidateMaker.rank.original(maker, [], CHAIN, AskedCandidates(before=[done]))
     assert [(c.job, c.rank, c.converged) for c in ranked.candidates] == [("at -0.01", 1, True)]
 
 
@@ -245,12 +247,12 @@ def test_what_the_rounds_left_half_way_goes_on_and_is_never_lost() -> None:
     assert (going_on.energy, going_on.energy_of) == (0.01, "emt")
     assert going_on.structure is BODY_CENTRED
     flow = CandidateMaker.relax.original(
-        maker, search_result([]), Target("Cu", (4,)), emt(), improved_by(begun)
+        maker, search_result([]), CHAIN, improved_by(begun)
     ).replace
     relaxation, ranking = flow.jobs
-    (stays,) = ranking.function_args[5]
+    (stays,) = ranking.function_args[2].before
     assert (relaxation.function_args[0], stays.job) == (BODY_CENTRED, "at 0.02")
-    ranked = CandidateMaker.rank.original(maker, [], [], Target("Cu", (4,)), "emt", [], [stays])
+    ranked = CandidateMaker.rank.original(maker, [], CHAIN, AskedCandidates(before=[stays]))
     assert [(c.job, c.converged) for c in ranked.candidates] == [("at 0.02", False)]
 
 
@@ -283,7 +285,7 @@ def test_a_ranking_that_the_engine_contradicts_is_not_to_be_trusted() -> None:
 def test_relaxations_share_the_budget() -> None:
     maker = CandidateMaker(budget=100)
     flow = CandidateMaker.relax.original(
-        maker, search_result([copper(1, 3.7), BODY_CENTRED]), Target("Cu", (4,)), emt()
+        maker, search_result([copper(1, 3.7), BODY_CENTRED]), CHAIN
     ).replace
     steps = [work.function.__self__.limits.max_steps for work in flow.jobs[:-1]]
     assert steps == [42, 42], "the symmetry has a seventh"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,13 +18,14 @@ from launch.report.crystals import write_crystal
 from launch.report.files import write_structures
 from search.relax.limits import RelaxationLimits
 from search.symmetry import TIGHT_TOLERANCE, find_space_group
-from tests.workflows.samples import Wells, shaken, wells
+from tests.workflows.samples import Wells, emt, shaken, wells
 from tests.workflows.test_candidates import search_result
 from workflows.composition import Target, parse_target
 from workflows.conversion import to_atoms
 from workflows.documents.schemas import CandidateDocument, PredictionDocument, RelaxDocument
 from workflows.engines.base import Engine
 from workflows.engines.registry import find_engine
+from workflows.stages.candidate_state import AskedCandidates, CandidateChain
 from workflows.stages.candidates import CandidateMaker
 from workflows.stages.cost import CostContext
 from workflows.stages.refinement import share_out, variants_of
@@ -197,10 +197,10 @@ def ranked(refined: RelaxDocument | None) -> CandidateDocument:
     """Rank one relaxed crystal without symmetry, of which a symmetric one became this."""
     start = shaken(RUTILE, 0.01, 0.002)
     relaxed = RelaxDocument(structure=start, engine="x", energy=-1.0, converged=True, steps=7)
-    found = search_result([start]).candidates
-    arguments: list[Any] = [[relaxed], found, Target("TiO2", (2,)), "x", ["first"], [], None, None]
+    asked = AskedCandidates(candidates=search_result([start]).candidates, jobs=["first"])
+    chain = CandidateChain(Target("TiO2", (2,)), emt())
     rank = CandidateMaker.rank.original
-    result = rank(CandidateMaker(), *arguments, [(0, 0.1, "second")], [refined])
+    result = rank(CandidateMaker(), [relaxed], chain, asked, [(0, 0.1, "second")], [refined])
     (document,) = result.candidates
     assert result.evaluations == 8 + (0 if refined is None else refined.steps + 1)
     return document

@@ -15,6 +15,7 @@ from workflows.documents.schemas import (
     RelaxDocument,
     SearchCandidate,
 )
+from workflows.stages.candidate_state import AskedCandidates
 from workflows.stages.reference_search import relaxed_by_engine
 
 if TYPE_CHECKING:
@@ -46,11 +47,7 @@ class CandidateDocuments:
     limits: RelaxationLimits
 
     def all(
-        self,
-        relaxed: Sequence[RelaxDocument | None],
-        candidates: Sequence[SearchCandidate],
-        jobs: Sequence[str],
-        before: Sequence[RelaxedStructure],
+        self, relaxed: Sequence[RelaxDocument | None], asked: AskedCandidates
     ) -> list[CandidateDocument]:
         """
         Describe what this stage has relaxed, and behind it what was relaxed before.
@@ -59,21 +56,17 @@ class CandidateDocuments:
         ----------
         relaxed : sequence of RelaxDocument or None
             One for each candidate; none where the job failed.
-        candidates : sequence of SearchCandidate
-            As the search gave them.
-        jobs : sequence of str
-            That relaxed them, by their ids.
-        before : sequence of RelaxedStructure
-            Relaxed by the rounds of learning.
+        asked : AskedCandidates
+            What was to be relaxed.
         """
         results = [
             result or _failed(candidate, self.engine, self.target.pressure)
-            for result, candidate in zip(relaxed, candidates, strict=True)
+            for result, candidate in zip(relaxed, asked.candidates, strict=True)
         ]
-        new = [self.one(*row) for row in zip(results, candidates, jobs, strict=True)]
+        new = [self.one(*row) for row in zip(results, asked.candidates, asked.jobs, strict=True)]
         earlier = [
             self.one(_as_result(one, is_finished(one, self.limits)), one.found, one.job)
-            for one in before
+            for one in asked.before
         ]
         return [*new, *earlier]
 

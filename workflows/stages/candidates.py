@@ -16,7 +16,7 @@ from search.state.motifs import number_motifs
 from search.symmetry import TIGHT_TOLERANCE, TOLERANCES
 from workflows.composition import Target
 from workflows.conversion import to_atoms
-from workflows.documents.improvement import ImproveDocument, RelaxedStructure
+from workflows.documents.improvement import ImproveDocument
 from workflows.documents.schemas import (
     CandidateDocument,
     PredictionDocument,
@@ -32,6 +32,7 @@ from workflows.jobs.stage import REFERENCE_QUEUE
 from workflows.jobs.tags import tag
 from workflows.stages.agreement import Gate
 from workflows.stages.candidate_documents import CandidateDocuments, is_finished
+from workflows.stages.candidate_state import AskedCandidates, CandidateChain
 from workflows.stages.chain import ChainContext
 from workflows.stages.cost import Cost, CostContext, repeated_decisions
 from workflows.stages.ranking import (
@@ -165,7 +166,8 @@ class CandidateMaker(Maker):
         Job
             Its output is a :class:`PredictionDocument`.
         """
-        work = self.relax(search, target, engine, improved, potential, gate)
+        chain = CandidateChain(target, engine, potential, gate or Gate())
+        work = self.relax(search, chain, improved)
         work.name = "candidates"
         return tag(work, STAGES["candidates"])
 
@@ -201,15 +203,12 @@ class CandidateMaker(Maker):
     def relax(
         self,
         search: SearchDocument | ImproveDocument,
-        target: Target,
-        engine: Engine,
+        chain: CandidateChain,
         improved: ImproveDocument | None = None,
-        potential: str | None = None,
-        gate: Gate | None = None,
     ) -> Response:
         """Make one relaxation for each candidate that has none yet, and what comes after them."""
         if improved is not None:
-            potential = improved.potential
+            chain = replace(chain, potential=improved.potential)
         candidates = self.choose(search.candidates, improved)
         gone_on = {id(candidate.structure) for candidate in candidates}
         done = [] if improved is None else improved.relaxed
@@ -218,58 +217,58 @@ class CandidateMaker(Maker):
             raise ValueError(
                 "the search found no acceptable structure; raise search.evolution.generations"
             )
-        limits = replace(self.limits_of(len(candidates)), pressure=target.pressure)
-        maker = engine.relax(limits)
+        limits = replace(self.limits_of(len(candidates)), pressure=chain.target.pressure)
+        maker = chain.engine.relax(limits)
         relaxations = []
         for number, candidate in enumerate(candidates, start=1):
             work = maker.make(candidate.structure, "candidates")
             work.name = f"relax candidate {number}"
             relaxations.append(tag(work, STAGES["candidates"], REFERENCE_QUEUE))
-        refining = tag(
-            self.refine(
-                [work.output for work in relaxations], candidates, target, engine,
-                [work.uuid for work in relaxations], before, potential, gate,
-            ),
-            STAGES["candidates"],
-        )  # fmt: skip
+        jobs = [work.uuid for work in relaxations]
+        asked = AskedCandidates(candidates=candidates, jobs=jobs, before=before)
+        refining = self.refine([work.output for work in relaxations], chain, asked)
         refining.name = "symmetry"
         # a relaxation that failed for good leaves a gap, not a dead campaign
         refining.config.on_missing_references = OnMissing.NONE
-        return Response(replace=spawn(Flow([*relaxations, refining], output=refining.output)))
+        parts: list[Flow | Job] = [*relaxations, tag(refining, STAGES["candidates"])]
+        return Response(replace=spawn(Flow(parts, output=refining.output)))
 
     @job(config=JobConfig(on_missing_references=OnMissing.NONE))
     def refine(
-        self,
-        relaxed: list[RelaxDocument | None],
-        candidates: list[SearchCandidate],
-        target: Target,
-        engine: Engine,
-        jobs: list[str],
-        before: Sequence[RelaxedStructure] = (),
-        potential: str | None = None,
-        gate: Gate | None = None,
+        self, relaxed: list[RelaxDocument | None], chain: CandidateChain, asked: AskedCandidates
     ) -> Response:
         """
         Evaluate what is more symmetric than it was relaxed, a job each, and rank after that.
 
-        Structures that became the same are refined once. For the arguments see :meth:`rank`.
+        Structures that became the same are refined once.
+
+        Parameters
+        ----------
+        relaxed : list of RelaxDocument or None
+            One for each candidate; none where the job failed.
+        chain : CandidateChain
+            What was looked for, and by which engine.
+        asked : AskedCandidates
+            What was to be relaxed.
         """
         # the ways of the relaxations stay where they are
         relaxed = [one and one.model_copy(update={"frames": None}) for one in relaxed]
-        rows = self._documents(target, engine.name).all(relaxed, candidates, jobs, before)
+        rows = self._documents(chain).all(relaxed, asked)
         variants, limits = self._variants(rows, sum(one.steps + 1 for one in relaxed if one))
-        maker = engine.relax(replace(limits, pressure=target.pressure))
+        maker = chain.engine.relax(replace(limits, pressure=chain.target.pressure))
         refinements = []
         for variant in variants:
             work = maker.make(variant.structure, "candidates")
             work.name = f"refine to {variant.symbol}"
             refinements.append(tag(work, STAGES["candidates"], REFERENCE_QUEUE))
         ranking = self.rank(
-            relaxed, candidates, target, engine.name, jobs, before, potential, gate,
+            relaxed,
+            chain,
+            asked,
             [(v.row, v.tolerance, w.uuid) for v, w in zip(variants, refinements, strict=True)],
             [work.output for work in refinements],
-            [work for work, one in zip(jobs, relaxed, strict=True) if one],
-        )  # fmt: skip
+            [work for work, one in zip(asked.jobs, relaxed, strict=True) if one],
+        )
         ranking.name = "rank"
         # what is more symmetric and failed leaves the relaxed structure
         ranking.config.on_missing_references = OnMissing.NONE
@@ -335,9 +334,9 @@ class CandidateMaker(Maker):
         least = math.ceil(self.n_candidates / 4)
         return pick([*map(as_candidate, begun), *new], max(number, least))
 
-    def _documents(self, target: Target, engine: str) -> CandidateDocuments:
+    def _documents(self, chain: CandidateChain) -> CandidateDocuments:
         """Return what describes relaxed structures."""
-        return CandidateDocuments(target, engine, self.fitness, self.limits)
+        return CandidateDocuments(chain.target, chain.engine.name, self.fitness, self.limits)
 
     @job(
         data=[Frames],
@@ -346,13 +345,8 @@ class CandidateMaker(Maker):
     def rank(
         self,
         relaxed: list[RelaxDocument | None],
-        candidates: list[SearchCandidate],
-        target: Target,
-        engine: str,
-        jobs: list[str],
-        before: Sequence[RelaxedStructure] = (),
-        potential: str | None = None,
-        gate: Gate | None = None,
+        chain: CandidateChain,
+        asked: AskedCandidates,
         variants: Sequence[tuple[int, float, str]] = (),
         refined: Sequence[RelaxDocument | None] = (),
         ways: Sequence[str] = (),
@@ -364,20 +358,10 @@ class CandidateMaker(Maker):
         ----------
         relaxed : list of RelaxDocument or None
             One for each candidate; none where the job failed.
-        candidates : list of SearchCandidate
-            As the search gave them.
-        target : Target
-            What was looked for.
-        engine : str
-            Name of the reference engine.
-        jobs : list of str
-            That relaxed them, by their ids.
-        before : sequence of RelaxedStructure
-            Relaxed by the rounds of learning, and not again.
-        potential : str or None
-            Job that trained the potential that is compared with the engine.
-        gate : Gate or None
-            What is asked of it; none: the defaults.
+        chain : CandidateChain
+            What was looked for, and by which engine.
+        asked : AskedCandidates
+            What was to be relaxed, and what was before.
         variants : sequence of tuple
             Of the more symmetric structures: which of all relaxed ones it is of, the tolerance in
             Å, and the job that evaluated it; of each the highest symmetry first.
@@ -386,31 +370,18 @@ class CandidateMaker(Maker):
         ways : sequence of str
             Jobs that relaxed the candidates, whose configurations are kept as labels.
         """
-        rows = self._documents(target, engine).all(relaxed, candidates, jobs, before)
-        new = rows[: len(candidates)]
+        rows = self._documents(chain).all(relaxed, asked)
+        new = rows[: len(asked.candidates)]
         after = [Refined(*of, one) for of, one in zip(variants, refined, strict=True)]
-        energy_kept = self.symmetry_energy / 1000
-        unit = sum(target.counts.values())
-        final = [
-            in_standard_cell(row, unit)
-            for row in Refinement(energy_kept, self.fitness).choose(rows, after)
-            if row.energy is not None
-        ]
-        ranked = distinct(final, energy_kept)
-        best = fitness_of(ranked[0]) if ranked else float("nan")
-        motifs = number_motifs([to_atoms(document.structure) for document in ranked])
-        for rank, (document, motif) in enumerate(zip(ranked, motifs, strict=True), start=1):
-            document.rank, document.motif = rank, motif
-            document.energy_above_best = (fitness_of(document) - best) * 1000
+        ranked = self._ranked(rows, after, sum(chain.target.counts.values()))
         lowest = enthalpy_of(ranked[0]) if ranked else float("nan")
         report_progress("candidates", 1, 1, best_eV_atom=lowest)
-        gate = gate or Gate()
-        agreement = None if potential is None else compare(ranked, potential, gate)
+        potential, gate = chain.potential, chain.gate
         frames = labels_of([*map(output_of, ways), *(one for one in refined if one)])
         return PredictionDocument(
-            formula=target.formula,
-            engine=engine,
-            pressure=target.pressure,
+            formula=chain.target.formula,
+            engine=chain.engine.name,
+            pressure=chain.target.pressure,
             candidates=ranked,
             failures=[
                 f"candidate {number}: {document.failure}"
@@ -418,10 +389,24 @@ class CandidateMaker(Maker):
                 if document.failure
             ],
             provenance=provenance(),
-            agreement=agreement,
+            agreement=None if potential is None else compare(ranked, potential, gate),
             evaluations=sum(one.steps + 1 if one else 1 for one in relaxed)
             + sum(one.steps + 1 for one in refined if one),
             n_frames=len(frames),
             frames=frames,
             warning=None if potential is None else doubt(new, gate),
         )
+
+    def _ranked(
+        self, rows: Sequence[CandidateDocument], refined: Sequence[Refined], unit: int
+    ) -> list[CandidateDocument]:
+        """Refined structures, each once, with rank and motif; `unit` atoms in a formula unit."""
+        energy_kept = self.symmetry_energy / 1000
+        chosen = Refinement(energy_kept, self.fitness).choose(rows, refined)
+        final = [in_standard_cell(row, unit) for row in chosen if row.energy is not None]
+        ranked = distinct(final, energy_kept)
+        motifs = number_motifs([to_atoms(document.structure) for document in ranked])
+        for rank, (document, motif) in enumerate(zip(ranked, motifs, strict=True), start=1):
+            document.rank, document.motif = rank, motif
+            document.energy_above_best = (fitness_of(document) - fitness_of(ranked[0])) * 1000
+        return ranked

@@ -17,7 +17,6 @@ from nnp.evaluation import predict
 from nnp.evaluator import Predictions
 from nnp.frames import Frames
 from nnp.potential import Potential
-from nnp.units import KBAR
 from search.relax.pressure import work_of
 from search.relax.relaxer import Relaxed, Relaxer
 from search.state.fingerprint import distances, fingerprint
@@ -276,7 +275,7 @@ def by_earlier(
     pressure : float
         At which they were relaxed, kbar.
     """
-    found = predict(potential, frames).energies + pressure * frames.volumes / KBAR
+    found = predict(potential, frames).energies + work_of(pressure, frames.volumes)
     energies = [float(energy) for energy in found / frames.counts]
     others = [
         point.model_copy(update={"potential_energy": energy})

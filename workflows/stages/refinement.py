@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from search.create.wyckoff import ORDERS
+from search.symmetrisation import higher_symmetries
 from search.symmetry import (
     TIGHT_TOLERANCE,
     TOLERANCES,
     count_conventional,
     find_space_group,
-    higher_symmetries,
     primitive_cell,
 )
 from workflows.conversion import to_atoms, to_structure
