@@ -16,7 +16,7 @@ from nnp.calibration import Calibration
 from nnp.descriptors import SymmetryFunctions
 from nnp.potential import Potential
 from tests.nnp.samples import random_potential
-from tests.workflows.samples import copper
+from tests.workflows.samples import copper, shaken
 from workflows.conversion import to_atoms
 from workflows.documents.schemas import SegmentDocument, TrainingDocument
 from workflows.engines.ase.dynamics import AseDynamicsMaker
@@ -66,6 +66,28 @@ def test_dynamics_fetches_the_potential_by_the_job_that_trained_it() -> None:
     assert document.engine == "NNP"
     assert document.stopped is None
     assert len(document.frames) == 4
+
+
+def test_a_run_does_not_depend_on_what_its_worker_ran_before() -> None:
+    """To the last digit: a neighbour list that is left has another order."""
+    potential = random_potential(SymmetryFunctions.standard(("Cu",)), members=2)
+    potential.weights[-1][:] *= 0.01
+    training = trained(potential)
+    engine = PotentialEngine(potential=training.uuid, max_uncertainty=1e6, closest=0.0)
+    maker = AseDynamicsMaker(engine=engine, settings=SegmentSettings(30, 2.0, 10, 100.0))
+
+    def go_on(structure: object, seed: int) -> Job:
+        return maker.make(structure, DynamicsTask("liquid", 800.0, 800.0, seed=seed))
+
+    start = shaken(copper(2), 0.2)
+    first, other = go_on(start, 1), go_on(copper(2, 3.5), 3)
+    after_itself, after_another = (go_on(first.output.structure, 2) for _ in range(2))
+    flow = Flow([training, first, after_itself, other, after_another], order="linear")
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    responses = run_locally(flow, store=store, create_folders=False, log=False)
+    frames = [responses[work.uuid][1].output.frames for work in (after_itself, after_another)]
+    assert len(frames[0]) == 3
+    np.testing.assert_array_equal(frames[0].forces, frames[1].forces)
 
 
 def test_dynamics_ends_where_the_energy_is_uncertain() -> None:

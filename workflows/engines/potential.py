@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nnp.calculator import NeuralNetworkCalculator
+    from nnp.potential import Potential
 
 #: Wall seconds of a step of 100 atoms by one network of the default size on one thread; measured
 #: with 96 atoms: 0.0019 s (about the 18 µs an atom of ``python -m tests.benchmarks.kernels``).
@@ -55,14 +56,19 @@ class PotentialEngine(AseEngine):
 
     def build(self) -> NeuralNetworkCalculator:
         """
-        Build the calculator, once a process; within a job that has access to the job store.
+        Build the calculator, within a job that has access to the job store.
+
+        Only the potential is kept for the next job: a neighbour list of the job before, which is as
+        good but in another order, would make the last digits depend on which worker ran what.
 
         Raises
         ------
         ValueError
             If the job store has no output of the job.
         """
-        return _load(self.potential)
+        from nnp.calculator import NeuralNetworkCalculator
+
+        return NeuralNetworkCalculator(_load(self.potential))
 
     def stop_reason(self, atoms: Atoms) -> str | None:
         """
@@ -101,7 +107,6 @@ def _shortest(record: dict, n_elements: int) -> NDArray[np.float64]:
 
 
 @functools.lru_cache(maxsize=2)
-def _load(uuid: str) -> NeuralNetworkCalculator:
-    from nnp.calculator import NeuralNetworkCalculator
-
-    return NeuralNetworkCalculator(output_of(uuid).potential)
+def _load(uuid: str) -> Potential:
+    potential: Potential = output_of(uuid).potential
+    return potential
