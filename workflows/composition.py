@@ -7,7 +7,6 @@ import unicodedata
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isfinite
-from typing import Any
 
 from monty.json import MSONable
 from pymatgen.core import Composition, Element
@@ -59,13 +58,6 @@ class Target(MSONable):
     def __post_init__(self) -> None:
         # JSON has no tuples
         object.__setattr__(self, "formula_units", tuple(self.formula_units))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Document; without a pressure of zero it is that of campaigns before there was one."""
-        document: dict[str, Any] = super().as_dict()
-        if not self.pressure:
-            del document["pressure"]
-        return document
 
     @property
     def composition(self) -> Composition:

@@ -151,8 +151,7 @@ class SearchOptions(StructureOptions):
             "evolution": {**tree.evolution.as_dict(), "max_structures": None},
             "relaxer": tree.relaxer.as_dict(),
             "trust": tree.trust.as_dict(),
-            # none for none, as in searches before there was one
-            **({"pressure": target.pressure} if target.pressure else {}),
+            "pressure": target.pressure,
         }
 
 
@@ -337,8 +336,22 @@ def _with_defaults(stored: dict[str, Any]) -> dict[str, Any]:
     from search.options import EvolutionOptions
     from search.relax.relaxer import Relaxer
 
-    defaults = {"evolution": EvolutionOptions().as_dict(), "relaxer": Relaxer().as_dict()}
-    return {**stored, **{part: {**of, **stored[part]} for part, of in defaults.items()}}
+    defaults = {
+        "evolution": EvolutionOptions().as_dict(),
+        "relaxer": Relaxer().as_dict(),
+        "pressure": 0.0,
+    }
+    return _laid_over(defaults, stored)
+
+
+def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Join the fields of two documents, and of the documents in them; the second counts."""
+    found = {**below, **above}
+    for key in below.keys() & above.keys():
+        # shares, for one, are a value: what they leave out is none
+        if isinstance(below[key], dict) and "@class" in below[key]:
+            found[key] = _laid_over(below[key], above[key])
+    return found
 
 
 def _require_same_search(folder: Path, settings: dict[str, Any], islands: list[Evolution]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from monty.json import MSONable
 
@@ -51,10 +50,3 @@ class RelaxationLimits(MSONable):
         },
     )
     pressure: float = field(default=0.0, metadata={"unit": "kbar", "hidden": True})
-
-    def as_dict(self) -> dict[str, Any]:
-        """Document; without a pressure of zero it is that of searches before there was one."""
-        document: dict[str, Any] = super().as_dict()
-        if not self.pressure:
-            del document["pressure"]
-        return document

@@ -117,8 +117,6 @@ class Fitness(MSONable):
                 f"{__name__}, {kind.__module__}:{kind.__name__}"
             )
         document: dict[str, Any] = super().as_dict()
-        if not self.pressure:  # as of searches before there was one
-            del document["pressure"]
         return document
 
     @property

@@ -445,6 +445,7 @@ def test_a_search_from_before_the_last_options_goes_on(tmp_path: Path) -> None:
     record = tmp_path / "settings.json"
     settings = json.loads(record.read_text())
     del settings["evolution"]["space_groups"], settings["relaxer"]["lbfgs"]
+    del settings["relaxer"]["limits"]["pressure"], settings["pressure"]
     record.write_text(json.dumps(settings))
     assert call(*arguments, "8", "-o", str(tmp_path)) == 0
     assert json.loads((tmp_path / "summary.json").read_text())["structures"] == 8

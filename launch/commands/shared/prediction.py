@@ -67,10 +67,11 @@ class Prediction:
         engines = {"engine": _without_cost(self.maker.reference)}
         if self.maker.sampler is not None:
             engines["sampler"] = _without_cost(self.maker.sampler)
-        # none for none, as in campaigns before there was one
-        kbar = self.target.pressure
-        pressure = {PRESSURE_SETTING: kbar / GPA} if kbar else {}
-        return {**numbers, "formula_units": list(self.target.formula_units), **pressure, **engines}
+        target = {
+            "formula_units": list(self.target.formula_units),
+            PRESSURE_SETTING: self.target.pressure / GPA,
+        }
+        return {**numbers, **target, **engines}
 
     def flow(self, campaign: str) -> Flow:
         """Build the task graph."""
