@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from jobflow import JobStore
     from rich.table import Table
 
-    from launch.report.results import CandidateRecord, Results
+    from launch.report.records import CandidateRecord
+    from launch.report.results import Results
 
 FORMATS = ("table", "json", "csv", "cif")
 
@@ -150,7 +151,7 @@ def _print_candidates(found: Sequence[CandidateRecord], options: ResultsOptions)
 
         wide_console().print(candidate_table(found))
     else:
-        from launch.report.results import STRUCTURES
+        from launch.report.records import STRUCTURES
 
         exclude = STRUCTURES if options.form == "csv" else set()
         rows = [record.model_dump(exclude=exclude) for record in found]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from pydantic import BaseModel, Field
-
+from launch.report.records import CandidateRecord
 from search.state.fitness import better_first
 from workflows.composition import compound, parse_composition, same_compound
 from workflows.jobs.outputs import FORMER_CAMPAIGN
@@ -16,8 +15,6 @@ from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
     from jobflow import JobStore
-    from pandas import DataFrame
-    from pymatgen.core import Structure
     from pymongo.collection import Collection
 
     from nnp.frames import Frames
@@ -29,8 +26,6 @@ AnyDocument = TypeVar("AnyDocument", bound="Document")
 
 #: Fields of documents that are no figures.
 NO_FIGURES = ("version",)
-#: Fields of records that are structures.
-STRUCTURES = {"structure", "relaxed"}
 #: What a figure may be.
 PLAIN = (int, float, str, type(None))
 
@@ -348,72 +343,6 @@ class Results:
         if campaign is not None:
             wanted["metadata.campaign"] = campaign
         return wanted
-
-
-class CandidateRecord(BaseModel):
-    """A ranked crystal structure and the campaign that found it."""
-
-    campaign: str
-    formula: str
-    formula_units: int = Field(description="Z of the primitive cell")
-    conventional_units: int | None = Field(None, description="Z of the conventional cell")
-    space_group: str
-    space_group_number: int
-    symmetry_tolerance: float | None = Field(
-        None, description="Å within which the relaxed structure has the space group"
-    )
-    pressure: float = Field(0.0, description="from outside (kbar)")
-    energy: float = Field(description="reference engine (eV/atom)")
-    enthalpy: float | None = Field(
-        None, description="reference engine (eV/atom); none without a pressure"
-    )
-    fitness: float | None = Field(None, description="what ranks it (eV/atom); none: the energy")
-    energy_above_best: float = Field(
-        0.0, description="in fitness (meV/atom), among what was looked at"
-    )
-    potential_energy: float | None = Field(
-        None, description="neural network potential (eV/atom); none if none was searched on"
-    )
-    density: float = Field(description="g/cm³")
-    volume: float = Field(description="Å³/atom")
-    found_by: str = Field("", description="operator of the search that made it")
-    of_prototype: bool = Field(
-        False, description="whether it, or an ancestor, came from a known structure type"
-    )
-    rank: int | None = Field(description="in its campaign")
-    motif: int | None = Field(None, description="of its local structure, by rank in its campaign")
-    converged: bool
-    engine: str
-    job: str = Field("", description="id of the job that relaxed it; its output has the frames")
-    structure: dict[str, Any] | None = Field(None, description="pymatgen's dictionary")
-    relaxed: dict[str, Any] | None = Field(None, description="as relaxed; pymatgen's dictionary")
-
-    def to_structure(self) -> Structure:
-        """Return the structure as an object."""
-        if self.structure is None:
-            raise ValueError("the structure was not fetched; ask for structures=True")
-        return _read(self.structure)
-
-    def to_relaxed(self) -> Structure | None:
-        """Return the structure as relaxed; None where it was not fetched, or not kept."""
-        return None if self.relaxed is None else _read(self.relaxed)
-
-
-def _read(stored: dict[str, Any]) -> Structure:
-    from pymatgen.core import Structure
-
-    from workflows.documents.decoding import require_stored
-
-    require_stored(stored)
-    return Structure.from_dict(stored)
-
-
-def to_dataframe(records: Sequence[CandidateRecord] | Sequence[dict[str, Any]]) -> DataFrame:
-    """Tabulate records; structures are left out."""
-    from pandas import DataFrame
-
-    rows = [r if isinstance(r, dict) else r.model_dump(exclude=STRUCTURES) for r in records]
-    return DataFrame(rows)
 
 
 def _figures(kind: type[StageDocument], output: dict[str, Any]) -> dict[str, Any]:

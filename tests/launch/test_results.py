@@ -23,7 +23,8 @@ from launch.database.connections import job_store
 from launch.database.embedded import EmbeddedDatabase
 from launch.database.indexes import create_indexes
 from launch.local.campaign import Campaign
-from launch.report.results import Results, to_dataframe
+from launch.report.records import to_dataframe
+from launch.report.results import Results
 from nnp.frames import Frames
 from nnp.units import KBAR
 from tests.launch.test_cli import call
