@@ -138,3 +138,30 @@ def correlations(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
     if len(first) < 2 or np.ptp(first) == 0.0 or np.ptp(second) == 0.0:
         return float("nan"), float("nan")
     return float(pearsonr(first, second)[0]), float(spearmanr(first, second)[0])
+
+
+def order_of_distinct(x: ArrayLike, y: ArrayLike, resolution: float) -> float:
+    """
+    How well `y` puts in order what `x` tells apart.
+
+    Goodman and Kruskal's gamma over the pairs that differ by more than `resolution` in `x`: the
+    part of them that `y` has in the same order minus that which it has in the other one.
+
+    Parameters
+    ----------
+    x, y : array_like, shape (n,)
+        Finite numbers.
+    resolution : float
+        In the unit of `x`.
+
+    Returns
+    -------
+    float
+        From -1 to 1; NaN where there is no such pair.
+    """
+    first, second = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    i, j = np.triu_indices(len(first), k=1)
+    gaps = first[i] - first[j]
+    signs = np.sign(gaps) * np.sign(second[i] - second[j])
+    apart = np.abs(gaps) > resolution
+    return float(signs[apart].mean()) if apart.any() else float("nan")

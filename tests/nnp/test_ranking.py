@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import nnp.analysis.ranking
-from nnp.analysis.ranking import ranking_errors
+from nnp.analysis.ranking import order_of_distinct, ranking_errors
 
 
 def test_the_windows_count_from_the_lowest_reference_energy() -> None:
@@ -72,3 +72,17 @@ def test_lists_of_different_length_are_refused() -> None:
 
 def test_the_example_holds() -> None:
     assert doctest.testmod(nnp.analysis.ranking).failed == 0
+
+
+def test_order_of_what_is_apart_is_kendalls_where_all_is_apart() -> None:
+    from scipy.stats import kendalltau
+
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=12), rng.normal(size=12)
+    assert order_of_distinct(x, y, 0.0) == pytest.approx(kendalltau(x, y).statistic)
+
+
+def test_order_of_what_is_apart_leaves_near_pairs_out() -> None:
+    assert order_of_distinct([0.0, 0.1, 5.0], [0.1, 0.0, 5.0], 1.0) == pytest.approx(1.0)
+    assert order_of_distinct([0.0, 0.1, 5.0], [0.1, 0.0, 5.0], 0.0) == pytest.approx(1 / 3)
+    assert math.isnan(order_of_distinct([0.0, 0.1], [0.1, 0.0], 1.0))

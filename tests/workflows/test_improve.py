@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -128,6 +129,21 @@ class TestGate:
         assert agreement.spearman == pytest.approx(-1.0)
         assert Gate().passes(agreement)
         assert not Gate(resolution=0.01).passes(agreement)
+
+    def test_structures_that_are_nearer_than_the_resolution_may_be_in_any_order(self) -> None:
+        ties = -3.0 + 1e-4 * np.arange(6)
+        energies = np.array([*ties, -2.99, -2.98])
+        errors = 1e-3 * np.array([2.0, 1.5, 1.0, -1.0, -1.5, -2.0, 1.0, -1.0])
+        gate = Gate(min_spearman=0.95)
+        agreement = gate.compare(energies, energies + errors)
+        assert agreement.spearman is not None
+        assert agreement.spearman < 0.5
+        assert agreement.deviation is not None
+        assert agreement.deviation > gate.resolution
+        assert agreement.ordered == pytest.approx(1.0)
+        assert gate.passes(agreement)
+        assert "(1.00 of pairs over 1 meV/atom apart)" in gate.describe(agreement)
+        assert not replace(gate, resolution=0.01).passes(gate.compare(ties, ties + errors[:6]))
 
     def test_a_potential_spoiled_on_purpose_is_hopeless(self) -> None:
         gate = Gate()

@@ -15,6 +15,11 @@ class Agreement(Document):
     mean_error: float | None = Field(None, description="potential minus engine (meV/atom)")
     deviation: float | None = Field(None, description="of the errors (meV/atom)")
     spearman: float | None = Field(None, description="rank correlation")
+    ordered: float | None = Field(
+        None,
+        description="pairs in the same order minus pairs in the other one, as a part of those that "
+        "the resolution of the gate tells apart",
+    )
     pearson: float | None = Field(None, description="linear correlation")
     expected_error: float | None = Field(
         None, description="that the potential expects of itself, root mean square (meV/atom)"
@@ -28,4 +33,5 @@ class Agreement(Document):
             "mean_error_meV_atom": self.mean_error,
             "deviation_meV_atom": self.deviation,
             "spearman": self.spearman,
+            "ordered": self.ordered,
         }

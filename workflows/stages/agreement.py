@@ -11,7 +11,7 @@ from monty.json import MSONable
 from numpy.typing import NDArray
 from pymatgen.core import Structure
 
-from nnp.analysis.ranking import ranking_errors
+from nnp.analysis.ranking import order_of_distinct, ranking_errors
 from nnp.evaluation import predict
 from nnp.frames import Frames
 from nnp.potential import Potential
@@ -34,10 +34,11 @@ class Gate(MSONable):
     max_mean_error : float
         Largest mean of the errors there.
     min_spearman : float
-        Smallest rank correlation.
+        Smallest rank correlation: of all structures, or of the pairs that lie further apart than
+        the resolution.
     resolution : float
-        Standard deviation of the errors below which no order is asked for: structures may lie
-        nearer to each other than that.
+        Difference of energies below which two structures may be in any order; and standard
+        deviation of the errors below which none is asked for.
     hopeless : float
         Root mean square error beyond which the candidates are no ranking at all.
     """
@@ -59,7 +60,7 @@ class Gate(MSONable):
         metadata={
             "range": (0.01, 1000.0),
             "unit": "meV/atom",
-            "help": "deviation of the errors below which no rank correlation is asked for",
+            "help": "structures that are nearer to each other may be in any order",
         },
     )
     hopeless: float = field(
@@ -120,12 +121,14 @@ class Gate(MSONable):
         expected = None
         if uncertainties is not None:
             expected = 1e3 * float(np.sqrt(np.mean(np.asarray(uncertainties)[near] ** 2)))
+        apart = order_of_distinct(1e3 * true[near], 1e3 * found[near], self.resolution)
         return Agreement(
             window=self.window,
             n=row.n,
             mean_error=_finite(row.mean_error),
             deviation=_finite(math.sqrt(max(row.rmse**2 - row.mean_error**2, 0.0))),
             spearman=_finite(row.spearman),
+            ordered=_finite(apart),
             pearson=_finite(row.pearson),
             expected_error=_finite(expected),
         )
@@ -137,7 +140,8 @@ class Gate(MSONable):
             return False
         if agreement.n < FEWEST_RANKED or rank is None:
             return deviation <= self.max_mean_error
-        return rank >= self.min_spearman or deviation <= self.resolution
+        apart = rank if agreement.ordered is None else agreement.ordered
+        return max(rank, apart) >= self.min_spearman or deviation <= self.resolution
 
     def is_hopeless(self, agreement: Agreement) -> bool:
         """Whether the potential and the engine do not speak of the same energies at all."""
@@ -151,6 +155,8 @@ class Gate(MSONable):
         if agreement.mean_error is None or agreement.deviation is None:
             return "nothing is known of the potential's errors among the candidates"
         rank = "" if agreement.spearman is None else f", rank correlation {agreement.spearman:.2f}"
+        if rank and agreement.ordered is not None:
+            rank += f" ({agreement.ordered:.2f} of pairs over {self.resolution:g} meV/atom apart)"
         near = f" within {agreement.window:g} meV/atom" if math.isfinite(agreement.window) else ""
         return (
             f"potential minus engine {agreement.mean_error:+.1f} ± {agreement.deviation:.1f} "
