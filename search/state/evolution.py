@@ -124,7 +124,7 @@ class Evolution(StoredState):
         if self.options.population is not None:
             return self.options.population
         atoms = max(self.options.formula_units) * sum(self.composition.values())
-        return int(np.clip(2 * atoms, 20, 60))
+        return int(np.clip(atoms // 2, 20, 60))
 
     @property
     def structures(self) -> int:

@@ -78,10 +78,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def options(variant: str, structures: int, units: int = 4) -> EvolutionOptions:
-    """Options of a variant, for a population of 56 cells of Mg8Si4O16 or another size."""
+    """Options of a variant, for cells of Mg8Si4O16 or another size."""
     return EvolutionOptions(
         formula_units=(units,),
-        population=56,
         generations=10**6,
         max_structures=structures,
         **VARIANTS[variant],

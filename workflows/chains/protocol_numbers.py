@@ -32,14 +32,17 @@ PROTOCOLS: dict[str, dict[str, object]] = {
         "train.options.optimizer": "lbfgs",
         "train.options.split": "random",
         "train.options.stop": "converged",
+        # a few meV/atom tell crystals apart: beside the forces they would hardly count
+        "train.options.energy_weight": 10.0,
         # it ends when it stops finding: small cells after a few generations
-        "search.evolution.generations": 24,
-        "search.evolution.patience": 5,
+        "search.evolution.generations": 80,
+        "search.evolution.patience": 14,
+        "search.block": 20,
         "improve.rounds": 3,
         "improve.relaxations": 5,
         "improve.relaxation_steps": 20,
         "improve.labels": 24,
-        "improve.generations": 8,
+        "improve.generations": 30,
         # soft crystals are far from their minima at the paper's thresholds, and the engine is cheap
         "search.relaxer.max_force": 0.05,
         "search.relaxer.max_stress": 5.0,
