@@ -89,6 +89,7 @@ def describe(folder: Path, known: dict[str, Structure]) -> dict[str, Any]:
         "space_group": candidates[0]["space_group"],
         "n": last.n,
         "spearman": last.spearman,
+        "ordered": last.ordered,
         "mean_error": last.mean_error,
         "deviation": last.deviation,
         "before": summary.get("first_potential"),
@@ -171,7 +172,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--known", type=Path)
     parser.add_argument("--rounds", choices=("on", "off"), default="on")
-    parser.add_argument("--generations", type=int, default=40, help="of a search without rounds")
+    parser.add_argument("--generations", type=int, default=400, help="of a search without rounds")
     parser.add_argument("--holes", type=int)
     parser.add_argument("-o", "--out", type=Path, default=Path("learning"))
     arguments = parser.parse_args()
@@ -179,6 +180,7 @@ def main() -> None:
     if arguments.rounds == "off":
         options = ["--set", "improve.rounds=0"]
         options += ["--set", f"search.evolution.generations={arguments.generations}"]
+        options += ["--set", "search.evolution.patience=none"]
     for target in arguments.targets:
         formula, _, z = target.partition(":")
         known = known_phases(formula, arguments.known, arguments.out)
