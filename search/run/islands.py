@@ -22,6 +22,7 @@ from search.relax.relaxer import GIVEN_UP
 from search.run.driver import load, save
 from search.state.evolution import Evolution
 from search.state.fitness import better_first
+from search.state.other_pressures import lowest_at_other_pressures
 from search.symmetry import find_space_group
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ class SearchSummary:
         By island: what it had done enough of, or that it found nothing new.
     unknown : list of Individual
         Distinct structures beyond what the potential knows, lowest in energy first.
+    at_other_pressures : list of Individual
+        Distinct structures that are not among the best, but would be the lowest of all at some
+        other pressure.
     """
 
     best: list[Individual]
@@ -69,6 +73,7 @@ class SearchSummary:
     discards: dict[str, int]
     ended: list[str]
     unknown: list[Individual]
+    at_other_pressures: list[Individual]
 
     @property
     def warning(self) -> str | None:
@@ -198,7 +203,9 @@ def summarise(islands: Sequence[Evolution], n_best: int) -> SearchSummary:
     """
     unknown = merge_unknown(islands)
     uncertain = [replace(member, fitness=member.energy) for member in unknown]
-    best = (merge_archives(islands) or uncertain)[:n_best]
+    merged = merge_archives(islands)
+    best = (merged or uncertain)[:n_best]
+    reported = {id(member) for member in best}
     for member in best:
         if member.space_group is None:
             member.space_group = find_space_group(member.structure).number
@@ -215,6 +222,9 @@ def summarise(islands: Sequence[Evolution], n_best: int) -> SearchSummary:
         discards=dict(sorted(discards.items())),
         ended=[island.ended or "not finished" for island in islands],
         unknown=unknown,
+        at_other_pressures=[
+            member for member in lowest_at_other_pressures(merged) if id(member) not in reported
+        ],
     )
 
 

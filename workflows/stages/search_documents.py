@@ -49,6 +49,9 @@ def search_document(
     """
     Collect the best distinct structures of all islands, and how they were found.
 
+    With them come those that would be the best at other pressures: the densest and the most open of
+    the good ones, of which a potential is to know as much as of the lowest.
+
     Parameters
     ----------
     target : Target
@@ -81,7 +84,10 @@ def search_document(
         pressure=fitness.pressure,
         best_energy=fitness.without_pressure(best.energy, best.volume),
         best_enthalpy=best.energy if at_pressure else None,
-        candidates=[_candidate(member, energies_of, fitness) for member in summary.best],
+        candidates=[
+            _candidate(member, energies_of, fitness)
+            for member in [*summary.best, *summary.at_other_pressures]
+        ],
         unknown=[_candidate(member, energies_of, fitness) for member in summary.unknown],
         histories=[
             {
