@@ -161,10 +161,12 @@ class TestVerdict:
     poor = Agreement(window=50.0, n=9, mean_error=-12.0, deviation=9.0, spearman=0.3)
     lost = Agreement(window=50.0, n=9, mean_error=-1354.0, deviation=276.0, spearman=-0.15)
 
-    def after(self, *agreements: Agreement, labels: int = 10) -> LearningState:
+    def after(
+        self, *agreements: Agreement, labels: int = 10, before: Agreement | None = None
+    ) -> LearningState:
         """Rounds that ended with these figures."""
         rounds = [
-            RoundDocument(number=k, potential="1", n_labels=labels, before=one, after=one)
+            RoundDocument(number=k, potential="1", n_labels=labels, before=before or one, after=one)
             for k, one in enumerate(agreements, start=1)
         ]
         return LearningState(potential="2", sample="3", rounds=rounds)
@@ -174,10 +176,18 @@ class TestVerdict:
 
     def test_they_end_when_the_order_stands_and_nothing_is_new(self) -> None:
         old, new = found(crystal("fcc")), found(crystal("bcc"))
-        reason, trusted = self.maker.verdict(self.after(self.good), [old, new], [new])
+        learned = self.after(self.good, before=self.poor)
+        reason, trusted = self.maker.verdict(learned, [old, new], [new])
         assert reason is not None
         assert trusted
-        assert self.maker.verdict(self.after(self.good), [new, old], [new])[0] is None
+        assert self.maker.verdict(learned, [new, old], [new])[0] is None
+
+    def test_they_end_when_the_potential_foretold_what_it_had_not_seen(self) -> None:
+        new = found(crystal("bcc"))
+        verdict = self.maker.verdict(self.after(self.good), [new], [new])
+        assert verdict == ("the potential foretold what the engine found", True)
+        forgot = self.after(self.poor, before=self.good)
+        assert self.maker.verdict(forgot, [new], [new]) == (None, False)
 
     def test_a_poor_potential_goes_on_to_the_limit(self) -> None:
         new = found(crystal("bcc"))

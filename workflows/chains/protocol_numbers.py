@@ -32,6 +32,9 @@ PROTOCOLS: dict[str, dict[str, object]] = {
         "train.options.optimizer": "lbfgs",
         "train.options.split": "random",
         "train.options.stop": "converged",
+        # the rounds learn on: nothing is gained by the last tenths of the errors
+        "train.options.smallest_gain": 0.01,
+        "train.options.patience": 30,
         # a few meV/atom tell crystals apart: beside the forces they would hardly count
         "train.options.energy_weight": 10.0,
         # it ends when it stops finding: small cells after a few generations

@@ -223,6 +223,8 @@ class ImproveMaker(Maker):
         seen = not any(id(candidate) in new for candidate in top)
         if good and seen:
             return "the search offers nothing new, and the potential agrees with the engine", True
+        if good and self.gate.passes(last.before):
+            return "the potential foretold what the engine found", True
         if not fresh:
             return "the search offers nothing new", good
         if self.budget is not None and state.evaluations >= self.budget:
