@@ -37,15 +37,16 @@ PROTOCOLS: dict[str, dict[str, object]] = {
         "train.options.patience": 30,
         # a few meV/atom tell crystals apart: beside the forces they would hardly count
         "train.options.energy_weight": 10.0,
-        # it ends when it stops finding: small cells after a few generations
-        "search.evolution.generations": 80,
-        "search.evolution.patience": 14,
+        # most of it on the potentials of the rounds, the first one being full of holes; it ends
+        # when three fresh starts found nothing, which small cells come to in seconds
+        "search.evolution.generations": 60,
+        "search.evolution.patience": 40,
         "search.block": 20,
         "improve.rounds": 3,
         "improve.relaxations": 5,
         "improve.relaxation_steps": 20,
         "improve.labels": 24,
-        "improve.generations": 30,
+        "improve.generations": 120,
         # soft crystals are far from their minima at the paper's thresholds, and the engine is cheap
         "search.relaxer.max_force": 0.05,
         "search.relaxer.max_stress": 5.0,
