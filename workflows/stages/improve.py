@@ -44,10 +44,10 @@ class ImproveMaker(Maker):
 
     After a search the reference engine relaxes its best distinct structures, for some steps, and
     labels others: minima, structures of which the potential is too uncertain, and strained copies
-    of the best. The potential is trained on, from its last weights, with all labels, and the search
-    goes on from where it was on the new potential. The rounds end when the search offers nothing
-    that the engine has not relaxed and the potential agrees with the engine on what it has (the
-    gate), or at a limit.
+    of the best. The potential is trained again, with all labels, and the search goes on from where
+    it was on the new potential. The rounds end when the potential agrees with the engine on what
+    the engine has relaxed (the gate), and either the search offers nothing else or the potential of
+    before the round, which knew none of its crystals, agreed on those; or at a limit.
 
     Parameters
     ----------
@@ -57,6 +57,8 @@ class ImproveMaker(Maker):
         Structures that the engine relaxes in a round, and steps of each at the most.
     labels : int
         Static labels of a round.
+    from_last_weights : bool
+        Whether trainings begin from the potential of before, and not from random weights.
     budget : int or None
         Evaluations of the engine in all rounds; no round begins beyond it. None: no limit.
     generations : int
@@ -87,6 +89,13 @@ class ImproveMaker(Maker):
     )
     labels: int = field(
         default=30, metadata={"range": (0, 100_000), "help": "static labels of a round"}
+    )
+    from_last_weights: bool = field(
+        default=False,
+        metadata={
+            "help": "train on from the potential of before: faster, and worse where the crystals "
+            "are far from the liquid"
+        },
     )
     budget: int | None = field(
         default=None,
@@ -258,7 +267,8 @@ class ImproveMaker(Maker):
             relaxations=[work.output for work in relaxations],
             former=[] if state.begun else labels_left_out(),
         )
-        fit = chain.train.make(labels.output.frames, seed=chain.seed, start=state.potential)
+        start = state.potential if self.from_last_weights else None
+        fit = chain.train.make(labels.output.frames, seed=chain.seed, start=start)
         again = self.shortened(chain.search).make(
             fit.output.potential,
             chain.target,
