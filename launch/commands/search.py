@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from launch.commands.shared.crystal_files import read_crystals_of
-from launch.commands.shared.options import LARGEST_SEED, MOST_WORKERS, StructureOptions, command_of
+from launch.commands.shared.options import (
+    LARGEST_SEED,
+    MOST_WORKERS,
+    Dispersion,
+    StructureOptions,
+    command_of,
+)
 from launch.commands.shared.parsing import (
     apply_overrides,
     read_numbers,
@@ -23,6 +29,8 @@ from launch.commands.shared.parsing import (
 )
 from launch.errors import CampaignError, as_sentence
 from launch.own_files import require_no_links
+from workflows.engines.names import base_name, name_with
+from workflows.engines.registry import ENGINES, find_engine
 
 if TYPE_CHECKING:
     from launch.report.search import ProgressLog
@@ -88,6 +96,7 @@ class SearchOptions(StructureOptions):
         str | None,
         typer.Option("--calculator-arguments", help="JSON of arguments of module:callable."),
     ] = None
+    dispersion: Dispersion = None
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", "-s", help="E.g. relaxer.max_force=0.05, evolution.parents_kept=0.5"),
@@ -114,9 +123,28 @@ class SearchOptions(StructureOptions):
         ),
     ] = 20
 
+    @property
+    def level(self) -> str:
+        """
+        Path of the potential, or name of the engine with its dispersion.
+
+        Raises
+        ------
+        CampaignError
+            If a potential is to have one.
+        """
+        if self.dispersion is not None and not _is_engine(self.potential):
+            raise CampaignError(
+                "A potential has the dispersion of the frames that it was trained on: --dispersion "
+                "is for engines and ASE calculators."
+            )
+        named = name_with(self.potential, self.dispersion)
+        # one spelling, whichever of them was typed
+        return find_engine(named).name if base_name(named) != named else named
+
     def energy(self) -> BatchEnergy:
         """Load the potential."""
-        return find_energy(self.potential, self.calculator_arguments)
+        return find_energy(self.level, self.calculator_arguments)
 
     def target(self) -> Target:
         """Composition, formula units and pressure; of elements that the potential knows."""
@@ -128,7 +156,7 @@ class SearchOptions(StructureOptions):
             found = parse_target(
                 self.formula,
                 known,
-                self.potential,
+                self.level,
                 units,
                 self.atoms_max,
                 read_pressure(self.pressure),
@@ -144,7 +172,7 @@ class SearchOptions(StructureOptions):
             "version": SEARCH_VERSION,
             "composition": target.counts,
             "seed": self.seed,
-            "potential": _digest_or_name(self.potential),
+            "potential": _digest_or_name(self.level),
             "arguments": self.calculator_arguments,
             "islands": self.islands,
             "seeds": [_digest(path) for path in self.seed_structures or []],
@@ -223,7 +251,7 @@ def _run(
     options = IslandOptions(
         processes=processes, threads=max(1, workers // processes), n_best=command.best
     )
-    energy = functools.partial(find_energy, command.potential, command.calculator_arguments)
+    energy = functools.partial(find_energy, command.level, command.calculator_arguments)
     try:
         return run_islands(islands, relaxer, energy, command.folder, options, log)
     except (ValueError, RuntimeError) as error:  # no room for the atoms; a process that was killed
@@ -241,7 +269,7 @@ def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
     Parameters
     ----------
     name : str
-        Path, name of an engine, or ``module:callable``.
+        Path, name of an engine, or ``module:callable``, with dispersion or without.
     arguments : str or None
         JSON object of keyword arguments of the callable.
 
@@ -253,9 +281,9 @@ def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
     from launch.commands.shared.potential_files import load_potential
     from search.relax.energy import AseEnergy, require_stress
     from workflows.engines.base import MissingEngineError, UnknownEngineError
-    from workflows.engines.registry import DEFAULT_ENGINE, ENGINES, find_engine
+    from workflows.engines.registry import DEFAULT_ENGINE
 
-    if ":" not in name and name not in ENGINES:
+    if not _is_engine(name):
         potential = load_potential(Path(name))
         try:
             require_stress(potential)
@@ -277,6 +305,12 @@ def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
         raise CampaignError(as_sentence(str(error))) from None
     except TypeError as error:
         raise CampaignError(f"{name} cannot be built from its arguments: {error}.") from None
+
+
+def _is_engine(name: str) -> bool:
+    """Whether what is searched on is an engine or an ASE calculator, not a file."""
+    bare = base_name(name)
+    return ":" in bare or bare in ENGINES
 
 
 def _settings(target: Target, command: SearchOptions) -> _Settings:

@@ -10,8 +10,11 @@ import importlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from workflows.engines.names import base_name, name_with, split_name
+
 if TYPE_CHECKING:
     from workflows.engines.base import Engine
+    from workflows.engines.dispersion import Dispersion
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,9 @@ class EngineRow:
         Power of the number of atoms by which they grow.
     sampler : bool
         Whether it is fast enough for dynamics whose frames another engine labels.
+    functional : str or None
+        That it computes or has learnt, as simple-dftd3 calls it: whose dispersion fits. None: it
+        is of none.
     """
 
     calculator: str | None = None
@@ -56,6 +62,7 @@ class EngineRow:
     seconds_per_step: float = 1.0
     size_exponent: float = 1.0
     sampler: bool = False
+    functional: str | None = None
 
 
 #: Engines by name.
@@ -67,6 +74,7 @@ ENGINES: dict[str, EngineRow] = {
         packages=("chgnet", "torch"),
         seconds_per_step=0.2,
         sampler=True,
+        functional="pbe",
     ),
     # effective medium theory: a few metals, instant; for trying things out
     "emt": EngineRow(
@@ -83,6 +91,7 @@ ENGINES: dict[str, EngineRow] = {
         settings="gpaw",
         seconds_per_step=200.0,
         size_exponent=2.0,
+        functional="pbe",
     ),
     # a guessed pair potential for any elements: a sampler, not a reference
     "pair": EngineRow(
@@ -101,6 +110,7 @@ ENGINES: dict[str, EngineRow] = {
         settings="vasp",
         seconds_per_step=15.0,
         size_exponent=2.0,
+        functional="pbe",
     ),
 }
 
@@ -109,7 +119,7 @@ DEFAULT_ENGINE = "chgnet"
 
 #: Packages that shape the results whatever the engine.
 COMMON_PACKAGES = (
-    *("devitrify", "ase", "fireworks", "jobflow", "numba", "numpy", "pymatgen", "pyxtal"),
+    *("devitrify", "ase", "dftd3", "fireworks", "jobflow", "numba", "numpy", "pymatgen", "pyxtal"),
     "secantusdb",
 )
 
@@ -120,8 +130,16 @@ def default_engine() -> Engine:
 
 
 def default_sampler(reference: Engine) -> Engine:
-    """Make the fast engine that suits a reference: the universal potential, if it is not that."""
-    return find_engine("pair" if reference.name == DEFAULT_ENGINE else DEFAULT_ENGINE)
+    """
+    Make the fast engine that suits a reference: the universal potential, if it is not that.
+
+    It has the dispersion of the reference, since that makes the density of the melt.
+    """
+    name, dispersion = split_name(reference.name)
+    if name == DEFAULT_ENGINE:
+        return find_engine("pair")
+    damping = None if dispersion is None else dispersion.partition(":")[0]
+    return find_engine(name_with(DEFAULT_ENGINE, damping))
 
 
 def sampler_names() -> list[str]:
@@ -136,15 +154,45 @@ def find_engine(name: str, arguments: dict[str, Any] | None = None) -> Engine:
     Parameters
     ----------
     name : str
-        One of :data:`ENGINES`, or ``package.module:callable``.
+        One of :data:`ENGINES`, or ``package.module:callable``; with dispersion ``chgnet+d3bj``.
     arguments : dict or None
         Keyword arguments of the callable.
 
     Raises
     ------
     UnknownEngineError
-        If it is neither.
+        If it is neither, or there is no such dispersion.
     """
+    bare, text = split_name(name)
+    engine = _find_bare(bare, arguments)
+    if text is None:
+        return engine
+    from workflows.engines.dispersion import dispersion_of
+
+    row = ENGINES.get(bare)
+    own = None if row is None else row.functional
+    dispersion = dispersion_of(text, bare, own)
+    # one spelling each: the functional where the engine has none of its own
+    functional = "" if own else f":{dispersion.functional}"
+    return _with_dispersion(engine, f"{bare}+{dispersion.damping}{functional}", dispersion)
+
+
+def _with_dispersion(engine: Engine, name: str, dispersion: Dispersion) -> Engine:
+    """Add dispersion to an engine: within the program that it runs, or to its calculator."""
+    from workflows.engines.ase.dispersion import DispersedEngine
+    from workflows.engines.ase.engine import AseEngine
+    from workflows.engines.base import UnknownEngineError
+    from workflows.engines.plane_waves import PlaneWaveEngine
+
+    if isinstance(engine, AseEngine):
+        return DispersedEngine.of(engine, name, dispersion)
+    if isinstance(engine, PlaneWaveEngine):
+        return replace(engine, name=name, dispersion=dispersion)
+    raise UnknownEngineError(f"the engine {engine.name} has no dispersion")
+
+
+def _find_bare(name: str, arguments: dict[str, Any] | None) -> Engine:
+    """Find an engine without dispersion."""
     from workflows.engines.ase.engine import AseEngine, import_callable
     from workflows.engines.base import StepCost, UnknownEngineError
 
@@ -182,7 +230,7 @@ def _symbols(elements: int | tuple[str, ...] | None) -> tuple[str, ...] | None:
 
 def settings_branch(engine: Engine) -> str | None:
     """Branch of a protocol that holds the numbers of an engine; none if it has no such."""
-    row = ENGINES.get(engine.name)
+    row = ENGINES.get(base_name(engine.name))
     return None if row is None else row.settings
 
 
