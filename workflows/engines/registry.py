@@ -7,7 +7,8 @@ A new engine is a module and a row of :data:`ENGINES`; nothing else names it.
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from workflows.engines.names import base_name, name_with, split_name
@@ -32,6 +33,10 @@ class EngineRow:
     elements : int, tuple of str or None
         Symbols that the calculator knows, or the last atomic number; none: it does not say, or
         the class does.
+    unknown : tuple of str
+        Symbols below the last atomic number that it does not know.
+    arguments : Mapping
+        Keyword arguments of the calculator.
     extra : str or None
         Of this package, that installs what it needs.
     commands : tuple of str
@@ -47,6 +52,8 @@ class EngineRow:
         Power of the number of atoms by which they grow.
     sampler : bool
         Whether it is fast enough for dynamics whose frames another engine labels.
+    sampler_of_it : str
+        Engine of the dynamics where this one only labels, unless another is asked for.
     functional : str or None
         That it computes or has learnt, as simple-dftd3 calls it: whose dispersion fits. None: it
         is of none.
@@ -55,6 +62,8 @@ class EngineRow:
     calculator: str | None = None
     engine: str | None = None
     elements: int | tuple[str, ...] | None = None
+    unknown: tuple[str, ...] = ()
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     extra: str | None = None
     commands: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
@@ -62,7 +71,39 @@ class EngineRow:
     seconds_per_step: float = 1.0
     size_exponent: float = 1.0
     sampler: bool = False
+    sampler_of_it: str = "chgnet"
     functional: str | None = None
+
+
+def _sevennet(
+    model: str, *, seconds_per_step: float, modal: str | None = None, functional: str = "pbe"
+) -> EngineRow:
+    """
+    One of the models of SevenNet whose weights are in its package: a closer PBE than CHGNet's.
+
+    Parameters
+    ----------
+    model : str
+        As SevenNet calls it.
+    seconds_per_step : float
+        See :class:`EngineRow`.
+    modal : str or None
+        Which of the functionals that the model has learnt.
+    functional : str
+        As simple-dftd3 calls it.
+    """
+    return EngineRow(
+        calculator="workflows.engines.ase.sevennet:SevenNetCalculator",
+        elements=94,
+        unknown=("Po", "At", "Rn", "Fr", "Ra"),
+        arguments={"model": model} if modal is None else {"model": model, "modal": modal},
+        extra="sevennet",
+        packages=("sevenn", "e3nn", "torch"),
+        seconds_per_step=seconds_per_step,
+        sampler=True,
+        sampler_of_it="pair",
+        functional=functional,
+    )
 
 
 #: Engines by name.
@@ -74,6 +115,7 @@ ENGINES: dict[str, EngineRow] = {
         packages=("chgnet", "torch"),
         seconds_per_step=0.2,
         sampler=True,
+        sampler_of_it="pair",
         functional="pbe",
     ),
     # effective medium theory: a few metals, instant; for trying things out
@@ -100,6 +142,12 @@ ENGINES: dict[str, EngineRow] = {
         packages=("numba",),
         seconds_per_step=0.002,
         sampler=True,
+    ),
+    "sevennet": _sevennet("7net-l3i5", seconds_per_step=3.6),
+    "sevennet-0": _sevennet("7net-0", seconds_per_step=1.6),
+    "sevennet-mf-0": _sevennet("7net-mf-0", modal="PBE", seconds_per_step=1.2),
+    "sevennet-mf-0-r2scan": _sevennet(
+        "7net-mf-0", modal="R2SCAN", functional="r2scan", seconds_per_step=1.2
     ),
     # density functional theory by VASP, which the user brings along; the seconds are those of the
     # Gamma point on 64 cores
@@ -131,15 +179,15 @@ def default_engine() -> Engine:
 
 def default_sampler(reference: Engine) -> Engine:
     """
-    Make the fast engine that suits a reference: the universal potential, if it is not that.
+    Make the fast engine that suits a reference: a universal potential, unless it is one.
 
     It has the dispersion of the reference, since that makes the density of the melt.
     """
     name, dispersion = split_name(reference.name)
-    if name == DEFAULT_ENGINE:
-        return find_engine("pair")
-    damping = None if dispersion is None else dispersion.partition(":")[0]
-    return find_engine(name_with(DEFAULT_ENGINE, damping))
+    sampler = ENGINES.get(name, EngineRow()).sampler_of_it
+    if dispersion is None or ENGINES[sampler].functional is None:
+        return find_engine(sampler)
+    return find_engine(name_with(sampler, dispersion.partition(":")[0]))
 
 
 def sampler_names() -> list[str]:
@@ -213,19 +261,20 @@ def _find_bare(name: str, arguments: dict[str, Any] | None) -> Engine:
     return AseEngine(
         name=name,
         calculator=row.calculator or "",
-        known_elements=_symbols(row.elements),
+        arguments=dict(row.arguments),
+        known_elements=_symbols(row),
         extra=row.extra,
         cost=cost,
     )
 
 
-def _symbols(elements: int | tuple[str, ...] | None) -> tuple[str, ...] | None:
+def _symbols(row: EngineRow) -> tuple[str, ...] | None:
     """Spell out the elements up to an atomic number."""
-    if not isinstance(elements, int):
-        return elements
+    if not isinstance(row.elements, int):
+        return row.elements
     from ase.data import chemical_symbols
 
-    return tuple(chemical_symbols[1 : elements + 1])
+    return tuple(s for s in chemical_symbols[1 : row.elements + 1] if s not in row.unknown)
 
 
 def settings_branch(engine: Engine) -> str | None:
