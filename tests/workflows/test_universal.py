@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,13 @@ from ase.build import bulk
 
 from nnp.units import KBAR
 from search.relax.limits import RelaxationLimits
+from tests.workflows.energy_curves import (
+    COMPONENTS,
+    derivative,
+    moved,
+    sheared_salt,
+    strained,
+)
 from tests.workflows.vasp.running import output, run
 from workflows.conversion import to_structure
 from workflows.engines.ase.device import choose_device
@@ -21,48 +27,6 @@ from workflows.engines.registry import ENGINES, find_engine
 SEVENNET = sorted(name for name, row in ENGINES.items() if row.extra == "sevennet")
 #: What its import and its weights take is seconds.
 slow = pytest.mark.slow
-
-
-def salt() -> Atoms:
-    """Four atoms of rock salt in a cell without symmetry."""
-    atoms = bulk("NaCl", "rocksalt", a=5.5) * (2, 1, 1)
-    atoms.set_cell(atoms.cell.array @ [[1, 0.03, 0], [0, 0.97, 0.05], [0.02, 0, 1.04]], True)
-    atoms.rattle(0.1, seed=1)
-    return atoms
-
-
-def derivative(energy: Callable[[float], float], reach: float, points: int) -> float:
-    """Derivative at zero of a polynomial through or between points: single precision is rough."""
-    steps = np.linspace(-reach, reach, points)
-    curve = np.polynomial.Polynomial.fit(steps, [energy(step) for step in steps], 4)
-    return float(curve.deriv()(0.0))
-
-
-def moved(atoms: Atoms, i: int, k: int) -> Callable[[float], float]:
-    """Energy (eV) with an atom moved along an axis."""
-
-    def energy(step: float) -> float:
-        copy = atoms.copy()
-        copy.calc = atoms.calc
-        copy.positions[i, k] += step
-        return float(copy.get_potential_energy())
-
-    return energy
-
-
-def strained(atoms: Atoms, a: int, b: int) -> Callable[[float], float]:
-    """Energy (eV) under a symmetric strain."""
-
-    def energy(step: float) -> float:
-        copy = atoms.copy()
-        copy.calc = atoms.calc
-        strain = np.eye(3)
-        strain[a, b] += step / 2
-        strain[b, a] += step / 2
-        copy.set_cell(atoms.cell.array @ strain, scale_atoms=True)
-        return float(copy.get_potential_energy())
-
-    return energy
 
 
 def require(engine: str) -> None:
@@ -79,7 +43,7 @@ def require(engine: str) -> None:
 )
 def test_forces_and_stress_are_derivatives_of_the_energy(name: str, points: int) -> None:
     require(name)
-    atoms = salt()
+    atoms = sheared_salt()
     atoms.calc = find_engine(name).build()
     forces, stress = atoms.get_forces(), atoms.get_stress(voigt=False)
     assert forces.dtype == stress.dtype == np.float64
@@ -87,7 +51,7 @@ def test_forces_and_stress_are_derivatives_of_the_energy(name: str, points: int)
     for i, k in ((0, 0), (1, 2)):
         found = derivative(moved(atoms, i, k), 0.01 if points > 5 else 0.02, points)
         assert forces[i, k] == pytest.approx(-found, abs=1e-4)
-    for a, b in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)):
+    for a, b in COMPONENTS:
         found = derivative(strained(atoms, a, b), 0.01, 5) / atoms.get_volume()
         assert KBAR * stress[a, b] == pytest.approx(KBAR * found, abs=0.2)
 
@@ -98,7 +62,7 @@ def test_sevennet_is_the_stock_calculator_of_its_model(tmp_path: Path) -> None:
     require("sevennet")
     from sevenn.calculator import SevenNetCalculator as Stock
 
-    atoms = salt()
+    atoms = sheared_salt()
     energies = {}
     for name, functional in (("sevennet-mf-0", "PBE"), ("sevennet-mf-0-r2scan", "R2SCAN")):
         atoms.calc = find_engine(name).build()

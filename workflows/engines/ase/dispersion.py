@@ -75,10 +75,12 @@ class DispersionCalculator(Calculator):
         super().calculate(atoms, properties or ["energy"], system_changes)
         assert self.atoms is not None
         current = self.atoms
+        _require_reasonable(current)
         wanted = {"energy", *(properties or ())} - {"free_energy"}
         found = {name: self.inner.get_property(name, current) for name in sorted(wanted)}
-        found["free_energy"] = self.inner.results.get("free_energy", found["energy"])
-        _require_reasonable(current)
+        # that of smeared electrons, which the forces are the derivatives of
+        results = getattr(self.inner, "results", {})
+        found["free_energy"] = results.get("free_energy", found["energy"])
         self.correction.get_property("forces", current)  # which computes all of it at once
         added = self.correction.results
         self.results |= {name: value + added[name] for name, value in found.items()}
