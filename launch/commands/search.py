@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from launch.commands.shared.crystal_files import read_crystals_of
+from launch.commands.shared.energies import find_energy, named_with_dispersion
 from launch.commands.shared.options import (
     LARGEST_SEED,
     MOST_WORKERS,
@@ -22,15 +23,11 @@ from launch.commands.shared.options import (
 from launch.commands.shared.parsing import (
     apply_overrides,
     read_numbers,
-    read_object,
     read_pressure,
-    require_foreign,
     require_size,
 )
 from launch.errors import CampaignError, as_sentence
 from launch.own_files import require_no_links
-from workflows.engines.names import base_name, name_with
-from workflows.engines.registry import ENGINES, find_engine
 
 if TYPE_CHECKING:
     from launch.report.search import ProgressLog
@@ -133,14 +130,7 @@ class SearchOptions(StructureOptions):
         CampaignError
             If a potential is to have one.
         """
-        if self.dispersion is not None and not _is_engine(self.potential):
-            raise CampaignError(
-                "A potential has the dispersion of the frames that it was trained on: --dispersion "
-                "is for engines and ASE calculators."
-            )
-        named = name_with(self.potential, self.dispersion)
-        # one spelling, whichever of them was typed
-        return find_engine(named).name if base_name(named) != named else named
+        return named_with_dispersion(self.potential, self.dispersion)
 
     def energy(self) -> BatchEnergy:
         """Load the potential."""
@@ -260,57 +250,6 @@ def _run(
     except KeyboardInterrupt:
         typer.echo("Interrupted. The same command goes on after the last generation.")
         raise typer.Exit(130) from None
-
-
-def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
-    """
-    Load a potential from its file, or an ASE calculator from its name or import path.
-
-    Parameters
-    ----------
-    name : str
-        Path, name of an engine, or ``module:callable``, with dispersion or without.
-    arguments : str or None
-        JSON object of keyword arguments of the callable.
-
-    Raises
-    ------
-    CampaignError
-        If it is none of these, or knows no stress.
-    """
-    from launch.commands.shared.potential_files import load_potential
-    from search.relax.energy import AseEnergy, require_stress
-    from workflows.engines.base import MissingEngineError, UnknownEngineError
-    from workflows.engines.registry import DEFAULT_ENGINE
-
-    if not _is_engine(name):
-        potential = load_potential(Path(name))
-        try:
-            require_stress(potential)
-        except ValueError as error:
-            raise CampaignError(f"{name} cannot be used: {error}.") from None
-        return potential
-    require_foreign(name, "The potential")
-    keywords = read_object(arguments, "--calculator-arguments")
-    try:
-        engine = find_engine(name, keywords)
-        calculator = engine.crystal_calculator()
-        if calculator is None:
-            raise CampaignError(
-                f"The engine {name} needs a job for each structure; search with a potential, or "
-                f"with an engine that computes here, such as {DEFAULT_ENGINE}."
-            )
-        return AseEnergy(calculator, tuple(sorted(engine.elements() or ())))
-    except (MissingEngineError, UnknownEngineError, ValueError) as error:
-        raise CampaignError(as_sentence(str(error))) from None
-    except TypeError as error:
-        raise CampaignError(f"{name} cannot be built from its arguments: {error}.") from None
-
-
-def _is_engine(name: str) -> bool:
-    """Whether what is searched on is an engine or an ASE calculator, not a file."""
-    bare = base_name(name)
-    return ":" in bare or bare in ENGINES
 
 
 def _settings(target: Target, command: SearchOptions) -> _Settings:
