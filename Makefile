@@ -18,7 +18,8 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 PACKAGES := workflows nnp search launch
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test lint types unit install install-dev install-gpaw constraints clean
+.PHONY: run test lint types unit install install-dev install-gpaw install-sevennet \
+	constraints clean
 
 run: install
 	$(BIN)/devitrify run $(FORMULA) $(OPTIONS)
@@ -59,7 +60,7 @@ $(VENV)/.installed: $(BIN)/pip pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) install -c constraints.txt -e '.[dev]'
+	$(PIP) install -c constraints.txt -e '.[dev,sevennet]'
 	touch $@
 
 # GPAW, built for this machine; as root on Debian with the libraries that it needs. Python.h may come
@@ -73,6 +74,10 @@ install-gpaw: install
 	fi
 	GPAW_CONFIG=$(CURDIR)/launch/templates/gpaw_siteconfig.py \
 	  $(PIP) install -c constraints.txt --no-binary gpaw -e '.[gpaw]'
+
+# SevenNet, with its weights.
+install-sevennet: install
+	$(PIP) install -c constraints.txt -e '.[sevennet]'
 
 # Write down the versions now installed; torch without its build tag, which not every index has.
 constraints: install-dev install-gpaw

@@ -48,7 +48,12 @@ LAYERS = (
     ),
     ("workflows.documents",),
     ("workflows.jobs",),
-    ("workflows.engines.base", "workflows.engines.plane_waves"),
+    (
+        "workflows.engines.base",
+        "workflows.engines.dispersion",
+        "workflows.engines.names",
+        "workflows.engines.plane_waves",
+    ),
     ("workflows.engines.ase",),
     ("workflows.engines.gpaw", "workflows.engines.vasp", "workflows.engines.potential"),
     ("workflows.engines.registry",),

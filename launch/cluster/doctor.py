@@ -302,9 +302,9 @@ def _extras(formula: str | None) -> Iterator[Check]:
     from workflows.engines.registry import ENGINES, find_engine
 
     elements = set() if formula is None else {e.symbol for e in parse_composition(formula)}
-    for name, row in ENGINES.items():
-        if row.extra is None:
-            continue
+    # engines of one extra are alike in what they need and know
+    named = {row.extra: (name, row) for name, row in reversed(ENGINES.items()) if row.extra}
+    for name, row in sorted(named.values()):
         engine, title = find_engine(name), name.upper()
         unknown = sorted(elements - (engine.elements() or elements))
         if engine.missing() is not None:

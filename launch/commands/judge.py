@@ -13,6 +13,7 @@ from launch.commands.shared.options import (
     MOST_WORKERS,
     CampaignDatabase,
     ConfigurationFolder,
+    Dispersion,
     command_of,
 )
 from launch.commands.shared.parsing import apply_overrides, read_object, require_foreign
@@ -20,6 +21,7 @@ from launch.commands.shared.prediction import PRESSURE_SETTING
 from launch.errors import CampaignError
 from launch.shell import command_line
 from workflows.chains.protocol_numbers import DEFAULT_PROTOCOL
+from workflows.engines.names import base_name, name_with
 
 if TYPE_CHECKING:
     from jobflow import JobStore
@@ -64,6 +66,7 @@ class JudgeOptions:
         str | None,
         typer.Option("--engine-arguments", help="JSON object passed to the ASE calculator."),
     ] = None
+    dispersion: Dispersion = None
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", "-s", help="A setting, e.g. judge.search.evolution.population=20."),
@@ -218,18 +221,19 @@ def _engine(
     stored = settings.get("engine") or {}
     ranked = None if stored else results.newest(PredictionDocument)
     own = stored.get("name") or (ranked.engine if ranked else None)
-    name = options.engine or own
-    if name is None:
+    engine_name = options.engine or own
+    if engine_name is None:
         raise CampaignError(
             f"Nothing says which engine the campaign {results.campaign} has: give --engine."
         )
+    name = name_with(engine_name, options.dispersion)
     require_foreign(name, "--engine")
     arguments = read_object(options.engine_arguments, "--engine-arguments")
-    if name == own and not arguments:
+    if not arguments and own is not None and base_name(name) == base_name(own):
         arguments = stored.get("arguments") or {}
     engine = maker.with_reference(find_engine(name, arguments)).reference
     convergence = results.newest(ConvergenceDocument)
-    if name == own and convergence is not None:
+    if own is not None and base_name(name) == base_name(own) and convergence is not None:
         engine = engine.with_plane_waves(convergence.plane_waves)
     return engine
 

@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from launch.commands.shared.crystal_files import read_crystals_of
-from launch.commands.shared.options import LARGEST_SEED, MOST_WORKERS, StructureOptions, command_of
+from launch.commands.shared.energies import find_energy, named_with_dispersion
+from launch.commands.shared.options import (
+    LARGEST_SEED,
+    MOST_WORKERS,
+    Dispersion,
+    StructureOptions,
+    command_of,
+)
 from launch.commands.shared.parsing import (
     apply_overrides,
     read_numbers,
-    read_object,
     read_pressure,
-    require_foreign,
     require_size,
 )
 from launch.errors import CampaignError, as_sentence
@@ -88,6 +93,7 @@ class SearchOptions(StructureOptions):
         str | None,
         typer.Option("--calculator-arguments", help="JSON of arguments of module:callable."),
     ] = None
+    dispersion: Dispersion = None
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", "-s", help="E.g. relaxer.max_force=0.05, evolution.parents_kept=0.5"),
@@ -114,9 +120,21 @@ class SearchOptions(StructureOptions):
         ),
     ] = 20
 
+    @property
+    def level(self) -> str:
+        """
+        Path of the potential, or name of the engine with its dispersion.
+
+        Raises
+        ------
+        CampaignError
+            If a potential is to have one.
+        """
+        return named_with_dispersion(self.potential, self.dispersion)
+
     def energy(self) -> BatchEnergy:
         """Load the potential."""
-        return find_energy(self.potential, self.calculator_arguments)
+        return find_energy(self.level, self.calculator_arguments)
 
     def target(self) -> Target:
         """Composition, formula units and pressure; of elements that the potential knows."""
@@ -128,7 +146,7 @@ class SearchOptions(StructureOptions):
             found = parse_target(
                 self.formula,
                 known,
-                self.potential,
+                self.level,
                 units,
                 self.atoms_max,
                 read_pressure(self.pressure),
@@ -144,7 +162,7 @@ class SearchOptions(StructureOptions):
             "version": SEARCH_VERSION,
             "composition": target.counts,
             "seed": self.seed,
-            "potential": _digest_or_name(self.potential),
+            "potential": _digest_or_name(self.level),
             "arguments": self.calculator_arguments,
             "islands": self.islands,
             "seeds": [_digest(path) for path in self.seed_structures or []],
@@ -223,7 +241,7 @@ def _run(
     options = IslandOptions(
         processes=processes, threads=max(1, workers // processes), n_best=command.best
     )
-    energy = functools.partial(find_energy, command.potential, command.calculator_arguments)
+    energy = functools.partial(find_energy, command.level, command.calculator_arguments)
     try:
         return run_islands(islands, relaxer, energy, command.folder, options, log)
     except (ValueError, RuntimeError) as error:  # no room for the atoms; a process that was killed
@@ -232,51 +250,6 @@ def _run(
     except KeyboardInterrupt:
         typer.echo("Interrupted. The same command goes on after the last generation.")
         raise typer.Exit(130) from None
-
-
-def find_energy(name: str, arguments: str | None = None) -> BatchEnergy:
-    """
-    Load a potential from its file, or an ASE calculator from its name or import path.
-
-    Parameters
-    ----------
-    name : str
-        Path, name of an engine, or ``module:callable``.
-    arguments : str or None
-        JSON object of keyword arguments of the callable.
-
-    Raises
-    ------
-    CampaignError
-        If it is none of these, or knows no stress.
-    """
-    from launch.commands.shared.potential_files import load_potential
-    from search.relax.energy import AseEnergy, require_stress
-    from workflows.engines.base import MissingEngineError, UnknownEngineError
-    from workflows.engines.registry import DEFAULT_ENGINE, ENGINES, find_engine
-
-    if ":" not in name and name not in ENGINES:
-        potential = load_potential(Path(name))
-        try:
-            require_stress(potential)
-        except ValueError as error:
-            raise CampaignError(f"{name} cannot be used: {error}.") from None
-        return potential
-    require_foreign(name, "The potential")
-    keywords = read_object(arguments, "--calculator-arguments")
-    try:
-        engine = find_engine(name, keywords)
-        calculator = engine.crystal_calculator()
-        if calculator is None:
-            raise CampaignError(
-                f"The engine {name} needs a job for each structure; search with a potential, or "
-                f"with an engine that computes here, such as {DEFAULT_ENGINE}."
-            )
-        return AseEnergy(calculator, tuple(sorted(engine.elements() or ())))
-    except (MissingEngineError, UnknownEngineError, ValueError) as error:
-        raise CampaignError(as_sentence(str(error))) from None
-    except TypeError as error:
-        raise CampaignError(f"{name} cannot be built from its arguments: {error}.") from None
 
 
 def _settings(target: Target, command: SearchOptions) -> _Settings:

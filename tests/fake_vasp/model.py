@@ -135,6 +135,26 @@ def _electronegativity(number: int) -> float:
     return _PAULING[number - 1] if number <= len(_PAULING) else 1.8
 
 
+def make_dispersion(ivdw: int) -> Calculator | None:
+    """
+    Build the calculator of dispersion that IVDW asks for: D3 of PBE with VASP's own cutoffs.
+
+    Parameters
+    ----------
+    ivdw : int
+        11: damped to zero; 12: damped by Becke and Johnson's function; 0: none.
+    """
+    if not ivdw:
+        return None
+    from dftd3.ase import DFTD3
+
+    return DFTD3(
+        damping={11: "d3zero", 12: "d3bj"}[ivdw],
+        params_tweaks={"method": "pbe", "atm": False},
+        realspace_cutoff={"disp2": 50.2, "cn": 21.17},
+    )
+
+
 def make_calculator() -> Calculator:
     """
     Build the calculator that the environment variable ``FAKE_VASP_CALCULATOR`` names.

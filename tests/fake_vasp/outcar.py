@@ -117,8 +117,9 @@ class OutcarWriter:
             )
         self._write_stress(step)
         self._write_forces(step)
+        dispersion = f"\n  Edisp (eV) {step.dispersion:14.5f}\n" if settings.ivdw else ""
         self.stream.write(
-            "\n\n  FREE ENERGIE OF THE ION-ELECTRON SYSTEM (eV)\n"
+            f"{dispersion}\n\n  FREE ENERGIE OF THE ION-ELECTRON SYSTEM (eV)\n"
             "  ---------------------------------------------------\n"
             f"  free  energy   TOTEN  = {step.energy:18.8f} eV\n\n"
             f"  energy  without entropy={step.energy_without_entropy:18.8f}"

@@ -44,6 +44,7 @@ class Settings:
     andersen_prob: float
     pmass: float
     pstress: float
+    ivdw: int
     nblock: int
     lwave: bool
     lcharg: bool
@@ -106,7 +107,7 @@ class Settings:
             "LASPH": incar.logical("LASPH", False),
             "GGA": incar.text("GGA", "--"),
             "METAGGA": incar.text("METAGGA", "--"),
-            "IVDW": incar.integer("IVDW", 0),
+            "IVDW": self.ivdw,
             "LDAU": False,
             "LHFCALC": False,
             "AEXX": 0.0,
@@ -183,6 +184,7 @@ def settings_of(
         andersen_prob=incar.number("ANDERSEN_PROB", 0.0),
         pmass=incar.number("PMASS", 1000.0),
         pstress=incar.number("PSTRESS", 0.0),
+        ivdw=incar.integer("IVDW", 0),
         nblock=max(1, incar.integer("NBLOCK", 1)),
         lwave=incar.logical("LWAVE", True),
         lcharg=incar.logical("LCHARG", True),
@@ -201,6 +203,8 @@ def _check(incar: Incar, ibrion: int, isif: int, mdalgo: int) -> None:
             raise InputError(f"fake_vasp does not do {name}")
     if ibrion not in (-1, 0, 1, 2, 3):
         raise InputError(f"fake_vasp does not do IBRION = {ibrion}")
+    if incar.integer("IVDW", 0) not in (0, 11, 12):
+        raise InputError(f"fake_vasp does not do IVDW = {incar.integer('IVDW', 0)}")
     if isif not in ((0, 1, 2, 3) if ibrion == 0 else (0, 1, 2, 3, 4)):
         raise InputError(f"fake_vasp does not do ISIF = {isif} with IBRION = {ibrion}")
     if ibrion == 0 and mdalgo not in (0, 1, 2, 3):

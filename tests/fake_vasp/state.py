@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tests.fake_vasp.electrons import Electrons, Loop, disturbed
 from tests.fake_vasp.faults import Faults
+from tests.fake_vasp.model import make_dispersion
 from tests.fake_vasp.poscar import System
 from tests.fake_vasp.settings import Settings
 
@@ -42,7 +43,9 @@ class IonicStep:
     stress : NDArray[np.float64]
         eV/Å³ in ASE's sign, shape (3, 3), without the kinetic part.
     loop : Loop
-        Electronic steps.
+        Electronic steps, without dispersion.
+    dispersion : float
+        Part of the energy that VASP adds after the electronic loop, eV.
     kinetic, temperature : float or None, float
         eV and K; none outside molecular dynamics.
     thermostat : tuple of float
@@ -58,6 +61,7 @@ class IonicStep:
     forces: NDArray[np.float64]
     stress: NDArray[np.float64]
     loop: Loop
+    dispersion: float = 0.0
     kinetic: float | None = None
     temperature: float = 0.0
     thermostat: tuple[float, float] = (0.0, 0.0)
@@ -115,6 +119,7 @@ class Evaluator:
         self.count = 0
         self._atoms = Atoms(system.atom_symbols, pbc=True)
         self._atoms.calc = calculator
+        self._dispersion = make_dispersion(settings.ivdw)
 
     def __call__(self, system: System) -> IonicStep:
         """Evaluate the next ionic step."""
@@ -128,17 +133,28 @@ class Evaluator:
             energy = abs(energy) + 10.0
         loop = self.electrons.converge(energy, self.faults.active("unconverged", self.count))
         forces = disturbed(forces, loop, n)
+        added = self._added()
         if self.faults.active("nan_forces", self.count):
             forces = np.full((n, 3), np.nan)
         return IonicStep(
             number=self.count,
             system=system,
-            energy=float(loop.energies[-1]),
+            energy=float(loop.energies[-1]) + added[0],
             entropy=entropy,
-            forces=forces,
-            stress=stress,
+            forces=forces + added[1],
+            stress=stress + added[2],
             loop=loop,
+            dispersion=added[0],
         )
+
+    def _added(self) -> tuple[float, NDArray, NDArray]:
+        """Energy, forces and stress of dispersion, where there is any."""
+        if self._dispersion is None:
+            return 0.0, np.zeros((len(self._atoms), 3)), np.zeros((3, 3))
+        atoms = self._atoms.copy()
+        atoms.calc = self._dispersion
+        forces, stress = atoms.get_forces(), atoms.get_stress(voigt=False)
+        return float(atoms.get_potential_energy()), forces, stress
 
     def _compute(self, system: System) -> tuple[float, NDArray, NDArray]:
         """Converged energy, forces and stress; nothing good follows from bad positions."""

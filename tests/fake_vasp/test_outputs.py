@@ -45,6 +45,27 @@ def test_vasprun(finished):
     )
 
 
+def test_dispersion_comes_after_the_electronic_loop(tmp_path):
+    """As pymatgen reads it: in the energy of the step and of OUTCAR, not in the loop's."""
+    runs = {}
+    for ivdw in (0, 12):
+        folder = tmp_path / str(ivdw)
+        folder.mkdir()
+        run_here(folder, salt(1.02), NSW=0, IVDW=ivdw, EDIFF=1e-7)
+        runs[ivdw] = Vasprun(folder / "vasprun.xml"), Outcar(folder / "OUTCAR")
+    (bare, _), (whole, outcar) = runs[0], runs[12]
+    assert whole.parameters["IVDW"] == 12
+    energies = [run.ionic_steps[0]["e_fr_energy"] for run in (bare, whole)]
+    loops = [run.ionic_steps[0]["electronic_steps"][-1]["e_fr_energy"] for run in (bare, whole)]
+    assert loops[0] == pytest.approx(loops[1], abs=1e-6)
+    assert energies[1] < energies[0] - 0.5
+    assert outcar.final_fr_energy == pytest.approx(energies[1], abs=1e-6)
+    assert (
+        f"Edisp (eV) {energies[1] - energies[0]:14.5f}" in (tmp_path / "12" / "OUTCAR").read_text()
+    )
+    assert run_here(tmp_path, salt(), expect=1, NSW=0, IVDW=20)
+
+
 def test_files_agree(finished):
     kind, folder = finished
     run, outcar, oszicar = (

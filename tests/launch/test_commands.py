@@ -15,9 +15,9 @@ from tests.launch.test_cli import call
 
 #: What each command is told: arguments in capitals, options by their names.
 PREDICTION = (
-    "FORMULA --protocol -p --engine -e --engine-arguments --sampler --sampler-arguments "
-    "--config -c --set -s --z --atoms-max --space-groups --prototypes --pressure "
-    "--seed"
+    "FORMULA --protocol -p --engine -e --engine-arguments --dispersion --sampler "
+    "--sampler-arguments --config -c --set -s --z --atoms-max --space-groups --prototypes "
+    "--pressure --seed"
 )
 WORDS = {
     "doctor": "--folder -f --formula --prepare",
@@ -25,15 +25,15 @@ WORDS = {
     "init": "--site --db --database --folder -f --partition --nnp-partition --account --qos "
     "--constraint --walltime --nnp-walltime --nodes --cores --layout --modules --vasp-cmd "
     "--vasp-gamma-cmd --potcars --work --signal-seconds",
-    "judge": "CAMPAIGN --known -k --generations --random --engine -e --engine-arguments --set -s "
-    "--workers -w --output -o --config --db",
+    "judge": "CAMPAIGN --known -k --generations --random --engine -e --engine-arguments "
+    "--dispersion --set -s --workers -w --output -o --config --db",
     "protocol": "NAME --yaml",
     "reconcile": "--config --watch --interval",
     "results": "FOLDER --formula --campaign --stage --above-best --format --output -o --config "
     "--db",
     "run": f"{PREDICTION} --workers -w --folder -f --db",
     "search": "POTENTIAL FORMULA --output -o --structures -n --population --z --atoms-max "
-    "--space-groups --prototypes --pressure "
+    "--space-groups --prototypes --pressure --dispersion "
     "--caution --max-uncertainty "
     "--islands --workers -w --seed --seed-structures --calculator-arguments --set -s --best",
     "status": "FOLDER --db --json --watch --interval --campaign --config",
@@ -126,6 +126,7 @@ def test_options_are_spelled_as_they_were_typed(tmp_path: Path) -> None:
         z="1,4",
         seed=4,
         pressure=-2.5,
+        dispersion="d3bj",
         space_groups="62",
         config=tmp_path / "my file.yaml",
         overrides=["train.options.members=2", "improve.rounds=1"],
@@ -138,6 +139,7 @@ def test_options_are_spelled_as_they_were_typed(tmp_path: Path) -> None:
         "--z": "1,4",
         "--seed": "4",
         "--pressure": "-2.5",
+        "--dispersion": "d3bj",
         "--space-groups": "62",
         "--config": str(tmp_path / "my file.yaml"),
         "--set": "improve.rounds=1",

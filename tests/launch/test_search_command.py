@@ -14,6 +14,7 @@ from ase.calculators.emt import EMT
 from ase.io import read
 
 from launch import cli
+from launch.commands.search import SearchOptions
 from nnp.descriptors import SymmetryFunctions
 from nnp.units import KBAR
 from tests.nnp.samples import random_potential
@@ -451,3 +452,26 @@ def test_a_search_from_before_the_last_options_goes_on(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "summary.json").read_text())["structures"] == 8
     other = (*arguments, "8", "--space-groups", "225", "-o", str(tmp_path))
     assert call(*other) == 1
+
+
+def test_a_search_with_dispersion_is_another_search(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["emt", "Cu", "--z", "1", "--population", "2", "-n", "2", "-o", str(tmp_path)]
+    options += ["-s", "relaxer.max_force=0.3"]
+    assert call(*options, "--dispersion", "d3bj:pbe") == 0
+    best = json.loads((tmp_path / "summary.json").read_text())["best"][0]
+    assert best["energy"] < -0.2  # EMT's own is zero for copper
+    for other in ([], ["--dispersion", "d3zero:pbe"], ["--dispersion", "none"]):
+        assert call(*options, *other) == 1
+        assert "use another --output" in capsys.readouterr().err
+    levels = {
+        SearchOptions(potential="emt", formula="Cu", folder=tmp_path, dispersion=text).level
+        for text in ("d3bj:PBE", "d3bj:pbe")
+    }
+    assert levels == {"emt+d3bj:pbe"}
+    assert call("emt", "Cu", "-o", str(tmp_path / "other"), "--dispersion", "d3bj") == 1
+    assert "--dispersion d3bj:pbe" in capsys.readouterr().err
+    potential = tmp_path / "my.nnp"
+    assert call(str(potential), "Cu", "-o", str(tmp_path), "--dispersion", "d3bj") == 1
+    assert "the dispersion of the frames" in capsys.readouterr().err

@@ -30,6 +30,8 @@ from workflows.engines.registry import ENGINES, EngineRow, find_engine
 def test_known_engines_say_what_they_know() -> None:
     assert {"Li", "Al", "Cl", "Ba", "Te"} <= find_engine("chgnet").elements()
     assert "Li" not in find_engine("emt").elements()
+    assert "Bi" in find_engine("sevennet").elements()
+    assert not {"Po", "Ra", "Am"} & find_engine("sevennet").elements()
 
 
 @pytest.mark.parametrize("name", ["nosuch", "no.such:Thing", "ase.calculators.emt:Nothing"])
@@ -93,7 +95,7 @@ def test_every_row_makes_its_engine_without_importing_what_it_runs() -> None:
     code = (
         "import sys; from workflows.engines.registry import ENGINES, find_engine\n"
         "for name in ENGINES: find_engine(name)\n"
-        "assert not {'torch', 'chgnet', 'gpaw', 'custodian'} & set(sys.modules)"
+        "assert not {'torch', 'chgnet', 'sevenn', 'gpaw', 'custodian'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -105,9 +107,10 @@ def test_help_and_doctor_name_what_the_registry_has() -> None:
     hints = get_type_hints(PredictionOptions, include_extras=True)
     (engine,), (sampler,) = (hints[name].__metadata__ for name in ("engine", "sampler"))
     assert all(name in engine.help for name in ENGINES)
-    assert {name for name in ENGINES if name in sampler.help} == {"chgnet", "emt", "pair"}
-    extras = {check.name for check in doctor._extras(None)}
-    assert extras == {name.upper() for name, row in ENGINES.items() if row.extra}
+    named = {name for name, row in ENGINES.items() if row.sampler}
+    assert {name for name in ENGINES if name in sampler.help} == named >= {"chgnet", "pair"}
+    extras = [check.name for check in doctor._extras(None)]
+    assert extras == sorted({row.extra.upper() for row in ENGINES.values() if row.extra})
 
 
 def test_an_engine_gets_its_own_branch_of_a_protocol_only() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from workflows.documents.plane_waves import PlaneWaves
 from workflows.engines.base import Engine
+from workflows.engines.dispersion import Dispersion
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -127,10 +128,13 @@ class PlaneWaveEngine(Engine):
         Cutoff and k-points of the melt, or the reference to what will find them.
     settings : Any
         Its numbers, a branch of a protocol; they have a ``cutoff`` and a ``crystal.k_spacing``.
+    dispersion : Dispersion or None
+        What is added to the functional.
     """
 
     plane_waves: PlaneWaves | OutputReference | None = None
     settings: Any = None
+    dispersion: Dispersion | None = None
 
     @property
     def has_plane_waves(self) -> bool:

@@ -7,11 +7,15 @@ A new engine is a module and a row of :data:`ENGINES`; nothing else names it.
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from workflows.engines.names import base_name, name_with, split_name
 
 if TYPE_CHECKING:
     from workflows.engines.base import Engine
+    from workflows.engines.dispersion import Dispersion
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,10 @@ class EngineRow:
     elements : int, tuple of str or None
         Symbols that the calculator knows, or the last atomic number; none: it does not say, or
         the class does.
+    unknown : tuple of str
+        Symbols below the last atomic number that it does not know.
+    arguments : Mapping
+        Keyword arguments of the calculator.
     extra : str or None
         Of this package, that installs what it needs.
     commands : tuple of str
@@ -44,11 +52,18 @@ class EngineRow:
         Power of the number of atoms by which they grow.
     sampler : bool
         Whether it is fast enough for dynamics whose frames another engine labels.
+    sampler_of_it : str
+        Engine of the dynamics where this one only labels, unless another is asked for.
+    functional : str or None
+        That it computes or has learnt, as simple-dftd3 calls it: whose dispersion fits. None: it
+        is of none.
     """
 
     calculator: str | None = None
     engine: str | None = None
     elements: int | tuple[str, ...] | None = None
+    unknown: tuple[str, ...] = ()
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     extra: str | None = None
     commands: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
@@ -56,6 +71,39 @@ class EngineRow:
     seconds_per_step: float = 1.0
     size_exponent: float = 1.0
     sampler: bool = False
+    sampler_of_it: str = "chgnet"
+    functional: str | None = None
+
+
+def _sevennet(
+    model: str, *, seconds_per_step: float, modal: str | None = None, functional: str = "pbe"
+) -> EngineRow:
+    """
+    One of the models of SevenNet whose weights are in its package: a closer PBE than CHGNet's.
+
+    Parameters
+    ----------
+    model : str
+        As SevenNet calls it.
+    seconds_per_step : float
+        See :class:`EngineRow`.
+    modal : str or None
+        Which of the functionals that the model has learnt.
+    functional : str
+        As simple-dftd3 calls it.
+    """
+    return EngineRow(
+        calculator="workflows.engines.ase.sevennet:SevenNetCalculator",
+        elements=94,
+        unknown=("Po", "At", "Rn", "Fr", "Ra"),
+        arguments={"model": model} if modal is None else {"model": model, "modal": modal},
+        extra="sevennet",
+        packages=("sevenn", "e3nn", "torch"),
+        seconds_per_step=seconds_per_step,
+        sampler=True,
+        sampler_of_it="pair",
+        functional=functional,
+    )
 
 
 #: Engines by name.
@@ -67,6 +115,8 @@ ENGINES: dict[str, EngineRow] = {
         packages=("chgnet", "torch"),
         seconds_per_step=0.2,
         sampler=True,
+        sampler_of_it="pair",
+        functional="pbe",
     ),
     # effective medium theory: a few metals, instant; for trying things out
     "emt": EngineRow(
@@ -83,6 +133,7 @@ ENGINES: dict[str, EngineRow] = {
         settings="gpaw",
         seconds_per_step=200.0,
         size_exponent=2.0,
+        functional="pbe",
     ),
     # a guessed pair potential for any elements: a sampler, not a reference
     "pair": EngineRow(
@@ -91,6 +142,12 @@ ENGINES: dict[str, EngineRow] = {
         packages=("numba",),
         seconds_per_step=0.002,
         sampler=True,
+    ),
+    "sevennet": _sevennet("7net-l3i5", seconds_per_step=3.6),
+    "sevennet-0": _sevennet("7net-0", seconds_per_step=1.6),
+    "sevennet-mf-0": _sevennet("7net-mf-0", modal="PBE", seconds_per_step=1.2),
+    "sevennet-mf-0-r2scan": _sevennet(
+        "7net-mf-0", modal="R2SCAN", functional="r2scan", seconds_per_step=1.2
     ),
     # density functional theory by VASP, which the user brings along; the seconds are those of the
     # Gamma point on 64 cores
@@ -101,6 +158,7 @@ ENGINES: dict[str, EngineRow] = {
         settings="vasp",
         seconds_per_step=15.0,
         size_exponent=2.0,
+        functional="pbe",
     ),
 }
 
@@ -109,7 +167,7 @@ DEFAULT_ENGINE = "chgnet"
 
 #: Packages that shape the results whatever the engine.
 COMMON_PACKAGES = (
-    *("devitrify", "ase", "fireworks", "jobflow", "numba", "numpy", "pymatgen", "pyxtal"),
+    *("devitrify", "ase", "dftd3", "fireworks", "jobflow", "numba", "numpy", "pymatgen", "pyxtal"),
     "secantusdb",
 )
 
@@ -120,8 +178,16 @@ def default_engine() -> Engine:
 
 
 def default_sampler(reference: Engine) -> Engine:
-    """Make the fast engine that suits a reference: the universal potential, if it is not that."""
-    return find_engine("pair" if reference.name == DEFAULT_ENGINE else DEFAULT_ENGINE)
+    """
+    Make the fast engine that suits a reference: a universal potential, unless it is one.
+
+    It has the dispersion of the reference, since that makes the density of the melt.
+    """
+    name, dispersion = split_name(reference.name)
+    sampler = ENGINES.get(name, EngineRow()).sampler_of_it
+    if dispersion is None or ENGINES[sampler].functional is None:
+        return find_engine(sampler)
+    return find_engine(name_with(sampler, dispersion.partition(":")[0]))
 
 
 def sampler_names() -> list[str]:
@@ -136,15 +202,45 @@ def find_engine(name: str, arguments: dict[str, Any] | None = None) -> Engine:
     Parameters
     ----------
     name : str
-        One of :data:`ENGINES`, or ``package.module:callable``.
+        One of :data:`ENGINES`, or ``package.module:callable``; with dispersion ``chgnet+d3bj``.
     arguments : dict or None
         Keyword arguments of the callable.
 
     Raises
     ------
     UnknownEngineError
-        If it is neither.
+        If it is neither, or there is no such dispersion.
     """
+    bare, text = split_name(name)
+    engine = _find_bare(bare, arguments)
+    if text is None:
+        return engine
+    from workflows.engines.dispersion import dispersion_of
+
+    row = ENGINES.get(bare)
+    own = None if row is None else row.functional
+    dispersion = dispersion_of(text, bare, own)
+    # one spelling each: the functional where the engine has none of its own
+    functional = "" if own else f":{dispersion.functional}"
+    return _with_dispersion(engine, f"{bare}+{dispersion.damping}{functional}", dispersion)
+
+
+def _with_dispersion(engine: Engine, name: str, dispersion: Dispersion) -> Engine:
+    """Add dispersion to an engine: within the program that it runs, or to its calculator."""
+    from workflows.engines.ase.dispersion import DispersedEngine
+    from workflows.engines.ase.engine import AseEngine
+    from workflows.engines.base import UnknownEngineError
+    from workflows.engines.plane_waves import PlaneWaveEngine
+
+    if isinstance(engine, AseEngine):
+        return DispersedEngine.of(engine, name, dispersion)
+    if isinstance(engine, PlaneWaveEngine):
+        return replace(engine, name=name, dispersion=dispersion)
+    raise UnknownEngineError(f"the engine {engine.name} has no dispersion")
+
+
+def _find_bare(name: str, arguments: dict[str, Any] | None) -> Engine:
+    """Find an engine without dispersion."""
     from workflows.engines.ase.engine import AseEngine, import_callable
     from workflows.engines.base import StepCost, UnknownEngineError
 
@@ -165,24 +261,25 @@ def find_engine(name: str, arguments: dict[str, Any] | None = None) -> Engine:
     return AseEngine(
         name=name,
         calculator=row.calculator or "",
-        known_elements=_symbols(row.elements),
+        arguments=dict(row.arguments),
+        known_elements=_symbols(row),
         extra=row.extra,
         cost=cost,
     )
 
 
-def _symbols(elements: int | tuple[str, ...] | None) -> tuple[str, ...] | None:
+def _symbols(row: EngineRow) -> tuple[str, ...] | None:
     """Spell out the elements up to an atomic number."""
-    if not isinstance(elements, int):
-        return elements
+    if not isinstance(row.elements, int):
+        return row.elements
     from ase.data import chemical_symbols
 
-    return tuple(chemical_symbols[1 : elements + 1])
+    return tuple(s for s in chemical_symbols[1 : row.elements + 1] if s not in row.unknown)
 
 
 def settings_branch(engine: Engine) -> str | None:
     """Branch of a protocol that holds the numbers of an engine; none if it has no such."""
-    row = ENGINES.get(engine.name)
+    row = ENGINES.get(base_name(engine.name))
     return None if row is None else row.settings
 
 

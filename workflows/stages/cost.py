@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from workflows.engines.names import base_name
 from workflows.jobs.stage import POTENTIAL_QUEUE
 from workflows.stages.packing import estimate_volume
 
@@ -92,7 +93,8 @@ class CostContext:
         engine : Engine
         n_atoms : int
         """
-        seconds = self.seconds_per_step.get(engine.name, engine.seconds_per_step)
+        measured = self.seconds_per_step.get(base_name(engine.name), engine.seconds_per_step)
+        seconds = self.seconds_per_step.get(engine.name, measured)
         return float(seconds * (n_atoms / USUAL_ATOMS) ** engine.size_exponent / 3600)
 
     def relaxations(self, stage: str, queue: str, number: int, max_steps: int) -> Cost:

@@ -12,6 +12,8 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import typer
 from typer.models import ArgumentInfo, OptionInfo
 
+from workflows.engines.names import DAMPINGS, NO_DISPERSION
+
 Options = TypeVar("Options")
 
 #: More than any search can treat; far fewer than would be counted for ever.
@@ -39,6 +41,17 @@ CampaignDatabase = Annotated[
 #: From outside, GPa.
 Pressure = Annotated[
     float, typer.Option("--pressure", help="From outside, GPa; below zero: tension.")
+]
+
+
+#: On top of an engine.
+Dispersion = Annotated[
+    str | None,
+    typer.Option(
+        "--dispersion",
+        help=f"On top of the engine: {', '.join((NO_DISPERSION, *DAMPINGS))}; of an ASE calculator "
+        f"with its functional, e.g. d3bj:pbe. Default: {NO_DISPERSION}.",
+    ),
 ]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from launch.commands.shared.options import LARGEST_SEED, StructureOptions
+from launch.commands.shared.options import LARGEST_SEED, Dispersion, StructureOptions
 from launch.commands.shared.parsing import (
     apply_overrides,
     read_numbers,
@@ -20,6 +20,7 @@ from launch.commands.shared.parsing import (
 from launch.errors import CampaignError, as_sentence
 from launch.yaml_files import read_mapping
 from workflows.chains.protocol_numbers import DEFAULT_PROTOCOL, PROTOCOLS
+from workflows.engines.names import base_name, name_with
 from workflows.engines.registry import DEFAULT_ENGINE, ENGINES, sampler_names
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class PredictionOptions(StructureOptions):
         str | None,
         typer.Option("--engine-arguments", help="JSON object passed to the ASE calculator."),
     ] = None
+    dispersion: Dispersion = None
     sampler: Annotated[
         str | None,
         typer.Option(
@@ -139,7 +141,7 @@ class PredictionOptions(StructureOptions):
         from workflows.composition import parse_target
         from workflows.settings import override_all, require_valid
 
-        engine = _find_engine(self.engine, self.engine_arguments)
+        engine = _find_engine(name_with(self.engine, self.dispersion), self.engine_arguments)
         target = parse_target(
             self.formula,
             engine.elements(),
@@ -178,7 +180,7 @@ class PredictionOptions(StructureOptions):
         sampler: Engine = default_sampler(engine)
         if self.sampler is not None:
             sampler = _find_engine(self.sampler, self.sampler_arguments, "--sampler")
-        row = ENGINES.get(sampler.name)
+        row = ENGINES.get(base_name(sampler.name))
         if row is not None and not row.sampler:
             raise CampaignError(
                 f"The engine {sampler.name} is no --sampler; take {' or '.join(sampler_names())}, "
@@ -273,12 +275,13 @@ def _find_engine(name: str, typed: str | None, option: str = "--engine") -> Engi
 
     require_foreign(name, option)
     arguments = read_object(typed, f"{option}-arguments")
-    if arguments and name in ENGINES:
+    has_name = base_name(name) in ENGINES
+    if arguments and has_name:
         raise CampaignError(
             f"{option}-arguments are for calculators given as module:callable, not for {name}."
         )
     engine = find_engine(name, arguments)
-    if isinstance(engine, AseEngine) and name not in ENGINES:
+    if isinstance(engine, AseEngine) and not has_name:
         try:
             built = engine.build()
         except (Exception, SystemExit) as error:  # a foreign constructor raises what it likes

@@ -8,6 +8,7 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.io.vasp import Incar
 
 from workflows.documents.plane_waves import PlaneWaves
+from workflows.engines.dispersion import Dispersion
 from workflows.engines.plane_waves import crystal_mesh
 from workflows.engines.vasp.incar import (
     dynamics_tags,
@@ -56,6 +57,12 @@ def incars() -> dict[str, str]:
         "candidate": Level(KNL, "crystal").incar(crystal, salt, relax_tags(0.02, 500)),
         "candidate_pressure": Level(KNL, "crystal").incar(
             crystal, salt, relax_tags(0.02, 500, 200.0)
+        ),
+        "candidate_d3bj": Level(KNL, "crystal", dispersion=Dispersion("d3bj", "pbe")).incar(
+            crystal, salt, relax_tags(0.02, 500)
+        ),
+        "liquid_d3zero": Level(KNL, "melt", FOUND, Dispersion("d3zero", "pbe")).incar(
+            melt, salt, liquid
         ),
         "search": Level(KNL, "crystal").incar(crystal, salt, relax_tags(0.1, 400)),
         "judge": Level(KNL, "compared crystal", FOUND).incar(compared, salt, static_tags()),

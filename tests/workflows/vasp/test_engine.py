@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,15 @@ from nnp.frames import Frames
 from nnp.units import KBAR
 from search.relax.limits import RelaxationLimits
 from tests.fake_vasp.fixtures import FakeVasp
+from tests.workflows.samples import IdealGas
 from tests.workflows.vasp.running import engine, indices, memory_store, output, run
 from tests.workflows.vasp.stages import rock_salt
+from workflows.conversion import to_atoms
 from workflows.documents.plane_waves import PlaneWaves
 from workflows.documents.schemas import RelaxDocument, SegmentDocument
+from workflows.engines.ase.dispersion import DispersionCalculator
 from workflows.engines.base import ATTEMPTS, DynamicsTask, ExplodedError, SegmentSettings
+from workflows.engines.dispersion import Dispersion
 from workflows.engines.vasp.engine import VaspEngine
 from workflows.engines.vasp.errors import UnconvergedError, VaspError
 from workflows.engines.vasp.execution import run_vasp
@@ -393,6 +398,34 @@ def test_a_relaxation_ends_at_the_pressure_from_outside(
     again = type(engine().static())(level=level).make([document.structure], "candidates")
     frames = output(run(again, tmp_path / "static"), again.uuid)
     assert frames.energies[0] / 8 == pytest.approx(document.energy, abs=1e-5)
+
+
+@pytest.mark.parametrize("damping", ["d3bj", "d3zero"])
+def test_labels_have_the_dispersion_that_is_asked_for(
+    fake_vasp: FakeVasp, damping: Any, tmp_path: Path
+) -> None:
+    """In energy, forces and stress, and with the name of the engine."""
+    crystal = mixed_salt()
+    dispersed = replace(engine(), name=f"vasp+{damping}", dispersion=Dispersion(damping, "pbe"))
+    found = []
+    for number, vasp in enumerate((dispersed, engine())):
+        work = vasp.static().make([crystal], "label")
+        frames = output(run(work, tmp_path / str(number)), work.uuid)
+        found.append((frames.energies[0], frames.forces, frames.stresses[0]))
+    atoms = to_atoms(crystal)
+    atoms.calc = DispersionCalculator(IdealGas(), Dispersion(damping, "pbe"))
+    added = (
+        atoms.get_potential_energy(),
+        atoms.get_forces(),
+        atoms.get_stress(voigt=False),
+    )
+    assert added[0] < -0.5
+    for whole, bare, part in zip(*found, added, strict=True):
+        np.testing.assert_allclose(whole - bare, part, atol=2e-5)
+    work = dispersed.relax(RelaxationLimits(0.1, 20.0, 2)).make(crystal, "candidates")
+    document = output(run(work, tmp_path / "relax"), work.uuid)
+    assert document.engine == f"vasp+{damping}"
+    assert incar(tmp_path / "relax")["IVDW"] == {"d3bj": 12, "d3zero": 11}[damping]
 
 
 def test_a_pressure_is_no_tag_of_the_user() -> None:

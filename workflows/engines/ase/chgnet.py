@@ -12,6 +12,7 @@ from chgnet.model.model import BatchedGraph, CHGNet
 from pymatgen.core import Structure
 
 from workflows.engines.ase.calculator import ModelCalculator
+from workflows.engines.ase.device import AUTO, choose_device
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,12 +33,15 @@ class FastCHGNetCalculator(ModelCalculator):
     ----------
     model_name : str
         Name of a weight set that the chgnet package ships.
+    device : str
+        ``cpu``, ``cuda``, or ``auto``: a GPU if torch sees one.
     """
 
-    def __init__(self, model_name: str = "0.3.0", **kwargs: Any) -> None:
+    def __init__(self, model_name: str = "0.3.0", device: str = AUTO, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.device = choose_device(device)
         with contextlib.redirect_stdout(io.StringIO()):  # the package announces itself on stdout
-            self.model = CHGNet.load(model_name=model_name, use_device="cpu", verbose=False)
+            self.model = CHGNet.load(model_name=model_name, use_device=self.device, verbose=False)
         self.model.eval()
         self.model.graph_converter.set_isolated_atom_response("ignore")
         for parameter in self.model.parameters():
@@ -48,7 +52,7 @@ class FastCHGNetCalculator(ModelCalculator):
         structure = Structure(
             atoms.cell.array, atoms.numbers, atoms.get_scaled_positions(wrap=False)
         )
-        graph = self.model.graph_converter(structure)
+        graph = self.model.graph_converter(structure).to(self.device)
         batch = BatchedGraph.from_graphs(
             [graph],
             bond_basis_expansion=self.model.bond_basis_expansion,
@@ -60,8 +64,8 @@ class FastCHGNetCalculator(ModelCalculator):
         shift = self.model.composition_model([graph]) if self.model.composition_model else 0.0
         leaves = (*batch.atom_positions, *batch.strains)
         gradients = torch.autograd.grad(per_atom.sum() * scale, leaves)
-        strain_gradient = gradients[-1].numpy()
+        strain_gradient = gradients[-1].cpu().numpy()
         stress = (strain_gradient + strain_gradient.T) / (2 * atoms.get_volume())
         energy = float((per_atom.detach() + shift).item()) * scale
-        forces = -gradients[0].numpy().astype(float)
+        forces = -gradients[0].cpu().numpy().astype(float)
         return energy, forces, full_3x3_to_voigt_6_stress(stress.astype(float))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from workflows.engines.ase.dispersion import without_dispersion
 from workflows.engines.base import Purpose, SegmentSettings
 from workflows.engines.gpaw.datasets import ELEMENTS
 from workflows.engines.gpaw.level import GpawLevel, missing
@@ -13,6 +14,8 @@ from workflows.engines.plane_waves import Kind, PlaneWaveEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from ase.calculators.calculator import Calculator
 
     from nnp.frames import Frames
     from search.relax.limits import RelaxationLimits
@@ -54,10 +57,22 @@ class GpawEngine(PlaneWaveEngine):
     def level(self, kind: Kind) -> GpawLevel:
         """GPAW as one kind of calculation needs it."""
         return GpawLevel(
-            settings=self.settings, kind=kind, plane_waves=self.known_plane_waves(), cost=self.cost
+            name=self.name,
+            settings=self.settings,
+            kind=kind,
+            plane_waves=self.known_plane_waves(),
+            dispersion=self.dispersion,
+            cost=self.cost,
         )
 
-    def crystal_calculator(self) -> GpawCalculator:
+    def with_settings(self, settings: GpawSettings) -> GpawEngine:
+        """Use the numbers of a protocol; the dispersion is that of their functional."""
+        dispersion = self.dispersion
+        if dispersion is not None:
+            dispersion = replace(dispersion, functional=settings.xc.lower())
+        return replace(self, settings=settings, dispersion=dispersion)
+
+    def crystal_calculator(self) -> Calculator:
         """
         ASE calculator for relaxing crystals, many at a time, within this process.
 
@@ -70,7 +85,8 @@ class GpawEngine(PlaneWaveEngine):
         """
         silent = replace(self.level("crystal"), settings=replace(self.settings, log=False))
         calculator = silent.build()
-        calculator.follow = False
+        gpaw: GpawCalculator = without_dispersion(calculator)  # type: ignore[assignment]
+        gpaw.follow = False
         return calculator
 
     def molecular_dynamics(self, settings: SegmentSettings) -> GpawDynamicsMaker:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from workflows.documents.plane_waves import PlaneWaves
+from workflows.engines.ase.dispersion import DispersionCalculator, without_dispersion
 from workflows.engines.ase.engine import AseEngine
 from workflows.engines.base import MissingEngineError
+from workflows.engines.dispersion import Dispersion
 from workflows.engines.gpaw.datasets import ELEMENTS, recommended_cutoffs
 from workflows.engines.gpaw.settings import GpawSettings
 from workflows.engines.plane_waves import (
@@ -20,6 +22,7 @@ from workflows.engines.plane_waves import (
 
 if TYPE_CHECKING:
     from ase import Atoms
+    from ase.calculators.calculator import Calculator
 
     from workflows.engines.gpaw.calculator import GpawCalculator, Sampling
 
@@ -44,12 +47,15 @@ class GpawLevel(AseEngine):
         One of :data:`~workflows.engines.plane_waves.Kind`.
     plane_waves : PlaneWaves or None
         What the convergence test found, or what is asked for.
+    dispersion : Dispersion or None
+        What is added to the functional.
     """
 
     name: str = "gpaw"
     settings: GpawSettings = field(default_factory=GpawSettings)
     kind: Kind = "melt"
     plane_waves: PlaneWaves | None = None
+    dispersion: Dispersion | None = None
 
     def elements(self) -> frozenset[str] | None:
         """Symbols of the elements that have a data set."""
@@ -59,7 +65,7 @@ class GpawLevel(AseEngine):
         """Say what has to be installed; nothing if GPAW is there."""
         return missing()
 
-    def build(self) -> GpawCalculator:
+    def build(self) -> Calculator:
         """
         Build a calculator, a new one for each job: it remembers density and wave functions.
 
@@ -73,7 +79,8 @@ class GpawLevel(AseEngine):
             raise MissingEngineError(reason)
         from workflows.engines.gpaw.calculator import GpawCalculator
 
-        return GpawCalculator(self.settings, self.sampling, follow=self.kind == "crystal")
+        gpaw = GpawCalculator(self.settings, self.sampling, follow=self.kind == "crystal")
+        return gpaw if self.dispersion is None else DispersionCalculator(gpaw, self.dispersion)
 
     def sampling(self, atoms: Atoms) -> Sampling:
         """Cutoff and k-points for a cell."""
@@ -89,7 +96,11 @@ class GpawLevel(AseEngine):
 
     def refit_basis(self, atoms: Atoms) -> bool:
         """Begin anew if the cell has outgrown its k-points; whether it has."""
-        return atoms.calc.refit_basis(atoms)
+        gpaw: GpawCalculator = without_dispersion(atoms.calc)  # type: ignore[assignment]
+        if not gpaw.refit_basis(atoms):
+            return False
+        atoms.calc.reset()
+        return True
 
 
 def missing() -> str | None:

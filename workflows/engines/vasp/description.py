@@ -52,7 +52,7 @@ def describe(segment: Segment, explosions: int) -> SegmentDocument:
     stride = settings.sample_stride
     return SegmentDocument(
         structure=segment.structure(),
-        engine="vasp",
+        engine=plan.level.engine,
         temperature=plan.target(1),
         end_temperature=plan.task.targets[1],
         time_step=settings.time_step,

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from workflows.engines.base import Purpose, SegmentSettings
 from workflows.engines.plane_waves import PlaneWaveEngine
 from workflows.engines.vasp.potentials import known_elements
 from workflows.engines.vasp.settings import VaspSettings
+from workflows.settings import SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nnp.frames import Frames
     from search.relax.limits import RelaxationLimits
+    from workflows.engines.plane_waves import Kind
     from workflows.engines.vasp.dynamics import VaspDynamicsMaker
+    from workflows.engines.vasp.level import Level
     from workflows.engines.vasp.relax import VaspRelaxMaker
     from workflows.engines.vasp.static import VaspStaticMaker
 
@@ -41,34 +44,54 @@ class VaspEngine(PlaneWaveEngine):
         """Symbols of the elements that have a potential."""
         return known_elements()
 
+    def with_settings(self, settings: VaspSettings) -> VaspEngine:
+        """
+        Use the numbers of a protocol.
+
+        Raises
+        ------
+        SettingError
+            If they ask for another dispersion than the engine has.
+        """
+        tags = {entry.partition("=")[0].strip().upper() for entry in settings.incar}
+        if self.dispersion is not None and "IVDW" in tags:
+            raise SettingError(
+                "'vasp.incar' asks for a dispersion by IVDW, and --dispersion for another one; "
+                "leave one of them out"
+            )
+        return replace(self, settings=settings)
+
+    def level(self, kind: Kind) -> Level:
+        """VASP as one kind of calculation needs it; cutoff and k-points are still to be found."""
+        from workflows.engines.vasp.level import Level
+
+        return Level(self.settings, kind, dispersion=self.dispersion)
+
     def molecular_dynamics(self, settings: SegmentSettings) -> VaspDynamicsMaker:
         """Maker of one segment of molecular dynamics."""
         from workflows.engines.vasp.dynamics import VaspDynamicsMaker
-        from workflows.engines.vasp.level import Level
 
         return VaspDynamicsMaker(
-            level=Level(self.settings, "melt"), plane_waves=self.plane_waves, settings=settings
+            level=self.level("melt"), plane_waves=self.plane_waves, settings=settings
         )
 
     def relax(self, limits: RelaxationLimits) -> VaspRelaxMaker:
         """Maker of a relaxation of cell and positions."""
-        from workflows.engines.vasp.level import Level
         from workflows.engines.vasp.relax import VaspRelaxMaker
 
         return VaspRelaxMaker(
-            level=Level(self.settings, "crystal"), plane_waves=self.plane_waves, limits=limits
+            level=self.level("crystal"), plane_waves=self.plane_waves, limits=limits
         )
 
     def static(self, purpose: Purpose = "melt") -> VaspStaticMaker:
         """Maker of single evaluations."""
-        from workflows.engines.vasp.level import Level
         from workflows.engines.vasp.static import VaspStaticMaker
 
-        return VaspStaticMaker(level=Level(self.settings, purpose), plane_waves=self.plane_waves)
+        return VaspStaticMaker(level=self.level(purpose), plane_waves=self.plane_waves)
 
     def label_frames(self, frames: Frames) -> Iterator[Frames | str]:
         """Evaluate a batch of configurations one after the other, within the current job."""
-        from workflows.engines.vasp.level import Level
         from workflows.engines.vasp.static import label_one_by_one
 
-        return label_one_by_one(frames, Level(self.settings, "melt", self.known_plane_waves()))
+        level = replace(self.level("melt"), plane_waves=self.known_plane_waves())
+        return label_one_by_one(frames, level)

@@ -11,9 +11,12 @@ from scipy import constants
 from workflows.engines.plane_waves import starting_moment
 
 if TYPE_CHECKING:
+    from workflows.engines.dispersion import Dispersion
     from workflows.engines.plane_waves import Kind
     from workflows.engines.vasp.settings import VaspSettings
 
+#: IVDW by the damping of D3.
+DISPERSION_TAGS = {"d3zero": 11, "d3bj": 12}
 #: What is tried, in this order, where the electrons do not converge or VASP gives up: ever
 #: slower and safer minimisers, the first on new orbitals. None changes energies or dynamics.
 REMEDIES: tuple[dict[str, Any], ...] = (
@@ -74,6 +77,11 @@ def _common(settings: VaspSettings, cutoff: float, symbols: Sequence[str]) -> di
     if settings.magnetic:
         tags["MAGMOM"] = [starting_moment(symbol) for symbol in symbols]
     return tags
+
+
+def dispersion_tags(dispersion: Dispersion | None) -> dict[str, Any]:
+    """Tags of D3, whose parameters VASP takes by GGA; none for none."""
+    return {} if dispersion is None else {"IVDW": DISPERSION_TAGS[dispersion.damping]}
 
 
 def static_tags() -> dict[str, Any]:

@@ -11,8 +11,10 @@ from monty.json import MSONable
 from pymatgen.core import Structure
 
 from workflows.documents.plane_waves import PlaneWaves
+from workflows.engines.dispersion import Dispersion
+from workflows.engines.names import name_with
 from workflows.engines.plane_waves import Cutoffs, Kind, choose_plane_waves
-from workflows.engines.vasp.incar import compose, level_tags
+from workflows.engines.vasp.incar import compose, dispersion_tags, level_tags
 from workflows.engines.vasp.inputs import (
     grouped_order,
     largest_enmax,
@@ -40,11 +42,19 @@ class Level(MSONable):
         One of :data:`~workflows.engines.plane_waves.Kind`.
     plane_waves : PlaneWaves or None
         What the convergence test found, or what is asked for.
+    dispersion : Dispersion or None
+        What is added to the functional.
     """
 
     settings: VaspSettings = field(default_factory=VaspSettings)
     kind: Kind = "melt"
     plane_waves: PlaneWaves | None = None
+    dispersion: Dispersion | None = None
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine, for documents."""
+        return name_with("vasp", None if self.dispersion is None else self.dispersion.damping)
 
     def basis(self, structure: Structure, potentials: Potcar) -> PlaneWaves:
         """Cutoff and k-points for a structure."""
@@ -57,7 +67,10 @@ class Level(MSONable):
 
     def incar(self, basis: PlaneWaves, symbols: list[str], tags: dict[str, Any]) -> dict[str, Any]:
         """All tags of a calculation; those of the task at hand are given."""
-        common = level_tags(self.settings, self.kind, basis.cutoff, symbols)
+        common = {
+            **level_tags(self.settings, self.kind, basis.cutoff, symbols),
+            **dispersion_tags(self.dispersion),
+        }
         k_points = int(np.prod(basis.mesh))
         cut = parallel_tags(*resolve(self.settings.parallel), k_points)
         return compose(self.settings, common, tags, cut)

@@ -109,9 +109,12 @@ class VaspRelaxMaker(VaspMaker):
                 raise
             except (ArithmeticError, OSError, RuntimeError, ValueError) as error:
                 return RelaxDocument(
-                    structure=start, pressure=self.limits.pressure, engine="vasp", steps=path.done,
+                    structure=start,
+                    pressure=self.limits.pressure,
+                    engine=level.engine,
+                    steps=path.done,
                     failure=f"{type(error).__name__}: {error}",
-                )  # fmt: skip
+                )
             finally:
                 (Path.cwd() / "WAVECAR").unlink(missing_ok=True)
                 tidy(Path.cwd())
@@ -316,7 +319,7 @@ class _Relaxation:
         return RelaxDocument(
             structure=self.structure(),
             pressure=self.limits.pressure,
-            engine="vasp",
+            engine=self.level.engine,
             energy=float(self.last.energies[-1]) / len(self.calculation.structure),
             max_force=force,
             max_stress=stress,

@@ -209,8 +209,16 @@ class VaspSettings(MSONable):
         for entry in self.incar:
             if "=" not in entry:
                 raise ValueError(f"{entry!r} is no INCAR tag; write TAG=VALUE")
-            if entry.partition("=")[0].strip().upper() == "PSTRESS":
+            tag, _, value = (part.strip() for part in entry.partition("="))
+            if tag.upper() == "PSTRESS":
                 raise ValueError("PSTRESS is what --pressure says, of all stages; leave it out")
+            # of other kinds of dispersion nothing is known here but the tag
+            damping = {"11": "d3zero", "12": "d3bj"}.get(value)
+            if tag.upper() == "IVDW" and damping:
+                raise ValueError(
+                    f"IVDW = {value} is --dispersion {damping}, which results are labelled with; "
+                    "leave it out"
+                )
         from workflows.engines.vasp.potentials import choose
 
         choose([], self.potentials)  # raises where one is of no element

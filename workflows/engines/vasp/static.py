@@ -185,7 +185,7 @@ class VaspStaticMaker(VaspMaker):
         continued: bool,
     ) -> Frames | PartialStatic:
         started = time.time()
-        level = Level(self.level.settings, self.level.kind, plane_waves)
+        level = replace(self.level, plane_waves=plane_waves)
         earlier: PartialStatic | None = previous_part() if continued else None
         done = earlier.finished if earlier else 0
         frames = earlier.frames if earlier else to_frames([], [], stage)
