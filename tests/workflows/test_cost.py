@@ -81,9 +81,9 @@ def test_islands_share_the_budget_of_structures() -> None:
         found = costs(prediction("paper", **changes))["search", "nnp"]
         hours.append(found.node_hours)
         fireworks.append(found.fireworks)
-    # 13 generations of 48 are two blocks, 4 are one: blocks of the islands, decisions around them
+    # 30 generations of 20 are three blocks, 8 are one: blocks of the islands, decisions around them
     assert hours[1] <= hours[0]
-    assert fireworks == [2 + 5, 4 + 3]
+    assert fireworks == [3 + 7, 4 + 3]
 
 
 def test_a_budget_ends_the_last_generation_early() -> None:

@@ -136,6 +136,13 @@ def test_a_flat_or_rising_line_is_no_liquids() -> None:
     assert fit_zero_pressure(points[:1], 10.0) is None
 
 
+def test_a_run_too_short_for_an_error_is_warned_of_in_words() -> None:
+    points = [PressurePoint(volume=25.0, pressure=0.1, error=math.inf)]
+    warning = EquilibriumVolumeMaker().conclude(copper(), points, []).warning
+    assert warning is not None
+    assert "0.1 kbar, with an error that so short a run does not tell" in warning
+
+
 def test_a_gas_ends_with_a_warning_at_its_smallest_pressure() -> None:
     maker = EquilibriumVolumeMaker(max_pressure=0.5, max_error=1.0, max_rounds=30)
     best, rounds, warning = adjust(maker, lambda v: 200.0 / v, 20.0, 0.01)

@@ -332,8 +332,12 @@ class EquilibriumVolumeMaker(Maker):
             )
         elif not self.accepts(best):
             aim = f", not {self.pressure:g}" if self.pressure else ""
+            known = math.isfinite(best.error)
+            error = (
+                f" ± {best.error:.1f} kbar" if known else " kbar, the run too short for an error"
+            )
             warning = (
-                f"the pressure stayed at {best.pressure:.1f} ± {best.error:.1f} kbar{aim}; "
+                f"the pressure stayed at {best.pressure:.1f}{error}{aim}; "
                 "the liquid may cavitate, or volume.duration is too short"
             )
         return VolumeDocument(
