@@ -42,6 +42,7 @@ LAYERS = (
     (
         "workflows.composition",
         "workflows.conversion",
+        "workflows.oxidation",
         "workflows.settings",
         "workflows.statistics",
         "workflows.yaml_files",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from launch.commands.shared.formula import warn_of_formula
 from launch.commands.shared.options import MOST_WORKERS, command_of, words_of
 from launch.commands.shared.prediction import Prediction, PredictionOptions, require_installed
 from launch.errors import CampaignError
@@ -86,6 +87,7 @@ def _run_and_report(campaign: Campaign, prediction: Prediction, options: RunOpti
         f"engine {prediction.engine}, protocol {prediction.protocol}; folder {campaign.folder}",
         markup=False,
     )
+    warn_of_formula(target.formula)
     outcome = run_campaign(
         campaign,
         lambda: prediction.flow(campaign.id),

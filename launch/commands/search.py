@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from launch.commands.shared.crystal_files import read_crystals_of
+from launch.commands.shared.formula import warn_of_formula
 from launch.commands.shared.options import LARGEST_SEED, MOST_WORKERS, StructureOptions, command_of
 from launch.commands.shared.parsing import (
     apply_overrides,
@@ -163,6 +164,7 @@ def search(command: SearchOptions) -> None:
 
     folder = command.folder
     target = command.target()
+    warn_of_formula(target.formula)
     tree = _settings(target, command)
     islands = _islands(target, tree, command)
     _make_folder(folder)

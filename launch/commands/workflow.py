@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from launch.commands.shared.formula import warn_of_formula
 from launch.commands.shared.options import command_of
 from launch.commands.shared.output_files import require_writable
 from launch.commands.shared.prediction import PredictionOptions
@@ -37,6 +38,7 @@ def workflow(options: WorkflowOptions) -> None:
     require_format(options.output)
     require_writable(options.output)
     prediction = options.prediction()
+    warn_of_formula(prediction.target.formula)
     formula = prediction.target.formula
     name = options.campaign or f"{formula}-{uuid.uuid4().hex[:8]}"
     from jobflow.managers.fireworks import flow_to_workflow

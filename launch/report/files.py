@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -105,7 +106,8 @@ def ranking_table(prediction: PredictionDocument, most: int | None = None) -> Ta
     prediction : PredictionDocument
         Ranked structures. Without a potential, as when the reference engine itself has searched,
         there is no column of its energies; at a pressure there is one of enthalpies before them.
-        Where known structure types were put in, a column says what came from them.
+        Where known structure types were put in, a column says what came from them; where there are
+        magnetic moments, one has their magnitudes by element.
     most : int or None
         Rows at the most; none: all.
     """
@@ -114,6 +116,7 @@ def ranking_table(prediction: PredictionDocument, most: int | None = None) -> Ta
     from workflows.stages.ranking import potential_of
 
     has_prototypes = any(c.of_prototype for c in prediction.candidates)
+    has_moments = any(c.magnetic_moments for c in prediction.candidates)
     has_potential = any(potential_of(c) is not None for c in prediction.candidates)
     ranked_by = "enthalpy" if prediction.pressure else "energy"
     table = Table(
@@ -127,17 +130,20 @@ def ranking_table(prediction: PredictionDocument, most: int | None = None) -> Ta
         (f"{prediction.engine}\neV/atom", "right"),
         *([("NNP\neV/atom", "right")] if has_potential else []),
         ("above best\nmeV/atom", "right"), ("density\ng/cm³", "right"),
-        ("volume\nÅ³/atom", "right"), *([("from", "left")] if has_prototypes else []),
+        ("volume\nÅ³/atom", "right"), *([("moments\nμB", "left")] if has_moments else []),
+        *([("from", "left")] if has_prototypes else []),
     ):  # fmt: skip
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     if prediction.candidates:
-        table.caption = motifs_in_words(prediction)
+        told = [motifs_in_words(prediction), *(f"{note}." for note in prediction.notes)]
+        table.caption = "\n".join(filter(None, told)) or None
     for candidate in prediction.candidates[:most]:
         energies = [_or_empty(candidate.enthalpy, ".4f")] if prediction.pressure else []
         energies.append(_or_empty(candidate.energy, ".4f"))
         energies += [_or_empty(potential_of(candidate), ".4f")] if has_potential else []
         origin = [ORIGINS[candidate.of_prototype]] if has_prototypes else []
-        table.add_row(*_row(candidate, energies), *origin)
+        moments = [moments_in_words(candidate.magnetic_moments)] if has_moments else []
+        table.add_row(*_row(candidate, energies), *moments, *origin)
     return table
 
 
@@ -148,6 +154,25 @@ def motifs_in_words(prediction: PredictionDocument) -> str | None:
         return None
     n = len(prediction.candidates)
     return f"{n} structure{'s' * (n > 1)} of {len(motifs)} motif{'s' * (len(motifs) > 1)}"
+
+
+def moments_in_words(moments: Mapping[str, Sequence[float]] | None) -> str:
+    """
+    Magnitudes of magnetic moments by element, those of a tenth of a μB or more.
+
+    Examples
+    --------
+    >>> moments_in_words({"Fe": [3.71, 4.12], "O": [0.02, 0.04]})
+    'Fe 3.7-4.1'
+    """
+    spans = {
+        symbol: (f"{low:.1f}", f"{high:.1f}") for symbol, (low, high) in (moments or {}).items()
+    }
+    return ", ".join(
+        f"{symbol} {low if low == high else f'{low}-{high}'}"
+        for symbol, (low, high) in spans.items()
+        if high != "0.0"
+    )
 
 
 def units_in_words(primitive: int, conventional: int | None) -> str:

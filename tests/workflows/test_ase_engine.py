@@ -24,6 +24,7 @@ from workflows.engines.ase.engine import AseEngine
 from workflows.engines.ase.relax import AseRelaxMaker, relax_atoms
 from workflows.engines.ase.static import AseStaticMaker, labelled_copy
 from workflows.engines.base import DynamicsTask, ExplodedError, SegmentSettings
+from workflows.engines.registry import find_engine
 
 
 def run(
@@ -204,6 +205,26 @@ def test_a_relaxation_ends_at_its_pressure(pressure: float) -> None:
     expected.calc = EMT()
     FIRE(FrechetCellFilter(expected, scalar_pressure=pressure / KBAR), logfile=None).run(1e-4)
     assert atoms.get_volume() == pytest.approx(expected.get_volume(), rel=1e-3)
+
+
+@pytest.mark.parametrize("pressure", [0.0, 1000.0])
+def test_chgnet_relaxes_magnesia_to_where_ase_does(pressure: float) -> None:
+    from ase.build import bulk
+    from ase.filters import FrechetCellFilter
+    from ase.optimize import BFGS
+
+    chgnet = find_engine("chgnet")
+    start = bulk("MgO", "rocksalt", a=4.3)
+    limits = RelaxationLimits(1e-3, 0.1, 200, pressure)
+    maker = AseRelaxMaker(engine=chgnet, limits=limits)
+    document = AseRelaxMaker.make.original(maker, to_structure(start), "x")
+    assert document.converged
+    start.calc = chgnet.build()
+    filtered = FrechetCellFilter(start, scalar_pressure=pressure / KBAR)
+    assert BFGS(filtered, logfile=None).run(fmax=1e-4, steps=200)
+    assert document.structure.volume == pytest.approx(start.get_volume(), rel=1e-3)
+    enthalpy = start.get_potential_energy() + pressure / KBAR * start.get_volume()
+    assert document.enthalpy == pytest.approx(enthalpy / 2, abs=1e-5)
 
 
 def test_a_calculator_that_fails_is_recorded() -> None:

@@ -52,6 +52,9 @@ class RelaxDocument(CrystalDocument):
     )
     converged: bool = False
     steps: int = 0
+    magnetic_moments: list[float] | None = Field(
+        None, description="of the atoms (μB); none where the engine has none, or all are zero"
+    )
     failure: str | None = Field(None, description="why it has no energy")
     frames: Annotated[Frames | None, Blob] = Field(
         None, description="every fifth configuration on the way"
@@ -61,6 +64,16 @@ class RelaxDocument(CrystalDocument):
     def enthalpy(self) -> float | None:
         """Energy and pressure times volume (eV/atom); none where there is no energy."""
         return None if self.energy is None else self.energy + self.work
+
+    @property
+    def moments_by_element(self) -> dict[str, list[float]] | None:
+        """Smallest and largest magnitude of the moments of each element (μB)."""
+        if self.magnetic_moments is None:
+            return None
+        found: dict[str, list[float]] = {}
+        for site, moment in zip(self.structure, self.magnetic_moments, strict=True):
+            found.setdefault(site.specie.symbol, []).append(abs(moment))
+        return {symbol: [min(moments), max(moments)] for symbol, moments in found.items()}
 
 
 class MobilityPoint(Document):
@@ -382,6 +395,9 @@ class CandidateDocument(CrystalDocument):
     expected_error: float | None = Field(
         None, description="that the potential expects of that energy (eV/atom)"
     )
+    magnetic_moments: dict[str, list[float]] | None = Field(
+        None, description="by element, smallest and largest magnitude (μB); none: all are zero"
+    )
     density: float = Field(description="g/cm³")
     volume: float = Field(description="Å³/atom")
     rank: int | None = None
@@ -417,6 +433,9 @@ class PredictionDocument(StageDocument):
     pressure: float = Field(0.0, description="from outside (kbar)")
     candidates: list[CandidateDocument]
     failures: list[str] = Field(default_factory=list)
+    notes: list[str] = Field(
+        default_factory=list, description="what the engine cannot say of this compound"
+    )
     provenance: dict[str, Any] = Field(default_factory=dict)
     agreement: Agreement | None = Field(
         None, description="of the potential with the engine at the engine's geometries"
@@ -434,6 +453,7 @@ class PredictionDocument(StageDocument):
             **({"pressure_kbar": self.pressure} if self.pressure else {}),
             "candidates": [candidate.model_dump(exclude=left_out) for candidate in self.candidates],
             "failures": self.failures,
+            "notes": self.notes,
             "relaxation_evaluations": self.evaluations,
             "relaxation_frames": self.n_frames,
             "agreement": None if self.agreement is None else self.agreement.figures(),

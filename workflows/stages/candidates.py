@@ -42,7 +42,9 @@ from workflows.stages.ranking import (
     doubt,
     enthalpy_of,
     fitness_of,
+    notes_on,
     provenance,
+    warning_of,
 )
 from workflows.stages.refinement import (
     Refined,
@@ -388,13 +390,14 @@ class CandidateMaker(Maker):
                 for number, document in enumerate(new, start=1)
                 if document.failure
             ],
+            notes=notes_on(chain.target, chain.engine),
             provenance=provenance(),
             agreement=None if potential is None else compare(ranked, potential, gate),
             evaluations=sum(one.steps + 1 if one else 1 for one in relaxed)
             + sum(one.steps + 1 for one in refined if one),
             n_frames=len(frames),
             frames=frames,
-            warning=None if potential is None else doubt(new, gate),
+            warning=warning_of(chain.target, None if potential is None else doubt(new, gate)),
         )
 
     def _ranked(

@@ -11,6 +11,7 @@ from jobflow import CURRENT_JOB
 
 from search.state.fitness import better_first
 from search.state.similarity import REFERENCE_ENERGY_TOLERANCE, TIGHTLY_RELAXED, match
+from workflows.composition import Target
 from workflows.documents.agreement import Agreement
 from workflows.documents.improvement import RelaxedStructure
 from workflows.documents.schemas import (
@@ -18,8 +19,10 @@ from workflows.documents.schemas import (
     SearchCandidate,
     TrainingDocument,
 )
-from workflows.engines.registry import installed_versions
+from workflows.engines.base import Engine
+from workflows.engines.registry import installed_versions, magnetic_note
 from workflows.jobs.outputs import output_of
+from workflows.oxidation import unbalanced
 from workflows.stages.agreement import Gate, single_points
 from workflows.stages.refinement import symmetry_of
 
@@ -97,6 +100,17 @@ def doubt(found: Sequence[CandidateDocument], gate: Gate) -> str | None:
         f"({gate.describe(everything)}), so that others may be lower; run it with more rounds of "
         "learning, in another --folder: --set improve.rounds=6"
     )
+
+
+def notes_on(target: Target, engine: Engine) -> list[str]:
+    """Say what the engine cannot tell of a compound: sentences without full stops."""
+    note = magnetic_note(engine, target.elements)
+    return [] if note is None else [note]
+
+
+def warning_of(target: Target, doubtful: str | None) -> str | None:
+    """Join what to know before a ranking is trusted: doubts, and those about the formula."""
+    return "; ".join(filter(None, [doubtful, unbalanced(target.formula)])) or None
 
 
 def provenance() -> dict[str, str]:

@@ -50,6 +50,7 @@ def take_in(
             max_force=document.max_force,
             max_stress=document.max_stress,
             steps=document.steps,
+            magnetic_moments=document.magnetic_moments,
             job=work,
             found=candidate,
         )

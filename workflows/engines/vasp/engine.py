@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from workflows.engines.base import Purpose, SegmentSettings
-from workflows.engines.plane_waves import PlaneWaveEngine
+from workflows.engines.plane_waves import PlaneWaveEngine, spins_in_words
 from workflows.engines.vasp.potentials import known_elements
 from workflows.engines.vasp.settings import VaspSettings
 
@@ -40,6 +40,10 @@ class VaspEngine(PlaneWaveEngine):
     def elements(self) -> frozenset[str] | None:
         """Symbols of the elements that have a potential."""
         return known_elements()
+
+    def magnetism(self) -> str | None:
+        """Say whether its electrons have spins."""
+        return spins_in_words(self.name, self.settings.magnetic)
 
     def molecular_dynamics(self, settings: SegmentSettings) -> VaspDynamicsMaker:
         """Maker of one segment of molecular dynamics."""
