@@ -283,3 +283,27 @@ def test_a_relaxation_from_afar_and_one_from_near_end_in_the_same_minimum() -> N
             expected.get_potential_energy(), abs=2e-3
         )
     assert steps[0.05] < steps[0.6]
+
+
+class WithoutFreeEnergy(EMT):
+    """A calculator of energy, forces and stress, as most are."""
+
+    implemented_properties = ("energy", "forces", "stress")  # type: ignore[assignment]
+
+    def calculate(self, *arguments: Any, **keywords: Any) -> None:
+        """Compute as EMT does."""
+        super().calculate(*arguments, **keywords)
+        del self.results["free_energy"]
+
+
+def test_a_calculator_that_tells_no_free_energy_relaxes_as_one_that_does() -> None:
+    limits = RelaxationLimits(0.005, 0.2, 300, 100.0)
+    ends = []
+    for calculator in (EMT(), WithoutFreeEnergy()):
+        atoms = to_atoms(copper(1, constant=3.7))
+        atoms.rattle(0.05, seed=1)
+        atoms.calc = calculator
+        steps, converged = relax_atoms(atoms, limits)
+        assert converged
+        ends.append((steps, atoms.get_potential_energy(), atoms.get_volume()))
+    assert ends[0] == pytest.approx(ends[1], rel=1e-12)

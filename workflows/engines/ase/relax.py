@@ -203,7 +203,10 @@ class _Optimizer:
         force, stress : float
             Largest ones now, eV/Å and kbar.
         """
-        energy = self.filter.get_potential_energy() / self.n_atoms
+        # the filter asks for a free energy, which many calculators do not tell
+        atoms = self.filter.atoms
+        enthalpy = free_energy(atoms) + self.filter.scalar_pressure * atoms.get_volume()
+        energy = enthalpy / self.n_atoms
         self.lowest = min(self.lowest, energy)
         if energy > self.lowest + UPHILL:
             self.failed = True
