@@ -42,6 +42,7 @@ LAYERS = (
     (
         "workflows.composition",
         "workflows.conversion",
+        "workflows.enthalpy_lines",
         "workflows.oxidation",
         "workflows.settings",
         "workflows.statistics",
