@@ -76,14 +76,14 @@ def _run_and_report(campaign: Campaign, prediction: Prediction, options: RunOpti
     from launch.local.display import Display
     from launch.local.runner import run_campaign
     from launch.report.files import wide_console
-    from launch.report.pressure import at_pressure
+    from launch.report.pressure import of_target
     from launch.report.status import format_duration
 
     console = wide_console()
     target = prediction.target
     console.print(
         f"{target.formula}, Z = {', '.join(map(str, target.formula_units))}"
-        f"{at_pressure(target.pressure)}; "
+        f"{of_target(target)}; "
         f"engine {prediction.engine}, protocol {prediction.protocol}; folder {campaign.folder}",
         markup=False,
     )
@@ -143,7 +143,7 @@ def _show(
     CampaignError
         If there is none: what failed is printed before.
     """
-    from launch.report.files import ranking_table
+    from launch.report.files import ranking_tables
 
     for warning in written.warnings:
         console.print(f"Warning: {warning}.", style="yellow", markup=False)
@@ -160,7 +160,8 @@ def _show(
     if not ranked.candidates:
         reasons = "; ".join(ranked.failures)
         raise CampaignError(f"No candidate could be relaxed by {prediction.engine}: {reasons}.")
-    console.print(ranking_table(ranked))
+    for table in ranking_tables(ranked):
+        console.print(table)
 
 
 def _log_to_file(path: Path) -> None:

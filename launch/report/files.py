@@ -46,6 +46,7 @@ def write_report(results: CampaignResults, folder: Path) -> list[Path]:
     list of Path
         What was written.
     """
+    import launch.report.phase_plot  # noqa: F401 (its figure is drawn with the others)
     from launch.report.judge import write_points
     from launch.report.plots import write_plots
     from workflows.documents.judge import JudgeDocument
@@ -74,19 +75,31 @@ def write_structures(prediction: PredictionDocument, folder: Path) -> list[Path]
     Write two CIFs a candidate, named by rank, formula, Z of the primitive cell and space group.
 
     That in `folder` has the symmetry, in the conventional setting; that in its folder ``relaxed``
-    is as the relaxation left it.
+    is as the relaxation left it. Where there are several pressures, those of each are in a folder
+    of its own, ``10GPa`` for example.
     """
     folder.mkdir(exist_ok=True, mode=FOLDER_MODE)
     paths = []
     for candidate in prediction.candidates:
+        own = folder_of(folder, candidate.pressure) if prediction.pressures else folder
+        own.mkdir(exist_ok=True, mode=FOLDER_MODE)
         parts = (f"{candidate.rank:02d}", candidate.formula, f"Z{candidate.formula_units}")
-        path = folder / f"{file_name(*parts, candidate.space_group)}.cif"
+        path = own / f"{file_name(*parts, candidate.space_group)}.cif"
         paths += write_crystal(
             path, candidate.structure, candidate.relaxed, candidate.symmetry_tolerance
         )
-    for old in {*folder.glob("*.cif"), *folder.glob(f"{RELAXED_FOLDER}/*.cif")}.difference(paths):
+    written = ("*.cif", f"{RELAXED_FOLDER}/*.cif")
+    patterns = [*written, *(f"*GPa/{pattern}" for pattern in written)]
+    for old in {file for pattern in patterns for file in folder.glob(pattern)}.difference(paths):
         old.unlink(missing_ok=True)  # another command may write the same report
     return paths
+
+
+def folder_of(folder: Path, pressure: float) -> Path:
+    """Folder of the structures at one of several pressures (kbar)."""
+    from search.relax.pressure import in_gpa
+
+    return folder / in_gpa(pressure).replace(" ", "")
 
 
 def wide_console(file: TextIO | None = None) -> Console:
@@ -147,6 +160,27 @@ def ranking_table(prediction: PredictionDocument, most: int | None = None) -> Ta
     return table
 
 
+def ranking_tables(prediction: PredictionDocument, most: int | None = None) -> list[Table]:
+    """
+    Tabulate the ranked structures; of several pressures each, and the phases and transitions.
+
+    Parameters
+    ----------
+    prediction : PredictionDocument
+        Ranked structures.
+    most : int or None
+        Rows of a ranking at the most; none: all.
+    """
+    from launch.report.phases import phase_table, transition_table
+
+    tables = [ranking_table(one, most) for one in prediction.by_pressure()]
+    if not prediction.pressures:
+        return tables
+    for table in tables[:-1]:  # what is said of the compound is said once
+        table.caption = None
+    return [*tables, phase_table(prediction), transition_table(prediction)]
+
+
 def motifs_in_words(prediction: PredictionDocument) -> str | None:
     """Say how many local structures the ranking has; None if an earlier ranking does not tell."""
     motifs = {candidate.motif for candidate in prediction.candidates}
@@ -205,7 +239,8 @@ def _write_table(prediction: PredictionDocument, path: Path) -> Path:
 
     text = StringIO()
     console = wide_console(text)
-    console.print(ranking_table(prediction))
+    for table in ranking_tables(prediction):
+        console.print(table)
     if any(not candidate.converged for candidate in prediction.candidates):
         console.print("* not relaxed to the thresholds within the steps allowed")
     write_atomically(path, text.getvalue())
@@ -217,4 +252,8 @@ def summarise(results: CampaignResults) -> dict[str, object]:
     summary: dict[str, object] = {"campaign": results.campaign, "warnings": results.warnings()}
     for _, document in results.documents():
         summary |= document.summary()
+    if melts := results.melts():
+        # else it would be left to chance which of them is told
+        summary = {key: value for key, value in summary.items() if key not in melts[0]}
+        summary["melts"] = melts
     return summary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -13,6 +14,7 @@ from search.state.evolution import Evolution
 from workflows.documents.agreement import Agreement
 from workflows.documents.base import Blob, Document, StageDocument
 from workflows.documents.crystal import CrystalDocument
+from workflows.documents.phases import Phase, Transition
 from workflows.documents.plane_waves import PlaneWaves
 
 
@@ -97,6 +99,9 @@ class MeltingTemperatureDocument(StageDocument):
     melting_temperature: float = Field(description="lowest temperature of a liquid (K)")
     uncertainty: float = Field(description="half the distance to the next one that froze (K)")
     pressure: float = Field(description="at the melting temperature and the melt's volume (kbar)")
+    aimed_at: float | None = Field(
+        None, description="pressure of the melt that was aimed at (kbar); none: an earlier version"
+    )
     structure: Structure
     points: list[MobilityPoint]
     segments: list[str] = Field(description="jobs of the runs")
@@ -123,6 +128,9 @@ class VolumeDocument(StageDocument):
     volume: float = Field(description="Å³/atom")
     pressure: float = Field(description="kbar")
     pressure_error: float = Field(description="kbar")
+    aimed_at: float | None = Field(
+        None, description="pressure of the melt that was aimed at (kbar); none: an earlier version"
+    )
     structure: Structure
     points: list[PressurePoint]
     segments: list[str] = Field(description="jobs of the runs")
@@ -315,6 +323,11 @@ class SearchDocument(StageDocument):
     )
     energies_of: str = Field(POTENTIAL, description='whose: "potential", or an engine')
     pressure: float = Field(0.0, description="from outside (kbar)")
+    pressures: list[float] = Field(
+        default_factory=list,
+        description="all of them (kbar) where searches at several are joined: what is said of the "
+        "best is at the lowest then; none: one search",
+    )
     best_energy: float = Field(description="of the best one (eV/atom)")
     best_enthalpy: float | None = Field(
         None, description="of the best one (eV/atom); none without a pressure"
@@ -326,7 +339,7 @@ class SearchDocument(StageDocument):
     )
     histories: list[dict[str, list[float]]] = Field(
         description="by island: structures relaxed, and the best energy (eV/atom) by then; the "
-        "best enthalpy where there is a pressure"
+        "best enthalpy where there is a pressure; which one, where there are several"
     )
     shares: list[dict[str, float]] = Field(
         description="share of every operator in each generation of the best island"
@@ -337,7 +350,7 @@ class SearchDocument(StageDocument):
     def summary(self) -> dict[str, Any]:
         """What was relaxed and how fast, and what was left out."""
         return {
-            **({"pressure_kbar": self.pressure} if self.pressure else {}),
+            **pressures_told(self.pressure, self.pressures),
             "structures_relaxed": self.n_structures,
             "relaxed_on_to_tight_limits": self.n_went_on,
             "ended": "; ".join(dict.fromkeys(self.ended)),
@@ -400,7 +413,7 @@ class CandidateDocument(CrystalDocument):
     )
     density: float = Field(description="g/cm³")
     volume: float = Field(description="Å³/atom")
-    rank: int | None = None
+    rank: int | None = Field(None, description="at its pressure")
     motif: int | None = Field(
         None, description="of its local structure: 1 is that of the best, numbered by the ranking"
     )
@@ -430,8 +443,19 @@ class PredictionDocument(StageDocument):
 
     formula: str
     engine: str
-    pressure: float = Field(0.0, description="from outside (kbar)")
-    candidates: list[CandidateDocument]
+    pressure: float = Field(0.0, description="from outside (kbar); of several the lowest")
+    pressures: list[float] = Field(
+        default_factory=list, description="all of them (kbar), if there are several"
+    )
+    candidates: list[CandidateDocument] = Field(
+        description="by rank; where there are several pressures, ranked at each by itself"
+    )
+    phases: list[Phase] = Field(
+        default_factory=list, description="followed through several pressures"
+    )
+    transitions: list[Transition] = Field(
+        default_factory=list, description="between the phases of lowest enthalpy"
+    )
     failures: list[str] = Field(default_factory=list)
     notes: list[str] = Field(
         default_factory=list, description="what the engine cannot say of this compound"
@@ -450,11 +474,49 @@ class PredictionDocument(StageDocument):
         """The ranking without its structures, what failed, and how good the potential was."""
         left_out = {"relaxed", "structure", "version"}
         return {
-            **({"pressure_kbar": self.pressure} if self.pressure else {}),
+            **pressures_told(self.pressure, self.pressures),
             "candidates": [candidate.model_dump(exclude=left_out) for candidate in self.candidates],
             "failures": self.failures,
             "notes": self.notes,
             "relaxation_evaluations": self.evaluations,
             "relaxation_frames": self.n_frames,
             "agreement": None if self.agreement is None else self.agreement.figures(),
+            **self._of_phases(),
         }
+
+    def by_pressure(self) -> list[PredictionDocument]:
+        """Return the ranking at each pressure, as if it were that of a campaign of its own."""
+        if not self.pressures:
+            return [self]
+        return [
+            self.model_copy(
+                update={
+                    "pressure": pressure,
+                    "pressures": [],
+                    "candidates": [one for one in self.candidates if one.pressure == pressure],
+                }
+            )
+            for pressure in self.pressures
+        ]
+
+    def _of_phases(self) -> dict[str, Any]:
+        """Phases and transitions as JSON types, where there are several pressures."""
+        if not self.pressures:
+            return {}
+        return {
+            "phases": [
+                {
+                    "phase": phase.number,
+                    "points": [point.model_dump(exclude={"version"}) for point in phase.points],
+                }
+                for phase in self.phases
+            ],
+            "transitions": [one.figures() for one in self.transitions],
+        }
+
+
+def pressures_told(pressure: float, pressures: Sequence[float]) -> dict[str, Any]:
+    """Pressure of a summary, or all of them; nothing where there is none."""
+    if pressures:
+        return {"pressures_kbar": list(pressures)}
+    return {"pressure_kbar": pressure} if pressure else {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from jobflow import CURRENT_JOB
 
@@ -24,6 +24,7 @@ from workflows.engines.registry import installed_versions, magnetic_note
 from workflows.jobs.outputs import output_of
 from workflows.oxidation import unbalanced
 from workflows.stages.agreement import Gate, single_points
+from workflows.stages.at_pressures import levels
 from workflows.stages.refinement import symmetry_of
 
 
@@ -66,11 +67,19 @@ def compare(ranked: Sequence[CandidateDocument], potential: str, gate: Gate) -> 
         document.single_point = float(energy)
         document.expected_error = float(error) if training.potential.n_members > 1 else None
     # at one geometry pressure and volume add the same to both: it counts for what is near the best
+    level = levels([_AtPressure(d.pressure, enthalpy_of(d)) for d in ranked])
     return gate.compare(
-        [enthalpy_of(d) for d in ranked],
-        [energy + d.work for d, energy in zip(ranked, energies, strict=True)],
+        [enthalpy_of(d) - zero for d, zero in zip(ranked, level, strict=True)],
+        [energy + d.work - zero for d, energy, zero in zip(ranked, energies, level, strict=True)],
         errors,
     )
+
+
+class _AtPressure(NamedTuple):
+    """Enthalpy (eV/atom) at a pressure (kbar)."""
+
+    pressure: float
+    enthalpy: float
 
 
 def doubt(found: Sequence[CandidateDocument], gate: Gate) -> str | None:
@@ -208,7 +217,7 @@ def distinct(
     groups: list[list[CandidateDocument]] = []
     by_size = sorted(documents, key=lambda document: len(document.structure))
     for document in better_first(by_size, fitness_of):
-        same = (group for group in groups if _is_same(document, group[0]))
+        same = (group for group in groups if is_same(document, group[0]))
         group = next(same, None)
         if group is None:
             groups.append([document])
@@ -218,8 +227,8 @@ def distinct(
     return better_first(kept, fitness_of)
 
 
-def _is_same(one: CandidateDocument, other: CandidateDocument) -> bool:
-    """Whether two relaxed crystals are the same structure."""
+def is_same(one: CandidateDocument, other: CandidateDocument) -> bool:
+    """Whether two crystals, relaxed at one pressure, are the same structure."""
     apart = abs(enthalpy_of(one) - enthalpy_of(other))
     return apart < REFERENCE_ENERGY_TOLERANCE and match(
         one.structure, other.structure, TIGHTLY_RELAXED

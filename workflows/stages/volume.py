@@ -340,6 +340,7 @@ class EquilibriumVolumeMaker(Maker):
             volume=best.volume,
             pressure=best.pressure,
             pressure_error=best.error,
+            aimed_at=self.pressure,
             # the configuration may be of another volume, if its point turned out worse
             structure=scale_volume(structure, best.volume * len(structure)),
             points=sorted(points, key=lambda point: point.volume),
