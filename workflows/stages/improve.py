@@ -309,21 +309,16 @@ class ImproveMaker(Maker):
     def _relaxations(
         self, chain: LearningChain, picked: Sequence[SearchCandidate], suffix: str
     ) -> list[Job]:
-        """Relaxations by the reference engine, of a few steps each."""
-        limits = replace(chain.limits, max_steps=min(self.relaxation_steps, chain.limits.max_steps))
-        several = bool(chain.target.pressures)
-        return [
-            tag(
-                chain.reference.relax(replace(limits, pressure=pressure)).make(
-                    candidate.structure, "relaxation"
-                ),
-                STAGES["improve"],
-                REFERENCE_QUEUE,
-                name=f"relax{suffix} structure {k}",
-            )
-            for k, candidate in enumerate(picked, start=1)
-            for pressure in [candidate.pressure if several else chain.target.pressure]
-        ]
+        """Relaxations by the reference engine, of a few steps each, each at its own pressure."""
+        steps = min(self.relaxation_steps, chain.limits.max_steps)
+        works = []
+        for number, candidate in enumerate(picked, start=1):
+            pressure = candidate.pressure if chain.target.pressures else chain.target.pressure
+            limits = replace(chain.limits, max_steps=steps, pressure=pressure)
+            work = chain.reference.relax(limits).make(candidate.structure, "relaxation")
+            name = f"relax{suffix} structure {number}"
+            works.append(tag(work, STAGES["improve"], REFERENCE_QUEUE, name=name))
+        return works
 
     def _choice(
         self,
