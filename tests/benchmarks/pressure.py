@@ -8,7 +8,7 @@ The search under pressure against random relaxations: MgAl2O4, 28 atoms, 100 GPa
 Transitions of a campaign at several pressures against those between known phases, relaxed by the
 same engine at the same pressures:
 
-    devitrify run SiO2 --pressures 0,5,10,15
+    devitrify run SiO2 --pressures 0,5,10,15    # or devitrify search ... --pressures
     python -m tests.benchmarks.pressure transitions -o SiO2
 
 The potential is `tests.search.pair_energy.oxide`, Buckingham with screened charges. Random crystals
@@ -147,6 +147,8 @@ def compare_transitions(folder: Path, known: Mapping[str, Atoms] | None = None) 
     if "transitions" not in summary:
         raise ValueError(f"{folder} is no campaign at several pressures")
     first, pressures = summary["candidates"][0], summary["pressures_kbar"]
+    crossed = [one["pressure_kbar"] for one in summary["transitions"] if one["pressure_kbar"]]
+    everywhere = sorted({*pressures, *crossed})
     if known is None:
         known = {
             phase.name: phase.structure().to_primitive().to_ase_atoms(msonable=False)
@@ -155,17 +157,17 @@ def compare_transitions(folder: Path, known: Mapping[str, Atoms] | None = None) 
         }
     if not known:
         raise ValueError(f"no phases of {first['formula']} are known")
-    arguments = json.loads((folder / "campaign.json").read_text())["settings"]["engine"]
-    engine = find_engine(first["engine"], arguments.get("arguments") or None)
+    engine = find_engine(first["engine"], _arguments(folder))
     calculator = engine.crystal_calculator()
     assert calculator is not None, f"{engine.name} needs jobs"
     phases = [
-        relaxed_phase(number, name, atoms, calculator, pressures)
+        relaxed_phase(number, name, atoms, calculator, everywhere)
         for number, (name, atoms) in enumerate(known.items(), start=1)
     ]
     lines = [f"{first['formula']} by {engine.name}; meV/atom against the lowest known phase"]
     found = {p: [c for c in summary["candidates"] if c["pressure"] == p] for p in pressures}
-    for k, pressure in enumerate(pressures):
+    for pressure in pressures:
+        k = everywhere.index(pressure)
         lowest = min(phase.points[k].enthalpy for phase in phases)
         above = [
             f"{phase.name} {1000 * (phase.points[k].enthalpy - lowest):+.1f}" for phase in phases
@@ -184,6 +186,14 @@ def compare_transitions(folder: Path, known: Mapping[str, Atoms] | None = None) 
     }
     lines += ["campaign:", *(_told(one, own) for one in summary["transitions"])]
     return "\n".join(lines)
+
+
+def _arguments(folder: Path) -> dict[str, Any] | None:
+    """Arguments of a campaign's calculator; a search by itself has none here."""
+    record = folder / "campaign.json"
+    if not record.exists():
+        return None
+    return json.loads(record.read_text())["settings"]["engine"].get("arguments") or None
 
 
 def _told(transition: Mapping[str, Any], names: Mapping[int, str]) -> str:

@@ -401,7 +401,7 @@ class ExchangeMaker(Maker):
         )
         potential = chain.potential
         first = earlier[0]
-        warnings = dict.fromkeys(one.warning for one in earlier if one.warning)
+        warnings = [f"at {in_gpa(one.pressure)}: {one.warning}" for one in earlier if one.warning]
         return PredictionDocument(
             formula=first.formula,
             engine=first.engine,
