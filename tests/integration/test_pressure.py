@@ -19,7 +19,8 @@ from ase.optimize import BFGS
 from nnp.units import KBAR
 from tests.benchmarks.pressure import random_enthalpies
 from tests.integration.conftest import RUN, SHORT
-from tests.integration.kills import kill_and_resume, require_no_descendant_twice
+from tests.integration.kills import kill_and_resume
+from tests.integration.test_chain import require_no_descendant_twice
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
