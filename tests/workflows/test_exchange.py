@@ -16,11 +16,17 @@ from search.relax.limits import RelaxationLimits
 from tests.search.pair_energy import oxide_calculator
 from workflows.composition import Target
 from workflows.conversion import to_structure
-from workflows.documents.schemas import PredictionDocument, SearchCandidate, SearchDocument
+from workflows.documents.schemas import (
+    CandidateDocument,
+    PredictionDocument,
+    SearchCandidate,
+    SearchDocument,
+)
 from workflows.engines.ase.engine import AseEngine
 from workflows.enthalpy_lines import EnthalpyLine, crossings
 from workflows.stages.candidates import CandidateMaker
 from workflows.stages.chain import ChainContext
+from workflows.stages.phases import follow_phases
 from workflows.stages.search_series import join_searches
 
 ENGINE = AseEngine(name="oxide", calculator="tests.search.pair_energy:oxide_calculator")
@@ -144,3 +150,30 @@ def test_a_pressure_at_which_nothing_was_found_gets_what_the_others_have() -> No
     assert [c.space_group for c in middle.candidates] == ["Fm-3m", "Pm-3m"]
     assert "no candidates of its own at 50 GPa" in " ".join(document.failures)
     assert len(document.transitions) == 1
+
+
+def row(atoms: Atoms, pressure: float, enthalpy: float) -> CandidateDocument:
+    """A ranked crystal."""
+    return CandidateDocument(
+        formula="MgO", chemical_system="Mg-O", formula_units=1, space_group="?",
+        space_group_number=1, pressure=pressure, energy=enthalpy, enthalpy=enthalpy, density=1.0,
+        volume=10.0, rank=1, engine="oxide", job=f"{enthalpy} {pressure}",
+        structure=to_structure(atoms),
+    )  # fmt: skip
+
+
+def test_phases_are_the_same_but_for_the_volume_or_led_to_by_a_relaxation() -> None:
+    dense = ROCK_SALT.copy()
+    dense.set_cell(dense.cell * 0.85, scale_atoms=True)
+    first, second = row(ROCK_SALT, 0.0, -3.8), row(ZINC_BLENDE, 0.0, -3.7)
+    last = row(dense, 500.0, -0.1)
+    rankings = {0.0: [first, second], 500.0: [last]}
+    assert [one.rows for one in follow_phases(rankings, 4)] == [
+        {0.0: first, 500.0: last},
+        {0.0: second},  # not known at the other
+    ]
+    (only,) = follow_phases(rankings, 1)
+    assert only.rows == {0.0: first, 500.0: last}
+    # zinc blende has become rock salt and is no phase of its own: the lower one stays
+    (only,) = follow_phases(rankings, 4, [(second, last)])
+    assert only.rows == {0.0: first, 500.0: last}
