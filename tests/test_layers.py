@@ -42,6 +42,8 @@ LAYERS = (
     (
         "workflows.composition",
         "workflows.conversion",
+        "workflows.enthalpy_lines",
+        "workflows.oxidation",
         "workflows.settings",
         "workflows.statistics",
         "workflows.yaml_files",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import isfinite
 
@@ -49,15 +50,45 @@ class Target(MSONable):
         Numbers of formula units in a cell, in rising order.
     pressure : float
         At which its crystals are looked for, kbar.
+    pressures : tuple of float
+        All of the campaign, in rising order, if there are several; the pressure is one of them.
     """
 
     formula: str
     formula_units: tuple[int, ...] = (1,)
     pressure: float = 0.0
+    pressures: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         # JSON has no tuples
         object.__setattr__(self, "formula_units", tuple(self.formula_units))
+        object.__setattr__(self, "pressures", tuple(self.pressures))
+
+    @property
+    def all_pressures(self) -> tuple[float, ...]:
+        """Of the campaign, in rising order, kbar."""
+        return self.pressures or (self.pressure,)
+
+    @property
+    def melt_pressures(self) -> tuple[float, ...]:
+        """At which there is a melt, kbar: of several pressures the lowest and the highest."""
+        return (self.pressures[0], self.pressures[-1]) if self.pressures else (self.pressure,)
+
+    def under(self, pressures: Sequence[float]) -> Target:
+        """
+        Look for crystals at several pressures, or at one.
+
+        Parameters
+        ----------
+        pressures : sequence of float
+            kbar, in any order; the lowest is the pressure of the target.
+        """
+        rising = tuple(sorted(pressures))
+        return replace(self, pressure=rising[0], pressures=rising if len(rising) > 1 else ())
+
+    def at(self, pressure: float) -> Target:
+        """Take one of the pressures of the campaign, in kbar."""
+        return replace(self, pressure=pressure)
 
     @property
     def composition(self) -> Composition:

@@ -84,7 +84,7 @@ def results(options: ResultsOptions) -> None:
 def _report_anew(folder: Path, db: str | None) -> None:
     """Print the ranking of one campaign and write its report anew."""
     from launch.local.campaign import Campaign
-    from launch.report.files import ranking_table, wide_console, write_report
+    from launch.report.files import ranking_tables, wide_console, write_report
     from launch.report.results import CampaignResults
     from workflows.documents.schemas import PredictionDocument
 
@@ -100,7 +100,8 @@ def _report_anew(folder: Path, db: str | None) -> None:
             f"The campaign in {folder} has no ranking yet; see: "
             f"{command_line('devitrify', 'status', folder)}"
         )
-    wide_console().print(ranking_table(prediction))
+    for table in ranking_tables(prediction):
+        wide_console().print(table)
     typer.echo(f"{len(paths)} files written in {campaign.folder}")
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from launch.commands.shared.formula import warn_of_formula
 from launch.commands.shared.options import MOST_WORKERS, command_of, words_of
 from launch.commands.shared.prediction import Prediction, PredictionOptions, require_installed
 from launch.errors import CampaignError
@@ -75,17 +76,18 @@ def _run_and_report(campaign: Campaign, prediction: Prediction, options: RunOpti
     from launch.local.display import Display
     from launch.local.runner import run_campaign
     from launch.report.files import wide_console
-    from launch.report.pressure import at_pressure
+    from launch.report.pressure import of_target
     from launch.report.status import format_duration
 
     console = wide_console()
     target = prediction.target
     console.print(
         f"{target.formula}, Z = {', '.join(map(str, target.formula_units))}"
-        f"{at_pressure(target.pressure)}; "
+        f"{of_target(target)}; "
         f"engine {prediction.engine}, protocol {prediction.protocol}; folder {campaign.folder}",
         markup=False,
     )
+    warn_of_formula(target.formula)
     outcome = run_campaign(
         campaign,
         lambda: prediction.flow(campaign.id),
@@ -141,7 +143,7 @@ def _show(
     CampaignError
         If there is none: what failed is printed before.
     """
-    from launch.report.files import ranking_table
+    from launch.report.files import ranking_tables
 
     for warning in written.warnings:
         console.print(f"Warning: {warning}.", style="yellow", markup=False)
@@ -158,7 +160,8 @@ def _show(
     if not ranked.candidates:
         reasons = "; ".join(ranked.failures)
         raise CampaignError(f"No candidate could be relaxed by {prediction.engine}: {reasons}.")
-    console.print(ranking_table(ranked))
+    for table in ranking_tables(ranked):
+        console.print(table)
 
 
 def _log_to_file(path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +13,7 @@ import typer
 
 from launch.commands.shared.crystal_files import read_crystals_of
 from launch.commands.shared.energies import find_energy, named_with_dispersion
+from launch.commands.shared.formula import warn_of_formula
 from launch.commands.shared.options import (
     LARGEST_SEED,
     MOST_WORKERS,
@@ -23,14 +24,14 @@ from launch.commands.shared.options import (
 from launch.commands.shared.parsing import (
     apply_overrides,
     read_numbers,
-    read_pressure,
+    read_pressures,
     require_size,
 )
 from launch.errors import CampaignError, as_sentence
 from launch.own_files import require_no_links
 
 if TYPE_CHECKING:
-    from launch.report.search import ProgressLog
+    from launch.report.search import ProgressLog, SearchReport
     from search.options import EvolutionOptions
     from search.relax.energy import BatchEnergy
     from search.relax.relaxer import Relaxer
@@ -149,8 +150,7 @@ class SearchOptions(StructureOptions):
                 self.level,
                 units,
                 self.atoms_max,
-                read_pressure(self.pressure),
-            )
+            ).under(read_pressures(self.pressures, self.pressure))
         except FormulaError as error:
             raise CampaignError(as_sentence(str(error))) from None
         require_size(found)
@@ -176,11 +176,45 @@ class SearchOptions(StructureOptions):
 @command_of(SearchOptions)
 def search(command: SearchOptions) -> None:
     """Search crystals of FORMULA on POTENTIAL; the same command resumes."""
+    target = command.target()
+    warn_of_formula(target.formula)
+    if target.pressures:
+        _search_at_each(target, command)
+    else:
+        if list(command.folder.glob("*GPa/settings.json")):
+            raise CampaignError(
+                f"{command.folder} holds searches at several pressures; use another --output."
+            )
+        _search_at_one(target, command)
+
+
+def _search_at_each(target: Target, command: SearchOptions) -> None:
+    """Search at each pressure in a folder of its own; then follow the phases through them."""
+    from launch.report.files import folder_of
+    from launch.report.search_series import write_series
+    from workflows.stages.search_exchange import exchange_found
+
+    folder = command.folder
+    if (folder / "settings.json").exists():
+        raise CampaignError(f"{folder} holds a search at one pressure; use another --output.")
+    _make_folder(folder)
+    reports = {
+        pressure: _search_at_one(
+            target.at(pressure), replace(command, folder=folder_of(folder, pressure))
+        )
+        for pressure in target.pressures
+    }
+    found = {pressure: report.found.best for pressure, report in reports.items()}
+    name = Path(command.potential).name
+    write_series(exchange_found(target, found, command.energy(), name), folder)
+
+
+def _search_at_one(target: Target, command: SearchOptions) -> SearchReport:
+    """Search at one pressure, print the table and write the results."""
     from launch.report.files import wide_console
     from launch.report.search import NOT_CONVERGED, ProgressLog, SearchReport
 
     folder = command.folder
-    target = command.target()
     tree = _settings(target, command)
     islands = _islands(target, tree, command)
     _make_folder(folder)
@@ -198,6 +232,7 @@ def search(command: SearchOptions) -> None:
         typer.echo(NOT_CONVERGED)
     report.write(folder)
     typer.echo(f"Structures, summary and plots are in {folder}")
+    return report
 
 
 def _islands(target: Target, tree: _Settings, command: SearchOptions) -> list[Evolution]:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from launch.commands.shared.formula import warn_of_formula
 from launch.commands.shared.options import command_of
 from launch.commands.shared.output_files import require_writable
 from launch.commands.shared.prediction import PredictionOptions
@@ -32,11 +33,12 @@ def workflow(options: WorkflowOptions) -> None:
 
     from launch.report.estimate import estimate
     from launch.report.files import wide_console
-    from launch.report.pressure import at_pressure
+    from launch.report.pressure import of_target
 
     require_format(options.output)
     require_writable(options.output)
     prediction = options.prediction()
+    warn_of_formula(prediction.target.formula)
     formula = prediction.target.formula
     name = options.campaign or f"{formula}-{uuid.uuid4().hex[:8]}"
     from jobflow.managers.fireworks import flow_to_workflow
@@ -45,7 +47,7 @@ def workflow(options: WorkflowOptions) -> None:
     graph = flow_to_workflow(prediction.flow(name), metadata=metadata)
     write_workflow(graph, options.output)
     console = wide_console()
-    where = at_pressure(prediction.target.pressure)
+    where = of_target(prediction.target)
     console.print(
         f"{options.output}: campaign {name}{where}, engine {prediction.engine}, "
         f"protocol {prediction.protocol}",

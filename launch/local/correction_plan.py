@@ -321,8 +321,8 @@ def _changeable(maker: Mapping[str, Any]) -> tuple[str, ...]:
 def _bound(firework: Mapping[str, Any]) -> dict[str, Any]:
     """Maker to which the function of a job belongs; empty if it is of none."""
     function = _job(firework)["function"]
-    maker: dict[str, Any] = function.get("@bound", {}) if isinstance(function, dict) else {}
-    return maker
+    maker: dict[str, Any] | None = function.get("@bound") if isinstance(function, dict) else None
+    return maker or {}
 
 
 def _job(firework: Mapping[str, Any]) -> dict[str, Any]:

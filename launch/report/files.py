@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -45,6 +46,7 @@ def write_report(results: CampaignResults, folder: Path) -> list[Path]:
     list of Path
         What was written.
     """
+    import launch.report.phase_plot  # noqa: F401 (its figure is drawn with the others)
     from launch.report.judge import write_points
     from launch.report.plots import write_plots
     from workflows.documents.judge import JudgeDocument
@@ -73,19 +75,31 @@ def write_structures(prediction: PredictionDocument, folder: Path) -> list[Path]
     Write two CIFs a candidate, named by rank, formula, Z of the primitive cell and space group.
 
     That in `folder` has the symmetry, in the conventional setting; that in its folder ``relaxed``
-    is as the relaxation left it.
+    is as the relaxation left it. Where there are several pressures, those of each are in a folder
+    of its own, ``10GPa`` for example.
     """
     folder.mkdir(exist_ok=True, mode=FOLDER_MODE)
     paths = []
     for candidate in prediction.candidates:
+        own = folder_of(folder, candidate.pressure) if prediction.pressures else folder
+        own.mkdir(exist_ok=True, mode=FOLDER_MODE)
         parts = (f"{candidate.rank:02d}", candidate.formula, f"Z{candidate.formula_units}")
-        path = folder / f"{file_name(*parts, candidate.space_group)}.cif"
+        path = own / f"{file_name(*parts, candidate.space_group)}.cif"
         paths += write_crystal(
             path, candidate.structure, candidate.relaxed, candidate.symmetry_tolerance
         )
-    for old in {*folder.glob("*.cif"), *folder.glob(f"{RELAXED_FOLDER}/*.cif")}.difference(paths):
+    written = ("*.cif", f"{RELAXED_FOLDER}/*.cif")
+    patterns = [*written, *(f"*GPa/{pattern}" for pattern in written)]
+    for old in {file for pattern in patterns for file in folder.glob(pattern)}.difference(paths):
         old.unlink(missing_ok=True)  # another command may write the same report
     return paths
+
+
+def folder_of(folder: Path, pressure: float) -> Path:
+    """Folder of the structures at one of several pressures (kbar)."""
+    from search.relax.pressure import in_gpa
+
+    return folder / in_gpa(pressure).replace(" ", "")
 
 
 def wide_console(file: TextIO | None = None) -> Console:
@@ -105,7 +119,8 @@ def ranking_table(prediction: PredictionDocument, most: int | None = None) -> Ta
     prediction : PredictionDocument
         Ranked structures. Without a potential, as when the reference engine itself has searched,
         there is no column of its energies; at a pressure there is one of enthalpies before them.
-        Where known structure types were put in, a column says what came from them.
+        Where known structure types were put in, a column says what came from them; where there are
+        magnetic moments, one has their magnitudes by element.
     most : int or None
         Rows at the most; none: all.
     """
@@ -114,6 +129,7 @@ def ranking_table(prediction: PredictionDocument, most: int | None = None) -> Ta
     from workflows.stages.ranking import potential_of
 
     has_prototypes = any(c.of_prototype for c in prediction.candidates)
+    has_moments = any(c.magnetic_moments for c in prediction.candidates)
     has_potential = any(potential_of(c) is not None for c in prediction.candidates)
     ranked_by = "enthalpy" if prediction.pressure else "energy"
     table = Table(
@@ -127,18 +143,42 @@ def ranking_table(prediction: PredictionDocument, most: int | None = None) -> Ta
         (f"{prediction.engine}\neV/atom", "right"),
         *([("NNP\neV/atom", "right")] if has_potential else []),
         ("above best\nmeV/atom", "right"), ("density\ng/cm³", "right"),
-        ("volume\nÅ³/atom", "right"), *([("from", "left")] if has_prototypes else []),
+        ("volume\nÅ³/atom", "right"), *([("moments\nμB", "left")] if has_moments else []),
+        *([("from", "left")] if has_prototypes else []),
     ):  # fmt: skip
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     if prediction.candidates:
-        table.caption = motifs_in_words(prediction)
+        told = [motifs_in_words(prediction), *(f"{note}." for note in prediction.notes)]
+        table.caption = "\n".join(filter(None, told)) or None
     for candidate in prediction.candidates[:most]:
         energies = [_or_empty(candidate.enthalpy, ".4f")] if prediction.pressure else []
         energies.append(_or_empty(candidate.energy, ".4f"))
         energies += [_or_empty(potential_of(candidate), ".4f")] if has_potential else []
         origin = [ORIGINS[candidate.of_prototype]] if has_prototypes else []
-        table.add_row(*_row(candidate, energies), *origin)
+        moments = [moments_in_words(candidate.magnetic_moments)] if has_moments else []
+        table.add_row(*_row(candidate, energies), *moments, *origin)
     return table
+
+
+def ranking_tables(prediction: PredictionDocument, most: int | None = None) -> list[Table]:
+    """
+    Tabulate the ranked structures; of several pressures each, and the phases and transitions.
+
+    Parameters
+    ----------
+    prediction : PredictionDocument
+        Ranked structures.
+    most : int or None
+        Rows of a ranking at the most; none: all.
+    """
+    from launch.report.phases import phase_table, transition_table
+
+    tables = [ranking_table(one, most) for one in prediction.by_pressure()]
+    if not prediction.pressures:
+        return tables
+    for table in tables[:-1]:  # what is said of the compound is said once
+        table.caption = None
+    return [*tables, phase_table(prediction), transition_table(prediction)]
 
 
 def motifs_in_words(prediction: PredictionDocument) -> str | None:
@@ -148,6 +188,25 @@ def motifs_in_words(prediction: PredictionDocument) -> str | None:
         return None
     n = len(prediction.candidates)
     return f"{n} structure{'s' * (n > 1)} of {len(motifs)} motif{'s' * (len(motifs) > 1)}"
+
+
+def moments_in_words(moments: Mapping[str, Sequence[float]] | None) -> str:
+    """
+    Magnitudes of magnetic moments by element, those of a tenth of a μB or more.
+
+    Examples
+    --------
+    >>> moments_in_words({"Fe": [3.71, 4.12], "O": [0.02, 0.04]})
+    'Fe 3.7-4.1'
+    """
+    spans = {
+        symbol: (f"{low:.1f}", f"{high:.1f}") for symbol, (low, high) in (moments or {}).items()
+    }
+    return ", ".join(
+        f"{symbol} {low if low == high else f'{low}-{high}'}"
+        for symbol, (low, high) in spans.items()
+        if high != "0.0"
+    )
 
 
 def units_in_words(primitive: int, conventional: int | None) -> str:
@@ -180,7 +239,8 @@ def _write_table(prediction: PredictionDocument, path: Path) -> Path:
 
     text = StringIO()
     console = wide_console(text)
-    console.print(ranking_table(prediction))
+    for table in ranking_tables(prediction):
+        console.print(table)
     if any(not candidate.converged for candidate in prediction.candidates):
         console.print("* not relaxed to the thresholds within the steps allowed")
     write_atomically(path, text.getvalue())
@@ -192,4 +252,8 @@ def summarise(results: CampaignResults) -> dict[str, object]:
     summary: dict[str, object] = {"campaign": results.campaign, "warnings": results.warnings()}
     for _, document in results.documents():
         summary |= document.summary()
+    if melts := results.melts():
+        # else it would be left to chance which of them is told
+        summary = {key: value for key, value in summary.items() if key not in melts[0]}
+        summary["melts"] = melts
     return summary

@@ -15,6 +15,7 @@ import numpy as np
 
 from launch.own_files import FOLDER_MODE
 from nnp.storage.files import write_atomically
+from search.relax.pressure import in_gpa
 from search.state.fitness import better_first
 from workflows.documents.improvement import ImproveDocument
 from workflows.documents.schemas import (
@@ -244,8 +245,11 @@ def plot_search(document: SearchDocument) -> Figure:
         final, quantity = document.best_energy, "energy"
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for number, history in enumerate(document.histories, start=1):
-        above = 1000 * (np.array(history[f"best_{quantity}"]) - final)
-        axes[0].step(history["structures"], above, where="post", label=f"island {number}")
+        values, label = np.array(history[f"best_{quantity}"]), f"island {number}"
+        if document.pressures:
+            (pressure,) = history["pressure"]
+            final, label = values.min(initial=np.inf), f"{label}, {in_gpa(pressure)}"
+        axes[0].step(history["structures"], 1000 * (values - final), where="post", label=label)
     source = "NNP" if document.energies_of == POTENTIAL else document.energies_of
     axes[0].set(
         xlabel="structures relaxed",
@@ -358,19 +362,27 @@ def plot_ranking(document: PredictionDocument) -> Figure | None:
 
     None where nothing was ranked, and where no potential has relaxed the candidates.
     """
-    potential = np.array([_potential_enthalpy(c) for c in document.candidates], dtype=float)
-    if not np.isfinite(potential).any():
-        return None
     figure, axis = plt.subplots(figsize=(4.5, 4), layout="constrained")
-    quantity = "enthalpy" if document.pressure else "energy"
-    reference = np.array([enthalpy_of(candidate) for candidate in document.candidates])
-    best = enthalpy_of(better_first(document.candidates, fitness_of)[0])
-    x, y = (reference - best) * 1000, (potential - np.nanmin(potential)) * 1000
-    axis.plot([0, x.max()], [0, x.max()], color="grey", linewidth=0.8)
-    axis.scatter(x, y, s=16)
-    for candidate, i, j in zip(document.candidates, x, y, strict=True):
-        axis.annotate(candidate.space_group, (i, j), fontsize=6, xytext=(3, 3),
-                      textcoords="offset points")  # fmt: skip
+    quantity = "enthalpy" if document.pressure or document.pressures else "energy"
+    has_potential = False
+    for one in document.by_pressure():
+        potential = np.array([_potential_enthalpy(c) for c in one.candidates], dtype=float)
+        if not np.isfinite(potential).any():
+            continue
+        has_potential = True
+        reference = np.array([enthalpy_of(candidate) for candidate in one.candidates])
+        best = enthalpy_of(better_first(one.candidates, fitness_of)[0])
+        x, y = (reference - best) * 1000, (potential - np.nanmin(potential)) * 1000
+        axis.plot([0, x.max()], [0, x.max()], color="grey", linewidth=0.8)
+        axis.scatter(x, y, s=16, label=in_gpa(one.pressure))
+        for candidate, i, j in zip(one.candidates, x, y, strict=True):
+            axis.annotate(candidate.space_group, (i, j), fontsize=6, xytext=(3, 3),
+                          textcoords="offset points")  # fmt: skip
+    if not has_potential:
+        plt.close(figure)
+        return None
+    if document.pressures:
+        axis.legend(fontsize=7)
     axis.set(
         xlabel=f"{document.engine} {quantity} above the best (meV/atom)",
         ylabel=f"NNP {quantity} above its lowest (meV/atom)",

@@ -39,6 +39,9 @@ class CandidateRecord(BaseModel):
     potential_energy: float | None = Field(
         None, description="neural network potential (eV/atom); none if none was searched on"
     )
+    magnetic_moments: dict[str, list[float]] | None = Field(
+        None, description="by element, smallest and largest magnitude (μB); none: all are zero"
+    )
     density: float = Field(description="g/cm³")
     volume: float = Field(description="Å³/atom")
     found_by: str = Field("", description="operator of the search that made it")

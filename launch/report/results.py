@@ -131,6 +131,31 @@ class CampaignResults:
             if document is not None:
                 yield stage, document
 
+    def melts(self) -> list[dict[str, Any]]:
+        """
+        Sum up the melt at each pressure, where there are melts at several.
+
+        Returns
+        -------
+        list of dict
+            By rising pressure: that, melting temperature and volume; empty if there is one melt.
+        """
+        from workflows.documents.decoding import decode
+        from workflows.documents.schemas import MeltingTemperatureDocument, VolumeDocument
+
+        found: dict[float, dict[str, Any]] = {}
+        for kind in (MeltingTemperatureDocument, VolumeDocument):
+            criteria = {"metadata.campaign": self.campaign, "output.@class": kind.__name__}
+            rows = self.store.query(
+                criteria, ["output", "completed_at"], sort={"completed_at": 1}, load=True
+            )
+            for row in rows:  # the last one counts
+                document = decode(row["output"])
+                if document.aimed_at is not None:
+                    melt = found.setdefault(document.aimed_at, {"pressure_kbar": document.aimed_at})
+                    melt |= document.summary()
+        return [found[pressure] for pressure in sorted(found)] if len(found) > 1 else []
+
     def frames(self) -> Frames | None:
         """
         Return all that the reference engine has labelled.

@@ -46,6 +46,18 @@ def work_of(pressure: float, volume: Volume) -> Volume:
     return pressure * volume / KBAR
 
 
+def in_gpa(pressure: float) -> str:
+    """
+    Write a pressure (kbar) as people do.
+
+    Examples
+    --------
+    >>> in_gpa(75.0)
+    '7.5 GPa'
+    """
+    return f"{pressure / GPA:g} GPa"
+
+
 def compressed(volume: float, pressure: float) -> float:
     """
     Guess a volume under pressure from that without, of a compound of which nothing is known.

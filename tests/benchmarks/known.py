@@ -113,6 +113,31 @@ PHASES: tuple[PublishedPhase, ...] = (
         "I. Kohatsu and J. W. McCauley, Mater. Res. Bull. 9, 917 (1974), AMCSD 0014238",
     ),
     PublishedPhase(
+        "SiO2", "quartz", "P3_221", _hexagonal(4.916, 5.4054),
+        # the origin of the table is at silicon: here all z are greater by two thirds
+        (("Si", (0.4697, 0.0, TWO_THIRDS)), ("O", (0.4135, 0.2669, 0.1191 + TWO_THIRDS))),
+        "L. Levien, C. T. Prewitt and D. J. Weidner, Am. Mineral. 65, 920 (1980), AMCSD 0000789",
+    ),
+    PublishedPhase(
+        "SiO2", "coesite", "C2/c", (7.1356, 12.3692, 7.1736, 90.0, 120.34, 90.0),
+        (
+            ("Si", (0.1403, 0.1083, 0.0723)),
+            ("Si", (0.5068, 0.1580, 0.5407)),
+            ("O", (0.0, 0.0, 0.0)),
+            ("O", (0.5, 0.1163, 0.75)),
+            ("O", (0.2661, 0.1234, 0.9401)),
+            ("O", (0.3114, 0.1038, 0.3280)),
+            ("O", (0.0172, 0.2117, 0.4782)),
+        ),
+        "L. Levien and C. T. Prewitt, Am. Mineral. 66, 324 (1981)",
+    ),
+    PublishedPhase(
+        "SiO2", "stishovite", "P4_2/mnm", _tetragonal(4.1801, 2.6678),
+        (("Si", (0.0, 0.0, 0.0)), ("O", (0.3067, 0.3067, 0.0))),
+        "N. L. Ross, J.-F. Shu, R. M. Hazen and T. Gasparik, Am. Mineral. 75, 739 (1990), AMCSD "
+        "0001306",
+    ),
+    PublishedPhase(
         "Mg2Si", "antifluorite", "Fm-3m", _cubic(6.338),
         (("Mg", (0.25, 0.25, 0.25)), ("Si", (0.0, 0.0, 0.0))),
         "E. A. Owen and G. D. Preston, Proc. Phys. Soc. 36, 341 (1924)",

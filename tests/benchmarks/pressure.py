@@ -5,6 +5,12 @@ The search under pressure against random relaxations: MgAl2O4, 28 atoms, 100 GPa
     python -m tests.benchmarks.pressure search -n 1000 -o FOLDER   # devitrify search
     python -m tests.benchmarks.pressure compare -o FOLDER
 
+Transitions of a campaign at several pressures against those between known phases, relaxed by the
+same engine at the same pressures:
+
+    devitrify run SiO2 --pressures 0,5,10,15    # or devitrify search ... --pressures
+    python -m tests.benchmarks.pressure transitions -o SiO2
+
 The potential is `tests.search.pair_energy.oxide`, Buckingham with screened charges. Random crystals
 have symmetry, as those of the search have, and half to all of the volume that covalent radii give.
 """
@@ -16,16 +22,27 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from search.create.random_crystals import RandomSymmetric, typical_volume
 from search.geometry import DistanceLimits
 from search.relax.limits import RelaxationLimits
-from search.relax.pressure import GPA
+from search.relax.pressure import GPA, in_gpa, work_of
 from search.relax.relaxer import Relaxer
+from tests.benchmarks.known import PHASES
 from tests.search.pair_energy import oxide
+from workflows.documents.phases import Phase, PhasePoint
+from workflows.engines.ase.relax import relax_atoms
+from workflows.engines.registry import find_engine
+from workflows.stages.phases import find_transitions
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from ase.calculators.calculator import Calculator
 
 COUNTS = {"Mg": 4, "Al": 8, "O": 16}
 PRESSURE = 100.0
@@ -73,14 +90,130 @@ def search_command(structures: int, folder: Path, seed: int = 0) -> list[str]:
     ]
 
 
+def relaxed_phase(
+    number: int, name: str, atoms: Atoms, calculator: Calculator, pressures: Sequence[float]
+) -> Phase:
+    """
+    Relax a crystal at pressures, each from the one before.
+
+    Parameters
+    ----------
+    number : int
+        Of the phase.
+    name : str
+        Of the phase; it takes the place of a space group.
+    atoms : ase.Atoms
+        Without a calculator; one cell.
+    calculator : Calculator
+        With stresses.
+    pressures : sequence of float
+        kbar, in rising order.
+    """
+    atoms, points = atoms.copy(), []
+    atoms.calc = calculator
+    for pressure in pressures:
+        limits = RelaxationLimits(0.01, 0.5, 500, pressure)
+        _, converged = relax_atoms(atoms, limits)
+        if not converged:
+            print(f"{name} at {pressure:g} kbar did not converge")
+        volume = atoms.get_volume() / len(atoms)
+        energy = atoms.get_potential_energy() / len(atoms)
+        points.append(
+            PhasePoint(
+                pressure=pressure, energy=energy, enthalpy=energy + work_of(pressure, volume),
+                volume=volume, above_best=0.0, rank=0, space_group=name, formula_units=1,
+            )
+        )  # fmt: skip
+    return Phase(number=number, points=points)
+
+
+def compare_transitions(folder: Path, known: Mapping[str, Atoms] | None = None) -> str:
+    """
+    Tabulate enthalpies and transitions of a campaign beside those of known phases.
+
+    Parameters
+    ----------
+    folder : Path
+        Of a campaign at several pressures.
+    known : mapping or None
+        Known phases by name; none: the published ones of its formula.
+
+    Raises
+    ------
+    ValueError
+        If it is no such campaign, or no phases of its formula are known.
+    """
+    summary = json.loads((folder / "summary.json").read_text())
+    if "transitions" not in summary:
+        raise ValueError(f"{folder} is no campaign at several pressures")
+    first, pressures = summary["candidates"][0], summary["pressures_kbar"]
+    crossed = [one["pressure_kbar"] for one in summary["transitions"] if one["pressure_kbar"]]
+    everywhere = sorted({*pressures, *crossed})
+    if known is None:
+        known = {
+            phase.name: phase.structure().to_primitive().to_ase_atoms(msonable=False)
+            for phase in PHASES
+            if phase.formula == first["formula"]
+        }
+    if not known:
+        raise ValueError(f"no phases of {first['formula']} are known")
+    engine = find_engine(first["engine"], _arguments(folder))
+    calculator = engine.crystal_calculator()
+    assert calculator is not None, f"{engine.name} needs jobs"
+    phases = [
+        relaxed_phase(number, name, atoms, calculator, everywhere)
+        for number, (name, atoms) in enumerate(known.items(), start=1)
+    ]
+    lines = [f"{first['formula']} by {engine.name}; meV/atom against the lowest known phase"]
+    found = {p: [c for c in summary["candidates"] if c["pressure"] == p] for p in pressures}
+    for pressure in pressures:
+        k = everywhere.index(pressure)
+        lowest = min(phase.points[k].enthalpy for phase in phases)
+        above = [
+            f"{phase.name} {1000 * (phase.points[k].enthalpy - lowest):+.1f}" for phase in phases
+        ]
+        best = found[pressure][0]
+        enthalpy = best["energy"] if best["enthalpy"] is None else best["enthalpy"]
+        lines.append(
+            f"{in_gpa(pressure)}: campaign {1000 * (enthalpy - lowest):+.1f} "
+            f"({best['space_group']}, {best['volume']:.2f} Å³/atom); {', '.join(above)}"
+        )
+    names = {phase.number: phase.name for phase in phases}
+    lines += ["known phases:", *(_told(one.figures(), names) for one in find_transitions(phases))]
+    own = {
+        phase["phase"]: f"{phase['phase']} ({phase['points'][0]['space_group']})"
+        for phase in summary["phases"]
+    }
+    lines += ["campaign:", *(_told(one, own) for one in summary["transitions"])]
+    return "\n".join(lines)
+
+
+def _arguments(folder: Path) -> dict[str, Any] | None:
+    """Arguments of a campaign's calculator; a search by itself has none here."""
+    record = folder / "campaign.json"
+    if not record.exists():
+        return None
+    return json.loads(record.read_text())["settings"]["engine"].get("arguments") or None
+
+
+def _told(transition: Mapping[str, Any], names: Mapping[int, str]) -> str:
+    """One transition as a line."""
+    pressure = transition["pressure_kbar"]
+    where = "without a crossing" if pressure is None else f"at {pressure / GPA:.2f} GPa"
+    return f"  {names[transition['from_phase']]} to {names[transition['to_phase']]} {where}"
+
+
 def main() -> None:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["random", "search", "compare"])
+    parser.add_argument("what", choices=["random", "search", "compare", "transitions"])
     parser.add_argument("-n", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", type=Path, required=True)
     arguments = parser.parse_args()
+    if arguments.what == "transitions":
+        print(compare_transitions(arguments.o))
+        return
     arguments.o.mkdir(parents=True, exist_ok=True)
     record = arguments.o / "random.json"
     if arguments.what == "random":

@@ -18,7 +18,8 @@ from ase.optimize import BFGS
 
 from nnp.units import KBAR
 from tests.benchmarks.pressure import random_enthalpies
-from tests.integration.conftest import RUN
+from tests.integration.conftest import RUN, SHORT
+from tests.integration.kills import kill_and_resume
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -68,6 +69,39 @@ def test_copper_at_20_gpa_from_its_formula(devitrify: Command, tmp_path: Path) -
         refused = devitrify("run", "Cu", *RUN, *other, "--folder", "copper")
         assert refused.returncode == 1
         assert "pressure_GPa 20.0, not" in refused.stderr
+
+
+@pytest.mark.slow
+def test_copper_at_two_pressures_shares_its_potential(devitrify: Command, tmp_path: Path) -> None:
+    """With a round of learning; killed in the search, and resumed."""
+    learning = ("improve.rounds=1", "improve.relaxations=1", "improve.labels=2",
+                "improve.relaxation_steps=3", "improve.generations=1")  # fmt: skip
+    options = [*SHORT, *(word for setting in learning for word in ("--set", setting))]
+    kill_and_resume(devitrify, tmp_path / "copper", "search", *options, "--pressures",
+                            "20,0")  # fmt: skip
+    folder = tmp_path / "copper"
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["pressures_kbar"] == [0.0, 200.0]
+    # two melts, at the pressures within what small.yaml lets pass; one training set of both
+    for melt in summary["melts"]:
+        assert melt["liquid_pressure_kbar"][0] == pytest.approx(melt["pressure_kbar"], abs=40.0)
+    frames = read(folder / "frames.extxyz", index=":")
+    volumes = [a.get_volume() / len(a) for a in frames if a.info["stage"] == "liquid"]
+    assert max(volumes) > 1.05 * min(volumes)
+    # face-centred copper has a point at both, to which ASE's own optimiser leads
+    (first,) = [phase for phase in summary["phases"] if phase["phase"] == 1]
+    assert [point["pressure"] for point in first["points"]] == [0.0, 200.0]
+    for pressure in (0.0, 200.0):
+        best = next(c for c in summary["candidates"] if (c["pressure"], c["rank"]) == (pressure, 1))
+        crystal = read(next((folder / f"structures/{pressure / 10:g}GPa").glob("01_*.cif")))
+        crystal.calc = EMT()
+        energy = crystal.get_potential_energy() / len(crystal)
+        assert best["energy"] == pytest.approx(energy, abs=1e-6)
+        np.testing.assert_allclose(crystal.get_stress()[:3] * KBAR, -pressure, atol=5.0)
+    assert (folder / "plots" / "pressures.png").exists()
+    refused = devitrify("run", "Cu", *RUN, *options, "--pressures", "0,10", "--folder", "copper")
+    assert refused.returncode == 1
+    assert "pressures_GPa" in refused.stderr
 
 
 @pytest.mark.slow

@@ -47,6 +47,13 @@ def test_help_answers_without_heavy_imports() -> None:
         (["LiAlCl4", "--config", "nosuch.yaml"], "cannot be read"),
         (["LiAlCl4", "--z", "one"], "--z takes whole numbers"),
         (["LiAlCl4", "--atoms-max", "2"], "too small"),
+        (["LiAlCl4", "--pressures", "0;10"], "--pressures takes GPa with commas between them"),
+        (["LiAlCl4", "--pressures", ""], "--pressures takes GPa with commas between them"),
+        (["LiAlCl4", "--pressures", "0,nan"], "--pressures takes GPa from -1000 to 1000, not nan"),
+        (["LiAlCl4", "--pressures", "0,2000"], "--pressures takes GPa from -1000 to 1000"),
+        (["LiAlCl4", "--pressures", "5,0,5.0"], "--pressures has 5 GPa twice"),
+        (["LiAlCl4", "--pressures", "0,5", "--pressure", "5"], "--pressure or --pressures, not"),
+        (["MgO", "--pressures", ",".join(map(str, range(21)))], "20 are the most"),
         (["LiAlCl4", "--engine", "m:n", "--engine-arguments", "{"], "is not JSON"),
         (["LiAlCl4", "-p", "paper", "--sampler", "pair"], "take --protocol quick or economical"),
         (["CuAu", "-p", "economical", "--sampler", "nosuch"], "There is no engine 'nosuch'"),
@@ -73,6 +80,19 @@ def test_bad_input_gets_one_sentence_and_no_folder(
 
     assert re.search(message.replace("?", r"\?"), error)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_list_of_one_pressure_is_that_pressure_and_any_order_will_do() -> None:
+    from launch.commands.shared.prediction import PredictionOptions
+
+    def settings(**typed: object) -> dict[str, object]:
+        return PredictionOptions(formula="MgO", **typed).prediction().settings()
+
+    assert settings(pressures="10") == settings(pressure=10.0)
+    assert settings(pressures="0") == settings()
+    assert settings(pressures="25, 0,10") == settings(pressures="0,10,25")
+    assert settings(pressures="25,0,10")["pressures_GPa"] == [0.0, 10.0, 25.0]
+    assert "pressures_GPa" not in settings(pressure=10.0)
 
 
 def test_a_folder_that_cannot_be_made_gets_a_sentence(

@@ -17,7 +17,7 @@ from tests.launch.test_cli import call
 PREDICTION = (
     "FORMULA --protocol -p --engine -e --engine-arguments --dispersion --sampler "
     "--sampler-arguments --config -c --set -s --z --atoms-max --space-groups --prototypes "
-    "--pressure --seed"
+    "--pressure --pressures --seed"
 )
 WORDS = {
     "doctor": "--folder -f --formula --prepare",
@@ -33,7 +33,7 @@ WORDS = {
     "--db",
     "run": f"{PREDICTION} --workers -w --folder -f --db",
     "search": "POTENTIAL FORMULA --output -o --structures -n --population --z --atoms-max "
-    "--space-groups --prototypes --pressure --dispersion "
+    "--space-groups --prototypes --pressure --pressures --dispersion "
     "--caution --max-uncertainty "
     "--islands --workers -w --seed --seed-structures --calculator-arguments --set -s --best",
     "status": "FOLDER --db --json --watch --interval --campaign --config",

@@ -71,6 +71,31 @@ class Folder:
         return job
 
 
+class SeveralPressures(Folder):
+    """The same at two pressures."""
+
+    def prediction(self, *settings: str) -> Any:
+        """Return what is asked for."""
+        overrides = [*ONE_PASS, *settings]
+        options = RunOptions(formula="CuAu", engine="emt", overrides=overrides, pressures="0,20")
+        return options.prediction()
+
+
+def test_a_campaign_at_several_pressures_takes_other_settings_too(
+    new_campaign: Callable[..., Campaign], server: EmbeddedDatabase
+) -> None:
+    folder = SeveralPressures(new_campaign, server)
+    before = folder.pad.fireworks.count_documents({})
+    folder.ask("candidates.n_candidates=3", "candidates.exchanged=2")
+    for name in ("candidates at 0 GPa", "candidates at 20 GPa"):
+        assert folder.job(name)["function"]["@bound"]["n_candidates"] == 3
+    exchange = folder.pad.fireworks.find_one({"name": "all pressures", "spec.stage": "candidates"})
+    assert exchange["spec"]["_tasks"][0]["job"]["function"]["@bound"]["number"] == 2
+    assert folder.pad.fireworks.count_documents({}) == before
+    with pytest.raises(CampaignError, match="begun already"):
+        folder.ask("liquid.duration=3")
+
+
 @pytest.fixture
 def folder(new_campaign: Callable[..., Campaign], server: EmbeddedDatabase) -> Folder:
     return Folder(new_campaign, server)

@@ -475,3 +475,36 @@ def test_a_search_with_dispersion_is_another_search(
     potential = tmp_path / "my.nnp"
     assert call(str(potential), "Cu", "-o", str(tmp_path), "--dispersion", "d3bj") == 1
     assert "the dispersion of the frames" in capsys.readouterr().err
+
+
+def test_searches_at_several_pressures_end_with_phases_and_transitions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Magnesia by pairs: caesium chloride takes the place of rock salt at 65.5 GPa."""
+    options = [
+        "tests.search.pair_energy:oxide_calculator", "MgO", "--z", "1", "--population", "8",
+        "-n", "16", "-w", "1", "--seed", "1", "-o", str(tmp_path),
+    ]  # fmt: skip
+    assert call(*options, "--pressures", "100,0") == 0
+    printed = capsys.readouterr().out
+    assert "best of 16 at 100 GPa" in printed
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["pressures_kbar"] == [0.0, 1000.0]
+    lowest = {
+        c["pressure"]: c["space_group"] for c in summary["candidates"] if c["rank"] == 1
+    }  # fmt: skip
+    assert lowest == {0.0: "Fm-3m", 1000.0: "Pm-3m"}
+    last = summary["transitions"][-1]
+    assert last["pressure_kbar"] == pytest.approx(655.0, abs=3.0)
+    assert (tmp_path / "pressures.png").exists()
+    assert list(tmp_path.glob("structures/100GPa/01_MgO_Z1_Pm-3m.cif"))
+    assert (tmp_path / "100GPa" / "island_1.json").exists()
+
+    # again it only follows the phases; others do not go on with it
+    assert call(*options, "--pressures", "0,100") == 0
+    assert "generation" not in capsys.readouterr().out.split("MgO: the")[0]
+    assert json.loads((tmp_path / "summary.json").read_text()) == summary
+    assert call(*options) == 1
+    assert "holds searches at several pressures" in capsys.readouterr().err
+    assert call(*options[:-1], str(tmp_path / "0GPa"), "--pressures", "0,100") == 1
+    assert "holds a search at one pressure" in capsys.readouterr().err

@@ -24,6 +24,7 @@ from workflows.engines.ase.engine import AseEngine
 from workflows.engines.ase.relax import AseRelaxMaker, relax_atoms
 from workflows.engines.ase.static import AseStaticMaker, labelled_copy
 from workflows.engines.base import DynamicsTask, ExplodedError, SegmentSettings
+from workflows.engines.registry import find_engine
 
 
 def run(
@@ -206,6 +207,26 @@ def test_a_relaxation_ends_at_its_pressure(pressure: float) -> None:
     assert atoms.get_volume() == pytest.approx(expected.get_volume(), rel=1e-3)
 
 
+@pytest.mark.parametrize("pressure", [0.0, 1000.0])
+def test_chgnet_relaxes_magnesia_to_where_ase_does(pressure: float) -> None:
+    from ase.build import bulk
+    from ase.filters import FrechetCellFilter
+    from ase.optimize import BFGS
+
+    chgnet = find_engine("chgnet")
+    start = bulk("MgO", "rocksalt", a=4.3)
+    limits = RelaxationLimits(1e-3, 0.1, 200, pressure)
+    maker = AseRelaxMaker(engine=chgnet, limits=limits)
+    document = AseRelaxMaker.make.original(maker, to_structure(start), "x")
+    assert document.converged
+    start.calc = chgnet.build()
+    filtered = FrechetCellFilter(start, scalar_pressure=pressure / KBAR)
+    assert BFGS(filtered, logfile=None).run(fmax=1e-4, steps=200)
+    assert document.structure.volume == pytest.approx(start.get_volume(), rel=1e-3)
+    enthalpy = start.get_potential_energy() + pressure / KBAR * start.get_volume()
+    assert document.enthalpy == pytest.approx(enthalpy / 2, abs=1e-5)
+
+
 def test_a_calculator_that_fails_is_recorded() -> None:
     maker = AseRelaxMaker(engine=emt())
     unknown = Structure(np.eye(3) * 4, ["U"], [[0, 0, 0]])
@@ -262,3 +283,27 @@ def test_a_relaxation_from_afar_and_one_from_near_end_in_the_same_minimum() -> N
             expected.get_potential_energy(), abs=2e-3
         )
     assert steps[0.05] < steps[0.6]
+
+
+class WithoutFreeEnergy(EMT):
+    """A calculator of energy, forces and stress, as most are."""
+
+    implemented_properties = ("energy", "forces", "stress")  # type: ignore[assignment]
+
+    def calculate(self, *arguments: Any, **keywords: Any) -> None:
+        """Compute as EMT does."""
+        super().calculate(*arguments, **keywords)
+        del self.results["free_energy"]
+
+
+def test_a_calculator_that_tells_no_free_energy_relaxes_as_one_that_does() -> None:
+    limits = RelaxationLimits(0.005, 0.2, 300, 100.0)
+    ends = []
+    for calculator in (EMT(), WithoutFreeEnergy()):
+        atoms = to_atoms(copper(1, constant=3.7))
+        atoms.rattle(0.05, seed=1)
+        atoms.calc = calculator
+        steps, converged = relax_atoms(atoms, limits)
+        assert converged
+        ends.append((steps, atoms.get_potential_energy(), atoms.get_volume()))
+    assert ends[0] == pytest.approx(ends[1], rel=1e-12)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from workflows.conversion import to_atoms, to_structure
 from workflows.documents.agreement import Agreement
 from workflows.documents.improvement import RelaxedStructure, RoundDocument
 from workflows.documents.schemas import RelaxDocument, SearchCandidate
-from workflows.stages import round_outcome
+from workflows.stages import agreement, round_outcome
 from workflows.stages.agreement import Gate
 from workflows.stages.improve import ImproveMaker
 from workflows.stages.learning_state import LearningState
@@ -97,6 +98,27 @@ def test_what_the_engine_has_relaxed_is_known_whatever_its_volume() -> None:
     others = [found(crystal("fcc", 3.5)), found(crystal("bcc")), found(crystal("sc"))]
     assert without_known(others, known) == others[1:]
     assert without_known(others, []) == others
+
+
+def at(pressure: float, one: SearchCandidate | RelaxedStructure) -> Any:
+    """The same at a pressure (kbar)."""
+    return one.model_copy(update={"pressure": pressure})
+
+
+def test_what_was_relaxed_at_one_pressure_is_not_known_at_another() -> None:
+    cubic, other = found(crystal("fcc", 3.5)), found(crystal("bcc"))
+    known = [at(0.0, relaxed(crystal("fcc", 3.61)))]
+    assert without_known([at(0.0, cubic), at(0.0, other)], known) == [other]
+    both = [at(0.0, cubic), at(200.0, cubic)]
+    assert without_known(both, known) == both[1:]
+    assert without_known(both[1:], known) == both[1:]
+
+
+def test_minima_are_measured_from_the_lowest_of_their_own_pressure() -> None:
+    """At 200 kbar all enthalpies are above those at none by more than the window."""
+    minima = [found(crystal("fcc"), 0.0), at(200.0, found(crystal("bcc"), 0.03))]
+    frames = LabelChoice(strained=0.0).choose(minima, [], LABELLED, 10, 0)
+    assert frames.stages.tolist() == ["minimum"] * 2
 
 
 def test_the_engine_gets_the_lowest_and_other_motifs() -> None:
@@ -232,3 +254,33 @@ def test_a_round_says_what_it_cost_and_how_well_its_crystals_were_foretold(
     assert one.single_point == pytest.approx(energy / 4)
     assert row.before.mean_error == pytest.approx(1000 * (energy / 4 + 0.5))
     assert (after.searched, after.asked, after.jobs) == (None, [], [])
+
+
+def test_rounds_at_two_pressures_compare_enthalpies_at_each_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The potential errs by the same everywhere: a mean error, no deviation, ranks as they are."""
+    structures = [crystal("fcc"), crystal("bcc"), crystal("fcc", 3.4), crystal("bcc", 3.4)]
+    energies = [0.0, 0.02, 0.1, 0.13]
+    trained = SimpleNamespace(potential=None)
+    monkeypatch.setattr(round_outcome, "output_of", lambda _: trained)
+
+    def single_points(structures: list[Structure], _: object) -> tuple[Any, Any]:
+        return np.array(energies) + 0.002, np.zeros(len(structures))
+
+    for module in (round_outcome, agreement):
+        monkeypatch.setattr(module, "single_points", single_points)
+    pressures = [0.0, 0.0, 300.0, 300.0]
+    asked = [at(p, found(s)) for p, s in zip(pressures, structures, strict=True)]
+    state = LearningState(potential="old", sample="s").in_round("new", "t", asked, list("abcd"))
+    results = [
+        RelaxDocument(structure=s, engine="emt", energy=e, pressure=p)
+        for s, e, p in zip(structures, energies, pressures, strict=True)
+    ]
+    after = round_outcome.take_in(state, results, 5, Gate(window=500.0))
+    for figures in (after.rounds[0].before, after.rounds[0].after):
+        assert figures.n == 4
+        assert figures.mean_error == pytest.approx(2.0)
+        assert figures.deviation == pytest.approx(0.0, abs=1e-5)
+    best = [results[0].enthalpy, min(results[2].enthalpy, results[3].enthalpy)]
+    assert after.rounds[0].lowest_energy == pytest.approx(sum(best) / 2)

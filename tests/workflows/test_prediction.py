@@ -98,3 +98,39 @@ def test_the_learning_curve_is_a_job_for_each_part_and_changes_nothing_else() ->
     parts = [f"train on {part} %" for part in (10, 20, 40, 80, 100)]
     assert [name for name in names[1] if name not in [*parts, "learning curve"]] == names[0]
     assert [name for name in names[1] if name in parts] == parts
+
+
+def test_at_several_pressures_melts_are_at_the_ends_and_all_else_at_each() -> None:
+    """One training set, one potential, three searches; the names say which is which."""
+    target = TARGET.under([250.0, 0.0, 100.0])
+    assert target.pressures == (0.0, 100.0, 250.0)
+    flow = find_protocol("quick").make(target, "mine")
+    jobs = [work for work, _ in flow.iterflow()]
+    names = [work.name for work in jobs]
+    assert [name for name in names if name.startswith("search")] == [
+        "search at 0 GPa", "search at 10 GPa", "search at 25 GPa",
+    ]  # fmt: skip
+    assert names.count("train round 1") == names.count("train round 2") == 1
+    for stage in ("pack", "volume"):
+        aimed = {work.maker.pressure for work in jobs if work.metadata["stage"] == stage}
+        assert aimed == {0.0, 250.0}
+    assert {"melt part 1 at 0 GPa", "melt part 1 at 25 GPa"} <= set(names)
+    assert names.count("label 241 to 260") == 2  # of each of two rounds, 130 for each melt
+    last = flow.jobs[-1]
+    assert [work.name for work in last.jobs] == [
+        "candidates at 0 GPa", "candidates at 10 GPa", "candidates at 25 GPa", "all pressures",
+    ]  # fmt: skip
+    one = find_protocol("quick").make(TARGET.under([100.0]), "mine")
+    same = find_protocol("quick").make(Target("LiAlCl4", (1, 2, 4), 100.0), "mine")
+    assert [w.name for w, _ in one.iterflow()] == [w.name for w, _ in same.iterflow()]
+
+
+def test_the_estimate_of_several_pressures_counts_what_is_shared_once() -> None:
+    maker = find_protocol("quick")
+    costs = [
+        {(c.stage, c.queue): c.reference_evaluations for c in maker.cost(target)}
+        for target in (TARGET, TARGET.under([0.0, 100.0, 250.0]))
+    ]
+    labels, candidates = ("label", "dft"), ("candidates", "dft")
+    assert costs[1][labels] == 2 * costs[0][labels]
+    assert 3 * costs[0][candidates] < costs[1][candidates] < 5 * costs[0][candidates]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from jobflow import Flow, Job, OutputReference, job
@@ -31,8 +31,8 @@ class MeltQuenchRuns:
     Attributes
     ----------
     jobs : list of Job or Flow
-    structure : OutputReference
-        The liquid at its melting temperature.
+    structures : list of OutputReference
+        The liquids at their melting temperatures, one for each pressure at which there is a melt.
     segments : list of OutputReference
         Lists of segments of liquid, quench and anneal.
     search_runs : list of OutputReference
@@ -40,7 +40,7 @@ class MeltQuenchRuns:
     """
 
     jobs: list[Job | Flow]
-    structure: OutputReference
+    structures: list[OutputReference]
     segments: list[OutputReference]
     search_runs: list[OutputReference]
 
@@ -83,7 +83,7 @@ class ActiveLearning(MSONable):
     rounds : int
         None: the reference engine makes the trajectories itself, and all frames are its own.
     labels : int
-        Reference labels of each round.
+        Reference labels of each round; where there are melts at two pressures, for each of them.
     select, label : SelectionMaker, LabellingMaker
         Which frames are labelled, and how.
     max_uncertainty, closest : float
@@ -122,7 +122,7 @@ class ActiveLearning(MSONable):
     def learn(
         self,
         first: MeltQuenchRuns,
-        melt_quench: Callable[[Structure | OutputReference, DynamicsMaker], MeltQuenchRuns],
+        melt_quench: Callable[[Sequence[OutputReference], DynamicsMaker], MeltQuenchRuns],
         sample: SampleMaker,
         train: TrainingMaker,
         dynamics: DynamicsMaker,
@@ -136,7 +136,7 @@ class ActiveLearning(MSONable):
         first : MeltQuenchRuns
             Trajectories of the sampler.
         melt_quench : callable
-            Makes trajectories from a liquid, for the later rounds.
+            Makes trajectories from these liquids, for the later rounds.
         sample : SampleMaker
             Collects their frames.
         train : TrainingMaker
@@ -157,29 +157,37 @@ class ActiveLearning(MSONable):
             If there is no round to make.
         """
         jobs: list[Job | Flow] = []
+        number_of_labels = self.labels * len(first.structures)
         sampled = first
         labels: Flow | None = None
         fit: Job | None = None
         for number in range(self.rounds):
             name = f" round {number + 1}"
             if fit is not None:
-                begin = tag(self.begin(first.structure, fit.output), STAGES["melting_temperature"])
-                begin.name = name.strip()
+                begin = [
+                    tag(self.begin(structure, fit.output), STAGES["melting_temperature"])
+                    for structure in first.structures
+                ]
+                for work in begin:
+                    work.name = name.strip()
                 seed = derive_seed(dynamics.seed, "round", number)
                 runs = replace(self.by_potential(dynamics, fit.uuid, train), seed=seed)
-                sampled = melt_quench(begin.output, runs)
-                jobs += [begin, *sampled.jobs]
+                sampled = melt_quench([work.output for work in begin], runs)
+                jobs += [*begin, *sampled.jobs]
             chosen = self.select.make(
                 sampled.segments,
                 sampled.search_runs if sample.include_search_runs else [],
                 sample,
-                self.labels,
+                number_of_labels,
                 derive_seed(dynamics.seed, "select", number),
                 labelled=None if labels is None else labels.output.frames,
                 potential=None if fit is None else fit.output.potential,
             )
             labels = self.label.make(
-                chosen.output, self.labels, reference, None if labels is None else labels.output
+                chosen.output,
+                number_of_labels,
+                reference,
+                None if labels is None else labels.output,
             )
             fit = train.make(labels.output.frames, seed=dynamics.seed)
             for part in (chosen, labels, fit):
@@ -235,13 +243,14 @@ class ActiveLearning(MSONable):
             Whether the last training is left out.
         """
         costs: list[Cost] = []
+        melts = len(context.target.melt_pressures)
         for number in range(self.rounds):
             if number:
-                costs.append(decisions("melting_temperature", 1))
+                costs.append(decisions("melting_temperature", melts))
                 costs += melt_quench(context, self.by_potential(dynamics, "", train))
-            costs += [*self.select.cost(), *self.label.cost(context, self.labels)]
+            costs += [*self.select.cost(), *self.label.cost(context, melts * self.labels)]
             if number < self.rounds - 1 or not ends_with_sample:
-                costs += train.cost(replace(context, n_frames=self.labels * (number + 1)))
+                costs += train.cost(replace(context, n_frames=melts * self.labels * (number + 1)))
         return costs
 
     @job

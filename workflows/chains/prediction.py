@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from jobflow import Flow, Job, Maker, OutputReference
@@ -11,13 +12,14 @@ from pymatgen.core import Structure
 
 from workflows.chains.consistency import require_consistent
 from workflows.chains.labelling_rounds import ActiveLearning, LearningOutcome, MeltQuenchRuns
+from workflows.chains.melts import at_melt, joined
 from workflows.composition import Target
 from workflows.engines.base import Engine
 from workflows.engines.gpaw.settings import GpawSettings
 from workflows.engines.registry import default_engine, default_sampler, settings_branch
 from workflows.engines.vasp.settings import VaspSettings
 from workflows.jobs.stage import POTENTIAL_QUEUE, Stage
-from workflows.jobs.tags import fireworks_spec, tag
+from workflows.jobs.tags import derive_seed, fireworks_spec, tag
 from workflows.stages.candidates import CandidateMaker
 from workflows.stages.chain import ChainContext, FollowingMaker, HandsOn, MayBeLeftOut
 from workflows.stages.check import CheckMaker
@@ -32,6 +34,7 @@ from workflows.stages.packing import PackMaker, estimate_volume
 from workflows.stages.reference_search import ReferenceSearchMaker
 from workflows.stages.sample import SampleMaker
 from workflows.stages.search import SearchMaker
+from workflows.stages.search_series import name_by_pressure, search_at_each
 from workflows.stages.table import STAGES, stages_after
 from workflows.stages.training import TrainingMaker
 from workflows.stages.volume import EquilibriumVolumeMaker
@@ -188,7 +191,7 @@ class StructurePredictionMaker(Maker):
         if self.search_level == "reference":
             parts, context = self._search_by_reference(target)
         else:
-            parts, context = self._at_pressure(target.pressure)._learn(target)
+            parts, context = self._learn(target)
         context = replace(context, makers=self._repeatable())
         for stage in self._following():
             maker: FollowingMaker = getattr(self, stage.name)
@@ -262,11 +265,14 @@ class StructurePredictionMaker(Maker):
         return maker.left_out or self.search_level == "reference"
 
     def _search_by_reference(self, target: Target) -> tuple[list[Flow | Job], ChainContext]:
-        search = self.reference_search.make(
+        search = search_at_each(
             target,
-            self.reference,
-            self.seed,
-            estimate_volume(target.composition, target.pressure),
+            lambda one: self.reference_search.make(
+                one,
+                self.reference,
+                derive_seed(self.seed, "pressure", one.pressure) if one.pressures else self.seed,
+                estimate_volume(one.composition, one.pressure),
+            ),
         )
         context = ChainContext(target, self.reference, self.seed)
         return [search], context.after("search", search.output)
@@ -284,20 +290,31 @@ class StructurePredictionMaker(Maker):
     def _learn(self, target: Target) -> tuple[list[Flow | Job], ChainContext]:
         """From packed atoms to the potential, or to the frames if the chain ends with them."""
         dynamics = replace(self.dynamics, seed=self.seed).for_elements(set(target.elements))
-        pack = tag(replace(self.pack, seed=self.seed).make(target.formula), STAGES["pack"])
-        parts: list[Flow | Job] = [pack]
+        melts = [(self._at_pressure(p), p) for p in target.melt_pressures]
+        packs = [
+            tag(replace(one.pack, seed=self.seed).make(target.formula), STAGES["pack"])
+            for one, _ in melts
+        ]
+        parts: list[Flow | Job] = [*packs]
         reference = self.reference
         if reference.needs_convergence:
-            convergence = self.convergence.make(pack.output, dynamics, reference)
+            convergence = self.convergence.make(packs[0].output, dynamics, reference)
             reference = reference.with_plane_waves(convergence.output.plane_waves)
             parts.append(convergence)
         dynamics = self._sampling(dynamics, reference)
-        melt = self.melt.make(pack.output, dynamics)
-        sampled = self._melt_quench(melt.output, dynamics)
-        parts += [melt, *sampled.jobs]
+        liquids = [
+            one.melt.make(pack.output, at_melt(dynamics, target, pressure))
+            for (one, pressure), pack in zip(melts, packs, strict=True)
+        ]
+        if target.pressures:
+            for works in (packs, liquids):
+                name_by_pressure(zip(works, target.melt_pressures, strict=True))
+        melt_quench = partial(self._melt_quenches, target)
+        sampled = melt_quench([melt.output for melt in liquids], dynamics)
+        parts += [*liquids, *sampled.jobs]
         if self.active.rounds:
             outcome = self.active.learn(
-                sampled, self._melt_quench, self.sample, self.train, dynamics, reference
+                sampled, melt_quench, self.sample, self.train, dynamics, reference
             )
             checks = self._checks(outcome.sample.output.frames, reference)
         else:
@@ -321,20 +338,21 @@ class StructurePredictionMaker(Maker):
     def _learning_cost(self, context: CostContext) -> list[Cost]:
         """Expected cost of what :meth:`_learn` makes."""
         dynamics = self.dynamics.for_elements(set(context.target.elements))
-        costs = [decisions("pack", 1)]
+        melts = len(context.target.melt_pressures)
+        costs = [decisions("pack", melts)]
         if self.reference.needs_convergence:
             costs += self.convergence.cost(context, dynamics)
         dynamics = self._sampling(dynamics, self.reference)
-        costs += self.melt.cost(context, dynamics)
+        costs += self.melt.cost(context, dynamics) * melts
         costs += self._melt_quench_cost(context, dynamics)
         ends_with_sample = self.until == "sample"
         if self.active.rounds:
-            context = replace(context, n_frames=self.active.rounds * self.active.labels)
+            context = replace(context, n_frames=melts * self.active.rounds * self.active.labels)
             costs += self.active.cost(
                 context, self._melt_quench_cost, self.train, dynamics, ends_with_sample
             )
         else:
-            context = replace(context, n_frames=self._count_frames(dynamics))
+            context = replace(context, n_frames=melts * self._count_frames(dynamics))
             costs += self.sample.cost()
             costs += [] if ends_with_sample else self.train.cost(context)
         if self.train.learning_curve and not ends_with_sample:
@@ -369,6 +387,19 @@ class StructurePredictionMaker(Maker):
         """The check of the training set, if there is one."""
         return [self.check.make(frames, engine, self.seed)] if self._is_checked(engine) else []
 
+    def _melt_quenches(
+        self, target: Target, structures: Sequence[OutputReference], dynamics: DynamicsMaker
+    ) -> MeltQuenchRuns:
+        """From melts at the lowest and the highest pressure to glasses, or from the only one."""
+        runs = []
+        for structure, pressure in zip(structures, target.melt_pressures, strict=True):
+            maker = self._at_pressure(pressure)
+            run = maker._melt_quench(structure, at_melt(dynamics, target, pressure))
+            if target.pressures:
+                name_by_pressure((work, pressure) for work in run.jobs)
+            runs.append(run)
+        return joined(runs)
+
     def _melt_quench(
         self, structure: Structure | OutputReference, dynamics: DynamicsMaker
     ) -> MeltQuenchRuns:
@@ -384,20 +415,21 @@ class StructurePredictionMaker(Maker):
         ]
         return MeltQuenchRuns(
             jobs=[melting, volume, *trajectories],
-            structure=melting.output.structure,
+            structures=[melting.output.structure],
             segments=[part for flow in trajectories for part in flow.output],
             search_runs=[melting.output.segments, volume.output.segments],
         )
 
     def _melt_quench_cost(self, context: CostContext, dynamics: DynamicsMaker) -> list[Cost]:
         temperature = self.melting_temperature.expected_temperature
-        return [
+        of_one = [
             *self.melting_temperature.cost(context, dynamics),
             *self.volume.cost(context, dynamics),
             *self.liquid.cost(context, dynamics, self.replicas),
             *self.quench.cost(context, dynamics, self.replicas, temperature),
             *self.anneal.cost(context, dynamics, self.replicas),
         ]
+        return of_one * len(context.target.melt_pressures)
 
     def _count_frames(self, dynamics: DynamicsMaker) -> int:
         """Frames that the trajectories are expected to leave for the training set."""

@@ -24,6 +24,9 @@ class RelaxedStructure(CrystalDocument):
         None, description="that the pressure from outside does not balance (kbar)"
     )
     steps: int = 0
+    magnetic_moments: list[float] | None = Field(
+        None, description="of the atoms (μB); none where the engine has none, or all are zero"
+    )
     job: str = Field(description="id of the job that relaxed it; its output has the frames")
     found: SearchCandidate = Field(description="as the search had found it")
     single_point: float | None = Field(
@@ -60,7 +63,7 @@ class RoundDocument(Document):
     lowest_energy: float | None = Field(
         None,
         description="lowest energy, at a pressure enthalpy, by the reference engine so far "
-        "(eV/atom)",
+        "(eV/atom); of several pressures the mean",
     )
 
     @property

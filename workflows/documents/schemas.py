@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -13,6 +14,7 @@ from search.state.evolution import Evolution
 from workflows.documents.agreement import Agreement
 from workflows.documents.base import Blob, Document, StageDocument
 from workflows.documents.crystal import CrystalDocument
+from workflows.documents.phases import Phase, Transition
 from workflows.documents.plane_waves import PlaneWaves
 
 
@@ -52,6 +54,9 @@ class RelaxDocument(CrystalDocument):
     )
     converged: bool = False
     steps: int = 0
+    magnetic_moments: list[float] | None = Field(
+        None, description="of the atoms (μB); none where the engine has none, or all are zero"
+    )
     failure: str | None = Field(None, description="why it has no energy")
     frames: Annotated[Frames | None, Blob] = Field(
         None, description="every fifth configuration on the way"
@@ -61,6 +66,16 @@ class RelaxDocument(CrystalDocument):
     def enthalpy(self) -> float | None:
         """Energy and pressure times volume (eV/atom); none where there is no energy."""
         return None if self.energy is None else self.energy + self.work
+
+    @property
+    def moments_by_element(self) -> dict[str, list[float]] | None:
+        """Smallest and largest magnitude of the moments of each element (μB)."""
+        if self.magnetic_moments is None:
+            return None
+        found: dict[str, list[float]] = {}
+        for site, moment in zip(self.structure, self.magnetic_moments, strict=True):
+            found.setdefault(site.specie.symbol, []).append(abs(moment))
+        return {symbol: [min(moments), max(moments)] for symbol, moments in found.items()}
 
 
 class MobilityPoint(Document):
@@ -84,6 +99,9 @@ class MeltingTemperatureDocument(StageDocument):
     melting_temperature: float = Field(description="lowest temperature of a liquid (K)")
     uncertainty: float = Field(description="half the distance to the next one that froze (K)")
     pressure: float = Field(description="at the melting temperature and the melt's volume (kbar)")
+    aimed_at: float | None = Field(
+        None, description="pressure of the melt that was aimed at (kbar); none: an earlier version"
+    )
     structure: Structure
     points: list[MobilityPoint]
     segments: list[str] = Field(description="jobs of the runs")
@@ -110,6 +128,9 @@ class VolumeDocument(StageDocument):
     volume: float = Field(description="Å³/atom")
     pressure: float = Field(description="kbar")
     pressure_error: float = Field(description="kbar")
+    aimed_at: float | None = Field(
+        None, description="pressure of the melt that was aimed at (kbar); none: an earlier version"
+    )
     structure: Structure
     points: list[PressurePoint]
     segments: list[str] = Field(description="jobs of the runs")
@@ -302,6 +323,11 @@ class SearchDocument(StageDocument):
     )
     energies_of: str = Field(POTENTIAL, description='whose: "potential", or an engine')
     pressure: float = Field(0.0, description="from outside (kbar)")
+    pressures: list[float] = Field(
+        default_factory=list,
+        description="all of them (kbar) where searches at several are joined: what is said of the "
+        "best is at the lowest then; none: one search",
+    )
     best_energy: float = Field(description="of the best one (eV/atom)")
     best_enthalpy: float | None = Field(
         None, description="of the best one (eV/atom); none without a pressure"
@@ -313,7 +339,7 @@ class SearchDocument(StageDocument):
     )
     histories: list[dict[str, list[float]]] = Field(
         description="by island: structures relaxed, and the best energy (eV/atom) by then; the "
-        "best enthalpy where there is a pressure"
+        "best enthalpy where there is a pressure; which one, where there are several"
     )
     shares: list[dict[str, float]] = Field(
         description="share of every operator in each generation of the best island"
@@ -324,7 +350,7 @@ class SearchDocument(StageDocument):
     def summary(self) -> dict[str, Any]:
         """What was relaxed and how fast, and what was left out."""
         return {
-            **({"pressure_kbar": self.pressure} if self.pressure else {}),
+            **pressures_told(self.pressure, self.pressures),
             "structures_relaxed": self.n_structures,
             "relaxed_on_to_tight_limits": self.n_went_on,
             "ended": "; ".join(dict.fromkeys(self.ended)),
@@ -382,9 +408,12 @@ class CandidateDocument(CrystalDocument):
     expected_error: float | None = Field(
         None, description="that the potential expects of that energy (eV/atom)"
     )
+    magnetic_moments: dict[str, list[float]] | None = Field(
+        None, description="by element, smallest and largest magnitude (μB); none: all are zero"
+    )
     density: float = Field(description="g/cm³")
     volume: float = Field(description="Å³/atom")
-    rank: int | None = None
+    rank: int | None = Field(None, description="at its pressure")
     motif: int | None = Field(
         None, description="of its local structure: 1 is that of the best, numbered by the ranking"
     )
@@ -414,9 +443,23 @@ class PredictionDocument(StageDocument):
 
     formula: str
     engine: str
-    pressure: float = Field(0.0, description="from outside (kbar)")
-    candidates: list[CandidateDocument]
+    pressure: float = Field(0.0, description="from outside (kbar); of several the lowest")
+    pressures: list[float] = Field(
+        default_factory=list, description="all of them (kbar), if there are several"
+    )
+    candidates: list[CandidateDocument] = Field(
+        description="by rank; where there are several pressures, ranked at each by itself"
+    )
+    phases: list[Phase] = Field(
+        default_factory=list, description="followed through several pressures"
+    )
+    transitions: list[Transition] = Field(
+        default_factory=list, description="between the phases of lowest enthalpy"
+    )
     failures: list[str] = Field(default_factory=list)
+    notes: list[str] = Field(
+        default_factory=list, description="what the engine cannot say of this compound"
+    )
     provenance: dict[str, Any] = Field(default_factory=dict)
     agreement: Agreement | None = Field(
         None, description="of the potential with the engine at the engine's geometries"
@@ -431,10 +474,49 @@ class PredictionDocument(StageDocument):
         """The ranking without its structures, what failed, and how good the potential was."""
         left_out = {"relaxed", "structure", "version"}
         return {
-            **({"pressure_kbar": self.pressure} if self.pressure else {}),
+            **pressures_told(self.pressure, self.pressures),
             "candidates": [candidate.model_dump(exclude=left_out) for candidate in self.candidates],
             "failures": self.failures,
+            "notes": self.notes,
             "relaxation_evaluations": self.evaluations,
             "relaxation_frames": self.n_frames,
             "agreement": None if self.agreement is None else self.agreement.figures(),
+            **self._of_phases(),
         }
+
+    def by_pressure(self) -> list[PredictionDocument]:
+        """Return the ranking at each pressure, as if it were that of a campaign of its own."""
+        if not self.pressures:
+            return [self]
+        return [
+            self.model_copy(
+                update={
+                    "pressure": pressure,
+                    "pressures": [],
+                    "candidates": [one for one in self.candidates if one.pressure == pressure],
+                }
+            )
+            for pressure in self.pressures
+        ]
+
+    def _of_phases(self) -> dict[str, Any]:
+        """Phases and transitions as JSON types, where there are several pressures."""
+        if not self.pressures:
+            return {}
+        return {
+            "phases": [
+                {
+                    "phase": phase.number,
+                    "points": [point.model_dump(exclude={"version"}) for point in phase.points],
+                }
+                for phase in self.phases
+            ],
+            "transitions": [one.figures() for one in self.transitions],
+        }
+
+
+def pressures_told(pressure: float, pressures: Sequence[float]) -> dict[str, Any]:
+    """Pressure of a summary, or all of them; nothing where there is none."""
+    if pressures:
+        return {"pressures_kbar": list(pressures)}
+    return {"pressure_kbar": pressure} if pressure else {}

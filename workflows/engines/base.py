@@ -244,6 +244,10 @@ class Engine(MSONable, ABC):
         """Say what has to be installed before it computes here; none if it does not say."""
         return None
 
+    def magnetism(self) -> str | None:
+        """Say what its results tell of magnetic moments; none if it does not say."""
+        return None
+
     def crystal_calculator(self) -> Calculator | None:
         """
         ASE calculator for relaxing crystals within this process; none if it needs jobs.

@@ -178,3 +178,22 @@ class PlaneWaveEngine(Engine):
         if not isinstance(self.plane_waves, PlaneWaves | None):
             raise TypeError("cutoff and k-points are still to be found")
         return self.plane_waves
+
+
+def spins_in_words(engine: str, magnetic: bool) -> str:
+    """
+    Say what spin-polarised electrons tell of magnetism, or that there are none.
+
+    Parameters
+    ----------
+    engine : str
+        Its name, which is that of its branch of the settings, too.
+    magnetic : bool
+        Whether they are spin-polarised.
+    """
+    if magnetic:
+        return f"{engine} began with parallel magnetic moments, and other orders may be lower"
+    return (
+        f"{engine} computed without spin polarisation, and energies and volumes may be off: set "
+        f"{engine}.magnetic=true, in another campaign"
+    )

@@ -7,7 +7,7 @@ A new engine is a module and a row of :data:`ENGINES`; nothing else names it.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,8 @@ class EngineRow:
         devitrify.yaml.
     size_exponent : float
         Power of the number of atoms by which they grow.
+    magnetism : str or None
+        What its results tell of magnetic moments, where it is nothing but a calculator.
     sampler : bool
         Whether it is fast enough for dynamics whose frames another engine labels.
     sampler_of_it : str
@@ -70,6 +72,7 @@ class EngineRow:
     settings: str | None = None
     seconds_per_step: float = 1.0
     size_exponent: float = 1.0
+    magnetism: str | None = None
     sampler: bool = False
     sampler_of_it: str = "chgnet"
     functional: str | None = None
@@ -114,6 +117,8 @@ ENGINES: dict[str, EngineRow] = {
         elements=94,
         packages=("chgnet", "torch"),
         seconds_per_step=0.2,
+        magnetism="CHGNet learnt from PBE and PBE+U with mostly parallel moments: it tells how "
+        "large moments are, but no order of them from another, and gives no charges",
         sampler=True,
         sampler_of_it="pair",
         functional="pbe",
@@ -161,6 +166,15 @@ ENGINES: dict[str, EngineRow] = {
         functional="pbe",
     ),
 }
+
+#: Elements whose atoms often have magnetic moments in crystals: of open 3d, 4f and 5f shells.
+MAGNETIC = frozenset(
+    [
+        *("V", "Cr", "Mn", "Fe", "Co", "Ni"),
+        *("Ce", "Pr", "Nd", "Pm", "Sm", "Eu", "Gd", "Tb", "Dy", "Ho", "Er", "Tm", "Yb"),
+        *("U", "Np", "Pu", "Am", "Cm"),
+    ]
+)
 
 #: The engine that works offline without any licence.
 DEFAULT_ENGINE = "chgnet"
@@ -275,6 +289,32 @@ def _symbols(row: EngineRow) -> tuple[str, ...] | None:
     from ase.data import chemical_symbols
 
     return tuple(s for s in chemical_symbols[1 : row.elements + 1] if s not in row.unknown)
+
+
+def magnetic_note(engine: Engine, elements: Iterable[str]) -> str | None:
+    """
+    Say what an engine can and cannot say of a compound that may be magnetic.
+
+    Parameters
+    ----------
+    engine : Engine
+        Reference engine.
+    elements : iterable of str
+        Of the compound.
+
+    Returns
+    -------
+    str or None
+        A sentence without its full stop; none if no element is likely to have a moment.
+    """
+    magnetic = [symbol for symbol in elements if symbol in MAGNETIC]
+    if not magnetic:
+        return None
+    row = ENGINES.get(base_name(engine.name), EngineRow())
+    told = engine.magnetism() or row.magnetism
+    if told is None:
+        told = f"what {engine.name} knows of magnetism is not known"
+    return f"{', '.join(magnetic)} may have magnetic moments; {told}"
 
 
 def settings_branch(engine: Engine) -> str | None:

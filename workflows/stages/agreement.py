@@ -91,7 +91,8 @@ class Gate(MSONable):
         potential : Potential
         work : sequence of float or None
             Pressure times volume of each, eV/atom, which both have and by which they are near the
-            lowest or not; none: there is no pressure.
+            lowest or not, less the lowest enthalpy of its pressure where there are several; none:
+            there is no pressure.
         """
         found, uncertainties = single_points(structures, potential)
         added = np.zeros(len(found)) if work is None else np.asarray(work, dtype=float)

@@ -99,6 +99,7 @@ class CandidateDocuments:
             fitness=None if energy is None else self.fitness.of(relaxed_by_engine(result, energy)),
             potential_energy=candidate.energy if by_potential else None,
             potential_enthalpy=candidate.enthalpy if by_potential and candidate.pressure else None,
+            magnetic_moments=result.moments_by_element,
             density=float(structure.density),
             volume=structure.volume / len(structure),
             converged=result.converged,
@@ -144,6 +145,7 @@ def _as_result(one: RelaxedStructure, converged: bool) -> RelaxDocument:
         max_stress=one.max_stress,
         converged=converged,
         steps=one.steps,
+        magnetic_moments=one.magnetic_moments,
     )
 
 

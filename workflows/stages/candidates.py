@@ -12,10 +12,8 @@ from jobflow import Flow, Job, JobConfig, Maker, OnMissing, Response, job
 from nnp.frames import Frames
 from search.relax.limits import RelaxationLimits
 from search.state.fitness import Fitness
-from search.state.motifs import number_motifs
 from search.symmetry import TIGHT_TOLERANCE, TOLERANCES
 from workflows.composition import Target
-from workflows.conversion import to_atoms
 from workflows.documents.improvement import ImproveDocument
 from workflows.documents.schemas import (
     CandidateDocument,
@@ -35,25 +33,27 @@ from workflows.stages.candidate_documents import CandidateDocuments, is_finished
 from workflows.stages.candidate_state import AskedCandidates, CandidateChain
 from workflows.stages.chain import ChainContext
 from workflows.stages.cost import Cost, CostContext, repeated_decisions
+from workflows.stages.exchange import ExchangeMaker
+from workflows.stages.final_ranking import rank_rows
 from workflows.stages.ranking import (
     as_candidate,
     compare,
     distinct,
     doubt,
     enthalpy_of,
-    fitness_of,
+    notes_on,
     provenance,
+    warning_of,
 )
 from workflows.stages.refinement import (
     Refined,
-    Refinement,
     Variant,
-    in_standard_cell,
     share_out,
     variants_of,
 )
 from workflows.stages.relaxation_labels import labels_of
 from workflows.stages.search_labels import pick, without_known
+from workflows.stages.search_series import candidates_at, name_by_pressure, relaxed_at
 from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ class CandidateMaker(Maker):
         By which a more symmetric structure may be higher than the relaxed one, meV/atom.
     symmetry_steps : int
         Of the relaxation of a symmetrised structure.
+    exchanged : int
+        Where there are several pressures: how many of the best of each are relaxed at the others.
     fitness : Fitness
         What they are ranked by, at the energies of the reference engine.
     """
@@ -129,6 +131,13 @@ class CandidateMaker(Maker):
     symmetry_steps: int = field(
         default=5,
         metadata={"range": (1, 1000), "unit": "steps", "help": "of a symmetrised structure"},
+    )
+    exchanged: int = field(
+        default=4,
+        metadata={
+            "range": (1, 1000),
+            "help": "best of each of several pressures that are relaxed at the others",
+        },
     )
     fitness: Fitness = field(default_factory=Fitness, metadata={"hidden": True})
 
@@ -171,16 +180,43 @@ class CandidateMaker(Maker):
         work.name = "candidates"
         return tag(work, STAGES["candidates"])
 
-    def follow(self, context: ChainContext) -> Job:
-        """Relax and rank the candidates of the stage before."""
+    def follow(self, context: ChainContext) -> Job | Flow:
+        """Relax and rank the candidates of the stage before, at each pressure if there are some."""
         training, improve = context.outputs.get("train"), context.makers.get("improve")
-        return self.make(
-            context.previous,
-            context.target,
-            context.reference,
-            improved=context.outputs.get("improve"),
-            potential=None if training is None else training.uuid,
-            gate=None if improve is None else improve.gate,
+        potential = None if training is None else training.uuid
+        gate = None if improve is None else improve.gate
+
+        def at(target: Target) -> Job:
+            return self.make(
+                context.previous,
+                target,
+                context.reference,
+                improved=context.outputs.get("improve"),
+                potential=potential,
+                gate=gate,
+            )
+
+        target = context.target
+        if not target.pressures:
+            return at(target)
+        rankings = [at(target.at(pressure)) for pressure in target.pressures]
+        name_by_pressure(zip(rankings, target.pressures, strict=True))
+        chain = CandidateChain(target, context.reference, potential, gate or Gate())
+        improved = context.outputs.get("improve")
+        together = self._exchange.make(
+            rankings, chain, None if improved is None else improved.potential
+        )
+        return Flow([*rankings, together], output=together.output, name="candidates")
+
+    @property
+    def _exchange(self) -> ExchangeMaker:
+        """What relaxes the best of each pressure at the others."""
+        return ExchangeMaker(
+            number=self.exchanged,
+            limits=self.limits,
+            budget=self.budget,
+            fitness=self.fitness,
+            symmetry_energy=self.symmetry_energy / 1000,
         )
 
     def cost(self, context: CostContext) -> list[Cost]:
@@ -188,10 +224,20 @@ class CandidateMaker(Maker):
         number = min(self.n_candidates, context.n_crystals)
         steps = self.limits_of(number).max_steps
         refined = math.ceil(number / 2) if self._refines else 0
-        return [
+        at_one = [
             context.relaxations("candidates", REFERENCE_QUEUE, number, steps),
             context.relaxations("candidates", REFERENCE_QUEUE, refined, self.symmetry_steps),
             repeated_decisions("candidates", 2),
+        ]
+        times = len(context.target.all_pressures)
+        if times < 2:
+            return at_one
+        # some of what is the best at one pressure is so at another
+        exchanged = self.exchanged * (times - 1) * math.ceil((times + 1) / 2)
+        return [
+            *at_one * times,
+            context.relaxations("candidates", REFERENCE_QUEUE, exchanged, self.limits.max_steps),
+            repeated_decisions("candidates", 1),
         ]
 
     @property
@@ -209,7 +255,8 @@ class CandidateMaker(Maker):
         """Make one relaxation for each candidate that has none yet, and what comes after them."""
         if improved is not None:
             chain = replace(chain, potential=improved.potential)
-        candidates = self.choose(search.candidates, improved)
+            improved = relaxed_at(improved, chain.target)
+        candidates = self.choose(candidates_at(search.candidates, chain.target), improved)
         gone_on = {id(candidate.structure) for candidate in candidates}
         done = [] if improved is None else improved.relaxed
         before = [one for one in done if id(one.structure) not in gone_on]
@@ -388,25 +435,18 @@ class CandidateMaker(Maker):
                 for number, document in enumerate(new, start=1)
                 if document.failure
             ],
+            notes=notes_on(chain.target, chain.engine),
             provenance=provenance(),
             agreement=None if potential is None else compare(ranked, potential, gate),
             evaluations=sum(one.steps + 1 if one else 1 for one in relaxed)
             + sum(one.steps + 1 for one in refined if one),
             n_frames=len(frames),
             frames=frames,
-            warning=None if potential is None else doubt(new, gate),
+            warning=warning_of(chain.target, None if potential is None else doubt(new, gate)),
         )
 
     def _ranked(
         self, rows: Sequence[CandidateDocument], refined: Sequence[Refined], unit: int
     ) -> list[CandidateDocument]:
         """Refined structures, each once, with rank and motif; `unit` atoms in a formula unit."""
-        energy_kept = self.symmetry_energy / 1000
-        chosen = Refinement(energy_kept, self.fitness).choose(rows, refined)
-        final = [in_standard_cell(row, unit) for row in chosen if row.energy is not None]
-        ranked = distinct(final, energy_kept)
-        motifs = number_motifs([to_atoms(document.structure) for document in ranked])
-        for rank, (document, motif) in enumerate(zip(ranked, motifs, strict=True), start=1):
-            document.rank, document.motif = rank, motif
-            document.energy_above_best = (fitness_of(document) - fitness_of(ranked[0])) * 1000
-        return ranked
+        return rank_rows(rows, refined, unit, self.fitness, self.symmetry_energy / 1000)

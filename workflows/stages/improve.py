@@ -24,6 +24,7 @@ from workflows.jobs.progress import report_progress
 from workflows.jobs.stage import REFERENCE_QUEUE
 from workflows.jobs.tags import derive_seed, tag
 from workflows.stages.agreement import Gate
+from workflows.stages.at_pressures import by_pressure
 from workflows.stages.chain import ChainContext
 from workflows.stages.cost import Cost, CostContext, add_up, decisions, repeated_decisions
 from workflows.stages.labelling import LabellingMaker
@@ -47,14 +48,17 @@ class ImproveMaker(Maker):
     of the best. The potential is trained again, with all labels, and the search goes on from where
     it was on the new potential. The rounds end when the potential agrees with the engine on what
     the engine has relaxed (the gate), and either the search offers nothing else or the potential of
-    before the round, which knew none of its crystals, agreed on those; or at a limit.
+    before the round, which knew none of its crystals, agreed on those; or at a limit. Where there
+    are several pressures, one potential learns from the searches at all of them, and what was found
+    at one is a seed of the searches at the others.
 
     Parameters
     ----------
     rounds : int
         At the most; a potential that fails hopelessly gets half as many again. 0: no stage.
     relaxations, relaxation_steps : int
-        Structures that the engine relaxes in a round, and steps of each at the most.
+        Structures that the engine relaxes in a round at each pressure, and steps of each at the
+        most.
     labels : int
         Static labels of a round.
     from_last_weights : bool
@@ -141,8 +145,9 @@ class ImproveMaker(Maker):
         costs = [repeated_decisions("improve", self.rounds), decisions("improve", self.rounds)]
         search = self.shortened(context.makers["search"])
         for _ in range(self.rounds):
+            number = self.relaxations * len(context.target.all_pressures)
             relaxations = context.relaxations(
-                "improve", REFERENCE_QUEUE, self.relaxations, self.relaxation_steps
+                "improve", REFERENCE_QUEUE, number, self.relaxation_steps
             )
             number = self.labels + self.melting.melt_quench
             context = replace(context, n_frames=context.n_frames + number)
@@ -199,7 +204,9 @@ class ImproveMaker(Maker):
         """
         state = take_in(state, relaxed, n_labels, self.gate, by_kind)
         fresh = without_known(search.candidates, state.relaxed)
-        reason, trusted = self.verdict(state, search.candidates, fresh)
+        reason, trusted = self.verdict(
+            state, search.candidates, fresh, len(chain.target.all_pressures)
+        )
         _report(state, self.rounds)
         if reason is not None:
             return Response(output=self._sum_up(chain, state, search, reason, trusted))
@@ -210,6 +217,7 @@ class ImproveMaker(Maker):
         state: LearningState,
         candidates: Sequence[SearchCandidate],
         fresh: Sequence[SearchCandidate],
+        pressures: int = 1,
     ) -> tuple[str | None, bool]:
         """
         Say why there is no further round, if there is none, and whether the potential is good.
@@ -222,12 +230,14 @@ class ImproveMaker(Maker):
             Of the last search, best first.
         fresh : sequence of SearchCandidate
             Those of them that the engine has not relaxed.
+        pressures : int
+            At which they were found, by turns.
         """
         if not state.rounds:
             return None, False
         last = state.rounds[-1]
         good = self.gate.passes(last.after)
-        top = candidates[: max(1, self.relaxations // 2)]
+        top = candidates[: pressures * max(1, self.relaxations // 2)]
         new = {id(candidate) for candidate in fresh}
         seen = not any(id(candidate) in new for candidate in top)
         if good and seen:
@@ -255,7 +265,9 @@ class ImproveMaker(Maker):
         """Labels and relaxations, training, search, and the look at them."""
         number = len(state.rounds)
         suffix = f" improve {number + 1}"
-        picked = pick(fresh, self.relaxations)
+        picked = [
+            one for found in by_pressure(fresh).values() for one in pick(found, self.relaxations)
+        ]
         relaxations = self._relaxations(chain, picked, suffix)
         runs = self.melting.make(chain, state)
         choice = self._choice(chain, state, search, picked, runs)
@@ -269,12 +281,11 @@ class ImproveMaker(Maker):
         )
         start = state.potential if self.from_last_weights else None
         fit = chain.train.make(labels.output.frames, seed=chain.seed, start=start)
-        again = self.shortened(chain.search).make(
+        again = self.shortened(chain.search).at_each(
             fit.output.potential,
             chain.target,
-            volume_per_atom=labels.output.volume_per_atom,
-            shortest_distances=labels.output.shortest_distances,
-            seed=derive_seed(chain.seed, "search", number),
+            labels.output,
+            derive_seed(chain.seed, "search", number),
             seeds=[
                 *(work.output.structure for work in relaxations),
                 *(one.structure for one in state.relaxed),
@@ -298,22 +309,16 @@ class ImproveMaker(Maker):
     def _relaxations(
         self, chain: LearningChain, picked: Sequence[SearchCandidate], suffix: str
     ) -> list[Job]:
-        """Relaxations by the reference engine, of a few steps each."""
-        limits = replace(
-            chain.limits,
-            max_steps=min(self.relaxation_steps, chain.limits.max_steps),
-            pressure=chain.target.pressure,
-        )
-        maker = chain.reference.relax(limits)
-        return [
-            tag(
-                maker.make(candidate.structure, "relaxation"),
-                STAGES["improve"],
-                REFERENCE_QUEUE,
-                name=f"relax{suffix} structure {k}",
-            )
-            for k, candidate in enumerate(picked, start=1)
-        ]
+        """Relaxations by the reference engine, of a few steps each, each at its own pressure."""
+        steps = min(self.relaxation_steps, chain.limits.max_steps)
+        works = []
+        for number, candidate in enumerate(picked, start=1):
+            pressure = candidate.pressure if chain.target.pressures else chain.target.pressure
+            limits = replace(chain.limits, max_steps=steps, pressure=pressure)
+            work = chain.reference.relax(limits).make(candidate.structure, "relaxation")
+            name = f"relax{suffix} structure {number}"
+            works.append(tag(work, STAGES["improve"], REFERENCE_QUEUE, name=name))
+        return works
 
     def _choice(
         self,
@@ -434,5 +439,6 @@ def _report(state: LearningState, rounds: int) -> None:
     if last is not None and last.before.mean_error is not None:
         figures["error_meV_atom"] = last.before.mean_error
     if last is not None and last.lowest_energy is not None:
-        figures["best_eV_atom"] = last.lowest_energy
+        several = len({one.pressure for one in state.relaxed}) > 1
+        figures["mean_best_eV_atom" if several else "best_eV_atom"] = last.lowest_energy
     report_progress("improve", len(state.rounds), max(rounds, len(state.rounds)), **figures)

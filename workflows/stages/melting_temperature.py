@@ -354,6 +354,7 @@ class MeltingTemperatureMaker(Maker):
             uncertainty=(liquid - solid) / 2 if solid is not None and solid < liquid
             else self.step / 2,
             pressure=here.pressure,
+            aimed_at=self.pressure,
             structure=structure,
             points=sorted(points, key=lambda point: -point.temperature),
             segments=segments,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from jobflow import CURRENT_JOB
 
 from search.state.fitness import better_first
 from search.state.similarity import REFERENCE_ENERGY_TOLERANCE, TIGHTLY_RELAXED, match
+from workflows.composition import Target
 from workflows.documents.agreement import Agreement
 from workflows.documents.improvement import RelaxedStructure
 from workflows.documents.schemas import (
@@ -18,9 +19,12 @@ from workflows.documents.schemas import (
     SearchCandidate,
     TrainingDocument,
 )
-from workflows.engines.registry import installed_versions
+from workflows.engines.base import Engine
+from workflows.engines.registry import installed_versions, magnetic_note
 from workflows.jobs.outputs import output_of
+from workflows.oxidation import unbalanced
 from workflows.stages.agreement import Gate, single_points
+from workflows.stages.at_pressures import levels
 from workflows.stages.refinement import symmetry_of
 
 
@@ -63,11 +67,19 @@ def compare(ranked: Sequence[CandidateDocument], potential: str, gate: Gate) -> 
         document.single_point = float(energy)
         document.expected_error = float(error) if training.potential.n_members > 1 else None
     # at one geometry pressure and volume add the same to both: it counts for what is near the best
+    level = levels([_AtPressure(d.pressure, enthalpy_of(d)) for d in ranked])
     return gate.compare(
-        [enthalpy_of(d) for d in ranked],
-        [energy + d.work for d, energy in zip(ranked, energies, strict=True)],
+        [enthalpy_of(d) - zero for d, zero in zip(ranked, level, strict=True)],
+        [energy + d.work - zero for d, energy, zero in zip(ranked, energies, level, strict=True)],
         errors,
     )
+
+
+class _AtPressure(NamedTuple):
+    """Enthalpy (eV/atom) at a pressure (kbar)."""
+
+    pressure: float
+    enthalpy: float
 
 
 def doubt(found: Sequence[CandidateDocument], gate: Gate) -> str | None:
@@ -97,6 +109,17 @@ def doubt(found: Sequence[CandidateDocument], gate: Gate) -> str | None:
         f"({gate.describe(everything)}), so that others may be lower; run it with more rounds of "
         "learning, in another --folder: --set improve.rounds=6"
     )
+
+
+def notes_on(target: Target, engine: Engine) -> list[str]:
+    """Say what the engine cannot tell of a compound: sentences without full stops."""
+    note = magnetic_note(engine, target.elements)
+    return [] if note is None else [note]
+
+
+def warning_of(target: Target, doubtful: str | None) -> str | None:
+    """Join what to know before a ranking is trusted: doubts, and those about the formula."""
+    return "; ".join(filter(None, [doubtful, unbalanced(target.formula)])) or None
 
 
 def provenance() -> dict[str, str]:
@@ -194,7 +217,7 @@ def distinct(
     groups: list[list[CandidateDocument]] = []
     by_size = sorted(documents, key=lambda document: len(document.structure))
     for document in better_first(by_size, fitness_of):
-        same = (group for group in groups if _is_same(document, group[0]))
+        same = (group for group in groups if is_same(document, group[0]))
         group = next(same, None)
         if group is None:
             groups.append([document])
@@ -204,8 +227,8 @@ def distinct(
     return better_first(kept, fitness_of)
 
 
-def _is_same(one: CandidateDocument, other: CandidateDocument) -> bool:
-    """Whether two relaxed crystals are the same structure."""
+def is_same(one: CandidateDocument, other: CandidateDocument) -> bool:
+    """Whether two crystals, relaxed at one pressure, are the same structure."""
     apart = abs(enthalpy_of(one) - enthalpy_of(other))
     return apart < REFERENCE_ENERGY_TOLERANCE and match(
         one.structure, other.structure, TIGHTLY_RELAXED

@@ -189,6 +189,7 @@ def _replaced(
             "energy": result.energy,
             "enthalpy": result.enthalpy if result.pressure else None,
             "fitness": fitness,
+            "magnetic_moments": result.moments_by_element,
             "density": float(structure.density),
             "volume": structure.volume / len(structure),
             "converged": result.converged,

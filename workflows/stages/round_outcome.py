@@ -12,6 +12,7 @@ from workflows.documents.improvement import RelaxedStructure, RoundDocument
 from workflows.documents.schemas import RelaxDocument, TrainingDocument
 from workflows.jobs.outputs import output_of
 from workflows.stages.agreement import Gate, single_points
+from workflows.stages.at_pressures import levels, lowest
 from workflows.stages.learning_state import LearningState
 
 
@@ -50,6 +51,7 @@ def take_in(
             max_force=document.max_force,
             max_stress=document.max_stress,
             steps=document.steps,
+            magnetic_moments=document.magnetic_moments,
             job=work,
             found=candidate,
         )
@@ -58,6 +60,8 @@ def take_in(
     ]
     new = foretold(new, output_of(state.searched).potential)
     everything = [*state.relaxed, *new]
+    at_best = lowest(everything)
+    level = levels(new)
     figures = RoundDocument(
         number=state.begun,
         potential=state.searched,
@@ -67,12 +71,15 @@ def take_in(
         relaxation_steps=sum(document.steps + 1 for document in relaxed if document is not None),
         failed=len(relaxed) - len(new),
         before=gate.compare(
-            [one.enthalpy for one in new],
-            [None if one.single_point is None else one.single_point + one.work for one in new],
+            [one.enthalpy - zero for one, zero in zip(new, level, strict=True)],
+            [
+                None if one.single_point is None else one.single_point + one.work - zero
+                for one, zero in zip(new, level, strict=True)
+            ],
             np.array([one.expected_error for one in new], dtype=float),
         ),
         after=agreement_of(everything, state.potential, gate),
-        lowest_energy=min((one.enthalpy for one in everything), default=None),
+        lowest_energy=sum(at_best.values()) / len(at_best) if at_best else None,
     )
     return LearningState(
         potential=state.potential,
@@ -100,7 +107,7 @@ def agreement_of(relaxed: Sequence[RelaxedStructure], potential: str, gate: Gate
         [one.structure for one in relaxed],
         [one.energy for one in relaxed],
         training.potential,
-        [one.work for one in relaxed],
+        [one.work - zero for one, zero in zip(relaxed, levels(relaxed), strict=True)],
     )
 
 

@@ -14,6 +14,7 @@ from pymatgen.core import Structure
 from nnp.potential import Potential
 from search.geometry import DistanceLimits
 from search.options import EvolutionOptions
+from search.relax.pressure import compressed
 from search.relax.relaxer import Relaxer
 from search.relax.trust import Trust
 from search.run.driver import SearchFigures, run_generations
@@ -31,8 +32,9 @@ from workflows.jobs.progress import report_progress
 from workflows.jobs.stage import POTENTIAL_QUEUE
 from workflows.jobs.tags import derive_seed, tag
 from workflows.stages.chain import ChainContext
-from workflows.stages.cost import Cost, CostContext, repeated_decisions
+from workflows.stages.cost import Cost, CostContext, decisions, repeated_decisions
 from workflows.stages.search_documents import island_document, search_document
+from workflows.stages.search_series import search_at_each
 from workflows.stages.table import STAGES
 
 #: For estimates: core seconds of a relaxation on the potential.
@@ -121,6 +123,7 @@ class SearchMaker(Maker):
         shortest_distances: dict[str, float] | OutputReference,
         seed: int,
         seeds: Sequence[Structure | OutputReference] | OutputReference | None = None,
+        volume_pressure: float | None = None,
     ) -> Job:
         """
         Search.
@@ -140,6 +143,8 @@ class SearchMaker(Maker):
         seeds : list of Structure, OutputReference or None
             To begin with, dealt out to the islands; of any number of formula units. A list may
             hold references, too; one whose job failed is left out.
+        volume_pressure : float or None
+            At which the glass had that volume, kbar; none: at that of the target.
 
         Returns
         -------
@@ -148,21 +153,55 @@ class SearchMaker(Maker):
         """
         by_id = potential.uuid if isinstance(potential, OutputReference) else potential
         start = self.start(
-            by_id, target, volume_per_atom, shortest_distances, seed, after=potential, seeds=seeds
-        )
+            by_id, target, volume_per_atom, shortest_distances, seed, after=potential, seeds=seeds,
+            **({} if volume_pressure is None else {"volume_pressure": volume_pressure}),
+        )  # fmt: skip
         start.name = "search"
         start.config.on_missing_references = OnMissing.NONE  # of the structures to begin with
         return tag(start, STAGES["search"])
 
-    def follow(self, context: ChainContext) -> Job:
+    def follow(self, context: ChainContext) -> Job | Flow:
         """Search on the potential that was trained, from the volume and distances of the glass."""
         sample = context.outputs["sample"]
-        return self.make(
-            context.outputs["train"].potential,
-            context.target,
-            volume_per_atom=sample.volume_per_atom,
-            shortest_distances=sample.shortest_distances,
-            seed=context.seed,
+        return self.at_each(
+            context.outputs["train"].potential, context.target, sample, context.seed
+        )
+
+    def at_each(
+        self,
+        potential: OutputReference,
+        target: Target,
+        sample: OutputReference,
+        seed: int,
+        seeds: Sequence[Structure | OutputReference] | None = None,
+    ) -> Job | Flow:
+        """
+        Search at each pressure of a target, as :meth:`make` does at one.
+
+        Parameters
+        ----------
+        potential : OutputReference
+            Gives the energies.
+        target : Target
+            At one pressure, or at several.
+        sample : OutputReference
+            Of the training set, whose glass is at the highest pressure.
+        seed : int
+            Seed of the campaign.
+        seeds : list of Structure or OutputReference, or None
+            To begin with, at every pressure.
+        """
+        return search_at_each(
+            target,
+            lambda one: self.make(
+                potential,
+                one,
+                volume_per_atom=sample.volume_per_atom,
+                shortest_distances=sample.shortest_distances,
+                seed=derive_seed(seed, "pressure", one.pressure) if one.pressures else seed,
+                seeds=seeds,
+                volume_pressure=one.pressures[-1] if one.pressures else None,
+            ),
         )
 
     def cost(self, context: CostContext) -> list[Cost]:
@@ -170,9 +209,11 @@ class SearchMaker(Maker):
         generations, structures = expected_extent(self.evolution, context.target, self.islands)
         rounds = math.ceil(generations / self.block)
         hours = structures * RELAXATION_SECONDS / context.cores / 3600
+        times = len(context.target.all_pressures)
         return [
-            Cost("search", POTENTIAL_QUEUE, rounds * self.islands, 0, hours),
-            repeated_decisions("search", rounds),
+            Cost("search", POTENTIAL_QUEUE, times * rounds * self.islands, 0, times * hours),
+            *[repeated_decisions("search", rounds)] * times,
+            *([decisions("search", 1)] if times > 1 else []),
         ]
 
     def hand_on(self, context: CostContext) -> CostContext:
@@ -189,8 +230,11 @@ class SearchMaker(Maker):
         seed: int,
         after: Potential,  # noqa: ARG002 (the search waits for it, and fetches it by its job)
         seeds: list[Structure | None] | None = None,
+        volume_pressure: float | None = None,
     ) -> Response:
         """Set up the islands and start their first blocks."""
+        if volume_pressure is not None:
+            volume_per_atom *= compressed(1.0, target.pressure) / compressed(1.0, volume_pressure)
         options = replace(
             self.evolution,
             formula_units=target.formula_units,

@@ -17,6 +17,7 @@ from search.state.seen import SeenStructures
 from workflows.conversion import to_atoms
 from workflows.documents.improvement import RelaxedStructure
 from workflows.documents.schemas import SearchCandidate
+from workflows.stages.at_pressures import by_pressure, lowest
 
 #: Stages of the frames that are labelled, by their kind.
 MINIMUM, UNKNOWN, STRAINED = "minimum", "unknown", "strain"
@@ -102,8 +103,8 @@ class LabelChoice(MSONable):
         """
         if not minima and not unknown:
             return Frames.from_atoms([])
-        best = min((candidate.enthalpy for candidate in minima), default=0.0)
-        near = [candidate for candidate in minima if candidate.enthalpy <= best + self.window]
+        best = lowest(minima)
+        near = [one for one in minima if one.enthalpy <= best[one.pressure] + self.window]
         best_first = list(near if strained is None else strained)[: self.n_strained]
         n_strained = round(self.strained * number) if best_first else 0
         copies = self.strain(best_first, COPIES * n_strained, seed)
@@ -143,6 +144,8 @@ def without_known(
     """
     Leave out what the engine has relaxed already: as the search had found it, or its outcome.
 
+    Where structures are of several pressures, what was relaxed at another one does not count.
+
     Parameters
     ----------
     candidates : sequence of SearchCandidate
@@ -150,9 +153,17 @@ def without_known(
     relaxed : sequence of RelaxedStructure
         By the reference engine.
     """
+    if len(by_pressure([*candidates, *relaxed])) < 2:
+        seen = _seen(relaxed)
+        return [one for one in candidates if not seen.has(to_atoms(one.structure))]
+    relaxed_at = by_pressure(relaxed)
+    seen_at = {one.pressure: _seen(relaxed_at.get(one.pressure, [])) for one in candidates}
+    return [one for one in candidates if not seen_at[one.pressure].has(to_atoms(one.structure))]
+
+
+def _seen(relaxed: Sequence[RelaxedStructure]) -> SeenStructures:
     known = [one.structure for one in relaxed] + [one.found.structure for one in relaxed]
-    seen = SeenStructures([to_atoms(structure) for structure in known])
-    return [one for one in candidates if not seen.has(to_atoms(one.structure))]
+    return SeenStructures([to_atoms(structure) for structure in known])
 
 
 def pick(candidates: Sequence[SearchCandidate], number: int) -> list[SearchCandidate]:

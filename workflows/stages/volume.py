@@ -332,18 +332,18 @@ class EquilibriumVolumeMaker(Maker):
             )
         elif not self.accepts(best):
             aim = f", not {self.pressure:g}" if self.pressure else ""
-            known = math.isfinite(best.error)
-            error = (
-                f" ± {best.error:.1f} kbar" if known else " kbar, the run too short for an error"
-            )
+            error = f"± {best.error:.1f} kbar"
+            if not math.isfinite(best.error):
+                error = "kbar, with an error that so short a run does not tell"
             warning = (
-                f"the pressure stayed at {best.pressure:.1f}{error}{aim}; "
+                f"the pressure stayed at {best.pressure:.1f} {error}{aim}; "
                 "the liquid may cavitate, or volume.duration is too short"
             )
         return VolumeDocument(
             volume=best.volume,
             pressure=best.pressure,
             pressure_error=best.error,
+            aimed_at=self.pressure,
             # the configuration may be of another volume, if its point turned out worse
             structure=scale_volume(structure, best.volume * len(structure)),
             points=sorted(points, key=lambda point: point.volume),

@@ -57,7 +57,7 @@ Dispersion = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class CellOptions:
-    """Which cells to search, and at which pressure."""
+    """Which cells to search, and at which pressure, or pressures."""
 
     z: Annotated[str | None, typer.Option("--z", help="Formula units in the cell, e.g. 1,2,4.")] = (
         None
@@ -67,6 +67,13 @@ class CellOptions:
         typer.Option("--atoms-max", help="Largest cell to search.", min=1, max=MOST_ATOMS),
     ] = None
     pressure: Pressure = 0.0
+    pressures: Annotated[
+        str | None,
+        typer.Option(
+            "--pressures",
+            help="Several pressures, GPa, e.g. 0,10,25: phases at each, transitions between them.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Tree = TypeVar("Tree")
 
+#: Pressures of one campaign, each of which is searched at.
+MOST_PRESSURES = 20
+
 
 def apply_overrides(tree: Tree, texts: Iterable[str] | None) -> Tree:
     """
@@ -67,7 +70,7 @@ def read_numbers(text: str | None, option: str = "--z") -> tuple[int, ...] | Non
     return numbers
 
 
-def read_pressure(gigapascals: float) -> float:
+def read_pressure(gigapascals: float, option: str = "--pressure") -> float:
     """
     Convert a pressure from GPa to kbar.
 
@@ -85,10 +88,56 @@ def read_pressure(gigapascals: float) -> float:
 
     most = LARGEST_PRESSURE / GPA
     if not abs(gigapascals) <= most:  # which is false of what is no number, too
-        raise CampaignError(
-            f"--pressure takes GPa from {-most:g} to {most:g}, not {gigapascals:g}."
-        )
+        raise CampaignError(f"{option} takes GPa from {-most:g} to {most:g}, not {gigapascals:g}.")
     return gigapascals * GPA
+
+
+def read_pressures(text: str | None, gigapascals: float) -> tuple[float, ...]:
+    """
+    Convert the pressures of ``--pressures``, or the one of ``--pressure``, from GPa to kbar.
+
+    Parameters
+    ----------
+    text : str or None
+        Of ``--pressures``: numbers with commas between them, in any order.
+    gigapascals : float
+        Of ``--pressure``.
+
+    Returns
+    -------
+    tuple of float
+        In rising order.
+
+    Raises
+    ------
+    CampaignError
+        If they are no such numbers, if one is there twice, or if both options are given.
+
+    Examples
+    --------
+    >>> read_pressures("25,0,10", 0.0)
+    (0.0, 100.0, 250.0)
+    """
+    if text is None:
+        return (read_pressure(gigapascals),)
+    if gigapascals:
+        raise CampaignError("Give --pressure or --pressures, not both.")
+    try:
+        typed = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise CampaignError(
+            f"--pressures takes GPa with commas between them, such as 0,10,25, not {text!r}."
+        ) from None
+    found = tuple(sorted(read_pressure(value, "--pressures") for value in typed))
+    if len(set(found)) < len(found):
+        twice = next(value for value in typed if typed.count(value) > 1)
+        raise CampaignError(f"--pressures has {twice:g} GPa twice; give each pressure once.")
+    if len(found) > MOST_PRESSURES:
+        raise CampaignError(
+            f"--pressures has {len(found)} pressures; {MOST_PRESSURES} are the most, since each is "
+            "a search of its own."
+        )
+    return found
 
 
 def require_size(target: Target) -> None:

@@ -13,7 +13,7 @@ from launch.commands.shared.parsing import (
     apply_overrides,
     read_numbers,
     read_object,
-    read_pressure,
+    read_pressures,
     require_foreign,
     require_size,
 )
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 #: Name of the pressure among a campaign's settings.
 PRESSURE_SETTING = "pressure_GPa"
+#: Name of all pressures among them, where there are several.
+PRESSURES_SETTING = "pressures_GPa"
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Prediction:
             "formula_units": list(self.target.formula_units),
             PRESSURE_SETTING: self.target.pressure / GPA,
         }
+        if self.target.pressures:
+            target[PRESSURES_SETTING] = [pressure / GPA for pressure in self.target.pressures]
         return {**numbers, **target, **engines}
 
     def flow(self, campaign: str) -> Flow:
@@ -148,8 +152,7 @@ class PredictionOptions(StructureOptions):
             engine.name,
             read_numbers(self.z),
             self.atoms_max,
-            read_pressure(self.pressure),
-        )
+        ).under(read_pressures(self.pressures, self.pressure))
         require_size(target)
         maker = find_protocol(self.protocol)
         if self.config is not None:

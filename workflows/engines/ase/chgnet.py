@@ -7,6 +7,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 import torch
+from ase.calculators.calculator import all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 from chgnet.model.model import BatchedGraph, CHGNet
 from pymatgen.core import Structure
@@ -27,7 +28,7 @@ class FastCHGNetCalculator(ModelCalculator):
     Energies, forces and stresses are those of ``chgnet.model.dynamics.CHGNetCalculator``. That
     class asks for the gradients by positions and by strain one after the other and keeps a graph
     for second derivatives; here both come from a single backward pass, which nearly halves the
-    cost of a molecular dynamics step. Magnetic moments are not computed.
+    cost of a molecular dynamics step. Magnetic moments are magnitudes, without a sign.
 
     Parameters
     ----------
@@ -36,6 +37,8 @@ class FastCHGNetCalculator(ModelCalculator):
     device : str
         ``cpu``, ``cuda``, or ``auto``: a GPU if torch sees one.
     """
+
+    implemented_properties = [*ModelCalculator.implemented_properties, "magmoms"]  # noqa: RUF012
 
     def __init__(self, model_name: str = "0.3.0", device: str = AUTO, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -46,6 +49,16 @@ class FastCHGNetCalculator(ModelCalculator):
         self.model.graph_converter.set_isolated_atom_response("ignore")
         for parameter in self.model.parameters():
             parameter.requires_grad_(False)
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | None = None,
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Compute what all models do, and magnetic moments (μB)."""
+        super().calculate(atoms, properties, system_changes)
+        self.results["magmoms"] = self._moments
 
     def evaluate(self, atoms: Atoms) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
         """Energy (eV), forces (eV/Å) and stress (eV/Å³, Voigt, ASE's sign)."""
@@ -59,7 +72,8 @@ class FastCHGNetCalculator(ModelCalculator):
             angle_basis_expansion=self.model.angle_basis_expansion,
             compute_stress=True,
         )
-        per_atom = self.model._compute(batch)["e"]
+        computed = self.model._compute(batch, compute_magmom=True)
+        per_atom, self._moments = computed["e"], computed["m"][0].detach().numpy().astype(float)
         scale = len(structure) if self.model.is_intensive else 1
         shift = self.model.composition_model([graph]) if self.model.composition_model else 0.0
         leaves = (*batch.atom_positions, *batch.strains)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 NEAR_FORCE, NEAR_STRESS = 1.0, 100.0
 #: Enthalpy (eV/atom) above the lowest so far at which BFGS has gone astray.
 UPHILL = 0.005
+#: μB; what is smaller is none: of closed shells a model finds some hundredths.
+SMALLEST_MOMENT = 0.1
 #: Of BFGS: first guess of the curvature in eV/Å², and longest step of an atom in Å.
 STIFFNESS, LONGEST_STEP = 30.0, 0.2
 
@@ -95,6 +97,7 @@ class AseRelaxMaker(Maker):
             max_stress=_largest_stress(atoms, pressure),
             converged=converged,
             steps=steps,
+            magnetic_moments=_moments(atoms),
             frames=Frames.from_atoms(kept, stage=stage),
         )
 
@@ -104,6 +107,13 @@ class AseRelaxMaker(Maker):
         while self.engine.refit_basis(atoms):
             steps, converged = relax_atoms(atoms, self.limits, observe, steps)
         return converged
+
+
+def _moments(atoms: Atoms) -> list[float] | None:
+    """Magnetic moments of the atoms (μB), if the calculator has computed any that are not zero."""
+    moments = np.asarray(atoms.calc.results.get("magmoms", ()), dtype=float)
+    known = moments.shape == (len(atoms),) and np.abs(moments).max() >= SMALLEST_MOMENT
+    return moments.tolist() if known else None
 
 
 def _largest_force(atoms: Atoms) -> float:
@@ -193,7 +203,10 @@ class _Optimizer:
         force, stress : float
             Largest ones now, eV/Å and kbar.
         """
-        energy = self.filter.get_potential_energy() / self.n_atoms
+        # the filter asks for a free energy, which many calculators do not tell
+        atoms = self.filter.atoms
+        enthalpy = free_energy(atoms) + self.filter.scalar_pressure * atoms.get_volume()
+        energy = enthalpy / self.n_atoms
         self.lowest = min(self.lowest, energy)
         if energy > self.lowest + UPHILL:
             self.failed = True

@@ -10,7 +10,7 @@ from workflows.engines.base import Purpose, SegmentSettings
 from workflows.engines.gpaw.datasets import ELEMENTS
 from workflows.engines.gpaw.level import GpawLevel, missing
 from workflows.engines.gpaw.settings import GpawSettings
-from workflows.engines.plane_waves import Kind, PlaneWaveEngine
+from workflows.engines.plane_waves import Kind, PlaneWaveEngine, spins_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +88,10 @@ class GpawEngine(PlaneWaveEngine):
         gpaw: GpawCalculator = without_dispersion(calculator)  # type: ignore[assignment]
         gpaw.follow = False
         return calculator
+
+    def magnetism(self) -> str | None:
+        """Say whether its electrons have spins."""
+        return spins_in_words(self.name, self.settings.magnetic)
 
     def molecular_dynamics(self, settings: SegmentSettings) -> GpawDynamicsMaker:
         """Maker of one segment of molecular dynamics."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from workflows.engines.base import Purpose, SegmentSettings
-from workflows.engines.plane_waves import PlaneWaveEngine
+from workflows.engines.plane_waves import PlaneWaveEngine, spins_in_words
 from workflows.engines.vasp.potentials import known_elements
 from workflows.engines.vasp.settings import VaspSettings
 from workflows.settings import SettingError
@@ -66,6 +66,10 @@ class VaspEngine(PlaneWaveEngine):
         from workflows.engines.vasp.level import Level
 
         return Level(self.settings, kind, dispersion=self.dispersion)
+
+    def magnetism(self) -> str | None:
+        """Say whether its electrons have spins."""
+        return spins_in_words(self.name, self.settings.magnetic)
 
     def molecular_dynamics(self, settings: SegmentSettings) -> VaspDynamicsMaker:
         """Maker of one segment of molecular dynamics."""
