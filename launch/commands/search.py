@@ -23,6 +23,7 @@ from launch.commands.shared.parsing import (
 )
 from launch.errors import CampaignError, as_sentence
 from launch.own_files import require_no_links
+from launch.shell import open_command
 
 if TYPE_CHECKING:
     from launch.report.search import ProgressLog
@@ -158,8 +159,9 @@ class SearchOptions(StructureOptions):
 @command_of(SearchOptions)
 def search(command: SearchOptions) -> None:
     """Search crystals of FORMULA on POTENTIAL; the same command resumes."""
+    from launch.commands.shared.campaign_page import try_writing, write_search_page
     from launch.report.files import wide_console
-    from launch.report.search import NOT_CONVERGED, ProgressLog, SearchReport
+    from launch.report.search import NOT_CONVERGED, PROGRESS_FILE, ProgressLog, SearchReport
 
     folder = command.folder
     target = command.target()
@@ -168,7 +170,7 @@ def search(command: SearchOptions) -> None:
     _make_folder(folder)
     _require_same_search(folder, command.settings(target, tree), islands)
     quantity = islands[0].fitness.quantity
-    log = ProgressLog(command.structures, command.islands, folder / "progress.json", quantity)
+    log = ProgressLog(command.structures, command.islands, folder / PROGRESS_FILE, quantity)
     ended = _run(islands, tree.relaxer, command, log)
     report = SearchReport(target.formula, ended, log.entries, command.best)
     if not report.found.best:
@@ -180,6 +182,8 @@ def search(command: SearchOptions) -> None:
         typer.echo(NOT_CONVERGED)
     report.write(folder)
     typer.echo(f"Structures, summary and plots are in {folder}")
+    if (page := try_writing(lambda: write_search_page(folder))) is not None:
+        typer.echo(f"Look at it: {open_command(page)}")
 
 
 def _islands(target: Target, tree: _Settings, command: SearchOptions) -> list[Evolution]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
@@ -30,15 +31,21 @@ class Display:
         Where to write; standard output by default.
     line_interval : float
         Seconds between two plain lines while no stage changes its state.
+    watch : callable or None
+        Is given each status, too.
     """
 
     def __init__(
-        self, console: Console | None = None, line_interval: float = LINE_INTERVAL
+        self,
+        console: Console | None = None,
+        line_interval: float = LINE_INTERVAL,
+        watch: Callable[[CampaignStatus], None] | None = None,
     ) -> None:
         from rich.console import Console
 
         self.console = console or Console()
         self.line_interval = line_interval
+        self.watch = watch
         self._live: Live | None = None
         self._states: dict[str, str] = {}
         self._last_line = monotonic()
@@ -58,6 +65,8 @@ class Display:
 
     def update(self, status: CampaignStatus) -> None:
         """Show the newest status."""
+        if self.watch is not None:
+            self.watch(status)
         if self._live is not None:
             self._live.update(status_table(status), refresh=True)
             return

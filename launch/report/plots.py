@@ -339,7 +339,7 @@ def _plot_calibration(axis: Axes, document: ImproveDocument) -> None:
     )
 
 
-def _potential_enthalpy(candidate: CandidateDocument) -> float | None:
+def potential_enthalpy(candidate: CandidateDocument) -> float | None:
     """Energy of a candidate by the potential, with pressure times volume, eV/atom."""
     if candidate.single_point is not None:
         return candidate.single_point + candidate.work
@@ -358,7 +358,7 @@ def plot_ranking(document: PredictionDocument) -> Figure | None:
 
     None where nothing was ranked, and where no potential has relaxed the candidates.
     """
-    potential = np.array([_potential_enthalpy(c) for c in document.candidates], dtype=float)
+    potential = np.array([potential_enthalpy(c) for c in document.candidates], dtype=float)
     if not np.isfinite(potential).any():
         return None
     figure, axis = plt.subplots(figsize=(4.5, 4), layout="constrained")

@@ -30,7 +30,9 @@ NOT_CONVERGED = "* not relaxed to the tight limits within the steps allowed"
 _FIGURES = ("island", "generation", "structures", "best_energy", "cpu_seconds")
 
 #: What a search writes in its folder.
-WRITTEN = ("*.json", "*.cif", "*.png", "*.extxyz")
+WRITTEN = ("*.json", "*.cif", "*.png", "*.pdf", "*.extxyz", "*.html")
+#: A line for each generation of each island.
+PROGRESS_FILE = "progress.json"
 #: Structures that the potential does not know, with their energies (eV/atom).
 UNKNOWN_FILE = "unknown.extxyz"
 
@@ -127,6 +129,12 @@ def _read_entries(path: Path) -> list[dict[str, float]]:
 def latest(entries: list[dict[str, float]], what: str) -> dict[int, float]:
     """Last figure of each island."""
     return {int(entry["island"]): entry[what] for entry in entries}
+
+
+def read_cpu_seconds(folder: Path) -> float:
+    """CPU time that the search in a folder took, s; zero if nobody knows."""
+    path = folder / PROGRESS_FILE
+    return sum(latest(_read_entries(path), "cpu_seconds").values()) if path.exists() else 0.0
 
 
 class SearchReport:
