@@ -153,7 +153,7 @@ def learning(document: ImproveDocument) -> Chart | None:
         means = np.array([one.mean_error for one in found], dtype=float)
         spread = np.array([one.deviation for one in found], dtype=float)
         trace = points(numbers, means.tolist(), name, colour, size=8)
-        errors.append({**trace, "error_y": {"array": rounded(spread), "color": colour}})
+        errors.append({**trace, "error_y": {"array": rounded(spread.tolist()), "color": colour}})
     evaluations = np.cumsum([row.evaluations for row in document.rounds]).tolist()
     lowest = np.array([row.lowest_energy for row in document.rounds], dtype=float)
     falls = curve(
@@ -232,9 +232,10 @@ def parity(document: TrainingDocument) -> Chart:
 def training(document: TrainingDocument) -> Chart:
     """Errors of training and validation set against epochs."""
     # members of an ensemble are trained one after the other
-    epochs, history = [], []
+    epochs: list[float] = []
+    history: list[dict[str, float]] = []
     for entry in document.history:
-        if epochs and entry["epoch"] <= (epochs[-1] or 0.0):
+        if epochs and entry["epoch"] <= epochs[-1]:
             epochs.append(np.nan)
             history.append({})
         epochs.append(entry["epoch"])

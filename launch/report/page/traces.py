@@ -16,11 +16,15 @@ __all__ = ["COLOURS", "GREY", "curve", "label", "line_of_equality", "points", "s
 MOST_POINTS = 600
 #: Digits that a page keeps of a number.
 SIGNIFICANT = 6
+#: Signs of a text in a figure; the table has all of it.
+LONGEST = 80
 
 
 def label(text: object) -> str:
     """Text for plotly, which takes ``<b>`` and the like for markup: what is written is shown."""
-    return html.escape(str(text), quote=False)
+    whole = str(text)
+    shown = whole if len(whole) <= LONGEST else f"{whole[: LONGEST - 1]}…"
+    return html.escape(shown, quote=False)
 
 
 def curve(

@@ -12,7 +12,8 @@ const PLOT_CONFIG = { displaylogo: false, responsive: true, showTips: false,
 
 // Plotly takes <b> and the like for markup.
 function escaped(text) {
-  return String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  const whole = String(text);
+  return (whole.length > 80 ? whole.slice(0, 79) + "…" : whole).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 }
 
 function drawCharts(frame, open) {

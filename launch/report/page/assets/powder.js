@@ -4,7 +4,8 @@
 const CU = 1.54184; // angstrom, as the patterns were computed
 const GRID = { start: 5, step: 0.05, count: 1701 };
 const LIKENESS_WIDTH = 2; // degrees within which lines may be shifted and still count as alike
-const BACKGROUND_WIDTH = 4; // degrees
+// Of the background: degrees on either side that it is smooth over, and that noise is averaged over.
+const BACKGROUND = { width: 2, noise: 0.25, passes: 40 };
 const SCALES = [-3, -2.5, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 2.5, 3]; // % of lengths
 const RADIANS = Math.PI / 180;
 
@@ -103,20 +104,26 @@ function onGrid(rows) {
   return { values: normalised(plain), within, blurred: soft, norm: product(plain, soft) };
 }
 
-// Take away the lowest value of the neighbourhood, smoothed over it.
+// S. Brückner, J. Appl. Cryst. 33, 977 (2000): what is above the mean of its surroundings is cut down
+// to it, again and again. Noise stays on both sides of what is left.
 function withoutBackground(values, within) {
-  const reach = Math.round(BACKGROUND_WIDTH / 2 / GRID.step);
-  const around = (n, take) => {
-    const near = [];
-    for (let m = Math.max(0, n - reach); m <= Math.min(values.length - 1, n + reach); m++)
-      if (within[m]) near.push(m);
-    return take(near);
-  };
-  const lowest = values.map((_, n) => (within[n] ? around(n, (near) => Math.min(...near.map((m) => values[m]))) : 0));
+  let base = means(values, within, BACKGROUND.noise);
+  for (let pass = 0; pass < BACKGROUND.passes; pass++) {
+    const smooth = means(base, within, BACKGROUND.width);
+    base = base.map((value, n) => Math.min(value, smooth[n]));
+  }
+  return values.map((value, n) => (within[n] ? value - base[n] : 0));
+}
+
+// Mean of as much on either side, so that a slope stays one, also at the ends of what was measured.
+function means(values, within, width) {
+  const widest = Math.round(width / GRID.step);
+  const [first, last] = [within.indexOf(1), within.lastIndexOf(1)];
+  const sums = [0];
+  values.forEach((value, n) => sums.push(sums[n] + value));
   return values.map((value, n) => {
-    if (!within[n]) return 0;
-    const base = around(n, (near) => near.reduce((sum, m) => sum + lowest[m], 0) / near.length);
-    return Math.max(0, value - base);
+    const reach = Math.min(widest, n - first, last - n);
+    return reach > 0 ? (sums[n + reach + 1] - sums[n - reach]) / (2 * reach + 1) : value;
   });
 }
 
