@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from launch.report.files import motifs_in_words
+from launch.report.known import PhaseFound, find_known
 from launch.report.page.charts import charts_of
 from launch.report.page.content import METHOD, Chart, Deed, Page
 from launch.report.page.crystals import Crystal, appearance
 from launch.report.page.landscape import Marked, landscape
 from launch.report.page.neighbors import bond_limits
-from launch.report.page.ranking import Table, add_found, add_ranking
+from launch.report.page.ranking import Table, add_found, add_known, add_ranking
 from launch.report.pressure import at_pressure
 from launch.report.status import format_duration
 from launch.shell import command_line
@@ -78,12 +79,15 @@ def campaign_page(results: CampaignResults, origin: Origin) -> Page:
     limits = bond_limits(elements)
     table = Table(limits)
     found: Sequence[SearchCandidate] = []
+    known: list[PhaseFound] = []
     if prediction is not None:
         add_ranking(table, prediction)
+        known = find_known(results)
+        add_known(table, known)
     else:
         found = _found(results)
         add_found(table, found, origin.formula)
-    charts, more = _charts(results, prediction, len(table.crystals))
+    charts, more = _charts(results, prediction, known, len(table.crystals))
     return Page(
         title=f"{origin.formula}: predicted crystal structures",
         subtitle=_subtitle(prediction, found),
@@ -112,7 +116,10 @@ def _found(results: CampaignResults) -> Sequence[SearchCandidate]:
 
 
 def _charts(
-    results: CampaignResults, prediction: PredictionDocument | None, first: int
+    results: CampaignResults,
+    prediction: PredictionDocument | None,
+    known: Sequence[PhaseFound],
+    first: int,
 ) -> tuple[list[Chart], list[Crystal]]:
     """Draw all figures, and fetch the crystals that only the landscape shows."""
     charts: list[Chart] = []
@@ -120,6 +127,8 @@ def _charts(
     island = results.newest(IslandDocument)
     if island is not None and len(island.evolution.archive):
         marked = [] if prediction is None else [_ranked(prediction)]
+        if known:
+            marked.append(_known(known, first - len(known)))
         chart, more = landscape(island.evolution, marked, first)
         charts.append(chart)
     return [*charts, *charts_of(results)], more
@@ -133,6 +142,16 @@ def _ranked(prediction: PredictionDocument) -> Marked:
         [one.energy_above_best or 0.0 for one in ranked],
         [f"rank {one.rank}: {one.space_group}" for one in ranked],
         list(range(len(ranked))),
+    )
+
+
+def _known(known: Sequence[PhaseFound], first: int) -> Marked:
+    return Marked(
+        "known",
+        [to_atoms(one.phase.crystal.structure) for one in known],
+        [one.above_best for one in known],
+        [f"{one.phase.label}: {one.phase.crystal.space_group}" for one in known],
+        list(range(first, first + len(known))),
     )
 
 

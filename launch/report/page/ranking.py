@@ -17,6 +17,7 @@ from workflows.stages.ranking import potential_of
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
+    from launch.report.known import PhaseFound
     from workflows.documents.schemas import (
         CandidateDocument,
         PredictionDocument,
@@ -36,6 +37,7 @@ COLUMNS = (
     Column("within", "within", "Å", 2, "by how much atoms miss the symmetry at the most"),
     Column("above", "above best", "meV/atom", 1, "energy, or enthalpy, above the best structure"),
     Column("above_hull", "above hull", "meV/atom", 1, "above the convex hull of the compounds"),
+    Column("known", "known as", hint="known phase that is the same structure"),
     Column("above_known", "above known", "meV/atom", 1, "above the lowest known phase; below: -"),
     Column("enthalpy", "enthalpy", "eV/atom", 4, "by the reference engine"),
     Column("energy", "energy", "eV/atom", 4, "by the reference engine"),
@@ -138,6 +140,44 @@ def _values(candidate: CandidateDocument, has_prototypes: bool) -> dict[str, Any
         "found_at": candidate.found_at or None,
         "origin": ORIGINS[candidate.of_prototype] if has_prototypes else None,
     }
+
+
+def add_known(table: Table, found: Sequence[PhaseFound]) -> None:
+    """
+    Add known phases, and say which ranked structures they are and how far these are above them.
+
+    Parameters
+    ----------
+    table : Table
+        With the ranking.
+    found : sequence of PhaseFound
+        The lowest first.
+    """
+    if not found:
+        return
+    lowest = found[0].above_best
+    names = {one.rank: one.phase.label for one in reversed(found) if one.rank is not None}
+    for row in table.rows:
+        if "above" in row.values:
+            row.values["above_known"] = row.values["above"] - lowest
+        if row.values.get("rank") in names:
+            row.values["known"] = names[row.values["rank"]]
+    for one in found:
+        crystal = one.phase.crystal
+        values = {
+            "name": one.phase.label,
+            "known": one.phase.label,
+            "formula": crystal.formula,
+            "units": crystal.formula_units,
+            "conventional_units": crystal.conventional_units,
+            "space_group": f"{crystal.space_group} ({crystal.space_group_number})",
+            "above": one.above_best,
+            "above_known": one.above_best - lowest,
+            "enthalpy": crystal.enthalpy,
+            "energy": crystal.energy,
+        }
+        marks = ["known"] if crystal.converged else ["known", "unconverged"]
+        table.add(crystal.structure, file_name("known", one.phase.label), values, marks)
 
 
 def add_found(table: Table, found: Sequence[SearchCandidate], formula: str) -> None:
