@@ -47,9 +47,10 @@ def write_report(results: CampaignResults, folder: Path) -> list[Path]:
     list of Path
         What was written.
     """
+    from launch.report import plots  # noqa: F401 (its figures are drawn, and those of judge)
+    from launch.report.figures import write_plots
     from launch.report.judge import write_points
     from launch.report.known import find_known
-    from launch.report.plots import write_plots
     from workflows.documents.judge import JudgeDocument
     from workflows.documents.schemas import PredictionDocument, TrainingDocument
 

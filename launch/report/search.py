@@ -210,7 +210,8 @@ class SearchReport:
         """Write CIFs, the summary and the plots."""
         from ase.io import write
 
-        from launch.report.plots import plot_landscape, save_figure
+        from launch.report.figures import SUFFIXES, save_figure
+        from launch.report.plots import plot_landscape
 
         for old in folder.glob("*.cif"):
             old.unlink()
@@ -222,10 +223,11 @@ class SearchReport:
             write(folder / UNKNOWN_FILE, [self._annotated(m) for m in self.found.unknown])
         write_atomically(folder / "summary.json", json.dumps(self.summary(), indent=1) + "\n")
         for name, figure in (
-            ("landscape.png", plot_landscape(self.found.leader)),
-            ("operators.png", plot_operators(self.islands)),
+            ("landscape", plot_landscape(self.found.leader)),
+            ("operators", plot_operators(self.islands)),
         ):
-            save_figure(figure, folder / name)
+            for suffix in SUFFIXES:
+                save_figure(figure, folder / f"{name}{suffix}")
 
     def summary(self) -> dict[str, Any]:
         """The best, every new best with what it took, throughput, operators, and discards."""
@@ -336,13 +338,18 @@ def plot_operators(islands: list[Evolution]) -> Figure:
     """Shares of the operators by generation, and the part of their children that were successes."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    from launch.report.figures import legend_beside
+    from launch.report.style import many_colours
+
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
     names = islands[0].share_history.operators
     length = min(len(island.share_history) for island in islands)
     tables = np.array([island.share_history.table()[:length] for island in islands], dtype=float)
     shares = tables[:, :, 0].mean(axis=0)
-    axes[0].stackplot(range(1, length + 1), shares.T, labels=names)
-    axes[0].legend(fontsize=7, loc="lower left")
+    colours = many_colours(len(names))
+    axes[0].stackplot(range(1, length + 1), shares.T, labels=names, colors=colours)
+    legend_beside(axes[0], backwards=True)
+    axes[0].margins(0)
     axes[0].set(xlabel="generation", ylabel="share of the operators")
     made, successes = tables[:, :, 1].sum(axis=(0, 1)), tables[:, :, 2].sum(axis=(0, 1))
     axes[1].barh(names, 100 * successes / np.maximum(made, 1))

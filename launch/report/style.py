@@ -32,6 +32,19 @@ RC_PARAMS: dict[str, Any] = {
 }
 
 
+def many_colours(number: int) -> list[str]:
+    """
+    Colours for areas that lie upon each other; neighbours differ.
+
+    Parameters
+    ----------
+    number : int
+        How many.
+    """
+    known = (*COLOURS[:-1], GREY, COLOURS[-1])
+    return [known[n % len(known)] for n in range(number)]
+
+
 def sequence_colours(number: int) -> list[str]:
     """
     Colours from dark to light for what is in an order, as temperatures are.
