@@ -11,6 +11,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt
+from cycler import cycler
 
 from launch.own_files import FOLDER_MODE
 from launch.report.style import COLOURS, RC_PARAMS
@@ -33,7 +34,7 @@ FIGURES: dict[str, tuple[tuple[type[Document], ...], Draw]] = {}
 SUFFIXES = (".png", ".pdf")
 
 mpl.rcParams.update(RC_PARAMS)
-mpl.rcParams["axes.prop_cycle"] = mpl.cycler(color=COLOURS)
+mpl.rcParams["axes.prop_cycle"] = cycler(color=COLOURS)
 
 
 def figure_of(name: str, *kinds: type[Document]) -> Callable[[Draw], Draw]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -320,10 +320,11 @@ def plot_known(document: PredictionDocument, known: KnownPhasesDocument) -> Figu
     best = fitness_of(better_first(document.candidates, fitness_of)[0])
     figure, axis = plt.subplots(figsize=(4.8, 4), layout="constrained")
     crystals = [phase.crystal for phase in known.phases]
-    for label, found, style in (
+    looks: tuple[tuple[str, list[CandidateDocument], dict[str, Any]], ...] = (
         ("ranked", document.candidates, {"s": 22, "color": COLOURS[0]}),
         ("known", crystals, {"s": 46, "color": COLOURS[1], "marker": "D", "edgecolors": "white"}),
-    ):
+    )
+    for label, found, style in looks:
         above = [1000 * (fitness_of(one) - best) for one in found]
         axis.scatter([one.volume for one in found], above, label=label, **style)
     for phase in known.phases:

@@ -12,7 +12,7 @@ COLOURS = (
 GREY = "#8c8c8c"
 
 #: For matplotlib.
-RC_PARAMS: dict[str, Any] = {
+RC_PARAMS: dict[Any, Any] = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.labelsize": 9,
