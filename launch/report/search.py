@@ -208,6 +208,7 @@ class SearchReport:
 
     def write(self, folder: Path) -> None:
         """Write CIFs, the summary and the plots."""
+        import matplotlib.pyplot as plt
         from ase.io import write
 
         from launch.report.figures import SUFFIXES, save_figure
@@ -228,6 +229,7 @@ class SearchReport:
         ):
             for suffix in SUFFIXES:
                 save_figure(figure, folder / f"{name}{suffix}")
+            plt.close(figure)
 
     def summary(self) -> dict[str, Any]:
         """The best, every new best with what it took, throughput, operators, and discards."""
