@@ -19,7 +19,7 @@ PACKAGES := workflows nnp search launch
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: run test lint types unit install install-dev install-gpaw install-sevennet \
-	constraints clean
+	install-browser constraints clean
 
 run: install
 	$(BIN)/devitrify run $(FORMULA) $(OPTIONS)
@@ -35,7 +35,7 @@ types: install-dev
 
 # A file's tests stay in one process, where they share what is slow to start, a cluster for one.
 # The second pass runs the compiled kernels as plain Python, so that their lines are counted.
-unit: install-dev
+unit: install-dev install-browser
 	$(BIN)/coverage erase
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --cov --cov-report=
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n $(JOBS) -m kernels --cov --cov-report= --cov-append
@@ -78,6 +78,15 @@ install-gpaw: install
 # SevenNet, with its weights.
 install-sevennet: install
 	$(PIP) install -c constraints.txt -e '.[sevennet]'
+
+# A browser for the tests of the page that people look at, as root on Debian; elsewhere, and where it
+# cannot be had, they are skipped.
+install-browser:
+	if [ "$$(id -u)" = 0 ] && ! command -v chromium >/dev/null && command -v apt-get >/dev/null; then \
+	  DEBIAN_FRONTEND=noninteractive timeout 300 sh -c 'apt-get update -qq && \
+	    apt-get install -y -qq --no-install-recommends chromium >/dev/null' || \
+	    echo "Chromium cannot be installed: the tests of the page are skipped"; \
+	fi
 
 # Write down the versions now installed; torch without its build tag, which not every index has.
 constraints: install-dev install-gpaw

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from pathlib import Path
 
 
@@ -27,6 +28,17 @@ def command_line(*words: str | Path) -> str:
         f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word)
         for word in words
     )
+
+
+def open_command(page: Path) -> str:
+    """
+    Spell the command that shows a page in the browser of this system.
+
+    Parameters
+    ----------
+    page : Path
+    """
+    return command_line("open" if sys.platform == "darwin" else "xdg-open", page)
 
 
 def program_environment() -> dict[str, str]:

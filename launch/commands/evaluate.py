@@ -157,7 +157,7 @@ def _report_coverage(model: Potential, training: Frames, data: Frames, plot: Pat
     """Say which atoms have no like in the training set, element by element, and draw them."""
     import numpy as np
 
-    from launch.report.plots import save_figure
+    from launch.report.figures import save_figure
     from nnp.analysis.coverage import FAR, Coverage
 
     if set(model.elements) != set(training.elements):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,16 +15,12 @@ from launch.commands.shared.options import (
     Dispersion,
     command_of,
 )
-from launch.commands.shared.parsing import apply_overrides, read_object, require_foreign
-from launch.commands.shared.prediction import PRESSURE_SETTING
+from launch.commands.shared.parsing import apply_overrides
 from launch.errors import CampaignError
 from launch.shell import command_line
-from workflows.chains.protocol_numbers import DEFAULT_PROTOCOL
-from workflows.engines.names import base_name, name_with
 
 if TYPE_CHECKING:
     from jobflow import JobStore
-    from pymatgen.core import Structure
     from rich.console import Console
 
     from launch.local.campaign import Campaign
@@ -33,7 +28,6 @@ if TYPE_CHECKING:
     from workflows.chains.judgement import Judgement
     from workflows.chains.prediction import StructurePredictionMaker
     from workflows.documents.judge import JudgeDocument
-    from workflows.engines.base import Engine
 
 #: Branches of a campaign's settings that matter to a judgement.
 BRANCHES = ("judge.", "vasp.", "gpaw.")
@@ -127,6 +121,8 @@ def _judgement(
     CampaignError
         If there is no potential yet, or nothing to judge by.
     """
+    from launch.commands.shared.campaign_numbers import engine_of, target_of
+    from launch.commands.shared.crystal_files import read_known
     from workflows.chains.judgement import Judgement
     from workflows.documents.schemas import SampleDocument, TrainingDocument
 
@@ -140,8 +136,8 @@ def _judgement(
     settings: dict[str, Any] = {} if campaign is None else campaign.document.settings
     maker = _maker(options, campaign)
     formula = _formula(results)
-    target = _target(results, formula, settings)
-    known = _known(options.known or [], target.counts)
+    target = target_of(results, formula, settings)
+    known = read_known(options.known or [], target.counts)
     if not (known or maker.judge.n_random or maker.judge.generations):
         raise CampaignError(
             "Nothing to judge by: give --known FILE, --random or --generations more than 0."
@@ -151,7 +147,14 @@ def _judgement(
         trainings=tuple(trainings),
         sample=samples[-1],
         target=target,
-        engine=_engine(results, options, maker, settings),
+        engine=engine_of(
+            results,
+            maker,
+            settings,
+            options.engine,
+            options.engine_arguments,
+            options.dispersion,
+        ),
         seed=maker.seed if campaign is None else campaign.document.seed,
         known=known,
         maker=maker.judge,
@@ -160,17 +163,10 @@ def _judgement(
 
 def _maker(options: JudgeOptions, campaign: Campaign | None) -> StructurePredictionMaker:
     """Protocol with the numbers of the campaign and what was typed."""
-    from workflows.chains.protocols import find_protocol
-    from workflows.settings import list_settings, override, require_valid
+    from launch.commands.shared.campaign_numbers import numbers_of
+    from workflows.settings import require_valid
 
-    maker = find_protocol(DEFAULT_PROTOCOL if campaign is None else campaign.document.protocol)
-    if campaign is not None:
-        stored = campaign.document.settings
-        for setting in list_settings(maker):
-            of_interest = setting.path.startswith(BRANCHES) and setting.path in stored
-            if of_interest and stored[setting.path] != setting.value:
-                maker = override(maker, setting.path, stored[setting.path])
-    maker = apply_overrides(maker, options.overrides)
+    maker = apply_overrides(numbers_of(campaign, BRANCHES), options.overrides)
     if options.generations is not None:
         maker = replace(maker, judge=replace(maker.judge, generations=options.generations))
     if options.random is not None:
@@ -185,84 +181,6 @@ def _formula(results: CampaignResults) -> str:
     training = results.newest(TrainingDocument)
     assert training is not None
     return training.formula
-
-
-def _target(results: CampaignResults, formula: str, settings: dict[str, Any]) -> Any:
-    """Composition, formula units and pressure of the campaign's search."""
-    from search.relax.pressure import GPA
-    from workflows.composition import Target
-    from workflows.documents.schemas import SearchDocument
-
-    units, pressure = settings.get("formula_units"), GPA * settings.get(PRESSURE_SETTING, 0.0)
-    if units is None:
-        search = results.newest(SearchDocument)
-        units = [1, 2, 4] if search is None else search.formula_units
-        pressure = 0.0 if search is None else search.pressure
-    return Target(formula, tuple(units), pressure)
-
-
-def _engine(
-    results: CampaignResults,
-    options: JudgeOptions,
-    maker: StructurePredictionMaker,
-    settings: dict[str, Any],
-) -> Engine:
-    """
-    Engine of the campaign, with the plane waves that it found, or another that was typed.
-
-    Raises
-    ------
-    CampaignError
-        If nothing says which one it is.
-    """
-    from workflows.documents.schemas import ConvergenceDocument, PredictionDocument
-    from workflows.engines.registry import find_engine
-
-    stored = settings.get("engine") or {}
-    ranked = None if stored else results.newest(PredictionDocument)
-    own = stored.get("name") or (ranked.engine if ranked else None)
-    engine_name = options.engine or own
-    if engine_name is None:
-        raise CampaignError(
-            f"Nothing says which engine the campaign {results.campaign} has: give --engine."
-        )
-    name = name_with(engine_name, options.dispersion)
-    require_foreign(name, "--engine")
-    arguments = read_object(options.engine_arguments, "--engine-arguments")
-    if not arguments and own is not None and base_name(name) == base_name(own):
-        arguments = stored.get("arguments") or {}
-    engine = maker.with_reference(find_engine(name, arguments)).reference
-    convergence = results.newest(ConvergenceDocument)
-    if own is not None and base_name(name) == base_name(own) and convergence is not None:
-        engine = engine.with_plane_waves(convergence.plane_waves)
-    return engine
-
-
-def _known(paths: list[Path], counts: dict[str, int]) -> dict[str, Structure]:
-    """Known phases of files, by the names of these."""
-    from launch.commands.shared.crystal_files import read_crystals_of
-    from search.create.operators import plain_sorted
-    from workflows.conversion import to_structure
-
-    found: dict[str, Structure] = {}
-    for path in paths:
-        crystals = read_crystals_of(path, counts)
-        for number, atoms in enumerate(crystals, start=1):
-            name = path.stem if len(crystals) == 1 else f"{path.stem} {number}"
-            for label in _names(name):
-                if label not in found:
-                    found[label] = to_structure(plain_sorted(atoms))
-                    break
-    return found
-
-
-def _names(name: str) -> Iterator[str]:
-    """Yield a name, and others for when it is taken."""
-    yield name
-    number = 2
-    while True:
-        yield f"{name} ({number})"
-        number += 1
 
 
 def _write(judgement: Judgement, output: Path) -> None:

@@ -14,7 +14,7 @@ from launch.commands.shared.campaign_results import read_store
 from launch.commands.shared.options import CampaignDatabase, ConfigurationFolder, command_of
 from launch.errors import CampaignError
 from launch.own_files import file_name
-from launch.shell import command_line
+from launch.shell import command_line, open_command
 
 if TYPE_CHECKING:
     from jobflow import JobStore
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from launch.report.results import Results
 
 FORMATS = ("table", "json", "csv", "cif")
+#: Where CIF files go, unless it is said where.
+CIF_FOLDER = "structures"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +42,13 @@ class ResultsOptions:
         float | None, typer.Option(help="meV/atom above the best of its formula.", min=0)
     ] = None
     form: Annotated[str, typer.Option("--format", help="table, json, csv or cif.")] = "table"
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the CIF files.")] = Path(
-        "structures"
-    )
+    html: Annotated[
+        bool, typer.Option("--html", help="Write a page to look at; of a search's folder, too.")
+    ] = False
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder of CIF files, or of pages from a database."),
+    ] = None
     config: ConfigurationFolder = None
     db: CampaignDatabase = None
 
@@ -69,6 +75,10 @@ def results(options: ResultsOptions) -> None:
         raise CampaignError(f"--stage takes {known}, not {options.stage!r}.")
     if options.form == "cif" and options.stage != "candidates":
         raise CampaignError("--format cif is for structures: leave --stage out.")
+    if options.html:
+        for path in _write_pages(options):
+            typer.echo(f"Look at it: {open_command(path)}")
+        return
     if options.folder is not None and not options.is_query:
         _report_anew(options.folder, options.db)
         return
@@ -79,6 +89,27 @@ def results(options: ResultsOptions) -> None:
             f"{_filters(options)}; see: {command_line('devitrify', 'status', options.folder)}"
         )
     _print(found, options)
+
+
+def _write_pages(options: ResultsOptions) -> list[Path]:
+    """Write the page of a campaign or search in a folder, or of campaigns in a database."""
+    from launch.commands.shared.campaign_page import (
+        write_folder_page,
+        write_pages_of_database,
+        write_search_page,
+    )
+    from launch.local.campaign import CAMPAIGN_FILE
+    from launch.report.page.search_folder import is_search
+    from launch.report.results import Results
+
+    folder = options.folder
+    if folder is None:
+        with Results.open(options.config) as results:
+            names = [options.campaign] if options.campaign else results.campaigns(options.formula)
+            return write_pages_of_database(results, names, options.output or Path())
+    if not (folder / CAMPAIGN_FILE).exists() and is_search(folder):
+        return [write_search_page(folder)]
+    return [write_folder_page(folder, options.db)]
 
 
 def _report_anew(folder: Path, db: str | None) -> None:
@@ -145,7 +176,7 @@ def _print(found: list[Any], options: ResultsOptions) -> None:
 def _print_candidates(found: Sequence[CandidateRecord], options: ResultsOptions) -> None:
     """Print candidates, or write them where the format is CIF."""
     if options.form == "cif":
-        for path in write_cif(found, options.output):
+        for path in write_cif(found, options.output or Path(CIF_FOLDER)):
             typer.echo(path)
     elif options.form == "table":
         from launch.report.files import wide_console

@@ -15,6 +15,7 @@ from launch.commands.shared.options import MOST_WORKERS, command_of, words_of
 from launch.commands.shared.prediction import Prediction, PredictionOptions, require_installed
 from launch.errors import CampaignError
 from launch.own_files import OwnLog
+from launch.shell import open_command
 from workflows.jobs.site import without_site
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from launch.database.failures import Failure
     from launch.local.campaign import Campaign
+    from launch.report.status import CampaignStatus
     from workflows.documents.schemas import PredictionDocument
 
 
@@ -72,6 +74,7 @@ def run(options: RunOptions) -> None:
 
 def _run_and_report(campaign: Campaign, prediction: Prediction, options: RunOptions) -> None:
     """Run to the end, write the report, and print the ranking or the reason why there is none."""
+    from launch.commands.shared.campaign_page import PageKeeper
     from launch.commands.shared.campaign_results import read_store
     from launch.local.display import Display
     from launch.local.runner import run_campaign
@@ -88,22 +91,27 @@ def _run_and_report(campaign: Campaign, prediction: Prediction, options: RunOpti
         markup=False,
     )
     warn_of_formula(target.formula)
-    outcome = run_campaign(
-        campaign,
-        lambda: prediction.flow(campaign.id),
-        workers=options.workers,
-        display=Display(console),
-        uri=options.db,
-    )
+    with PageKeeper(campaign, options.db) as page:
+        outcome = run_campaign(
+            campaign,
+            lambda: prediction.flow(campaign.id),
+            workers=options.workers,
+            display=Display(console, watch=page.update),
+            uri=options.db,
+        )
     if outcome.state == "interrupted":
         console.print("Interrupted. The same command resumes where it stopped.")
         raise typer.Exit(130)
-    written = read_store(campaign, options.db, lambda s: _write(campaign, prediction, s))
+    written = read_store(
+        campaign, options.db, lambda s: _write(campaign, prediction, outcome.status, s)
+    )
     _show(campaign, prediction, written, outcome.failures, console)
     console.print(
         f"{format_duration(outcome.status.elapsed)} of wall time. Results are in {campaign.folder}",
         markup=False,
     )
+    if written.page is not None:
+        console.print(f"Look at them: {open_command(written.page)}", markup=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)
@@ -111,12 +119,16 @@ class _Written:
     """What a report that was written says, for the terminal."""
 
     warnings: list[str]
+    page: Path | None
     is_whole: bool
     ranked: PredictionDocument | None
 
 
-def _write(campaign: Campaign, prediction: Prediction, store: JobStore) -> _Written:
-    """Write the report."""
+def _write(
+    campaign: Campaign, prediction: Prediction, status: CampaignStatus, store: JobStore
+) -> _Written:
+    """Write the report and the page."""
+    from launch.commands.shared.campaign_page import try_writing, write_campaign_page
     from launch.report.files import write_report
     from launch.report.results import CampaignResults
     from workflows.documents.schemas import PredictionDocument
@@ -124,8 +136,9 @@ def _write(campaign: Campaign, prediction: Prediction, store: JobStore) -> _Writ
 
     results = CampaignResults(store, campaign.id)
     write_report(results, campaign.folder)
+    page = try_writing(lambda: write_campaign_page(campaign, store, status))
     last = results.of_stage(STAGES[prediction.maker.until])
-    return _Written(results.warnings(), last is not None, results.newest(PredictionDocument))
+    return _Written(results.warnings(), page, last is not None, results.newest(PredictionDocument))
 
 
 def _show(

@@ -29,6 +29,7 @@ from launch.commands.shared.parsing import (
 )
 from launch.errors import CampaignError, as_sentence
 from launch.own_files import require_no_links
+from launch.shell import open_command
 
 if TYPE_CHECKING:
     from launch.report.search import ProgressLog, SearchReport
@@ -211,8 +212,9 @@ def _search_at_each(target: Target, command: SearchOptions) -> None:
 
 def _search_at_one(target: Target, command: SearchOptions) -> SearchReport:
     """Search at one pressure, print the table and write the results."""
+    from launch.commands.shared.campaign_page import try_writing, write_search_page
     from launch.report.files import wide_console
-    from launch.report.search import NOT_CONVERGED, ProgressLog, SearchReport
+    from launch.report.search import NOT_CONVERGED, PROGRESS_FILE, ProgressLog, SearchReport
 
     folder = command.folder
     tree = _settings(target, command)
@@ -220,7 +222,7 @@ def _search_at_one(target: Target, command: SearchOptions) -> SearchReport:
     _make_folder(folder)
     _require_same_search(folder, command.settings(target, tree), islands)
     quantity = islands[0].fitness.quantity
-    log = ProgressLog(command.structures, command.islands, folder / "progress.json", quantity)
+    log = ProgressLog(command.structures, command.islands, folder / PROGRESS_FILE, quantity)
     ended = _run(islands, tree.relaxer, command, log)
     report = SearchReport(target.formula, ended, log.entries, command.best)
     if not report.found.best:
@@ -232,6 +234,8 @@ def _search_at_one(target: Target, command: SearchOptions) -> SearchReport:
         typer.echo(NOT_CONVERGED)
     report.write(folder)
     typer.echo(f"Structures, summary and plots are in {folder}")
+    if (page := try_writing(lambda: write_search_page(folder))) is not None:
+        typer.echo(f"Look at it: {open_command(page)}")
     return report
 
 

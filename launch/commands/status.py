@@ -52,13 +52,17 @@ def _show(options: StatusOptions, clear: bool = False) -> None:
 def _show_folder(folder: Path, db: str | None, as_json: bool) -> None:
     from launch.local.status import campaign_status
     from launch.report.files import wide_console
+    from launch.report.outlook import outlook
     from launch.report.status import print_status
 
     document = campaign_status(folder, db)
     if as_json:
         typer.echo(document.model_dump_json(indent=2))
     else:
-        print_status(document, wide_console())
+        console = wide_console()
+        print_status(document, console)
+        for line in outlook(document):
+            console.print(line, markup=False)
 
 
 def _show_all(options: StatusOptions) -> None:

@@ -48,15 +48,22 @@ def write_crystal(
         f"# the primitive cell has {structure.composition.formula}; as relaxed: "
         f"{RELAXED_FOLDER}/{path.name}\n"
     )
-    write_atomically(path, remark + _symmetric(structure))
+    write_atomically(path, remark + symmetric_cif(structure))
     write_atomically(
         beside, f"# as relaxed; symmetric: ../{path.name}\n{CifWriter(relaxed or structure)}"
     )
     return [path, beside]
 
 
-def _symmetric(structure: Structure) -> str:
-    """CIF in the conventional setting; without symmetry where none can be found."""
+def symmetric_cif(structure: Structure) -> str:
+    """
+    Write a CIF in the conventional setting; without symmetry where none can be found.
+
+    Parameters
+    ----------
+    structure : pymatgen.core.Structure
+        Refined to its symmetry.
+    """
     from pymatgen.io.cif import CifWriter
     from pymatgen.symmetry.analyzer import SymmetryUndeterminedError
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from launch.report.known import PhaseFound
     from launch.report.results import CampaignResults
     from workflows.documents.schemas import CandidateDocument, PredictionDocument
 
@@ -26,7 +27,7 @@ Z_HEADING = "Z\n(conv.)"
 #: What a report writes in the campaign's folder.
 WRITTEN = (
     "frames.extxyz", "potential.nnp", "ranking.txt", "summary.json", "structures", "plots",
-    "judge.json", "judge.csv",
+    "judge.json", "judge.csv", "report.html",
 )  # fmt: skip
 
 
@@ -46,9 +47,11 @@ def write_report(results: CampaignResults, folder: Path) -> list[Path]:
     list of Path
         What was written.
     """
-    import launch.report.phase_plot  # noqa: F401 (its figure is drawn with the others)
+    # their figures are drawn, and those of judge
+    from launch.report import phase_plot, plots  # noqa: F401
+    from launch.report.figures import write_plots
     from launch.report.judge import write_points
-    from launch.report.plots import write_plots
+    from launch.report.known import find_known
     from workflows.documents.judge import JudgeDocument
     from workflows.documents.schemas import PredictionDocument, TrainingDocument
 
@@ -62,7 +65,8 @@ def write_report(results: CampaignResults, folder: Path) -> list[Path]:
         written.append(folder / "potential.nnp")
     if (prediction := results.newest(PredictionDocument)) is not None:
         written += write_structures(prediction, folder / "structures")
-        written.append(_write_table(prediction, folder / "ranking.txt"))
+        known = find_known(results)
+        written.append(_write_table(prediction, known, folder / "ranking.txt"))
     if (judged := results.newest(JudgeDocument)) is not None:
         written += write_points(judged, folder)
     written += write_plots(results, folder / "plots")
@@ -233,14 +237,18 @@ def _or_empty(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
-def _write_table(prediction: PredictionDocument, path: Path) -> Path:
-    """Write the table as plain text."""
+def _write_table(prediction: PredictionDocument, known: Sequence[PhaseFound], path: Path) -> Path:
+    """Write the ranking, and what is known beside it, as plain text."""
     from io import StringIO
+
+    from launch.report.known import known_table
 
     text = StringIO()
     console = wide_console(text)
     for table in ranking_tables(prediction):
         console.print(table)
+    if known:
+        console.print(known_table(known, prediction))
     if any(not candidate.converged for candidate in prediction.candidates):
         console.print("* not relaxed to the thresholds within the steps allowed")
     write_atomically(path, text.getvalue())
@@ -249,6 +257,8 @@ def _write_table(prediction: PredictionDocument, path: Path) -> Path:
 
 def summarise(results: CampaignResults) -> dict[str, object]:
     """Sum up the campaign in a few numbers, as JSON types."""
+    from launch.report.known import find_known
+
     summary: dict[str, object] = {"campaign": results.campaign, "warnings": results.warnings()}
     for _, document in results.documents():
         summary |= document.summary()
@@ -256,4 +266,17 @@ def summarise(results: CampaignResults) -> dict[str, object]:
         # else it would be left to chance which of them is told
         summary = {key: value for key, value in summary.items() if key not in melts[0]}
         summary["melts"] = melts
+
+    known = find_known(results)
+    if known:
+        summary["known_phases"] = [
+            {
+                "label": one.phase.label,
+                "space_group": one.phase.crystal.space_group,
+                "energy": one.phase.crystal.energy,
+                "above_best_meV_atom": one.above_best,
+                "found_as_rank": one.rank,
+            }
+            for one in known
+        ]
     return summary

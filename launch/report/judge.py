@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 
-from launch.report.plots import figure_of
+from launch.report.figures import figure_of
 from launch.report.pressure import at_pressure
+from launch.report.style import COLOURS
 from nnp.storage.files import write_atomically
 from workflows.documents.judge import JudgeDocument
 from workflows.documents.schemas import SampleDocument, TrainingDocument
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 #: Marker and colour by origin; known phases as the paper has them.
-STYLES = {"random": ("^", "tab:green"), "search": ("o", "tab:blue"), "known": ("s", "tab:red")}
+STYLES = {"random": ("^", COLOURS[2]), "search": ("o", COLOURS[0]), "known": ("s", COLOURS[1])}
 #: meV/atom above the lowest that figures show, and the window whose figures are in their titles.
 SHOWN, TITLED = 500.0, 200.0
 
@@ -182,7 +183,7 @@ def plot_test_coverage(
 def _draw(axis: Axes, document: JudgeDocument, energies: Sequence[float]) -> None:
     """One panel; both energies count from the lowest reference energy, as in the paper."""
     zero = min(point.reference_energy for point in document.points)
-    axis.plot([0, SHOWN], [0, SHOWN], color="grey", linewidth=0.8)
+    axis.plot([0, SHOWN], [0, SHOWN], color="0.55", linewidth=0.8)
     reaches = [SHOWN / 10]
     for origin, (marker, colour) in STYLES.items():
         found = [

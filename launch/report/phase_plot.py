@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 
+from launch.report.figures import figure_of
 from launch.report.phases import pressure_in_words
-from launch.report.plots import figure_of
 from search.relax.pressure import GPA
 from workflows.documents.schemas import PredictionDocument
 from workflows.stages.phases import line_of

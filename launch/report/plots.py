@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-import matplotlib as mpl
-
-mpl.use("Agg")
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from launch.own_files import FOLDER_MODE
-from nnp.storage.files import write_atomically
+from launch.report.figures import figure_of, legend_beside
+from launch.report.style import COLOURS, GREY, many_colours, sequence_colours
 from search.relax.pressure import in_gpa
 from search.state.fitness import better_first
 from workflows.documents.improvement import ImproveDocument
+from workflows.documents.known import KnownPhasesDocument
 from workflows.documents.schemas import (
     POTENTIAL,
     CandidateDocument,
@@ -31,78 +26,14 @@ from workflows.documents.schemas import (
 from workflows.stages.ranking import enthalpy_of, fitness_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from launch.report.results import CampaignResults
     from nnp.frames import Frames
     from nnp.training.trainer import TrainingResult
     from search.state.evolution import Evolution
-    from workflows.documents.base import StageDocument
-
-    Draw = Callable[..., Figure | None]
-
-#: Figures of a report by name: the documents that they show, and what draws them.
-FIGURES: dict[str, tuple[tuple[type[StageDocument], ...], Draw]] = {}
-
-
-def figure_of(name: str, *kinds: type[StageDocument]) -> Callable[[Draw], Draw]:
-    """
-    Make a function draw one of the figures of a report.
-
-    Parameters
-    ----------
-    name : str
-        Of the file, without its suffix.
-    *kinds : type
-        Classes of the documents that the function takes, in its order. It is called once there
-        are all of them, and returns none if there is nothing in them to show.
-    """
-
-    def register(draw: Draw) -> Draw:
-        FIGURES[name] = kinds, draw
-        return draw
-
-    return register
-
-
-def write_plots(results: CampaignResults, folder: Path) -> list[Path]:
-    """
-    Draw all figures whose data exist.
-
-    Parameters
-    ----------
-    results : CampaignResults
-        Of a finished or unfinished campaign.
-    folder : Path
-        Where the PNG files go.
-
-    Returns
-    -------
-    list of Path
-        The files.
-    """
-    folder.mkdir(exist_ok=True, mode=FOLDER_MODE)
-    paths = []
-    for name, (kinds, draw) in FIGURES.items():
-        documents = [results.newest(kind) for kind in kinds]
-        figure = None if None in documents else draw(*documents)
-        if figure is None:
-            continue
-        path = folder / f"{name}.png"
-        save_figure(figure, path)
-        plt.close(figure)
-        paths.append(path)
-    return paths
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all."""
-    image = BytesIO()
-    figure.savefig(image, dpi=150, bbox_inches="tight", format="png")
-    write_atomically(path, image.getvalue())
 
 
 @figure_of("melting_temperature", MeltingTemperatureDocument)
@@ -118,16 +49,15 @@ def plot_melting_temperature(document: MeltingTemperatureDocument) -> Figure | N
     )  # fmt: skip
     axes = axes[0]
     span = [point.temperature for point in points]
-    colours = mpl.colormaps["plasma"]
-    norm = mpl.colors.Normalize(min(span), max(span) * 1.15 + 1)
+    colours = dict(zip(sorted(span), sequence_colours(len(span)), strict=True))
     for axis, element in zip(axes, elements, strict=False):
         for point in points:
             style = "-" if point.species[element]["liquid"] else ":"
             axis.plot(point.times, point.displacements[element], style,
-                      color=colours(norm(point.temperature)),
+                      color=colours[point.temperature],
                       label=f"{point.temperature:.0f} K")  # fmt: skip
         axis.set(title=element, xlabel="time (ps)", ylabel="mean-square displacement (Å²)")
-    axes[0].legend(fontsize=7, title="dotted: not diffusing", title_fontsize=7)
+    axes[0].legend(loc="upper left", title="dotted: not diffusing", title_fontsize=8)
     for element in elements:
         axes[-1].errorbar(
             span,
@@ -142,7 +72,7 @@ def plot_melting_temperature(document: MeltingTemperatureDocument) -> Figure | N
         label=f"T_m = {document.melting_temperature:.0f} K",
     )
     axes[-1].set(xlabel="T (K)", ylabel="diffusion coefficient (Å²/ps)")
-    axes[-1].legend(fontsize=7)
+    axes[-1].legend(loc="upper left")
     return figure
 
 
@@ -230,8 +160,8 @@ def _draw_parity(
     ):
         x, y = parity[f"{name}_reference"], parity[f"{name}_predicted"]
         ends = [min(x), max(x)]
-        axis.plot(ends, ends, color="grey", linewidth=0.8)
-        axis.scatter(x, y, s=4, alpha=0.5)
+        axis.plot(ends, ends, color=GREY, linewidth=0.8)
+        axis.scatter(x, y, s=4, alpha=0.5, rasterized=True)
         axis.set(
             xlabel=f"reference {name} ({unit})", ylabel=f"potential ({unit})", title=f"RMSE {error}"
         )
@@ -243,7 +173,7 @@ def plot_search(document: SearchDocument) -> Figure:
     final, quantity = document.best_enthalpy, "enthalpy"
     if final is None:
         final, quantity = document.best_energy, "energy"
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
     for number, history in enumerate(document.histories, start=1):
         values, label = np.array(history[f"best_{quantity}"]), f"island {number}"
         if document.pressures:
@@ -255,15 +185,17 @@ def plot_search(document: SearchDocument) -> Figure:
         xlabel="structures relaxed",
         ylabel=f"best {source} {quantity} above the final best (meV/atom)",
     )
-    axes[0].legend()
+    axes[0].legend(loc="upper right")  # energies fall
     operators = sorted({name for shares in document.shares for name in shares})
     if operators:
         axes[1].stackplot(
             range(1, len(document.shares) + 1),
             [[shares.get(name, 0.0) for shares in document.shares] for name in operators],
             labels=operators,
+            colors=many_colours(len(operators)),
         )
-        axes[1].legend(fontsize=7, loc="lower left")
+        legend_beside(axes[1], backwards=True)
+        axes[1].margins(0)
     axes[1].set(xlabel="generation", ylabel="share of the operators")
     return figure
 
@@ -276,10 +208,10 @@ def plot_landscape(evolution: Evolution) -> Figure:
     found = [i for i in evolution.individuals if np.isfinite(i.energy)]
     zero, quantity = evolution.best_energy, evolution.fitness.quantity
     numbers, above = [i.id + 1 for i in found], [1000 * (i.energy - zero) for i in found]
-    axes[0].scatter(numbers, above, s=3, alpha=0.4)
+    axes[0].scatter(numbers, above, s=3, alpha=0.4, rasterized=True)
     best = [1000 * (new.energy - zero) for new in evolution.best_history]
     relaxed = [new.structures for new in evolution.best_history]
-    axes[0].step(relaxed, best, where="post", color="tab:red")
+    axes[0].step(relaxed, best, where="post", color=COLOURS[1])
     axes[0].set(xlabel="structure", ylabel=f"{quantity} above the best (meV/atom)")
     archive = evolution.archive
     if len(archive):
@@ -309,7 +241,7 @@ def plot_learning(document: ImproveDocument) -> Figure | None:
         means = np.array([one.mean_error for one in found], dtype=float)
         spreads = np.array([one.deviation for one in found], dtype=float)
         axes[0].errorbar(numbers + shift, means, spreads, marker="o", capsize=3, label=label)
-    axes[0].axhline(0, color="grey", linewidth=0.8)
+    axes[0].axhline(0, color=GREY, linewidth=0.8)
     axes[0].set(xlabel="round", ylabel="potential minus engine (meV/atom)")
     axes[0].legend()
     at_pressure = any(one.pressure for one in document.relaxed)
@@ -335,7 +267,7 @@ def _plot_calibration(axis: Axes, document: ImproveDocument) -> None:
     axis.scatter(expected, errors, s=12)
     edge = np.array([0.0, max(expected)])
     for times in (1, 2, 3):
-        axis.plot(edge, times * edge, color="grey", linewidth=0.8, linestyle=(0, (4, times)))
+        axis.plot(edge, times * edge, color=GREY, linewidth=0.8, linestyle=(0, (4, times)))
     axis.set(
         xlabel="error expected by the potential (meV/atom)",
         ylabel="its error (meV/atom)",
@@ -343,7 +275,7 @@ def _plot_calibration(axis: Axes, document: ImproveDocument) -> None:
     )
 
 
-def _potential_enthalpy(candidate: CandidateDocument) -> float | None:
+def potential_enthalpy(candidate: CandidateDocument) -> float | None:
     """Energy of a candidate by the potential, with pressure times volume, eV/atom."""
     if candidate.single_point is not None:
         return candidate.single_point + candidate.work
@@ -366,17 +298,17 @@ def plot_ranking(document: PredictionDocument) -> Figure | None:
     quantity = "enthalpy" if document.pressure or document.pressures else "energy"
     has_potential = False
     for one in document.by_pressure():
-        potential = np.array([_potential_enthalpy(c) for c in one.candidates], dtype=float)
+        potential = np.array([potential_enthalpy(c) for c in one.candidates], dtype=float)
         if not np.isfinite(potential).any():
             continue
         has_potential = True
         reference = np.array([enthalpy_of(candidate) for candidate in one.candidates])
         best = enthalpy_of(better_first(one.candidates, fitness_of)[0])
         x, y = (reference - best) * 1000, (potential - np.nanmin(potential)) * 1000
-        axis.plot([0, x.max()], [0, x.max()], color="grey", linewidth=0.8)
+        axis.plot([0, x.max()], [0, x.max()], color=GREY, linewidth=0.8)
         axis.scatter(x, y, s=16, label=in_gpa(one.pressure))
         for candidate, i, j in zip(one.candidates, x, y, strict=True):
-            axis.annotate(candidate.space_group, (i, j), fontsize=6, xytext=(3, 3),
+            axis.annotate(candidate.space_group, (i, j), fontsize=7, xytext=(3, 3),
                           textcoords="offset points")  # fmt: skip
     if not has_potential:
         plt.close(figure)
@@ -388,6 +320,35 @@ def plot_ranking(document: PredictionDocument) -> Figure | None:
         ylabel=f"NNP {quantity} above its lowest (meV/atom)",
         title=f"{document.formula}: candidates",
     )
+    return figure
+
+
+@figure_of("known", PredictionDocument, KnownPhasesDocument)
+def plot_known(document: PredictionDocument, known: KnownPhasesDocument) -> Figure | None:
+    """Energies against volumes: the ranked structures, and known phases by their names."""
+    if not document.candidates or not known.phases:
+        return None
+    quantity = "enthalpy" if document.pressure else "energy"
+    best = fitness_of(better_first(document.candidates, fitness_of)[0])
+    figure, axis = plt.subplots(figsize=(4.8, 4), layout="constrained")
+    crystals = [phase.crystal for phase in known.phases]
+    looks: tuple[tuple[str, list[CandidateDocument], dict[str, Any]], ...] = (
+        ("ranked", document.candidates, {"s": 22, "color": COLOURS[0]}),
+        ("known", crystals, {"s": 46, "color": COLOURS[1], "marker": "D", "edgecolors": "white"}),
+    )
+    for label, found, style in looks:
+        above = [1000 * (fitness_of(one) - best) for one in found]
+        axis.scatter([one.volume for one in found], above, label=label, **style)
+    for phase in known.phases:
+        place = (phase.crystal.volume, 1000 * (fitness_of(phase.crystal) - best))
+        axis.annotate(phase.label[:30], place, fontsize=7, xytext=(6, 3),
+                      textcoords="offset points")  # fmt: skip
+    axis.set(
+        xlabel="volume (Å³/atom)",
+        ylabel=f"{document.engine} {quantity} above the best ranked (meV/atom)",
+        title=f"{document.formula}: ranked structures and known phases",
+    )
+    axis.legend()
     return figure
 
 

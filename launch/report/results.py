@@ -234,6 +234,14 @@ class Results:
         wanted = self._of_compound(formula) if formula else {}
         return sorted(filter(None, self.outputs.distinct("metadata.campaign", wanted)))
 
+    def formula_of(self, campaign: str) -> str | None:
+        """Formula of a campaign; none if it has no output that tells."""
+        found = self.outputs.find_one(
+            {"metadata.campaign": campaign, "metadata.formula": {"$exists": True}},
+            {"metadata.formula": 1},
+        )
+        return None if found is None else str(found["metadata"]["formula"])
+
     def candidates(
         self,
         formula: str | None = None,

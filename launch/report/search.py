@@ -30,7 +30,9 @@ NOT_CONVERGED = "* not relaxed to the tight limits within the steps allowed"
 _FIGURES = ("island", "generation", "structures", "best_energy", "cpu_seconds")
 
 #: What a search writes in its folder.
-WRITTEN = ("*.json", "*.cif", "*.png", "*.extxyz")
+WRITTEN = ("*.json", "*.cif", "*.png", "*.pdf", "*.extxyz", "*.html")
+#: A line for each generation of each island.
+PROGRESS_FILE = "progress.json"
 #: Structures that the potential does not know, with their energies (eV/atom).
 UNKNOWN_FILE = "unknown.extxyz"
 
@@ -129,6 +131,12 @@ def latest(entries: list[dict[str, float]], what: str) -> dict[int, float]:
     return {int(entry["island"]): entry[what] for entry in entries}
 
 
+def read_cpu_seconds(folder: Path) -> float:
+    """CPU time that the search in a folder took, s; zero if nobody knows."""
+    path = folder / PROGRESS_FILE
+    return sum(latest(_read_entries(path), "cpu_seconds").values()) if path.exists() else 0.0
+
+
 class SearchReport:
     """
     Results of all islands together.
@@ -200,9 +208,11 @@ class SearchReport:
 
     def write(self, folder: Path) -> None:
         """Write CIFs, the summary and the plots."""
+        import matplotlib.pyplot as plt
         from ase.io import write
 
-        from launch.report.plots import plot_landscape, save_figure
+        from launch.report.figures import SUFFIXES, save_figure
+        from launch.report.plots import plot_landscape
 
         for old in folder.glob("*.cif"):
             old.unlink()
@@ -214,10 +224,12 @@ class SearchReport:
             write(folder / UNKNOWN_FILE, [self._annotated(m) for m in self.found.unknown])
         write_atomically(folder / "summary.json", json.dumps(self.summary(), indent=1) + "\n")
         for name, figure in (
-            ("landscape.png", plot_landscape(self.found.leader)),
-            ("operators.png", plot_operators(self.islands)),
+            ("landscape", plot_landscape(self.found.leader)),
+            ("operators", plot_operators(self.islands)),
         ):
-            save_figure(figure, folder / name)
+            for suffix in SUFFIXES:
+                save_figure(figure, folder / f"{name}{suffix}")
+            plt.close(figure)
 
     def summary(self) -> dict[str, Any]:
         """The best, every new best with what it took, throughput, operators, and discards."""
@@ -328,13 +340,18 @@ def plot_operators(islands: list[Evolution]) -> Figure:
     """Shares of the operators by generation, and the part of their children that were successes."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    from launch.report.figures import legend_beside
+    from launch.report.style import many_colours
+
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
     names = islands[0].share_history.operators
     length = min(len(island.share_history) for island in islands)
     tables = np.array([island.share_history.table()[:length] for island in islands], dtype=float)
     shares = tables[:, :, 0].mean(axis=0)
-    axes[0].stackplot(range(1, length + 1), shares.T, labels=names)
-    axes[0].legend(fontsize=7, loc="lower left")
+    colours = many_colours(len(names))
+    axes[0].stackplot(range(1, length + 1), shares.T, labels=names, colors=colours)
+    legend_beside(axes[0], backwards=True)
+    axes[0].margins(0)
     axes[0].set(xlabel="generation", ylabel="share of the operators")
     made, successes = tables[:, :, 1].sum(axis=(0, 1)), tables[:, :, 2].sum(axis=(0, 1))
     axes[1].barh(names, 100 * successes / np.maximum(made, 1))

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import typer
 
+from launch.report.figures import save_figure
 from launch.report.files import wide_console, write_structures
 from launch.report.phase_plot import plot_phases
 from launch.report.phases import phase_table, transition_table
-from launch.report.plots import save_figure
 from nnp.storage.files import write_atomically
 
 if TYPE_CHECKING:

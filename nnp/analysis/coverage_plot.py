@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 _TRAINING_COLOR = "0.65"
-_COLORS = ("tab:red", "tab:blue", "tab:green", "tab:orange", "tab:purple")
+#: M. Okabe and K. Ito, Color universal design (2008): the colour-blind tell them apart.
+_COLORS = ("#D55E00", "#0072B2", "#009E73", "#E69F00", "#CC79A7")
 
 
 def plot_coverage(
@@ -60,7 +61,9 @@ def _plot_element(
         if not len(points):
             continue
         size = 3 if label == "training" else 12
-        axes[1, 0].scatter(*points.T, s=size, color=color, label=label, linewidths=0)
+        axes[1, 0].scatter(
+            *points.T, s=size, color=color, label=label, linewidths=0, rasterized=True
+        )
         for k, (panel_axes, upright) in enumerate(((axes[0, 0], True), (axes[1, 1], False))):
             bounds = (everything[:, k].min(), everything[:, k].max())
             _profile(panel_axes, points[:, k], bounds, color, upright)

@@ -20,6 +20,7 @@ PREDICTION = (
     "--pressure --pressures --seed"
 )
 WORDS = {
+    "compare": "FOLDER FILES --known -k --workers -w --db",
     "doctor": "--folder -f --formula --prepare",
     "evaluate": "POTENTIAL STRUCTURES --output -o --training -t --threads --energy-key --pressure",
     "init": "--site --db --database --folder -f --partition --nnp-partition --account --qos "
@@ -29,8 +30,8 @@ WORDS = {
     "--dispersion --set -s --workers -w --output -o --config --db",
     "protocol": "NAME --yaml",
     "reconcile": "--config --watch --interval",
-    "results": "FOLDER --formula --campaign --stage --above-best --format --output -o --config "
-    "--db",
+    "results": "FOLDER --formula --campaign --stage --above-best --format --html --output -o "
+    "--config --db",
     "run": f"{PREDICTION} --workers -w --folder -f --db",
     "search": "POTENTIAL FORMULA --output -o --structures -n --population --z --atoms-max "
     "--space-groups --prototypes --pressure --pressures --dispersion "

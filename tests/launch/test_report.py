@@ -132,7 +132,8 @@ def test_the_report_has_everything_and_reads_back(tmp_path: Path) -> None:
     results = CampaignResults(store_of(documents()), "mine")
     paths = write_report(results, tmp_path)
     assert all(path.stat().st_size > 100 for path in paths)
-    assert len([path for path in paths if path.suffix == ".png"]) == 7
+    for suffix in (".png", ".pdf"):
+        assert len([path for path in paths if path.suffix == suffix]) == 7
     assert len(Frames.read(tmp_path / "frames.extxyz")) == 6
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["melting_temperature_K"] == 1500

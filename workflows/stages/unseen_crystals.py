@@ -35,7 +35,8 @@ class Relaxations:
     """
     Relaxations whose ids follow from what is relaxed, and how.
 
-    With plane waves the energies of crystals are computed again at the cutoff of the melt.
+    With plane waves the energies of crystals are computed again at the cutoff of the melt, where
+    they are to be compared with a potential's.
 
     Parameters
     ----------
@@ -43,6 +44,8 @@ class Relaxations:
         Reference engine.
     limits : RelaxationLimits
         Where a relaxation ends.
+    at_cutoff_of_melt : bool
+        Whether energies are computed again so.
 
     Attributes
     ----------
@@ -50,8 +53,11 @@ class Relaxations:
         By their ids.
     """
 
-    def __init__(self, engine: Engine, limits: RelaxationLimits) -> None:
+    def __init__(
+        self, engine: Engine, limits: RelaxationLimits, at_cutoff_of_melt: bool = True
+    ) -> None:
         self.engine, self.limits = engine, limits
+        self.again = engine.has_plane_waves and at_cutoff_of_melt
         self.jobs: dict[str, Job] = {}
 
     @property
@@ -74,7 +80,7 @@ class Relaxations:
             another.
         """
         relax_id = content_id("relax", structure, self.engine, self.limits)
-        energy_id = content_id("energy", relax_id) if self.engine.has_plane_waves else None
+        energy_id = content_id("energy", relax_id) if self.again else None
         if relax_id in self.jobs:
             return relax_id, energy_id
         work = self.engine.relax(self.limits).make(structure, "judge")

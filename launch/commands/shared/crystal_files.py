@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from launch.errors import CampaignError
 
 if TYPE_CHECKING:
     from ase import Atoms
+    from pymatgen.core import Structure
 
 
 def read_crystals_of(path: Path, counts: Mapping[str, int]) -> list[Atoms]:
@@ -50,3 +51,56 @@ def read_crystals_of(path: Path, counts: Mapping[str, int]) -> list[Atoms]:
                 f"({path}{where})."
             )
     return crystals
+
+
+def read_known(paths: Sequence[Path], counts: Mapping[str, int]) -> dict[str, Structure]:
+    """
+    Read known phases.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files of crystals, and folders of such files.
+    counts : mapping of str to int
+        Atoms of each element in a formula unit.
+
+    Returns
+    -------
+    dict of str to Structure
+        By the names of their files, with numbers where these are not enough.
+
+    Raises
+    ------
+    CampaignError
+        If one is missing, of another composition, or a folder is empty.
+    """
+    from search.create.operators import plain_sorted
+    from workflows.conversion import to_structure
+
+    found: dict[str, Structure] = {}
+    for path in [file for given in paths for file in _files(given)]:
+        crystals = read_crystals_of(path, counts)
+        for number, atoms in enumerate(crystals, start=1):
+            name = path.stem if len(crystals) == 1 else f"{path.stem} {number}"
+            label = next(label for label in _names(name) if label not in found)
+            found[label] = to_structure(plain_sorted(atoms))
+    return found
+
+
+def _files(path: Path) -> list[Path]:
+    """A file, or all in a folder."""
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.is_file() and file.name[0] != ".")
+    if not files:
+        raise CampaignError(f"There is no file in the folder {path}.")
+    return files
+
+
+def _names(name: str) -> Iterator[str]:
+    """Yield a name, and others for when it is taken."""
+    yield name
+    number = 2
+    while True:
+        yield f"{name} ({number})"
+        number += 1

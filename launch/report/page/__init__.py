@@ -1,0 +1,1 @@
+"""A page that people look at: one file with structures, diffraction, figures and what was done."""

@@ -1,0 +1,358 @@
+"""The interactive figures of a campaign: each with what it shows, and what would be bad."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from launch.report.page.content import Chart, Panel
+from launch.report.page.traces import (
+    COLOURS,
+    GREY,
+    curve,
+    label,
+    line_of_equality,
+    points,
+    rounded,
+    sequence_colours,
+)
+from workflows.documents.improvement import ImproveDocument
+from workflows.documents.judge import JudgeDocument
+from workflows.documents.schemas import (
+    POTENTIAL,
+    MeltingTemperatureDocument,
+    PredictionDocument,
+    SampleDocument,
+    SearchDocument,
+    TrainingDocument,
+)
+
+if TYPE_CHECKING:
+    from launch.report.results import CampaignResults
+    from workflows.documents.base import StageDocument
+
+#: Points of a parity plot that are shown.
+MOST_PARITY = 1000
+#: Quantities that a potential is trained on, with the units of their errors.
+TRAINED = (("energy", "meV/atom"), ("force", "eV/Å"), ("stress", "kbar"))
+
+
+def charts_of(results: CampaignResults) -> Iterator[Chart]:
+    """
+    Draw what there is of a campaign so far; the landscape is drawn elsewhere.
+
+    Parameters
+    ----------
+    results : CampaignResults
+    """
+    drawn: tuple[tuple[type[StageDocument], Callable[[Any], Chart | None]], ...] = (
+        (SearchDocument, search_progress),
+        (PredictionDocument, ranking_agreement),
+        (ImproveDocument, learning),
+        (JudgeDocument, judgement),
+        (TrainingDocument, parity),
+        (TrainingDocument, training),
+        (MeltingTemperatureDocument, mobility),
+        (SampleDocument, quench),
+    )
+    for kind, draw in drawn:
+        document = results.newest(kind)
+        chart = None if document is None else draw(document)
+        if chart is not None:
+            yield chart
+    if (chart := coverage(results)) is not None:
+        yield chart
+
+
+def search_progress(document: SearchDocument) -> Chart:
+    """Best energy, or enthalpy, against the structures that were relaxed."""
+    final, quantity = document.best_enthalpy, "enthalpy"
+    if final is None:
+        final, quantity = document.best_energy, "energy"
+    source = "NNP" if document.energies_of == POTENTIAL else document.energies_of
+    best = [
+        curve(
+            history["structures"],
+            (1000 * (np.array(history[f"best_{quantity}"]) - final)).tolist(),
+            f"island {number}", colour, shape="hv",
+        )
+        for number, (history, colour) in enumerate(
+            zip(document.histories, cycle(COLOURS), strict=False), start=1
+        )
+    ]  # fmt: skip
+    operators = sorted({name for shares in document.shares for name in shares})
+    shares = [
+        {
+            **curve(
+                list(range(1, len(document.shares) + 1)),
+                [row.get(name, 0.0) for row in document.shares], name, colour, width=0.5,
+            ),
+            "stackgroup": "one",
+        }
+        for name, colour in zip(operators, cycle(COLOURS), strict=False)
+    ]  # fmt: skip
+    panels = [
+        Panel("structures relaxed", f"best {source} {quantity} above the last (meV/atom)", best)
+    ]
+    if shares:
+        panels.append(Panel("generation", "share of the operators", shares))
+    return Chart(
+        "The search",
+        "How the best energy fell while structures were searched, and what made the structures. A "
+        "curve that still falls at its end, or islands that end at different energies, say that "
+        "the search was too short.",
+        panels,
+    )
+
+
+def ranking_agreement(document: PredictionDocument) -> Chart | None:
+    """Energies of the candidates by the potential and by the engine."""
+    from launch.report.plots import potential_enthalpy
+    from workflows.stages.ranking import enthalpy_of
+
+    ranked = document.candidates
+    potential = np.array([potential_enthalpy(candidate) for candidate in ranked], dtype=float)
+    if not np.isfinite(potential).any():
+        return None
+    reference = np.array([enthalpy_of(candidate) for candidate in ranked])
+    x, y = 1000 * (reference - reference.min()), 1000 * (potential - np.nanmin(potential))
+    quantity = "enthalpy" if document.pressure else "energy"
+    texts = [f"{candidate.rank}: {candidate.space_group}" for candidate in ranked]
+    return Chart(
+        "Ranking by engine and by potential",
+        "Each point is a ranked structure. Points far from the line are structures that the "
+        "potential misjudges; if the order along both axes differs, the search may have left out "
+        "a better one.",
+        [
+            Panel(
+                f"{label(document.engine)} {quantity} above the best (meV/atom)",
+                f"NNP {quantity} above its lowest (meV/atom)",
+                [
+                    line_of_equality([0.0, float(x.max())]),
+                    points(x.tolist(), y.tolist(), "ranked", COLOURS[1], texts=texts, size=8,
+                           crystals=list(range(len(ranked)))),
+                ],
+            )
+        ],
+    )  # fmt: skip
+
+
+def learning(document: ImproveDocument) -> Chart | None:
+    """Errors of the potential near the bottom, round by round; none where there was no round."""
+    if not document.rounds:
+        return None
+    numbers = [float(row.number) for row in document.rounds]
+    errors = []
+    for name, found, colour in (
+        ("not seen in training", [row.before for row in document.rounds], COLOURS[1]),
+        ("after learning, on all", [row.after for row in document.rounds], COLOURS[0]),
+    ):
+        means = np.array([one.mean_error for one in found], dtype=float)
+        spread = np.array([one.deviation for one in found], dtype=float)
+        trace = points(numbers, means.tolist(), name, colour, size=8)
+        errors.append({**trace, "error_y": {"array": rounded(spread.tolist()), "color": colour}})
+    evaluations = np.cumsum([row.evaluations for row in document.rounds]).tolist()
+    lowest = np.array([row.lowest_energy for row in document.rounds], dtype=float)
+    falls = curve(
+        evaluations, (1000 * (lowest - np.nanmin(lowest))).tolist(), "lowest", COLOURS[2],
+        shape="hv",
+    )  # fmt: skip
+    return Chart(
+        "Rounds of learning",
+        "Errors of the potential on low structures, mean and deviation, before and after it has "
+        "learnt from them, and the lowest energy by the engine. Errors that stay large, or a "
+        "lowest energy that still falls, say that more rounds are needed.",
+        [
+            Panel("round", "potential minus engine (meV/atom)", errors, {"xaxis": {"dtick": 1}}),
+            Panel(
+                "evaluations of the engine", "lowest energy above the last (meV/atom)",
+                [{**falls, "mode": "lines+markers"}],
+            ),
+        ],
+    )  # fmt: skip
+
+
+def judgement(document: JudgeDocument) -> Chart:
+    """Energies by the potential against the engine's, on crystals that training has not seen."""
+    zero = min(point.reference_energy for point in document.points)
+    traces = []
+    for origin, colour in zip(("search", "random", "known"), COLOURS, strict=False):
+        found = [p for p in document.points if p.origin == origin and not p.in_training]
+        if found:
+            traces.append(
+                points(
+                    [1000 * (p.reference_energy - zero) for p in found],
+                    [1000 * (p.potential_energy - zero) for p in found],
+                    origin, colour, texts=[f"{p.label}, {p.space_group}" for p in found],
+                )
+            )  # fmt: skip
+    ends = [value for trace in traces for value in trace["x"]]
+    return Chart(
+        "Judgement",
+        "Crystals that training has not seen, by engine and by potential, at the same geometry. "
+        "Points far from the line below 200 meV/atom are bad: there the search has to choose.",
+        [
+            Panel(
+                f"by {label(document.engine)} (meV/atom)", "by NNP (meV/atom)",
+                [line_of_equality([0.0, *ends]), *traces],
+            )
+        ],
+    )  # fmt: skip
+
+
+def parity(document: TrainingDocument) -> Chart:
+    """Potential against engine on the validation set."""
+    panels = []
+    for name, unit, error in (
+        ("energy", "eV/atom", f"{document.energy_rmse:.1f} meV/atom"),
+        ("force", "eV/Å", f"{document.force_rmse:.2f} eV/Å"),
+    ):
+        x, y = document.parity[f"{name}_reference"], document.parity[f"{name}_predicted"]
+        step = max(1, -(-len(x) // MOST_PARITY))
+        panels.append(
+            Panel(
+                f"{name} by the engine ({unit})", f"by the potential ({unit})",
+                [
+                    line_of_equality(x),
+                    points(x[::step], y[::step], f"RMSE {error}", COLOURS[0], size=4, opacity=0.5),
+                ],
+            )
+        )  # fmt: skip
+    return Chart(
+        "Parity",
+        "The potential against the engine on frames that it was not trained on. A cloud that is "
+        "wide or bent where energies are low is bad.",
+        panels,
+    )
+
+
+def training(document: TrainingDocument) -> Chart:
+    """Errors of training and validation set against epochs."""
+    # members of an ensemble are trained one after the other
+    epochs: list[float] = []
+    history: list[dict[str, float]] = []
+    for entry in document.history:
+        if epochs and entry["epoch"] <= epochs[-1]:
+            epochs.append(np.nan)
+            history.append({})
+        epochs.append(entry["epoch"])
+        history.append(entry)
+    panels = [
+        Panel(
+            "epoch", f"{quantity} RMSE ({unit})",
+            [
+                curve(epochs, [e.get(f"{part}_{quantity}", np.nan) for e in history], part,
+                      colour)
+                for part, colour in (("training", GREY), ("validation", COLOURS[1]))
+            ],
+            {"yaxis": {"type": "log"}},
+        )
+        for quantity, unit in TRAINED
+    ]  # fmt: skip
+    return Chart(
+        "Training",
+        "Errors while the potential was trained. A validation error that rises, or lies far above "
+        "that of training, means that there are too few frames.",
+        panels,
+    )
+
+
+def mobility(document: MeltingTemperatureDocument) -> Chart | None:
+    """Mean-square displacements at every temperature; none where all runs were stopped."""
+    runs = sorted(
+        (point for point in document.points if point.species), key=lambda point: point.temperature
+    )
+    if not runs:
+        return None
+    panels = []
+    for element in runs[0].displacements:
+        traces = [
+            curve(
+                run.times, run.displacements[element], f"{run.temperature:.0f} K", colour,
+                dash="solid" if run.species[element]["liquid"] else "dot",
+            )
+            for run, colour in zip(runs, sequence_colours(len(runs)), strict=True)
+        ]  # fmt: skip
+        panels.append(Panel("time (ps)", f"displacement² of {element} (Å²)", traces))
+    title = f"Melting: T_m = {document.melting_temperature:.0f} ± {document.uncertainty:.0f} K"
+    return Chart(
+        title,
+        "Mean-square displacements; solid lines diffuse. T_m is the lowest temperature at which "
+        "all elements do. Lines that are not straight mean that the runs were too short.",
+        panels,
+    )
+
+
+def quench(document: SampleDocument) -> Chart:
+    """Energy against temperature, and temperature and pressure along the trajectory."""
+    series = {name: _blocks(values) for name, values in document.series.items()}
+    colour = {"color": series["time"], "colorscale": "Viridis", "showscale": False, "size": 4}
+    states = points(series["temperature"], series["energy"], "trajectory", COLOURS[0])
+    states["marker"] |= colour
+    return Chart(
+        "Melt, quench and anneal",
+        "Energy against temperature (dark: early; light: late), and both with the pressure in "
+        "time. A step in the energy on cooling is crystallisation, which leaves few environments "
+        "to learn from; so does a quench that ends far above the anneal.",
+        [
+            Panel("temperature (K)", "energy (eV/atom)", [states]),
+            Panel("time (ps)", "temperature (K)",
+                  [curve(series["time"], series["temperature"], "temperature", COLOURS[1])]),
+            Panel("time (ps)", "pressure (kbar)",
+                  [curve(series["time"], series["pressure"], "pressure", COLOURS[2])]),
+        ],
+    )  # fmt: skip
+
+
+def _blocks(values: list[float], most: int = 500) -> list[float]:
+    """Means of blocks, so that there are at most so many."""
+    size = max(1, -(-len(values) // most))
+    return [float(np.mean(values[i : i + size])) for i in range(0, len(values), size)]
+
+
+def coverage(results: CampaignResults) -> Chart | None:
+    """Environments of the candidates among those of the training set, by element."""
+    from nnp.analysis.coverage import Coverage
+    from nnp.frames import Frames
+    from workflows.conversion import to_atoms
+
+    sample, fitted = results.newest(SampleDocument), results.newest(TrainingDocument)
+    ranked = results.newest(PredictionDocument)
+    if sample is None or fitted is None or ranked is None or not ranked.candidates:
+        return None
+    elements = fitted.potential.functions.elements
+    span = Coverage.fit(fitted.potential.functions, sample.frames)
+    frames = Frames.from_atoms([to_atoms(one.structure) for one in ranked.candidates])
+    report = span.assess(frames)
+    owners = np.repeat(np.arange(len(ranked.candidates)), report.counts)
+    shares = report.covered(len(elements))
+    panels = []
+    for number, (element, share) in enumerate(zip(elements, shares, strict=True)):
+        cloud, own = span.samples[number][:MOST_PARITY], report.types == number
+        spots = report.components[own]
+        panels.append(
+            Panel(
+                f"{element}: first component ({share:.0%} within)", "second component",
+                [
+                    points(*_plane(cloud), "training", GREY, size=3, opacity=0.5),
+                    points(
+                        *_plane(spots), "ranked", COLOURS[1], size=6,
+                        texts=[f"rank {ranked.candidates[owner].rank}" for owner in owners[own]],
+                        crystals=[int(owner) for owner in owners[own]],
+                    ),
+                ],
+            )
+        )  # fmt: skip
+    return Chart(
+        "Coverage of environments",
+        "Surroundings of atoms in the ranked structures among those of the training set, along "
+        "their main components. Points outside of the grey are guesses of the potential.",
+        panels,
+    )
+
+
+def _plane(components: np.ndarray) -> tuple[list[float], list[float]]:
+    return components[:, 0].tolist(), components[:, 1].tolist()

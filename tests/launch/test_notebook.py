@@ -1,0 +1,42 @@
+"""A campaign as an object."""
+
+from __future__ import annotations
+
+import pytest
+from ase.build import bulk
+
+from launch.errors import CampaignError
+from launch.notebook import LoadedCampaign, load
+from launch.report.results import CampaignResults
+from tests.launch.test_report import documents, prediction, store_of
+from workflows.documents.schemas import TrainingDocument
+
+
+def test_there_has_to_be_a_campaign(tmp_path: object) -> None:
+    with pytest.raises(CampaignError, match="no campaign"):
+        load(str(tmp_path))
+
+
+def test_what_was_found_is_pymatgen_pandas_and_ase() -> None:
+    from launch.report.records import CandidateRecord
+
+    results = CampaignResults(store_of(documents()), "mine")
+    training = results.newest(TrainingDocument)
+    assert training is not None
+    plain = CandidateRecord.model_fields.keys() - {"structure", "relaxed"}
+    records = [
+        CandidateRecord(
+            campaign="mine",
+            structure=one.structure.as_dict(),
+            **one.model_dump(include=plain),
+        )
+        for one in prediction().candidates
+    ]  # fmt: skip
+    found = LoadedCampaign("mine", records, results.frames(), training.potential, [])
+    assert len(found.structures) == len(found.table) == len(records)
+    assert found.structures[0].composition.reduced_formula == "Cu"
+    atoms = bulk("Cu", cubic=True)
+    atoms.calc = found.calculator()
+    assert atoms.get_forces().shape == (4, 3)
+    with pytest.raises(ValueError, match="no potential"):
+        LoadedCampaign("mine", [], None, None, []).calculator()
