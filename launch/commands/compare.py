@@ -120,12 +120,10 @@ def _run(
     campaign: Campaign, comparison: KnownComparison, options: CompareOptions
 ) -> CampaignStatus:
     """Relax here to the end."""
+    from launch.commands.shared.added import run_added
     from launch.commands.shared.prediction import require_installed
     from launch.local.addition import Addition
-    from launch.local.display import Display
-    from launch.local.runner import run_campaign
     from launch.report.files import wide_console
-    from workflows.jobs.site import without_site
 
     require_installed(comparison.engine)
     console = wide_console()
@@ -134,18 +132,8 @@ def _run(
         f"{comparison.engine.name}; folder {campaign.folder}",
         markup=False,
     )
-    with without_site():
-        outcome = run_campaign(
-            campaign,
-            Addition(comparison.key, comparison.flow),
-            workers=options.workers,
-            display=Display(console),
-            uri=options.db,
-        )
-    if outcome.state == "interrupted":
-        console.print("Interrupted. The same command resumes where it stopped.")
-        raise typer.Exit(130)
-    return outcome.status
+    addition = Addition(comparison.key, comparison.flow)
+    return run_added(campaign, addition, console, workers=options.workers, uri=options.db).status
 
 
 def _report(

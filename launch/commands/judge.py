@@ -210,13 +210,11 @@ def _run(campaign: Campaign, judgement: Judgement, options: JudgeOptions) -> Non
     CampaignError
         If there is no result.
     """
+    from launch.commands.shared.added import run_added
     from launch.commands.shared.campaign_results import read_store
     from launch.commands.shared.prediction import require_installed
     from launch.local.addition import Addition
-    from launch.local.display import Display
-    from launch.local.runner import run_campaign
     from launch.report.files import wide_console
-    from workflows.jobs.site import without_site
 
     require_installed(judgement.engine)
     console = wide_console()
@@ -226,17 +224,8 @@ def _run(campaign: Campaign, judgement: Judgement, options: JudgeOptions) -> Non
         f"by {judgement.engine.name}; folder {campaign.folder}",
         markup=False,
     )
-    with without_site():
-        outcome = run_campaign(
-            campaign,
-            Addition(judgement.key, judgement.flow),
-            workers=options.workers,
-            display=Display(console),
-            uri=options.db,
-        )
-    if outcome.state == "interrupted":
-        console.print("Interrupted. The same command resumes where it stopped.")
-        raise typer.Exit(130)
+    addition = Addition(judgement.key, judgement.flow)
+    outcome = run_added(campaign, addition, console, workers=options.workers, uri=options.db)
     document = read_store(campaign, options.db, lambda store: _report(store, campaign, judgement))
     for failure in outcome.failures:
         console.print(f"Failed: {failure.name}: {failure.reason}", style="yellow", markup=False)

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import uuid
 from dataclasses import dataclass
 
 from jobflow import Flow
-from monty.json import MontyEncoder
 from pymatgen.core import Structure
 
+from workflows.chains.added import added_flow, key_of
 from workflows.composition import Target
 from workflows.engines.base import Engine
-from workflows.jobs.idempotency import NAMESPACE
-from workflows.jobs.tags import fireworks_spec
 from workflows.stages.judge import JudgeMaker
-from workflows.stages.table import STAGES
 
 
 @dataclass(frozen=True)
@@ -60,8 +54,7 @@ class Judgement:
             self.campaign, list(self.trainings), self.sample, self.target, self.engine, self.seed,
             self.known, self.maker,
         ]  # fmt: skip
-        text = json.dumps(parts, cls=MontyEncoder, sort_keys=True)
-        return str(uuid.uuid5(NAMESPACE, hashlib.sha256(text.encode()).hexdigest()))
+        return key_of(parts)
 
     def flow(self) -> Flow:
         """Make the task graph; the job that it begins with bears the key as its id."""
@@ -69,15 +62,4 @@ class Judgement:
         work = self.maker.make(
             newest, self.sample, self.target, self.engine, self.seed, self.known, earlier
         )
-        work.set_uuid(self.key)
-        flow = Flow([work], output=work.output, name=f"{self.target.formula} judgement")
-        metadata = {"campaign": self.campaign, "formula": self.target.formula}
-        flow.update_metadata(metadata, dynamic=True)
-        # jobflow adds jobs of its own that pass on the outputs of spawned jobs
-        flow.update_config(
-            {"manager_config": fireworks_spec(STAGES["judge"])},
-            name_filter="store_inputs",
-            attributes=["manager_config"],
-            dynamic=True,
-        )
-        return flow
+        return added_flow(work, self.key, self.campaign, self.target.formula, "judgement")
