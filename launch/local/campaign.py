@@ -29,7 +29,7 @@ from workflows.composition import same_compound
 
 CAMPAIGN_FILE = "campaign.json"
 #: Raised where jobs or documents of running campaigns can no longer be understood.
-CAMPAIGN_VERSION = 2
+CAMPAIGN_VERSION = 3
 LOCK_FILE = ".lock"
 LOG_FILE = "devitrify.log"
 #: What is written in a campaign's folder while it runs; the report names its own files.
