@@ -5,19 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
-import numpy as np
 
 from launch.report.figures import figure_of
+from launch.report.phase_lines import lines_above_lowest
 from launch.report.phases import pressure_in_words
 from search.relax.pressure import GPA
 from workflows.documents.schemas import PredictionDocument
-from workflows.stages.phases import line_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Pressures at which lines are drawn.
-FINE = 301
 #: Phases that are drawn, and meV/atom above the lowest beyond which the figure ends.
 MOST_LINES, HIGHEST = 10, 150.0
 
@@ -32,16 +29,11 @@ def plot_phases(document: PredictionDocument) -> Figure | None:
     """
     if not document.pressures or not document.phases:
         return None
-    lines = [line_of(phase) for phase in document.phases]
-    grid = np.linspace(document.pressures[0], document.pressures[-1], FINE)
-    enthalpies = np.array([line.at(grid) for line in lines])
-    known = np.isfinite(enthalpies).any(axis=0)
-    lowest = np.full(FINE, np.nan)
-    lowest[known] = np.nanmin(enthalpies[:, known], axis=0)
+    grid, above_lowest = lines_above_lowest(document)
     figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
-    for phase, values in zip(document.phases[:MOST_LINES], enthalpies, strict=False):
+    for phase, values in zip(document.phases[:MOST_LINES], above_lowest, strict=False):
         ranked = [point for point in phase.points if point.rank]  # at pressures of the list
-        (drawn,) = axis.plot(grid / GPA, 1000 * (values - lowest), label=phase.name)
+        (drawn,) = axis.plot(grid / GPA, 1000 * values, label=phase.name)
         at = [point.pressure / GPA for point in ranked]
         above = [point.above_best or 0.0 for point in ranked]
         axis.scatter(at, above, s=16, color=drawn.get_color())

@@ -19,6 +19,7 @@ from launch.report.page.traces import (
     rounded,
     sequence_colours,
 )
+from search.relax.pressure import GPA, in_gpa
 from workflows.documents.improvement import ImproveDocument
 from workflows.documents.judge import JudgeDocument
 from workflows.documents.schemas import (
@@ -50,6 +51,7 @@ def charts_of(results: CampaignResults) -> Iterator[Chart]:
     """
     drawn: tuple[tuple[type[StageDocument], Callable[[Any], Chart | None]], ...] = (
         (SearchDocument, search_progress),
+        (PredictionDocument, phases),
         (PredictionDocument, ranking_agreement),
         (ImproveDocument, learning),
         (JudgeDocument, judgement),
@@ -73,16 +75,15 @@ def search_progress(document: SearchDocument) -> Chart:
     if final is None:
         final, quantity = document.best_energy, "energy"
     source = "NNP" if document.energies_of == POTENTIAL else document.energies_of
-    best = [
-        curve(
-            history["structures"],
-            (1000 * (np.array(history[f"best_{quantity}"]) - final)).tolist(),
-            f"island {number}", colour, shape="hv",
-        )
-        for number, (history, colour) in enumerate(
-            zip(document.histories, cycle(COLOURS), strict=False), start=1
-        )
-    ]  # fmt: skip
+    best = []
+    histories = zip(document.histories, cycle(COLOURS), strict=False)
+    for number, (history, colour) in enumerate(histories, start=1):
+        values, name = np.array(history[f"best_{quantity}"]), f"island {number}"
+        if document.pressures:  # each of them has a lowest enthalpy of its own
+            (pressure,) = history["pressure"]
+            final, name = values.min(initial=np.inf), f"{name}, {in_gpa(pressure)}"
+        above = (1000 * (values - final)).tolist()
+        best.append(curve(history["structures"], above, name, colour, shape="hv"))
     operators = sorted({name for shares in document.shares for name in shares})
     shares = [
         {
@@ -109,18 +110,29 @@ def search_progress(document: SearchDocument) -> Chart:
 
 
 def ranking_agreement(document: PredictionDocument) -> Chart | None:
-    """Energies of the candidates by the potential and by the engine."""
+    """Energies of the candidates by the potential and by the engine, at each pressure."""
     from launch.report.plots import potential_enthalpy
     from workflows.stages.ranking import enthalpy_of
 
-    ranked = document.candidates
-    potential = np.array([potential_enthalpy(candidate) for candidate in ranked], dtype=float)
-    if not np.isfinite(potential).any():
+    rows = {id(candidate): row for row, candidate in enumerate(document.candidates)}
+    traces, highest = [], 0.0
+    for one, colour in zip(document.by_pressure(), cycle(COLOURS[1:]), strict=False):
+        ranked = one.candidates
+        potential = np.array([potential_enthalpy(candidate) for candidate in ranked], dtype=float)
+        if not np.isfinite(potential).any():
+            continue
+        reference = np.array([enthalpy_of(candidate) for candidate in ranked])
+        x, y = 1000 * (reference - reference.min()), 1000 * (potential - np.nanmin(potential))
+        highest = max(highest, float(x.max()))
+        texts = [f"{candidate.rank}: {candidate.space_group}" for candidate in ranked]
+        name = in_gpa(one.pressure) if document.pressures else "ranked"
+        traces.append(
+            points(x.tolist(), y.tolist(), name, colour, texts=texts, size=8,
+                   crystals=[rows[id(candidate)] for candidate in ranked])
+        )  # fmt: skip
+    if not traces:
         return None
-    reference = np.array([enthalpy_of(candidate) for candidate in ranked])
-    x, y = 1000 * (reference - reference.min()), 1000 * (potential - np.nanmin(potential))
-    quantity = "enthalpy" if document.pressure else "energy"
-    texts = [f"{candidate.rank}: {candidate.space_group}" for candidate in ranked]
+    quantity = "enthalpy" if document.pressure or document.pressures else "energy"
     return Chart(
         "Ranking by engine and by potential",
         "Each point is a ranked structure. Points far from the line are structures that the "
@@ -130,14 +142,43 @@ def ranking_agreement(document: PredictionDocument) -> Chart | None:
             Panel(
                 f"{label(document.engine)} {quantity} above the best (meV/atom)",
                 f"NNP {quantity} above its lowest (meV/atom)",
-                [
-                    line_of_equality([0.0, float(x.max())]),
-                    points(x.tolist(), y.tolist(), "ranked", COLOURS[1], texts=texts, size=8,
-                           crystals=list(range(len(ranked)))),
-                ],
+                [line_of_equality([0.0, highest]), *traces],
             )
         ],
-    )  # fmt: skip
+    )
+
+
+def phases(document: PredictionDocument) -> Chart | None:
+    """Enthalpies of the phases against the pressure; none where there is one pressure."""
+    from launch.report.phase_lines import lines_above_lowest
+
+    if not document.pressures or not document.phases:
+        return None
+    grid, above = lines_above_lowest(document)
+    traces = []
+    for phase, values, colour in zip(document.phases, above, cycle(COLOURS), strict=False):
+        traces.append(curve((grid / GPA).tolist(), (1000 * values).tolist(), phase.name, colour))
+        ranked = [point for point in phase.points if point.rank]
+        traces.append(
+            points(
+                [point.pressure / GPA for point in ranked],
+                [point.above_best or 0.0 for point in ranked],
+                phase.name, colour, texts=[f"rank {point.rank}" for point in ranked], size=7,
+            )
+        )  # fmt: skip
+    return Chart(
+        "Phases and pressure",
+        "Enthalpy of each phase above the lowest one; where that changes, there is a transition. "
+        "Points are relaxations, lines cubics between them. A line that bends much between two "
+        "points says that a pressure between them is missing.",
+        [
+            Panel(
+                "pressure (GPa)",
+                f"{label(document.engine)} enthalpy above the lowest (meV/atom)",
+                traces,
+            )
+        ],
+    )
 
 
 def learning(document: ImproveDocument) -> Chart | None:

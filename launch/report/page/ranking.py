@@ -11,6 +11,7 @@ from launch.report.files import ORIGINS
 from launch.report.page.content import Column, Row
 from launch.report.page.crystals import Crystal, whole_crystal
 from launch.report.page.neighbors import surroundings_of
+from search.relax.pressure import GPA
 from workflows.conversion import to_atoms, to_structure
 from workflows.stages.ranking import potential_of
 
@@ -29,6 +30,7 @@ MOST_FOUND = 100
 #: Columns that a table has where its rows have them, in their order.
 COLUMNS = (
     Column("rank", "rank", digits=0, hint="1 is the best"),
+    Column("pressure", "pressure", "GPa", 2, "from outside; each has a ranking of its own"),
     Column("motif", "motif", digits=0, hint="structures with the same local structure share one"),
     Column("formula", "formula"),
     Column("units", "Z", digits=0, hint="formula units of the primitive cell"),
@@ -118,7 +120,10 @@ def add_ranking(table: Table, prediction: PredictionDocument) -> None:
             f"{rank:02d}", candidate.formula, f"Z{candidate.formula_units}", candidate.space_group
         )
         marks = [] if candidate.converged else ["unconverged"]
-        table.add(candidate.structure, name, _values(candidate, has_prototypes), marks)
+        values = _values(candidate, has_prototypes)
+        if prediction.pressures:
+            values["pressure"] = candidate.pressure / GPA
+        table.add(candidate.structure, name, values, marks)
 
 
 def _values(candidate: CandidateDocument, has_prototypes: bool) -> dict[str, Any]:

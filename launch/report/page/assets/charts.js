@@ -3,8 +3,9 @@
 
 const AXIS = { zeroline: false, gridcolor: "#e6e9ec", linecolor: "#8c8c8c", ticks: "outside", tickcolor: "#8c8c8c", automargin: true };
 const PLAIN_LAYOUT = {
-  margin: { l: 60, r: 12, t: 10, b: 48 }, paper_bgcolor: "#ffffff", plot_bgcolor: "#ffffff",
+  margin: { l: 60, r: 36, t: 10, b: 48 }, paper_bgcolor: "#ffffff", plot_bgcolor: "#ffffff",
   font: { size: 12, color: "#1d2329" }, hovermode: "closest", hoverlabel: { align: "left" },
+  modebar: { orientation: "v" }, // beside the data; above them is the legend
   legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
 };
 const PLOT_CONFIG = { displaylogo: false, responsive: true, showTips: false,
@@ -46,7 +47,7 @@ function drawPanel(place, panel, open) {
   const layout = {
     ...PLAIN_LAYOUT, ...rest, showlegend: panel.traces.length > 1 || Boolean(panel.traces[0].name),
     xaxis: { ...AXIS, title: { text: panel.x }, ...xaxis },
-    yaxis: { ...AXIS, title: { text: panel.y }, ...yaxis },
+    yaxis: { ...AXIS, title: { text: panel.y, font: { size: 11 } }, ...yaxis },
   };
   Plotly.newPlot(place, panel.traces, layout, PLOT_CONFIG);
   place.on("plotly_click", (event) => {
