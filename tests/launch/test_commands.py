@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from dataclasses import is_dataclass
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -97,7 +98,7 @@ def test_what_a_command_is_told(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(WORDS))
 def test_a_command_is_a_dataclass_of_options_and_a_function(name: str) -> None:
-    module = sys.modules[f"launch.commands.{name}"]
+    module = import_module(f"launch.commands.{name}")
     kind = getattr(module, f"{name.capitalize()}Options")
     assert is_dataclass(kind)
     told = inspect.signature(getattr(module, name)).parameters

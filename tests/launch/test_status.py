@@ -224,15 +224,16 @@ def test_plain_lines_at_changes_and_intervals(monkeypatch: pytest.MonkeyPatch) -
         for now, shown in [(0, stage(state="waiting")), (1, stage()), (2, stage(done=1.7))]:
             clock[0] = now
             display.update(status(shown))
-        assert text.getvalue().count("\n") == 1
+        assert text.getvalue().count("running  ") == 1
         clock[0] = 32
         display.update(status(stage(done=1.9)))
         display.update(status(stage(done=1.95)))
-        assert text.getvalue().count("\n") == 2
+        assert text.getvalue().count("running  ") == 2
         display.update(status(stage(done=2.0, state="completed")))
         display.message("done [x]")
     lines = text.getvalue().splitlines()
     assert lines[0] == "    1:01  liquid: running  1.5/2 jobs  T 1480 K  p -3.0 kbar"
+    assert lines[1] == "Now: running the liquid, 1 of 2 jobs known so far."
     assert lines[-2].startswith("    1:01  liquid: completed  2.0/2 jobs")
     assert lines[-1] == "done [x]"
 
