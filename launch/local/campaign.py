@@ -30,6 +30,8 @@ from workflows.composition import same_compound
 CAMPAIGN_FILE = "campaign.json"
 #: Raised where jobs or documents of running campaigns can no longer be understood.
 CAMPAIGN_VERSION = 3
+#: Settings that no correction changes: melts, searches and rankings of others are other ones.
+PRESSURES = ("pressure_GPa", "pressures_GPa")
 LOCK_FILE = ".lock"
 LOG_FILE = "devitrify.log"
 #: What is written in a campaign's folder while it runs; the report names its own files.
@@ -264,6 +266,8 @@ class Campaign:
                     f"{value}: give another --folder, or the same {name} to resume it."
                 )
         self.correction = settings if digest(settings) != self.document.settings_digest else None
+        if any(self.document.settings.get(name) != settings.get(name) for name in PRESSURES):
+            raise self.refuse_correction("All of a campaign is at its pressures.")
 
     def begin_correction(self) -> None:
         """Note that the settings are about to change: whatever is asked for next is other ones."""
