@@ -28,22 +28,22 @@ DOING = {
     "judge": "relaxing and comparing crystals by {engine}",
 }
 #: Time that was left when a stage had ended, as a multiple of what had been taken by then: smallest
-#: and largest of seven campaigns by the protocol and engine named (docs/benchmarks.md). No other
+#: and largest of six campaigns by the protocol and engine named (docs/page.md). No other
 #: campaign is told a time.
 MEASURED = ("quick", "chgnet")
 LEFT = {
-    "melting_temperature": (10.4, 28.4),
-    "volume": (4.6, 19.6),
-    "liquid": (3.8, 12.9),
-    "quench": (1.8, 6.4),
-    "anneal": (1.6, 5.7),
-    "select": (1.4, 4.1),
-    "label": (0.9, 3.1),
-    "train": (0.4, 1.7),
-    "search": (0.35, 1.2),
-    "improve": (0.03, 0.08),
+    "melting_temperature": (15.4, 45.9),
+    "volume": (8.0, 31.0),
+    "liquid": (6.3, 19.5),
+    "quench": (2.65, 4.97),
+    "anneal": (2.4, 4.5),
+    "select": (1.67, 4.1),
+    "label": (1.2, 3.0),
+    "train": (0.59, 1.7),
+    "search": (0.38, 1.2),
+    "improve": (0.02, 0.06),
 }
-#: Others may be outside of the seven by as much.
+#: Others may be outside of the six by as much.
 MARGIN = 1.3
 #: Stages that tell a best energy, the one that counts most first.
 WITH_BEST = ("candidates", "improve", "search")

@@ -10,7 +10,7 @@ import pytest
 from launch.commands.shared import campaign_page
 from launch.commands.shared.campaign_page import PageKeeper
 from launch.local.campaign import Campaign
-from launch.report.outlook import best_so_far, outlook, time_left
+from launch.report.outlook import LEFT, best_so_far, outlook, time_left
 from launch.report.status import CampaignStatus, StageStatus
 from workflows.stages.table import STAGES
 
@@ -46,7 +46,8 @@ def test_the_range_is_from_what_was_taken_and_shrinks_as_time_passes() -> None:
     late = time_left(status(ended, stage("search", "running", 20.0)))
     assert early is not None
     assert late is not None
-    assert 0 < early[0] < 0.4 * 100 < 1.7 * 100 < early[1]
+    low, high = LEFT["train"]
+    assert 0 < early[0] < 100 * low < 100 * high < early[1]
     assert late == (pytest.approx(early[0] - 20), pytest.approx(early[1] - 20))
     # longer than any campaign took: nothing is promised
     assert time_left(status(ended, stage("search", "running", 900.0))) is None
