@@ -79,14 +79,14 @@ def _run_and_report(campaign: Campaign, prediction: Prediction, options: RunOpti
     from launch.local.display import Display
     from launch.local.runner import run_campaign
     from launch.report.files import wide_console
-    from launch.report.pressure import of_target
+    from launch.report.pressure import at_pressures
     from launch.report.status import format_duration
 
     console = wide_console()
     target = prediction.target
     console.print(
         f"{target.formula}, Z = {', '.join(map(str, target.formula_units))}"
-        f"{of_target(target)}; "
+        f"{at_pressures(target.all_pressures)}; "
         f"engine {prediction.engine}, protocol {prediction.protocol}; folder {campaign.folder}",
         markup=False,
     )

@@ -33,7 +33,7 @@ def workflow(options: WorkflowOptions) -> None:
 
     from launch.report.estimate import estimate
     from launch.report.files import wide_console
-    from launch.report.pressure import of_target
+    from launch.report.pressure import at_pressures
 
     require_format(options.output)
     require_writable(options.output)
@@ -47,7 +47,7 @@ def workflow(options: WorkflowOptions) -> None:
     graph = flow_to_workflow(prediction.flow(name), metadata=metadata)
     write_workflow(graph, options.output)
     console = wide_console()
-    where = of_target(prediction.target)
+    where = at_pressures(prediction.target.all_pressures)
     console.print(
         f"{options.output}: campaign {name}{where}, engine {prediction.engine}, "
         f"protocol {prediction.protocol}",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from launch.report.pressure import at_pressure
 from search.state.similarity import REFERENCE_ENERGY_TOLERANCE, TIGHTLY_RELAXED, match
 from workflows.stages.ranking import fitness_of
 
@@ -31,12 +32,15 @@ class PhaseFound:
         1 + the number of ranked structures that are lower.
     rank : int or None
         Of the ranked structure that is the same; none: it was not found.
+    ranked : int
+        Structures that are ranked at the pressure of the phase.
     """
 
     phase: KnownPhase
     above_best: float
     place: int
     rank: int | None
+    ranked: int
 
 
 def find_known(results: CampaignResults) -> list[PhaseFound]:
@@ -56,9 +60,10 @@ def find_known(results: CampaignResults) -> list[PhaseFound]:
     from workflows.documents.schemas import PredictionDocument
 
     known, ranking = results.newest(KnownPhasesDocument), results.newest(PredictionDocument)
-    if known is None or ranking is None or not ranking.candidates:
+    if known is None or ranking is None:
         return []
-    return [compare_phase(phase, ranking.candidates) for phase in known.phases]
+    ranked = [one for one in ranking.candidates if one.pressure == known.pressure]
+    return [compare_phase(phase, ranked) for phase in known.phases] if ranked else []
 
 
 def compare_phase(phase: KnownPhase, ranked: Sequence[CandidateDocument]) -> PhaseFound:
@@ -69,7 +74,7 @@ def compare_phase(phase: KnownPhase, ranked: Sequence[CandidateDocument]) -> Pha
     ----------
     phase : KnownPhase
     ranked : sequence of CandidateDocument
-        At least one, best first.
+        At the pressure of the phase; at least one, best first.
     """
     own = fitness_of(phase.crystal)
     others = [fitness_of(candidate) for candidate in ranked]
@@ -83,7 +88,7 @@ def compare_phase(phase: KnownPhase, ranked: Sequence[CandidateDocument]) -> Pha
         None,
     )
     lower = sum(other < own - 1e-9 for other in others)
-    return PhaseFound(phase, 1000 * (own - others[0]), lower + 1, same)
+    return PhaseFound(phase, 1000 * (own - others[0]), lower + 1, same, len(ranked))
 
 
 def known_table(found: Sequence[PhaseFound], ranking: PredictionDocument) -> Table:
@@ -98,7 +103,8 @@ def known_table(found: Sequence[PhaseFound], ranking: PredictionDocument) -> Tab
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=f"{ranking.formula}: known phases by {ranking.engine}")
+    at = at_pressure(found[0].phase.crystal.pressure) if found else ""
+    table = Table(title=f"{ranking.formula}: known phases by {ranking.engine}{at}")
     for heading in ("known phase", "space group", "found"):
         table.add_column(heading, overflow="fold")
     for heading in ("Z", f"{ranking.engine}\neV/atom", "above best\nmeV/atom", "volume\nÅ³/atom"):
@@ -108,7 +114,7 @@ def known_table(found: Sequence[PhaseFound], ranking: PredictionDocument) -> Tab
         table.add_row(
             escape(one.phase.label) + ("" if crystal.converged else " *"),
             f"{crystal.space_group} ({crystal.space_group_number})",
-            in_words(one, len(ranking.candidates)),
+            in_words(one),
             str(crystal.formula_units),
             "" if crystal.energy is None else f"{crystal.energy:.4f}",
             f"{one.above_best:+.1f}",
@@ -117,20 +123,12 @@ def known_table(found: Sequence[PhaseFound], ranking: PredictionDocument) -> Tab
     return table
 
 
-def in_words(found: PhaseFound, ranked: int) -> str:
-    """
-    Say whether a phase was found, and where.
-
-    Parameters
-    ----------
-    found : PhaseFound
-    ranked : int
-        Number of ranked structures.
-    """
+def in_words(found: PhaseFound) -> str:
+    """Say whether a phase was found, and where."""
     if found.rank is not None:
         return f"as rank {found.rank}"
     if found.above_best < -1000 * REFERENCE_ENERGY_TOLERANCE:
         return "no, and it is lower than all"
-    if found.place > ranked:
+    if found.place > found.ranked:
         return "no; it is above all ranked"
     return f"no; it would be rank {found.place}"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from workflows.composition import Target
+from collections.abc import Sequence
 
 
 def at_pressure(pressure: float) -> str:
@@ -15,11 +12,11 @@ def at_pressure(pressure: float) -> str:
     return f" at {pressure / GPA:g} GPa" if pressure else ""
 
 
-def of_target(target: Target) -> str:
-    """Say which pressures a prediction is for, as the end of a phrase; nothing for none."""
+def at_pressures(pressures: Sequence[float]) -> str:
+    """Say which pressures (kbar), one or more, as the end of a phrase; nothing for none."""
     from search.relax.pressure import GPA
 
-    if not target.pressures:
-        return at_pressure(target.pressure)
-    *others, last = [f"{pressure / GPA:g}" for pressure in target.pressures]
+    if len(pressures) == 1:
+        return at_pressure(pressures[0])
+    *others, last = [f"{pressure / GPA:g}" for pressure in pressures]
     return f" at {', '.join(others)} and {last} GPa"

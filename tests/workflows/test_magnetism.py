@@ -44,6 +44,23 @@ def test_chgnet_finds_the_moments_of_iron_and_none_in_magnesia() -> None:
     assert relaxed(to_structure(bulk("MgO", "rocksalt", a=4.2)), "chgnet").magnetic_moments is None
 
 
+def test_dispersion_leaves_moments_as_they_are() -> None:
+    atoms = bulk("FeO", "rocksalt", a=4.3)
+    moments = []
+    for name in ("chgnet", "chgnet+d3zero"):
+        atoms.calc = find_engine(name).build()
+        atoms.get_potential_energy()
+        moments.append(atoms.calc.results["magmoms"])
+    assert moments[0] == pytest.approx(moments[1])
+    assert moments[0][0] > 3.0
+
+
+def test_the_setting_of_spins_is_that_of_the_engine_without_its_dispersion() -> None:
+    said = find_engine("vasp+d3bj").magnetism()
+    assert said is not None
+    assert "set vasp.magnetic=true" in said
+
+
 class Magnet(EMT):
     """A metal with moments, of half a μB for each Å between neighbours."""
 

@@ -1,32 +1,11 @@
-"""Workflows that are added to a campaign which has run: their ids and their marks."""
+"""Workflows that are added to a campaign which has run."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import uuid
-from collections.abc import Sequence
-from typing import Any
-
 from jobflow import Flow, Job
-from monty.json import MontyEncoder
 
-from workflows.jobs.idempotency import NAMESPACE
 from workflows.jobs.tags import fireworks_spec
 from workflows.stages.table import STAGES
-
-
-def key_of(parts: Sequence[Any]) -> str:
-    """
-    Tell a workflow from others by an id that follows from all that it is.
-
-    Parameters
-    ----------
-    parts : sequence
-        What it is made of; each can be written as JSON by monty.
-    """
-    text = json.dumps(list(parts), cls=MontyEncoder, sort_keys=True)
-    return str(uuid.uuid5(NAMESPACE, hashlib.sha256(text.encode()).hexdigest()))
 
 
 def added_flow(work: Job, key: str, campaign: str, formula: str, name: str) -> Flow:
@@ -38,7 +17,7 @@ def added_flow(work: Job, key: str, campaign: str, formula: str, name: str) -> F
     work : Job
         Gets the key as its id.
     key : str
-        See :func:`key_of`.
+        Tells it from others.
     campaign, formula : str
         Of the campaign that it is added to.
     name : str

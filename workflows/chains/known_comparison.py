@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from jobflow import Flow
 from pymatgen.core import Structure
 
-from workflows.chains.added import added_flow, key_of
+from workflows.chains.added import added_flow
 from workflows.composition import Target
 from workflows.engines.base import Engine
+from workflows.jobs.idempotency import content_id
 from workflows.stages.known_phases import KnownPhasesMaker
 
 
@@ -41,8 +42,7 @@ class KnownComparison:
     @property
     def key(self) -> str:
         """What tells it from another one: an id that follows from all that it is."""
-        parts = [self.campaign, self.target, self.engine, self.known, self.maker]
-        return key_of(parts)
+        return content_id(self.campaign, self.target, self.engine, self.known, self.maker)
 
     def flow(self) -> Flow:
         """Make the task graph; the job that it begins with bears the key as its id."""

@@ -9,14 +9,15 @@ instead of computing it (:func:`once`).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from collections.abc import Callable, Collection, Sequence
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from jobflow import CURRENT_JOB, Flow, Job, Response
-from monty.json import MontyDecoder, jsanitize
+from monty.json import MontyDecoder, MontyEncoder, jsanitize
 
 from workflows.jobs.checkpoints import discard_checkpoint
 from workflows.jobs.outputs import stored_output
@@ -26,6 +27,19 @@ NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "devitrify")
 Parameters = ParamSpec("Parameters")
 Output = TypeVar("Output")
 AnyFlow = TypeVar("AnyFlow", Job, Flow)
+
+
+def content_id(*parts: Any) -> str:
+    """
+    Return an id that follows from what it is of, whoever asks for it.
+
+    Parameters
+    ----------
+    *parts : object
+        MSONable, or plain.
+    """
+    text = json.dumps(parts, cls=MontyEncoder, sort_keys=True)
+    return str(uuid.uuid5(NAMESPACE, hashlib.sha256(text.encode()).hexdigest()))
 
 
 def spawn(flow: AnyFlow, key: str = "", fixed: Collection[str] = ()) -> AnyFlow:

@@ -185,13 +185,14 @@ class CandidateMaker(Maker):
         training, improve = context.outputs.get("train"), context.makers.get("improve")
         potential = None if training is None else training.uuid
         gate = None if improve is None else improve.gate
+        improved = context.outputs.get("improve")
 
         def at(target: Target) -> Job:
             return self.make(
                 context.previous,
                 target,
                 context.reference,
-                improved=context.outputs.get("improve"),
+                improved=improved,
                 potential=potential,
                 gate=gate,
             )
@@ -202,7 +203,6 @@ class CandidateMaker(Maker):
         rankings = [at(target.at(pressure)) for pressure in target.pressures]
         name_by_pressure(zip(rankings, target.pressures, strict=True))
         chain = CandidateChain(target, context.reference, potential, gate or Gate())
-        improved = context.outputs.get("improve")
         together = self._exchange.make(
             rankings, chain, None if improved is None else improved.potential
         )
@@ -420,7 +420,8 @@ class CandidateMaker(Maker):
         rows = self._documents(chain).all(relaxed, asked)
         new = rows[: len(asked.candidates)]
         after = [Refined(*of, one) for of, one in zip(variants, refined, strict=True)]
-        ranked = self._ranked(rows, after, sum(chain.target.counts.values()))
+        unit = sum(chain.target.counts.values())
+        ranked = rank_rows(rows, after, unit, self.fitness, self.symmetry_energy / 1000)
         lowest = enthalpy_of(ranked[0]) if ranked else float("nan")
         report_progress("candidates", 1, 1, best_eV_atom=lowest)
         potential, gate = chain.potential, chain.gate
@@ -444,9 +445,3 @@ class CandidateMaker(Maker):
             frames=frames,
             warning=warning_of(chain.target, None if potential is None else doubt(new, gate)),
         )
-
-    def _ranked(
-        self, rows: Sequence[CandidateDocument], refined: Sequence[Refined], unit: int
-    ) -> list[CandidateDocument]:
-        """Refined structures, each once, with rank and motif; `unit` atoms in a formula unit."""
-        return rank_rows(rows, refined, unit, self.fitness, self.symmetry_energy / 1000)

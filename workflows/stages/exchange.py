@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from jobflow import Flow, Job, JobConfig, Maker, OnMissing, OutputReference, Response, job
-from pydantic import Field
 
 from nnp.frames import Frames
 from search.relax.limits import RelaxationLimits
@@ -15,7 +14,6 @@ from search.relax.pressure import compressed, in_gpa
 from search.state.fitness import Fitness
 from search.state.similarity import LOOSELY_RELAXED, match
 from workflows.composition import Target
-from workflows.documents.base import Document
 from workflows.documents.schemas import (
     CandidateDocument,
     PredictionDocument,
@@ -30,6 +28,7 @@ from workflows.jobs.stage import REFERENCE_QUEUE
 from workflows.jobs.tags import tag
 from workflows.stages.candidate_documents import CandidateDocuments
 from workflows.stages.candidate_state import CandidateChain
+from workflows.stages.exchange_state import Attempt, ExchangeState
 from workflows.stages.final_ranking import rank_rows
 from workflows.stages.phases import (
     FollowedPhase,
@@ -48,32 +47,6 @@ from workflows.stages.table import STAGES
 #: Rounds of relaxations at the most, before those at transitions: in the first one a crystal may
 #: become a new one, which is relaxed at the other pressures in the second.
 MOST_ROUNDS = 2
-
-
-class Attempt(Document):
-    """A crystal that is relaxed at another pressure than that at which it was found."""
-
-    row: str = Field(description="key of the crystal it begins from")
-    start: SearchCandidate = Field(description="that, at the pressure it is relaxed at")
-    job: str = Field(description="that relaxes it")
-    result: str | None = Field(
-        None, description="key of the relaxed crystal if that is the same phase; none: it is not"
-    )
-
-
-class ExchangeState(Document):
-    """What is known after some rounds of relaxations."""
-
-    rankings: list[str | None] = Field(
-        description="jobs that ranked what was found at each pressure; none where they failed"
-    )
-    rows: list[CandidateDocument] = Field(
-        default_factory=list, description="relaxed crystals of all pressures"
-    )
-    attempts: list[Attempt] = Field(default_factory=list)
-    rounds: int = 0
-    failures: list[str] = Field(default_factory=list)
-    evaluations: int = Field(0, description="of the engine in these relaxations")
 
 
 @dataclass

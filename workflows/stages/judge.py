@@ -47,7 +47,7 @@ from workflows.stages.reference_search import ReferenceSearchMaker
 from workflows.stages.search import expected_extent
 from workflows.stages.search_documents import search_document
 from workflows.stages.table import STAGES
-from workflows.stages.unseen_crystals import Relaxations, content_id, random_crystals
+from workflows.stages.unseen_crystals import Relaxations, job_id, random_crystals
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -246,7 +246,7 @@ class JudgeMaker(Maker):
         volume = estimate_volume(target.composition, target.pressure)
         work = maker.make(target, engine, derive_seed(seed, "judge"), volume)
         endless = replace(maker, evolution=replace(maker.evolution, generations=1), n_best=1)
-        work.set_uuid(content_id("search", endless, target, engine, seed))
+        work.set_uuid(job_id("search", endless, target, engine, seed))
         return work
 
     @job(config=JobConfig(on_missing_references=OnMissing.NONE))

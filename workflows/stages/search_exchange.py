@@ -16,7 +16,8 @@ from workflows.documents.schemas import (
     SearchCandidate,
 )
 from workflows.stages.candidate_documents import CandidateDocuments
-from workflows.stages.exchange import Attempt, ExchangeMaker, ExchangeState
+from workflows.stages.exchange import ExchangeMaker
+from workflows.stages.exchange_state import Attempt, ExchangeState
 from workflows.stages.phases import describe_phases, find_transitions, key_of
 
 if TYPE_CHECKING:

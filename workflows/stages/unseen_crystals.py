@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jobflow import CURRENT_JOB, Job, OnMissing
-from monty.json import MontyEncoder
 from pymatgen.core import Structure
 
 from search.create.random_crystals import RandomSymmetric
@@ -17,7 +13,7 @@ from search.geometry import DistanceLimits
 from search.relax.limits import RelaxationLimits
 from workflows.composition import Target
 from workflows.engines.base import Engine
-from workflows.jobs.idempotency import NAMESPACE
+from workflows.jobs.idempotency import content_id
 from workflows.jobs.stage import REFERENCE_QUEUE
 from workflows.jobs.tags import derive_seed, tag
 from workflows.stages.packing import estimate_volume
@@ -79,8 +75,8 @@ class Relaxations:
             Ids of the job that relaxes it, and of the one that computes its energy if that is
             another.
         """
-        relax_id = content_id("relax", structure, self.engine, self.limits)
-        energy_id = content_id("energy", relax_id) if self.again else None
+        relax_id = job_id("relax", structure, self.engine, self.limits)
+        energy_id = job_id("energy", relax_id) if self.again else None
         if relax_id in self.jobs:
             return relax_id, energy_id
         work = self.engine.relax(self.limits).make(structure, "judge")
@@ -98,7 +94,7 @@ class Relaxations:
         return relax_id, energy_id
 
 
-def content_id(*parts: Any) -> str:
+def job_id(*parts: Any) -> str:
     """
     Return an id that follows from what a job computes, and from the campaign.
 
@@ -109,8 +105,7 @@ def content_id(*parts: Any) -> str:
     """
     current = CURRENT_JOB.job
     campaign = "" if current is None else current.metadata.get("campaign", "")
-    text = json.dumps([campaign, *parts], cls=MontyEncoder, sort_keys=True)
-    return str(uuid.uuid5(NAMESPACE, hashlib.sha256(text.encode()).hexdigest()))
+    return content_id(campaign, *parts)
 
 
 def random_crystals(target: Target, number: int, seed: int) -> list[Atoms]:

@@ -14,10 +14,9 @@ from launch.report.page.crystals import Crystal, appearance
 from launch.report.page.landscape import Marked, landscape
 from launch.report.page.neighbors import bond_limits
 from launch.report.page.ranking import Table, add_found, add_known, add_ranking
-from launch.report.pressure import at_pressure
+from launch.report.pressure import at_pressure, at_pressures
 from launch.report.status import format_duration
 from launch.shell import command_line
-from search.relax.pressure import in_gpa
 from workflows.composition import parse_composition
 from workflows.conversion import to_atoms
 from workflows.documents.improvement import ImproveDocument
@@ -160,9 +159,7 @@ def _subtitle(prediction: PredictionDocument | None, found: Sequence[SearchCandi
     if prediction is not None and prediction.candidates:
         best = prediction.candidates[0]
         motifs = motifs_in_words(prediction) or f"{len(prediction.candidates)} structures"
-        where = at_pressure(prediction.pressure)
-        if prediction.pressures:
-            where = f" at each of {', '.join(in_gpa(one) for one in prediction.pressures)}"
+        where = at_pressures(prediction.pressures or [prediction.pressure])
         return (
             f"{motifs}, ranked by {prediction.engine}{where}. "
             f"The best: {best.space_group}, Z = {best.formula_units}, {best.density:.2f} g/cm³."

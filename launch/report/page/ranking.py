@@ -162,7 +162,10 @@ def add_known(table: Table, found: Sequence[PhaseFound]) -> None:
         return
     lowest = found[0].above_best
     names = {one.rank: one.phase.label for one in reversed(found) if one.rank is not None}
+    own_pressure = found[0].phase.crystal.pressure / GPA
     for row in table.rows:
+        if row.values.get("pressure", own_pressure) != own_pressure:
+            continue
         if "above" in row.values:
             row.values["above_known"] = row.values["above"] - lowest
         if row.values.get("rank") in names:

@@ -73,7 +73,8 @@ class FastCHGNetCalculator(ModelCalculator):
             compute_stress=True,
         )
         computed = self.model._compute(batch, compute_magmom=True)
-        per_atom, self._moments = computed["e"], computed["m"][0].detach().numpy().astype(float)
+        per_atom = computed["e"]
+        self._moments = computed["m"][0].detach().cpu().numpy().astype(float)
         scale = len(structure) if self.model.is_intensive else 1
         shift = self.model.composition_model([graph]) if self.model.composition_model else 0.0
         leaves = (*batch.atom_positions, *batch.strains)

@@ -84,6 +84,8 @@ class DispersionCalculator(Calculator):
         self.correction.get_property("forces", current)  # which computes all of it at once
         added = self.correction.results
         self.results |= {name: value + added[name] for name, value in found.items()}
+        if "magmoms" in results:  # which dispersion leaves as they are
+            self.results["magmoms"] = results["magmoms"]
 
 
 def _require_reasonable(atoms: Atoms) -> None:

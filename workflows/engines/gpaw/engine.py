@@ -10,6 +10,7 @@ from workflows.engines.base import Purpose, SegmentSettings
 from workflows.engines.gpaw.datasets import ELEMENTS
 from workflows.engines.gpaw.level import GpawLevel, missing
 from workflows.engines.gpaw.settings import GpawSettings
+from workflows.engines.names import base_name
 from workflows.engines.plane_waves import Kind, PlaneWaveEngine, spins_in_words
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class GpawEngine(PlaneWaveEngine):
 
     def magnetism(self) -> str | None:
         """Say whether its electrons have spins."""
-        return spins_in_words(self.name, self.settings.magnetic)
+        return spins_in_words(base_name(self.name), self.settings.magnetic)
 
     def molecular_dynamics(self, settings: SegmentSettings) -> GpawDynamicsMaker:
         """Maker of one segment of molecular dynamics."""

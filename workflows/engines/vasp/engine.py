@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from workflows.engines.base import Purpose, SegmentSettings
+from workflows.engines.names import base_name
 from workflows.engines.plane_waves import PlaneWaveEngine, spins_in_words
 from workflows.engines.vasp.potentials import known_elements
 from workflows.engines.vasp.settings import VaspSettings
@@ -69,7 +70,7 @@ class VaspEngine(PlaneWaveEngine):
 
     def magnetism(self) -> str | None:
         """Say whether its electrons have spins."""
-        return spins_in_words(self.name, self.settings.magnetic)
+        return spins_in_words(base_name(self.name), self.settings.magnetic)
 
     def molecular_dynamics(self, settings: SegmentSettings) -> VaspDynamicsMaker:
         """Maker of one segment of molecular dynamics."""
