@@ -120,7 +120,5 @@ def symmetry_dataset(atoms: Atoms, tolerance: float) -> Any:
 
     try:
         return spglib.get_symmetry_dataset(spglib_cell(atoms), symprec=tolerance)
-    except (
-        spglib.SpglibError
-    ):  # which it raises or keeps to itself as a variable of the system says
+    except spglib.SpglibError:  # raised or not as a variable of the system says
         return None
