@@ -104,6 +104,11 @@ class Potential(MSONable):
     force_calibration: Calibration = field(default_factory=Calibration)
     record: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def independent_evaluators(self) -> bool:
+        """Evaluators share nothing that changes: they may work side by side."""
+        return True
+
     def __post_init__(self) -> None:
         for name in _ARRAYS:
             setattr(self, name, as_numbers(name, getattr(self, name)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ FIGURES: dict[str, tuple[tuple[type[Document], ...], Draw]] = {}
 #: One to look at, and one for a paper.
 SUFFIXES = (".png", ".pdf")
 
+#: It tells a log of every glyph that it leaves out.
+logging.getLogger("fontTools").setLevel(logging.WARNING)
 mpl.rcParams.update(RC_PARAMS)
 mpl.rcParams["axes.prop_cycle"] = cycler(color=COLOURS)
 

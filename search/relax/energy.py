@@ -125,6 +125,19 @@ def require_stress(energy: BatchEnergy) -> None:
         )
 
 
+def are_independent(energy: BatchEnergy) -> bool:
+    """
+    Whether evaluators of an energy may work side by side in several processes.
+
+    Parameters
+    ----------
+    energy : BatchEnergy
+        Says so, if they may, by an attribute `independent_evaluators`; an ASE calculator may be
+        anything, also a program that uses all cores.
+    """
+    return bool(getattr(energy, "independent_evaluators", False))
+
+
 class AseEnergy:
     """
     Any ASE calculator as a `BatchEnergy`, one structure after the other.

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnp.units import KBAR
+from search.relax.energy import are_independent
 
 if TYPE_CHECKING:
     from search.relax.energy import BatchEnergy, BatchEvaluator
@@ -128,6 +129,11 @@ class PressurizedEnergy:
     def knows_stress(self) -> bool:
         """Whether the energy below knows it; see `search.relax.energy.require_stress`."""
         return bool(getattr(self.energy, "knows_stress", True))
+
+    @property
+    def independent_evaluators(self) -> bool:
+        """Whether those of the energy below are; see `search.relax.energy.are_independent`."""
+        return are_independent(self.energy)
 
     def evaluator(
         self, numbers: NDArray[np.integer], counts: NDArray[np.integer], threads: int = 1

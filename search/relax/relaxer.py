@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from monty.json import MSONable
 
 from nnp.units import KBAR
-from search.relax.energy import BatchEnergy, require_stress, uncertainties_of
+from search.relax.energy import BatchEnergy, are_independent, require_stress, uncertainties_of
 from search.relax.fire import FireOptions, FireState, Geometry, advance
 from search.relax.lbfgs import LbfgsOptions, LbfgsState, advance_active
 from search.relax.limits import RelaxationLimits
 from search.relax.pressure import under_pressure
+from search.relax.processes import MOST_PROCESSES, side_by_side
 from search.relax.symmetric import SymmetricEvaluator, symmetrized
 from search.relax.trust import UNCONDITIONAL, UNKNOWN, Trust
 
@@ -160,7 +162,7 @@ class Relaxer(MSONable):
         },
     )
     batch_size: int = field(
-        default=64,
+        default=10,
         metadata={"range": (1, 10_000), "unit": "structures", "help": "relaxed side by side"},
     )
     fire: FireOptions = field(
@@ -192,7 +194,8 @@ class Relaxer(MSONable):
         energy : BatchEnergy
             Gives energies, forces and stresses.
         threads : int
-            Passed on to `energy`.
+            Processes that share the structures, or threads if the evaluators of `energy` are not
+            independent. The outcome does not depend on how many processes there are.
         best : float, (n,) array or None
             Energy per atom (eV) of the best structure known, or for each structure the energy at
             which it would equal that; the windows count from there. None: there are no windows.
@@ -208,13 +211,35 @@ class Relaxer(MSONable):
         energy = under_pressure(energy, self.limits.pressure)
         trust = trust or UNCONDITIONAL
         levels = None if best is None else np.broadcast_to(np.asarray(best), len(structures))
-        results: list[Relaxed] = []
-        for start in range(0, len(structures), self.batch_size):
-            part = slice(start, start + self.batch_size)
-            level = None if levels is None else levels[part]
-            batch = _Batch(self, structures[part], energy, threads, level, distances, trust)
-            results += batch.run()
-        return results
+        processes = min(threads, MOST_PROCESSES) if are_independent(energy) else 1
+        # by turns, since those that were made alike come one after another
+        number = -(-len(structures) // self.batch_size)
+        parts = [slice(first, None, number) for first in range(number)]
+        share = partial(_Share, self, energy, max(1, threads // processes))
+        shares = [
+            share(structures[part], None if levels is None else levels[part], distances, trust)
+            for part in parts
+        ]
+        results: list[Relaxed | None] = [None] * len(structures)
+        for part, relaxed in zip(parts, side_by_side(_relax, shares, processes), strict=True):
+            results[part] = relaxed
+        return [result for result in results if result is not None]
+
+
+class _Share(NamedTuple):
+    """Structures that are relaxed side by side in one process, and how."""
+
+    options: Relaxer
+    energy: BatchEnergy
+    threads: int
+    structures: Sequence[Atoms]
+    best: NDArray[np.float64] | None
+    distances: DistanceLimits | None
+    trust: Trust
+
+
+def _relax(share: _Share) -> list[Relaxed]:
+    return _Batch(share).run()
 
 
 class _Measured(NamedTuple):
@@ -231,21 +256,13 @@ class _Measured(NamedTuple):
 class _Batch:
     """The structures still on their way; finished ones leave, so that no work goes into them."""
 
-    def __init__(
-        self,
-        options: Relaxer,
-        structures: Sequence[Atoms],
-        energy: BatchEnergy,
-        threads: int,
-        best: NDArray[np.float64] | None,
-        distances: DistanceLimits | None,
-        trust: Trust,
-    ) -> None:
-        self.options = options
+    def __init__(self, share: _Share) -> None:
+        self.options = options = share.options
         self.limits = options.limits
-        self.best = best
-        self.distances = distances
-        self.trust = trust
+        self.best = share.best
+        self.distances = share.distances
+        self.trust = share.trust
+        structures = share.structures
         operations = None
         if options.keep_symmetry:
             structures, operations = symmetrized(structures)
@@ -254,7 +271,7 @@ class _Batch:
         self.numbers = np.concatenate([atoms.numbers for atoms in structures])
         self.cells = np.array([np.array(atoms.cell) for atoms in structures], dtype=float)
         self.positions = np.concatenate([atoms.positions for atoms in structures]).astype(float)
-        self.evaluator = energy.evaluator(self.numbers, self.counts, threads=threads)
+        self.evaluator = share.energy.evaluator(self.numbers, self.counts, threads=share.threads)
         if operations is not None and (operations.orders > 1).any():
             self.evaluator = SymmetricEvaluator(self.evaluator, operations)
         self.state = FireState.start(self.counts, options.fire.first_step)

@@ -13,6 +13,7 @@ from typing import Any
 from nnp.storage.files import write_atomically
 from search.relax.energy import BatchEnergy
 from search.relax.onward import relax_on, relax_on_nearest
+from search.relax.processes import cpu_seconds
 from search.relax.relaxer import Relaxed, Relaxer
 from search.state.acceptance import as_relaxed
 from search.state.evolution import Evolution
@@ -40,7 +41,7 @@ class SearchFigures:
     converged : float
         Part of the last generation that relaxed to the end.
     cpu_seconds : float
-        That the last generation took in this process.
+        That the last generation took, other processes included.
     went_on : int
         Structures that were relaxed on to the tight limits after the last generation.
     ended : str or None
@@ -186,7 +187,7 @@ def run_generations(
     limits = replace(relaxer.limits, pressure=evolution.fitness.pressure)
     relaxer = replace(relaxer, limits=limits)
     while evolution.generation < generations and not evolution.finished:
-        started, cpu = time.perf_counter(), time.process_time()
+        started, cpu = time.perf_counter(), cpu_seconds()
         relaxed = _relax(evolution, relaxer, energy, threads)
         evolution.tell(relaxed)
         if checkpoint is not None:
@@ -194,7 +195,7 @@ def run_generations(
         if progress is not None:
             progress(_figures(evolution, relaxed, started, cpu))
     while evolution.finished and relaxer.tight_window is not None:
-        started, cpu = time.perf_counter(), time.process_time()
+        started, cpu = time.perf_counter(), cpu_seconds()
         relaxed = _relax_reported(evolution, relaxer, energy, threads, n_best)
         if not relaxed:
             break
@@ -261,6 +262,6 @@ def _figures(
         structures_per_second=len(relaxed) / (time.perf_counter() - started),
         distinct=len(evolution.archive),
         converged=sum(r.converged for r in relaxed) / len(relaxed),
-        cpu_seconds=time.process_time() - cpu,
+        cpu_seconds=cpu_seconds() - cpu,
         ended=evolution.ended,
     )

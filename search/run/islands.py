@@ -230,11 +230,13 @@ def summarise(islands: Sequence[Evolution], n_best: int) -> SearchSummary:
 
 def merge_archives(islands: Sequence[Evolution]) -> list[Individual]:
     """Distinct members of all islands' archives, best first."""
+    if len(islands) == 1:  # an archive's members are distinct as they are
+        return [replace(member) for member in islands[0].archive.members]
     merged = islands[0].archive.emptied()
-    for island in islands:
-        for member in island.archive.members:
+    for archive in (island.archive for island in islands):
+        for member, vector in zip(archive.members, archive.fingerprints, strict=True):
             if member.operator != MIGRANT:  # its own island has it too
-                merged.add(replace(member))
+                merged.add(replace(member), vector)
     return list(merged.members)
 
 

@@ -129,7 +129,7 @@ class Archive:
         if alike and alike[0].fitness <= individual.fitness:
             return Entry(alike[0], [])
         self._remove(same)
-        self._insert(individual, vector)
+        self.insert(individual, vector)
         return Entry(None, alike)
 
     def discard(self, individuals: Sequence[Individual]) -> None:
@@ -165,7 +165,8 @@ class Archive:
         self.fitness = np.delete(self.fitness, indices)
         self.fingerprints = np.delete(self.fingerprints, indices, axis=0)
 
-    def _insert(self, individual: Individual, vector: NDArray[np.float32]) -> None:
+    def insert(self, individual: Individual, vector: NDArray[np.float32]) -> None:
+        """Put in an individual, with its fingerprint, that is known to duplicate no member."""
         at = int(np.searchsorted(self.fitness, individual.fitness, side="right"))
         if at >= self.capacity:
             return
@@ -196,7 +197,7 @@ class Archive:
         for id_, atoms in zip(decode_array(packed["ids"]), unpack_structures(packed), strict=True):
             member = shared.get(int(id_)) or individuals[int(id_)]
             member.atoms = atoms
-            self._insert(member, self.fingerprint_of(member))
+            self.insert(member, self.fingerprint_of(member))
 
 
 def pack_members(members: Sequence[Individual]) -> dict[str, Any]:

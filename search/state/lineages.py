@@ -59,7 +59,8 @@ class Lineages:
         self.present.discard(entry.replaced)
         mine = not others and all(member.id in here for member in alike)
         if entry.better is None and mine:
-            self.present.add(individual, vector)
+            # its members are the archive's, with which it has been compared
+            self.present.insert(individual, vector)
         return entry
 
     def discard(self, individual: Individual) -> None:

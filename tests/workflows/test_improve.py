@@ -152,6 +152,14 @@ class TestGate:
         assert Gate().passes(agreement)
         assert not Gate(resolution=0.01).passes(agreement)
 
+    def test_small_errors_do_not_excuse_a_wrong_order(self) -> None:
+        energies = -3.0 + 6e-4 * np.arange(4)
+        agreement = Gate().compare(energies, -3.0 - 1e-5 * np.arange(4))
+        assert agreement.deviation is not None
+        assert agreement.deviation < Gate().resolution
+        assert agreement.ordered == pytest.approx(-1.0)
+        assert not Gate().passes(agreement)
+
     def test_structures_that_are_nearer_than_the_resolution_may_be_in_any_order(self) -> None:
         ties = -3.0 + 1e-4 * np.arange(6)
         energies = np.array([*ties, -2.99, -2.98])

@@ -41,7 +41,7 @@ PROTOCOLS: dict[str, dict[str, object]] = {
         # when three fresh starts found nothing, which small cells come to in seconds
         "search.evolution.generations": 60,
         "search.evolution.patience": 40,
-        "search.block": 20,
+        "search.block": 40,
         "improve.rounds": 3,
         "improve.relaxations": 5,
         "improve.relaxation_steps": 20,

@@ -38,7 +38,7 @@ class Gate(MSONable):
         the resolution.
     resolution : float
         Difference of energies below which two structures may be in any order; and standard
-        deviation of the errors below which none is asked for.
+        deviation of the errors that is asked for where all structures are that near to each other.
     hopeless : float
         Root mean square error beyond which the candidates are no ranking at all.
     """
@@ -141,8 +141,9 @@ class Gate(MSONable):
             return False
         if agreement.n < FEWEST_RANKED or rank is None:
             return deviation <= self.max_mean_error
-        apart = rank if agreement.ordered is None else agreement.ordered
-        return max(rank, apart) >= self.min_spearman or deviation <= self.resolution
+        if agreement.ordered is None:  # all lie closer to each other than the resolution
+            return deviation <= self.resolution or rank >= self.min_spearman
+        return max(rank, agreement.ordered) >= self.min_spearman
 
     def is_hopeless(self, agreement: Agreement) -> bool:
         """Whether the potential and the engine do not speak of the same energies at all."""

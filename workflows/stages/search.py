@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
@@ -15,6 +14,7 @@ from nnp.potential import Potential
 from search.geometry import DistanceLimits
 from search.options import EvolutionOptions
 from search.relax.pressure import compressed
+from search.relax.processes import cpu_seconds
 from search.relax.relaxer import Relaxer
 from search.relax.trust import Trust
 from search.run.driver import SearchFigures, run_generations
@@ -309,7 +309,7 @@ class SearchMaker(Maker):
             raise ValueError("a block of the search needs a state to start from")
         state.options.generations = self.evolution.generations
         exchange(state, [output_of(uuid).evolution.best(self.migrants) for uuid in others])
-        started = time.process_time()
+        started = cpu_seconds()
         with checkpoint() as path:
             state = run_generations(
                 state,
@@ -321,7 +321,7 @@ class SearchMaker(Maker):
                 checkpoint=path,
                 n_best=self.n_best,
             )
-        seconds = time.process_time() - started
+        seconds = cpu_seconds() - started
         return island_document(state, seconds + (document.cpu_seconds if document else 0.0))
 
     @job
