@@ -65,7 +65,9 @@ def outlook(status: CampaignStatus) -> list[str]:
     running = [stage for stage in status.stages if stage.state == "running"]
     if status.state != "running" or not running:
         return []
-    doing = "; ".join(_in_words(stage, status.engine) for stage in running)
+    # others have begun, and wait for these
+    at_work = [stage for stage in running if stage.counts.get("RUNNING")] or running
+    doing = "; ".join(_in_words(stage, status.engine) for stage in at_work)
     lines = [f"Now: {doing}."]
     left = time_left(status)
     if left is not None:

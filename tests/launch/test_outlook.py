@@ -40,6 +40,14 @@ def test_it_says_what_happens_how_long_it_may_take_and_the_best() -> None:
     assert lines[2] == "Best so far: -5.5000 eV/atom by chgnet."
 
 
+def test_of_stages_that_have_begun_those_at_work_are_told() -> None:
+    waiting, working = stage("label", "running", 1.0), stage("quench", "running", 1.0)
+    working.counts = {"RUNNING": 1}
+    assert outlook(status(waiting, working))[0] == (
+        "Now: cooling the melt to a glass, 1 of 4 jobs known so far."
+    )
+
+
 def test_the_range_is_from_what_was_taken_and_shrinks_as_time_passes() -> None:
     ended = stage("train", "completed", 100.0)
     early = time_left(status(ended, stage("search", "running", 0.0)))
