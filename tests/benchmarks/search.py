@@ -5,7 +5,7 @@ How many relaxations the search needs for forsterite, how fast it is, and how ri
     python -m tests.benchmarks.search find --variant random --seeds 1 2 3 -o FOLDER
     python -m tests.benchmarks.search z8 --seeds 1 -o FOLDER      # 56 atoms, 10,000 relaxations
     python -m tests.benchmarks.search simple                      # against random search
-    python -m tests.benchmarks.search throughput --threads 1      # and time outside the relaxer
+    python -m tests.benchmarks.search throughput --threads 1 2    # and time outside the relaxer
     python -m tests.benchmarks.search linearity                   # two islands, two processes
     python -m tests.benchmarks.search flat                        # 1000 generations
     python -m tests.benchmarks.search relaxer                     # against ASE; also --disturb 0.2
@@ -32,6 +32,7 @@ from nnp.formats.simple_nn import read_simple_nn
 from search.create.registry import default_shares
 from search.create.wyckoff import space_group
 from search.options import EvolutionOptions, NicheOptions
+from search.relax.processes import cpu_seconds
 from search.relax.relaxer import Relaxer
 from search.run.driver import resume, run_generations
 from search.state.evolution import Evolution
@@ -159,30 +160,33 @@ def report(results: list[dict[str, Any]]) -> None:
         print(f"found {len(hits)} of {len(results)}, median {statistics.median(hits):.0f}")
 
 
-def throughput(structures: int, threads: int) -> None:
-    """Print structures per CPU second, and the part of it that is spent outside the relaxer."""
+def throughput(structures: int, threads: list[int]) -> None:
+    """Print structures a second by number of processes, and what is spent outside the relaxer."""
     potential = read_simple_nn(SPINNER / "potential_saved")
-    warm = Evolution({"Mg": 2, "Si": 1, "O": 4}, options("full", 80), 99)
-    run_generations(warm, Relaxer(), potential, 2, threads=threads)
     import_module("pymatgen.analysis.structure_matcher")
     import_module("pymatgen.io.ase")
     for number in range(1, 231):
         space_group(number)  # read once a process, whatever the length of the search
-    relaxer = Relaxer()
     inside = timed()
-    evolution = Evolution({"Mg": 2, "Si": 1, "O": 4}, options("full", structures), 0)
-    cpu, wall = time.process_time(), time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoint = Path(folder) / "state.json"
-        run_generations(
-            evolution, relaxer, potential, 10**6, threads=threads, checkpoint=checkpoint
+    rates: dict[int, float] = {}
+    for number in threads:
+        warm = Evolution({"Mg": 2, "Si": 1, "O": 4}, options("full", 80), 99)
+        run_generations(warm, Relaxer(), potential, 2, threads=number)
+        evolution = Evolution({"Mg": 2, "Si": 1, "O": 4}, options("full", structures), 0)
+        inside[0], cpu, wall = 0.0, cpu_seconds(), time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoint = Path(folder) / "state.json"
+            run_generations(
+                evolution, Relaxer(), potential, 10**6, threads=number, checkpoint=checkpoint
+            )
+        cpu, wall = cpu_seconds() - cpu, time.perf_counter() - wall
+        rates[number] = structures / wall
+        print(
+            f"{number} processes: {structures / cpu:.1f} structures per CPU second, "
+            f"{rates[number]:.1f} per second, {rates[number] / rates[threads[0]]:.2f} of the first "
+            f"rate; {1 - inside[0] / cpu:.1%} of the CPU time outside the relaxer",
+            flush=True,
         )
-    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    print(
-        f"{threads} threads: {structures / cpu:.1f} structures per CPU second, "
-        f"{structures / wall:.1f} per second, {1 - inside[0] / cpu:.1%} of the CPU time outside "
-        "the relaxer"
-    )
 
 
 def main() -> None:
@@ -199,7 +203,7 @@ def main() -> None:
         finding.add_argument("-o", "--folder", type=Path, default=Path("search_benchmark"))
     measuring = commands.add_parser("throughput")
     measuring.add_argument("--structures", type=int, default=1120)
-    measuring.add_argument("--threads", type=int, default=1)
+    measuring.add_argument("--threads", type=int, nargs="+", default=[1])
     commands.add_parser("linearity").add_argument("--structures", type=int, default=560)
     commands.add_parser("flat").add_argument("--generations", type=int, default=1000)
     relaxing = commands.add_parser("relaxer")

@@ -24,6 +24,7 @@ from search.create.random_crystals import RandomSymmetric
 from search.geometry import DistanceLimits
 from search.options import EvolutionOptions
 from search.relax.limits import RelaxationLimits
+from search.relax.processes import cpu_seconds
 from search.relax.relaxer import Relaxer
 from search.run.driver import SearchFigures, run_generations
 from search.run.processes import IslandOptions, run_islands
@@ -161,9 +162,9 @@ def timed() -> list[float]:
     relax = Relaxer.relax  # of the class: the search relaxes by copies of what it is given
 
     def measured(*args: Any, **kwargs: Any) -> Any:
-        begin = time.process_time()
+        begin = cpu_seconds()
         outcome = relax(*args, **kwargs)
-        inside[0] += time.process_time() - begin
+        inside[0] += cpu_seconds() - begin
         return outcome
 
     Relaxer.relax = measured  # type: ignore[method-assign]
