@@ -8,7 +8,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 FORMULA ?= LiAlCl4
-OPTIONS ?=
+# of the README's example; others have their own
+OPTIONS ?= $(if $(filter LiAlCl4,$(FORMULA)),--z 4 --dispersion d3zero)
 # More than cores: the tests on a cluster mostly wait.
 JOBS ?= 3
 
