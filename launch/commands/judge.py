@@ -189,12 +189,13 @@ def _write(judgement: Judgement, output: Path) -> None:
 
     from launch.commands.shared.output_files import require_writable
     from launch.commands.shared.workflow_file import require_format, write_workflow
+    from launch.versions import CAMPAIGN_VERSION
 
     require_format(output)
     require_writable(output)
     metadata = {
         "campaign": judgement.campaign, "formula": judgement.target.formula,
-        "addition": judgement.key,
+        "addition": judgement.key, "campaign_version": CAMPAIGN_VERSION,
     }  # fmt: skip
     write_workflow(flow_to_workflow(judgement.flow(), metadata=metadata), output)
     typer.echo(f"{output}: judges the potential of campaign {judgement.campaign}")

@@ -368,7 +368,7 @@ def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 def _require_same_search(folder: Path, settings: dict[str, Any], islands: list[Evolution]) -> None:
     """Refuse to go on with another potential or other settings; allow a larger budget."""
-    from launch.local.campaign import digest
+    from launch.local.campaign_document import digest
     from nnp.storage.files import write_atomically
     from search.run.driver import read_object as read_stored
     from search.run.islands import change_budget

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from launch.commands.shared.formula import warn_of_formula
-from launch.commands.shared.options import command_of
+from launch.commands.shared.options import command_of, words_of
 from launch.commands.shared.output_files import require_writable
 from launch.commands.shared.prediction import PredictionOptions
 from launch.commands.shared.workflow_file import cost_table, require_format, write_workflow
@@ -43,8 +43,14 @@ def workflow(options: WorkflowOptions) -> None:
     name = options.campaign or f"{formula}-{uuid.uuid4().hex[:8]}"
     from jobflow.managers.fireworks import flow_to_workflow
 
-    metadata = {"campaign": name, "formula": formula}
-    graph = flow_to_workflow(prediction.flow(name), metadata=metadata)
+    from launch.local.campaign_document import travelling_metadata
+
+    graph = flow_to_workflow(prediction.flow(name))
+    asked = PredictionOptions(
+        **{field.name: getattr(options, field.name) for field in fields(PredictionOptions)}
+    )
+    document = prediction.describe(name, words_of(asked))
+    graph.metadata = travelling_metadata(document, len(graph.fws))
     write_workflow(graph, options.output)
     console = wide_console()
     where = at_pressures(prediction.target.all_pressures)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 
-from fireworks import FWAction, LaunchPad, Workflow
+from fireworks import FWAction, FWorker, LaunchPad, Workflow
 from fireworks.fw_config import SORT_FWS
 from pymongo import ReturnDocument
+
+from launch.errors import CampaignError
+from launch.versions import CAMPAIGN_VERSION, refusal
 
 #: Fireworks looked at when the next is taken; others may take some of them meanwhile.
 CANDIDATES = 20
@@ -26,6 +30,31 @@ class CampaignLaunchPad(LaunchPad):
     workflow has them already (:func:`workflows.jobs.idempotency.spawn` gives them the same ids),
     and FireWorks lets them run again after it.
     """
+
+    def checkout_fw(
+        self, fworker: FWorker, launch_dir: str, fw_id: int | None = None, **kwargs: Any
+    ) -> Any:
+        """
+        Check a Firework out; one of a campaign of another version fails with the reason.
+
+        Its job would be understood wrongly, or not at all.
+        """
+        firework, launch_id = super().checkout_fw(fworker, launch_dir, fw_id=fw_id, **kwargs)
+        if firework is not None:
+            reason = self._refusal(firework.fw_id)
+            for task in firework.tasks if reason else []:
+                task.run_task = partial(_refuse, reason)
+        return firework, launch_id
+
+    def _refusal(self, fw_id: int) -> str | None:
+        """Why a Firework is not run here; None where its workflow does not tell its version."""
+        fields = {"metadata.campaign": 1, "metadata.campaign_version": 1, "metadata.begun_by": 1}
+        workflow = self.workflows.find_one({"nodes": fw_id}, fields)
+        metadata = (workflow or {}).get("metadata") or {}
+        found = metadata.get("campaign_version", CAMPAIGN_VERSION)
+        if found == CAMPAIGN_VERSION:
+            return None
+        return refusal(f"The campaign {metadata.get('campaign')}", found, metadata.get("begun_by"))
 
     def complete_launch(
         self, launch_id: int, action: FWAction | None = None, state: str = "COMPLETED"
@@ -82,6 +111,10 @@ class CampaignLaunchPad(LaunchPad):
         """Return a new launch id."""
         return self._increment("next_launch_id", 1)
 
+    def get_new_launch_ids(self, quantity: int) -> int:
+        """Return the first of some new launch ids."""
+        return self._increment("next_launch_id", quantity)
+
     def _increment(self, counter: str, quantity: int) -> int:
         after = self.fw_id_assigner.find_one_and_update(
             {}, {"$inc": {counter: quantity}}, return_document=ReturnDocument.AFTER
@@ -89,6 +122,11 @@ class CampaignLaunchPad(LaunchPad):
         if after is None:
             raise ValueError("the launchpad has no id counters: it was never reset")
         return int(after[counter]) - quantity
+
+
+def _refuse(reason: str, _: Mapping[str, Any]) -> NoReturn:
+    """Stand in the place of a task that is not run."""
+    raise CampaignError(f"{reason}.")
 
 
 def indexable(query: Mapping[str, Any]) -> tuple[dict[str, Any], list[Any]] | None:

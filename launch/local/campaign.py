@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
-import platform
-import re
 import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from launch.database.embedded import EmbeddedDatabase
 from launch.errors import CampaignError
+from launch.local.campaign_document import CampaignDocument, as_json_types, describe, digest
 from launch.own_files import FOLDER_MODE, open_own, require_no_links, require_own, try_writing
 from launch.report.status import CampaignHeading
 from launch.shell import command_line
+from launch.versions import CAMPAIGN_VERSION, refusal
 from nnp.storage.files import write_atomically
 from workflows.composition import same_compound
 
 CAMPAIGN_FILE = "campaign.json"
-#: Raised where jobs or documents of running campaigns can no longer be understood.
-CAMPAIGN_VERSION = 3
 #: Settings that no correction changes: melts, searches and rankings of others are other ones.
 PRESSURES = ("pressure_GPa", "pressures_GPa")
 LOCK_FILE = ".lock"
@@ -38,31 +34,6 @@ LOG_FILE = "devitrify.log"
 WRITTEN = (CAMPAIGN_FILE, LOCK_FILE, LOG_FILE, "database", "logs")
 MEGABYTE = 1_000_000
 REQUIRED_SPACE = 200 * MEGABYTE
-
-
-class CampaignDocument(BaseModel):
-    """What is known about a campaign before it runs: the content of ``campaign.json``."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    version: int = Field(CAMPAIGN_VERSION, description="of campaigns, see CAMPAIGN_VERSION")
-    id: str = Field(description="unique name, in the metadata of every job")
-    formula: str = Field(description="reduced formula")
-    engine: str = Field(description="reference engine")
-    protocol: str = Field(description="name of the protocol")
-    seed: int = Field(description="seed of all random numbers")
-    settings: dict[str, Any] = Field(description="everything that changes the result")
-    settings_digest: str = Field(description="SHA-256 of the settings")
-    created: datetime
-    versions: dict[str, str] = Field(description="versions of Python and of the packages used")
-    database: str = Field(description="name of the MongoDB database")
-    command: list[str] = Field(
-        default_factory=list, description="what was typed behind devitrify run"
-    )
-    workflow_uuid: str | None = Field(
-        default=None, description="uuid of the jobflow Flow once added"
-    )
-    fw_ids: list[int] = Field(default_factory=list, description="Fireworks first added")
 
 
 class Campaign:
@@ -123,11 +94,11 @@ class Campaign:
             version has begun.
         """
         folder = Path(folder).expanduser().absolute()
-        plain = json.loads(json.dumps(settings or {}, default=str, sort_keys=True))
+        plain = as_json_types(settings)
         wanted = {"formula": formula, "engine": engine, "protocol": protocol, "seed": seed}
         if (folder / CAMPAIGN_FILE).exists():
             campaign = cls.open(folder)
-            _require_version(campaign.document.version, folder, exactly=True)
+            _require_version(campaign.document.model_dump(), folder, exactly=True)
             campaign._require_same(wanted, plain)
             campaign.command = list(command)
             require_writable(folder)
@@ -136,20 +107,8 @@ class Campaign:
         require_safe(folder)
         require_writable(folder)
         require_space(folder)
-        name = f"{formula}-{uuid.uuid4().hex[:8]}"
-        document = CampaignDocument(
-            id=name,
-            formula=formula,
-            engine=engine,
-            protocol=protocol,
-            seed=seed,
-            settings=plain,
-            settings_digest=digest(plain),
-            created=datetime.now(UTC),
-            versions=installed_versions(),
-            # MongoDB allows few characters and 63 of them
-            database="devitrify_" + re.sub(r"\W", "_", name, flags=re.ASCII)[-50:],
-            command=list(command),
+        document = describe(
+            f"{formula}-{uuid.uuid4().hex[:8]}", **wanted, settings=plain, command=command
         )
         campaign = cls(folder, document)
         campaign.save()
@@ -164,7 +123,7 @@ class Campaign:
         try:
             content = json.loads(path.read_text())
             if isinstance(content, dict) and "settings_digest" in content:
-                _require_version(content.get("version"), folder)
+                _require_version(content, folder)
             document = CampaignDocument.model_validate(content)
         except FileNotFoundError:
             raise CampaignError(
@@ -293,19 +252,6 @@ class Campaign:
         )
 
 
-def digest(settings: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of settings, independent of the order of their keys."""
-    text = json.dumps(settings, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def installed_versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that shape the results."""
-    from workflows.engines.registry import installed_versions as of_packages
-
-    return {"python": platform.python_version(), **of_packages()}
-
-
 def require_space(folder: Path, required: int = REQUIRED_SPACE) -> None:
     """Raise a CampaignError if a folder has less free space than required (bytes)."""
     free = shutil.disk_usage(folder).free
@@ -373,14 +319,14 @@ def _differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
         yield f"{path or 'settings'} {json.dumps(old)}, not {json.dumps(new)}"
 
 
-def _require_version(found: Any, folder: Path, exactly: bool = False) -> None:
+def _require_version(content: Mapping[str, Any], folder: Path, exactly: bool = False) -> None:
     """
     Refuse a campaign of another version; those without a number are older than the numbers.
 
     Parameters
     ----------
-    found : Any
-        Version in ``campaign.json``.
+    content : mapping
+        What is in ``campaign.json``.
     folder : Path
         The campaign's folder.
     exactly : bool
@@ -389,16 +335,15 @@ def _require_version(found: Any, folder: Path, exactly: bool = False) -> None:
     Raises
     ------
     CampaignError
-        If it is of another version.
+        If it is of another version; it says which devitrify runs it.
     """
+    found = content.get("version")
     readable = isinstance(found, int) and found <= CAMPAIGN_VERSION
     if found != CAMPAIGN_VERSION and (exactly or not readable):
-        other = "an earlier version" if found is None else f"version {found} of campaigns"
-        raise CampaignError(
-            f"The campaign in {folder} is of {other}, and this devitrify runs version "
-            f"{CAMPAIGN_VERSION}: go on with the devitrify that began it, or give another --folder "
-            "to begin anew."
-        )
+        versions = content.get("versions")
+        begun_by = versions.get("devitrify") if isinstance(versions, dict) else None
+        sentence = refusal(f"The campaign in {folder}", found, begun_by)
+        raise CampaignError(f"{sentence}, or give another --folder to begin anew.")
 
 
 def _first_line(error: Exception) -> str:

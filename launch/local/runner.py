@@ -29,6 +29,7 @@ from launch.database.states import UNDER_WAY
 from launch.errors import CampaignError
 from launch.local.addition import OWN_WORKFLOW, Addition
 from launch.local.campaign import Campaign, require_space
+from launch.local.campaign_document import workflow_metadata
 from launch.local.processes import (
     WorkerProcess,
     end_orphans,
@@ -39,6 +40,7 @@ from launch.local.processes import (
 from launch.local.worker import WorkerOptions
 from launch.own_files import FOLDER_MODE, OwnLog
 from launch.report.status import CampaignStatus, collect, state_counts
+from launch.versions import CAMPAIGN_VERSION
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad, Workflow
@@ -221,7 +223,7 @@ class _Run:
 
         flow.update_metadata({"campaign": self.campaign.id})
         document = self.campaign.document
-        metadata = {"campaign": document.id, "formula": document.formula, **metadata}
+        metadata = {**workflow_metadata(document), **metadata}
         return flow_to_workflow(flow, metadata=metadata)
 
     def add_workflow(self, pad: LaunchPad, flow: Flow) -> None:
@@ -373,7 +375,8 @@ def _require_own(pad: LaunchPad, campaign: Campaign) -> None:
             raise CampaignError(
                 f"The database {pad.name} holds workflows of others: use a fresh database."
             )
-        pad.db.campaign.insert_one({"_id": "owner", "campaign": campaign.id})
+        owner = {"_id": "owner", "campaign": campaign.id, "version": CAMPAIGN_VERSION}
+        pad.db.campaign.insert_one(owner)
     elif owner["campaign"] != campaign.id:
         raise CampaignError(
             f"The database {pad.name} belongs to campaign {owner['campaign']}, not to "

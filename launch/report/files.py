@@ -31,7 +31,7 @@ WRITTEN = (
 )  # fmt: skip
 
 
-def write_report(results: CampaignResults, folder: Path) -> list[Path]:
+def write_report(results: CampaignResults, folder: Path, figures: bool = True) -> list[Path]:
     """
     Write structures, potential, frames, figures and a summary; what there is of them.
 
@@ -41,15 +41,14 @@ def write_report(results: CampaignResults, folder: Path) -> list[Path]:
         Of a finished or unfinished campaign.
     folder : Path
         The campaign's folder.
+    figures : bool
+        Whether to draw them, too.
 
     Returns
     -------
     list of Path
         What was written.
     """
-    # their figures are drawn, and those of judge
-    from launch.report import phase_plot, plots  # noqa: F401
-    from launch.report.figures import write_plots
     from launch.report.judge import write_points
     from launch.report.known import find_known
     from workflows.documents.judge import JudgeDocument
@@ -69,7 +68,12 @@ def write_report(results: CampaignResults, folder: Path) -> list[Path]:
         written.append(_write_table(prediction, known, folder / "ranking.txt"))
     if (judged := results.newest(JudgeDocument)) is not None:
         written += write_points(judged, folder)
-    written += write_plots(results, folder / "plots")
+    if figures:
+        # their figures are drawn, and those of judge
+        from launch.report import phase_plot, plots  # noqa: F401
+        from launch.report.figures import write_plots
+
+        written += write_plots(results, folder / "plots")
     write_atomically(folder / "summary.json", json.dumps(summarise(results), indent=1) + "\n")
     return [*written, folder / "summary.json"]
 

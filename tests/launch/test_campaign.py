@@ -12,7 +12,9 @@ import pytest
 
 from launch.errors import CampaignError
 from launch.local import campaign as module
-from launch.local.campaign import Campaign, digest, installed_versions, require_space
+from launch.local.campaign import Campaign, require_space
+from launch.local.campaign_document import digest
+from launch.versions import CAMPAIGN_VERSION, LAST_TO_RUN, installed_versions, own_version
 
 HOLD = """
 import sys, time
@@ -53,7 +55,7 @@ def test_a_campaign_of_another_version_is_refused(
     campaign = new_campaign()
     path = campaign.folder / "campaign.json"
     content = json.loads(path.read_text())
-    assert content.pop("version") == module.CAMPAIGN_VERSION
+    assert content.pop("version") == CAMPAIGN_VERSION
     path.write_text(json.dumps(content if version is None else {**content, "version": version}))
     for use in (Campaign.open, lambda _: new_campaign()):
         with pytest.raises(CampaignError, match=sentence) as error:
@@ -69,9 +71,28 @@ def test_a_campaign_of_an_earlier_version_is_read_and_not_run(
     before = json.dumps({**json.loads(path.read_text()), "version": 1})
     path.write_text(before)
     assert Campaign.open(campaign.folder).id == campaign.id
-    with pytest.raises(CampaignError, match="version 1 of campaigns"):
+    with pytest.raises(CampaignError, match="version 1 of campaigns") as error:
         new_campaign()
+    assert f"go on with {LAST_TO_RUN[1]}" in str(error.value)
     assert path.read_text() == before
+
+
+def test_a_campaign_of_a_later_version_tells_which_devitrify_runs_it(
+    new_campaign: Callable[..., Campaign],
+) -> None:
+    campaign = new_campaign()
+    path = campaign.folder / "campaign.json"
+    content = json.loads(path.read_text())
+    later = {"version": CAMPAIGN_VERSION + 1, "versions": {"devitrify": "9.8.7"}}
+    path.write_text(json.dumps({**content, **later}))
+    with pytest.raises(CampaignError) as error:
+        Campaign.open(campaign.folder)
+    assert f"this devitrify {own_version()} runs version {CAMPAIGN_VERSION}" in str(error.value)
+    assert "go on with devitrify 9.8.7, or" in str(error.value)
+
+
+def test_of_every_version_of_campaigns_it_is_known_who_runs_it() -> None:
+    assert set(LAST_TO_RUN) == {None, *range(1, CAMPAIGN_VERSION)}
 
 
 def test_a_campaign_knows_the_command_of_its_settings(

@@ -181,8 +181,8 @@ DEFAULT_ENGINE = "chgnet"
 
 #: Packages that shape the results whatever the engine.
 COMMON_PACKAGES = (
-    *("devitrify", "ase", "dftd3", "fireworks", "jobflow", "numba", "numpy", "pymatgen", "pyxtal"),
-    "secantusdb",
+    *("devitrify", "ase", "dftd3", "fireworks", "jobflow", "maggma", "numba", "numpy", "packmol"),
+    *("pymatgen", "pyxtal", "scipy", "secantusdb", "spglib"),
 )
 
 

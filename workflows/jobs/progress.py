@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: Of the layout of the documents.
+VERSION = 1
 INTERVAL = 1.0  # s between two writes of one job
 
 
@@ -66,6 +68,7 @@ def report_progress(stage: str, done: float, total: float, **figures: float | st
     if job is None or not _throttle.due(key, finished=done >= total):
         return
     document = {
+        "version": VERSION,
         "campaign": job.metadata.get("campaign"),
         "stage": stage,
         "job": job.name,

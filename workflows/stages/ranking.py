@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import platform
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol
@@ -126,7 +127,7 @@ def provenance() -> dict[str, str]:
     """Campaign of the current job, and versions of what computes energies and structures."""
     current = CURRENT_JOB.job
     campaign = {} if current is None else {"campaign": current.metadata.get("campaign", "")}
-    return {**campaign, **installed_versions()}
+    return {**campaign, "python": platform.python_version(), **installed_versions()}
 
 
 class Ranked(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +27,7 @@ from workflows.engines.registry import DEFAULT_ENGINE, ENGINES, sampler_names
 if TYPE_CHECKING:
     from jobflow import Flow
 
+    from launch.local.campaign_document import CampaignDocument
     from workflows.chains.prediction import StructurePredictionMaker
     from workflows.composition import Target
     from workflows.engines.base import Engine
@@ -77,6 +79,29 @@ class Prediction:
         if self.target.pressures:
             target[PRESSURES_SETTING] = [pressure / GPA for pressure in self.target.pressures]
         return {**numbers, **target, **engines}
+
+    def describe(self, campaign: str, command: Sequence[str]) -> CampaignDocument:
+        """
+        Describe the campaign that begins with this prediction.
+
+        Parameters
+        ----------
+        campaign : str
+            Its name.
+        command : sequence of str
+            What is typed behind ``devitrify run`` for it.
+        """
+        from launch.local.campaign_document import as_json_types, describe
+
+        return describe(
+            campaign,
+            formula=self.target.formula,
+            engine=self.engine,
+            protocol=self.protocol,
+            seed=self.maker.seed,
+            settings=as_json_types(self.settings()),
+            command=command,
+        )
 
     def flow(self, campaign: str) -> Flow:
         """Build the task graph."""

@@ -1,0 +1,1 @@
+"""Campaigns that travel: out of a folder or a database into a file, and into another."""
