@@ -17,6 +17,7 @@ from launch.commands.shared.output_files import require_writable
 from launch.errors import CampaignError
 
 if TYPE_CHECKING:
+    from launch.cluster.configuration import Configuration
     from launch.report.rankings import SharedRanking
     from launch.transfer.exporting import Source
 
@@ -93,13 +94,12 @@ def _export_rankings(options: ExportOptions) -> None:
 
 def _sources(options: ExportOptions, stack: ExitStack) -> list[Source]:
     """Open what is to be exported, in the order in which it was named."""
-    from launch.cluster.configuration import Configuration
     from launch.local.campaign import Campaign
     from launch.transfer.exporting import source_in_folder, sources_in_database
 
     found: dict[str, Source] = {}
     if options.names:
-        configuration = Configuration.find(options.config)
+        configuration = _configuration(options)
         opened = stack.enter_context(sources_in_database(configuration, options.names))
         found |= zip(options.names, opened, strict=True)
     for folder in options.folders:
@@ -116,7 +116,9 @@ def _rankings(options: ExportOptions) -> Iterator[SharedRanking]:
     from launch.report.results import Results
 
     with ExitStack() as stack:
-        shared = stack.enter_context(Results.open(options.config)) if options.names else None
+        shared = None
+        if options.names:
+            shared = stack.enter_context(Results.open(_configuration(options).folder))
         for typed in options.campaigns:
             if _is_folder(typed):
                 campaign = Campaign.open(typed)
@@ -124,6 +126,26 @@ def _rankings(options: ExportOptions) -> Iterator[SharedRanking]:
                 yield read_store(campaign, options.db, read)
             elif shared is not None:
                 yield read_ranking(shared.store, typed)
+
+
+def _configuration(options: ExportOptions) -> Configuration:
+    """
+    Find the configuration of the cluster whose database has the campaigns that are no folders.
+
+    Raises
+    ------
+    CampaignError
+        If there is none: then it is more likely that a folder was meant.
+    """
+    from launch.cluster.configuration import Configuration
+
+    try:
+        return Configuration.find(options.config)
+    except CampaignError as error:
+        raise CampaignError(
+            f"There is no campaign in a folder {options.names[0]}, and no database to look for "
+            f"one of that name: {str(error)[:1].lower()}{str(error)[1:]}"
+        ) from None
 
 
 def _is_folder(typed: str) -> bool:

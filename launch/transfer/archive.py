@@ -287,8 +287,7 @@ class ArchiveReader:
                     if size > entry.bytes:
                         break
                     yield piece
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError,
-                NotImplementedError):  # fmt: skip
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError):
             raise self._damaged(f"{path!r} cannot be unpacked") from None
         if (size, digest.hexdigest()) != (entry.bytes, entry.sha256):
             raise self._damaged(f"the checksum of {path!r} does not fit")
@@ -302,11 +301,10 @@ class ArchiveReader:
             raise self._foreign("its manifest is too large")
         try:
             content = json.loads(self._zip.read(MANIFEST))
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError,
-                NotImplementedError):  # fmt: skip
-            raise self._damaged("its manifest cannot be unpacked") from None
         except (ValueError, RecursionError):
             raise self._foreign("its manifest cannot be read") from None
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError):
+            raise self._damaged("its manifest cannot be unpacked") from None
         self._require_format(content)
         try:
             manifest = Manifest.model_validate(content)

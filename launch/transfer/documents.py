@@ -175,7 +175,13 @@ def _without_ids(documents: Iterable[dict[str, Any]]) -> Documents:
 
 
 def _light(launch: dict[str, Any], done: set[int]) -> dict[str, Any]:
-    """Leave out what a completed Firework has started: it is in the workflow by now."""
+    """
+    Leave out what concerns nobody elsewhere.
+
+    That is the address of the machine, and what a completed Firework has started: it is in the
+    workflow by now.
+    """
+    launch = {**launch, "ip": ""}
     action = launch.get("action")
     if launch["fw_id"] not in done or not isinstance(action, dict):
         return launch

@@ -145,6 +145,5 @@ def _launch(launch: Mapping[str, Any], numbers: Numbers) -> dict[str, Any]:
         "launch_id": numbers.launches[launch["launch_id"]],
         "fw_id": numbers.fireworks[launch["fw_id"]],
         "fworker": {**fworker, "env": {}} if isinstance(fworker, dict) else fworker,
-        "ip": "",
         "state_history": history,
     }
