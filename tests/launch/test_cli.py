@@ -8,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from launch import cli
+from launch.versions import CAMPAIGN_VERSION, own_version
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -205,3 +207,43 @@ def test_settings_of_vasp_and_of_its_stages_are_shown_and_can_be_set(
     assert values["vasp.potcar"] == "PBE_54"
     assert "vasp.parallel.openmp_threads" in values
     assert "vasp.supervision.walltime" in values
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    code, printed, _ = call(capsys, "--version")
+    assert (code, printed) == (0, f"devitrify {own_version()}\n")
+    code, printed, _ = call(capsys, "--version", "-v")
+    found = dict(line.split(" ", 1) for line in printed.splitlines())
+    assert code == 0
+    assert found["devitrify"] == own_version()
+    assert found["campaigns"] == f"of version {CAMPAIGN_VERSION}"
+    assert found["numpy"] == np.__version__
+    assert {"python", "ase", "chgnet", "spglib", "scipy", "secantusdb"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["export", "Cu", "-o", "a.zip"], "There is no campaign in a folder Cu, and no database"),
+        (["export", "Cu", "Cu", "-o", "a.zip"], "A campaign is named twice"),
+        (["export", "Cu", "-o", "a.tar"], "a.tar must end in .zip"),
+        (["export", "Cu", "-o", "none/a.zip"], "cannot be written"),
+        (["export", "Cu", "-o", "a.zip", "--format", "tar"], "--format takes ase-db, optimade"),
+        (["import", "none.zip"], "none.zip cannot be read (No such file or directory)"),
+        (["import", "none.zip", "--db", "mongodb://h"], "name the folder, too"),
+    ],
+)
+def test_what_cannot_travel_is_told_in_a_sentence(
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DEVITRIFY_CONFIG", str(tmp_path / "nowhere"))
+    code, _, error = call(capsys, *arguments)
+    assert code == 1
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []

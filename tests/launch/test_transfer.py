@@ -12,8 +12,13 @@ from typing import Any
 
 import pytest
 from ase.db import connect
+from fireworks import FWorker
+from fireworks.core.rocket_launcher import launch_rocket
+from jobflow import Flow
+from jobflow.managers.fireworks import flow_to_workflow
 
 from launch.database.embedded import EmbeddedDatabase
+from launch.database.failures import failures
 from launch.database.indexes import prepare
 from launch.errors import CampaignError
 from launch.report.rankings import read_ranking, write_rankings
@@ -27,7 +32,9 @@ from launch.transfer.importing import import_into_folder
 from launch.transfer.inserting import NOTES, insert, require_absent
 from launch.transfer.numbering import Numbers, release_paused, renumbered
 from launch.transfer.places import Place, opened
+from launch.versions import LAST_TO_RUN
 from tests.launch.archives import COMPLETE, UNFINISHED, rebuilt
+from tests.launch.sample_jobs import sleep
 from workflows.documents.schemas import TrainingDocument
 
 NAME = "Cu-68ab1e1c"
@@ -63,7 +70,7 @@ def counts(place: Place) -> dict[str, int]:
 
 
 WHOLE = {
-    "fireworks": 30, "launches": 28, "workflows": 1, "progress": 18, "archived_fireworks": 0,
+    "fireworks": 30, "launches": 28, "workflows": 1, "progress": 17, "archived_fireworks": 0,
     NOTES: 0, "outputs": 27, "blobs": 15,
 }  # fmt: skip
 
@@ -276,3 +283,19 @@ def test_optimade_takes_what_is_written(place: Place, tmp_path: Path) -> None:
         found = adapters.Structure(entry).as_pymatgen
         assert found.matches(record.to_structure())
         assert entry["attributes"]["_devitrify_energy"] == record.energy
+
+
+def test_a_firework_of_a_campaign_of_another_version_fails_with_the_sentence(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a launchpad whose workers were upgraded: whatever its job is, it is not run."""
+    notes = tmp_path / "notes"
+    flow = sleep(str(notes), "never", 0.0)
+    told = {"campaign": "mine", "campaign_version": 2, "begun_by": "0.1.0"}
+    place.pad.add_wf(flow_to_workflow(Flow([flow]), metadata=told))
+    monkeypatch.chdir(tmp_path)
+    assert launch_rocket(place.pad, FWorker(), strm_lvl="ERROR")
+    (failure,) = failures(place.pad)
+    assert "The campaign mine is of version 2 of campaigns" in failure.reason
+    assert f"go on with {LAST_TO_RUN[2]}." in failure.reason
+    assert not notes.exists()
