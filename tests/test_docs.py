@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -143,3 +144,10 @@ def test_mistakes_are_noticed(tmp_path: Path) -> None:
     assert complaint("devitrify run MgO --seed x") is not None
     assert MACHINE_PATH.search("see /home/someone/file")
     assert not MACHINE_PATH.search("see $WORK/opt and ~/scratch/home")
+
+
+def test_the_changes_begin_with_this_version() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        version = tomllib.load(file)["project"]["version"]
+    headings = re.findall(r"^## (\d\S*)$", (ROOT / "docs" / "changelog.md").read_text(), re.M)
+    assert headings[0] == version
