@@ -37,7 +37,7 @@ class ImportOptions:
 
 @command_of(ImportOptions)
 def import_(options: ImportOptions) -> None:
-    """Put the campaigns of FILE into FOLDER, or into a cluster's database; all or none."""
+    """Put the campaigns of FILE into FOLDER, or into a cluster's database."""
     from launch.cluster.configuration import Configuration
     from launch.transfer.archive import ArchiveReader
     from launch.transfer.checking import check

@@ -60,11 +60,14 @@ class Source:
         Of the campaign.
     description : CampaignDocument or None
         What it began with; None where no one has kept that.
+    is_held : bool
+        Whether nobody can run it now, whatever states its Fireworks were left in.
     """
 
     place: Place
     name: str
     description: CampaignDocument | None
+    is_held: bool = False
 
 
 @contextmanager
@@ -89,7 +92,7 @@ def source_in_folder(campaign: Campaign, uri: str | None) -> Iterator[Source]:
             with opened(database.uri, document.database) as place:
                 if document.version == CAMPAIGN_VERSION:  # as its next run would begin
                     recover(place.pad, "the campaign was interrupted")
-                yield Source(place, campaign.id, document)
+                yield Source(place, campaign.id, document, is_held=True)
 
 
 @contextmanager
@@ -140,7 +143,8 @@ def export_archive(sources: list[Source], path: Path) -> Manifest:
 
 def _add_campaign(archive: ArchiveWriter, source: Source, folder: str) -> CampaignEntry:
     documents = read_documents(source.place, source.name)
-    require_at_rest(documents)
+    if not source.is_held:
+        require_at_rest(documents)
     for name, file in FILES.items():
         archive.add_lines(f"{folder}/{file}", getattr(documents, name))
     blobs: dict[str, None] = {}

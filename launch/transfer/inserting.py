@@ -9,9 +9,13 @@ have been run; else it is completed.
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from launch.errors import CampaignError
 from launch.transfer.documents import BATCH, BLOBS_FILE, CampaignDocuments, Documents
@@ -67,6 +71,8 @@ def insert(place: Place, checked: Checked) -> CampaignDocuments:
     notes, name = place.pad.db[NOTES], checked.entry.name
     checksum = checked.archive.manifest.checksum
     note = notes.find_one({"_id": name})
+    if note is not None:
+        _require_left(note, name)
     if note is not None and not note["can_run"]:
         _remove(place, checked, note["fw_ids"])
         note = None
@@ -87,6 +93,7 @@ def insert(place: Place, checked: Checked) -> CampaignDocuments:
     if note is None:
         fw_ids = sorted(numbers.fireworks.values())
         told = {"first": first, "launch": launch, "fw_ids": fw_ids, "checksum": checksum}
+        told |= {"host": platform.node(), "process": os.getpid()}
         notes.insert_one({"_id": name, "can_run": False, **told})
         _insert_stored(place, checked, numbers)
         _insert_many(place.pad.launches, documents.launches)
@@ -100,6 +107,14 @@ def insert(place: Place, checked: Checked) -> CampaignDocuments:
     _insert_many(place.pad.fireworks, [one for one in runnable if one["fw_id"] not in present])
     notes.delete_one({"_id": name})
     return documents
+
+
+def _require_left(note: dict[str, Any], name: str) -> None:
+    """Refuse what another process of this machine is importing now."""
+    process = note["process"]
+    is_here = note["host"] == platform.node() and process != os.getpid()
+    if is_here and psutil.pid_exists(process):
+        raise CampaignError(f"Process {process} is importing campaign {name} now: wait for it.")
 
 
 def _insert_stored(place: Place, checked: Checked, numbers: Numbers) -> None:
