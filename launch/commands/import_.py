@@ -69,5 +69,5 @@ def _tell(imported: Imported) -> None:
     if folder is None or description is None or documents.is_complete:
         return
     if description.version == CAMPAIGN_VERSION and description.command:
-        words = ("devitrify", "run", *description.command, "--folder", folder)
-        typer.echo(f"Go on with: {command_line(*words)}")
+        command = command_line("devitrify", "run", *description.command, "--folder", folder)
+        typer.echo(f"Go on with: {command}")

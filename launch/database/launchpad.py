@@ -42,8 +42,9 @@ class CampaignLaunchPad(LaunchPad):
         firework, launch_id = super().checkout_fw(fworker, launch_dir, fw_id=fw_id, **kwargs)
         if firework is not None:
             reason = self._refusal(firework.fw_id)
-            for task in firework.tasks if reason else []:
-                task.run_task = partial(_refuse, reason)
+            if reason is not None:
+                for task in firework.tasks:
+                    task.run_task = partial(_refuse, reason)
         return firework, launch_id
 
     def _refusal(self, fw_id: int) -> str | None:

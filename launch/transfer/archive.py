@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Annotated, Any, Literal, Self
+from typing import IO, Annotated, Any, Final, Literal, Self
 
 from bson import json_util
 from bson.errors import BSONError
@@ -28,7 +28,7 @@ from launch.errors import CampaignError
 from launch.versions import own_version
 from nnp.storage.files import open_atomically
 
-FORMAT = "devitrify campaigns"
+FORMAT: Final = "devitrify campaigns"
 #: Raised where an earlier devitrify could not read the file any more.
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"

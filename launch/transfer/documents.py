@@ -98,9 +98,10 @@ def read_documents(place: Place, name: str) -> CampaignDocuments:
         workflow.pop("locked", None)
     nodes = [node for workflow in workflows for node in workflow["nodes"]]
     found = CampaignDocuments(name, workflows)
-    found.fireworks = _of_ids(pad.fireworks, "fw_id", nodes)
+    found.fireworks = _sorted(_of_ids(pad.fireworks, "fw_id", nodes), "fw_id")
     done = {fw["fw_id"] for fw in found.fireworks if fw["state"] == "COMPLETED"}
-    found.launches = [_light(one, done) for one in _of_ids(pad.launches, "fw_id", nodes)]
+    launches = _sorted(_of_ids(pad.launches, "fw_id", nodes), "launch_id")
+    found.launches = [_light(one, done) for one in launches]
     found.archived = _without_ids(place.archive.find({"spec.campaign": name}))
     found.progress = list(place.progress.find({"campaign": name}))
     return found
@@ -137,7 +138,7 @@ def find_blobs(place: Place, uuids: Iterable[str]) -> Documents:
     uuids : iterable of str
         Ids by which output documents refer to them.
     """
-    files = _of_ids(place.blob_files, "metadata.blob_uuid", list(dict.fromkeys(uuids)), keep=True)
+    files = _of_ids(place.blob_files, "metadata.blob_uuid", list(dict.fromkeys(uuids)))
     files.sort(key=lambda file: file["uploadDate"])
     return list({file["metadata"]["blob_uuid"]: file for file in files}.values())
 
@@ -162,12 +163,20 @@ def require_at_rest(documents: CampaignDocuments) -> None:
         )
 
 
-def _of_ids(collection: Any, name: str, ids: list[Any], keep: bool = False) -> Documents:
+def _of_ids(collection: Any, name: str, ids: list[Any]) -> Documents:
     found: Documents = []
     for start in range(0, len(ids), BATCH):
-        some = collection.find({name: {"$in": ids[start : start + BATCH]}})
-        found += list(some) if keep else _without_ids(some)
-    return found if keep else sorted(found, key=lambda one: one.get("launch_id", one["fw_id"]))
+        found += collection.find({name: {"$in": ids[start : start + BATCH]}})
+    return found
+
+
+def _sorted(documents: Documents, name: str) -> Documents:
+    """Return documents by a number of theirs, without the ids that a database has given them."""
+
+    def number(document: dict[str, Any]) -> int:
+        return int(document[name])
+
+    return sorted(_without_ids(documents), key=number)
 
 
 def _without_ids(documents: Iterable[dict[str, Any]]) -> Documents:

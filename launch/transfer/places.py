@@ -55,14 +55,13 @@ class Place:
     @property
     def blobs(self) -> GridFS:
         """What output documents refer to by a ``blob_uuid``."""
-        found: GridFS = self.store.additional_stores["data"]._collection
+        found: GridFS = _blobs_of(self.store)._collection
         return found
 
     @property
     def blob_files(self) -> Collection[dict[str, Any]]:
         """What GridFS knows of each blob."""
-        store: Any = self.store.additional_stores["data"]
-        found: Collection[dict[str, Any]] = store._files_collection
+        found: Collection[dict[str, Any]] = _blobs_of(self.store)._files_collection
         return found
 
 
@@ -78,13 +77,18 @@ def place_of(pad: CampaignLaunchPad, store: JobStore) -> Place:
     from maggma.stores import GridFSStore, MongoStore
 
     store.connect()
-    blobs = store.additional_stores.get("data")
-    if not isinstance(store.docs_store, MongoStore) or not isinstance(blobs, GridFSStore):
+    in_gridfs = isinstance(_blobs_of(store), GridFSStore)
+    if not isinstance(store.docs_store, MongoStore) or not in_gridfs:
         raise CampaignError(
             "Campaigns travel between job stores that are a MongoDB with GridFS, as devitrify init "
             "writes them; that of this configuration is another one."
         )
     return Place(pad, store)
+
+
+def _blobs_of(store: Any) -> Any:
+    """Return the store of what jobs save as data; None if there is none."""
+    return store.additional_stores.get("data")
 
 
 @contextmanager
