@@ -18,7 +18,7 @@ from launch.errors import CampaignError
 
 if TYPE_CHECKING:
     from launch.cluster.configuration import Configuration
-    from launch.report.rankings import SharedRanking
+    from launch.report.shared_rankings import SharedRanking
     from launch.transfer.exporting import Source
 
 #: The whole campaign; all other formats are of its ranking.
@@ -82,7 +82,7 @@ def _export_all(options: ExportOptions) -> None:
 
 def _export_rankings(options: ExportOptions) -> None:
     """Write rankings, and say how many structures there are."""
-    from launch.report.rankings import write_rankings
+    from launch.report.shared_rankings import write_rankings
 
     require_writable(options.output)
     rankings = list(_rankings(options))
@@ -112,8 +112,8 @@ def _sources(options: ExportOptions, stack: ExitStack) -> list[Source]:
 def _rankings(options: ExportOptions) -> Iterator[SharedRanking]:
     """Read the rankings, in the order in which the campaigns were named."""
     from launch.local.campaign import Campaign
-    from launch.report.rankings import read_ranking
     from launch.report.results import Results
+    from launch.report.shared_rankings import read_ranking
 
     with ExitStack() as stack:
         shared = None
