@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +106,9 @@ def insert(place: Place, checked: Checked) -> CampaignDocuments:
         notes.update_one({"_id": name}, {"$set": {"can_run": True}})
     present = set(_present(place, [one["fw_id"] for one in runnable]))
     _insert_many(place.pad.fireworks, [one for one in runnable if one["fw_id"] not in present])
+    # whoever has counted it meanwhile is to count it again
+    changed = {"$set": {"updated_on": datetime.now(UTC)}}
+    place.pad.workflows.update_many({"metadata.campaign": name}, changed)
     notes.delete_one({"_id": name})
     return documents
 
