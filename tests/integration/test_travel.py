@@ -19,16 +19,18 @@ import pytest
 
 from launch.cluster.configuration import Configuration
 from launch.cluster.files import ClusterDescription, write_files
+from launch.database.connections import launchpad
 from launch.database.embedded import EmbeddedDatabase
 from launch.database.indexes import create_indexes
 from launch.local.campaign import Campaign
 from launch.local.processes import WorkerProcess, worker_environment
 from launch.local.worker import WorkerOptions
-from launch.versions import LAST_TO_RUN
+from launch.versions import CAMPAIGN_VERSION, LAST_TO_RUN
 from nnp.potential import Potential
 from tests.integration.conftest import RUN, SHORT
 from tests.integration.kills import fireworks
 from tests.launch.archives import COMPLETE, UNFINISHED
+from workflows.jobs.progress import VERSION as PROGRESS_VERSION
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 NAME = "Cu-68ab1e1c"
@@ -144,4 +146,28 @@ def test_from_a_laptop_to_a_cluster_and_back(devitrify: Command, tmp_path: Path)
     best = json.loads((tmp_path / "laptop" / "summary.json").read_text())["candidates"][0]
     # the numbers of the same campaign where it was never moved
     assert best["energy"] == pytest.approx(0.02563932680710934, abs=1e-6)
-    assert Campaign.open(tmp_path / "laptop").id == NAME
+    type_("export", "laptop", "--format", "json", "-o", "found.json")
+    (shared,) = json.loads((tmp_path / "found.json").read_text())["campaigns"]
+    assert shared["candidates"][0]["energy"] == best["energy"]
+    assert {"python", "devitrify", "ase", "scipy", "spglib", "numba"} <= set(shared["versions"])
+    require_versions(tmp_path / "laptop")
+
+
+def require_versions(folder: Path) -> None:
+    """Every document of a campaign says by which version it is understood."""
+    campaign = Campaign.open(folder)
+    assert campaign.id == NAME
+    assert campaign.document.version == CAMPAIGN_VERSION
+    with campaign.database() as database:
+        pad = launchpad(database.uri, campaign.document.database)
+        owner = pad.db.campaign.find_one({})
+        workflows = list(pad.workflows.find({}))
+        progress = list(pad.db.progress.find({"stage": "train"}))
+        ours = {"output.@module": {"$regex": "^workflows\\.documents"}}
+        outputs = list(pad.db.outputs.find(ours, {"output.version": 1}))
+        pad.connection.close()
+    assert owner["version"] == CAMPAIGN_VERSION
+    assert [one["metadata"]["campaign_version"] for one in workflows] == [CAMPAIGN_VERSION]
+    assert [one["version"] for one in progress] == [PROGRESS_VERSION]
+    assert len(outputs) > 20
+    assert all(type(one["output"]["version"]) is int for one in outputs)
