@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import keyword
 import sys
 from dataclasses import is_dataclass
 from importlib import import_module
@@ -24,6 +25,8 @@ WORDS = {
     "compare": "FOLDER FILES --known -k --workers -w --db",
     "doctor": "--folder -f --formula --prepare",
     "evaluate": "POTENTIAL STRUCTURES --output -o --training -t --threads --energy-key --pressure",
+    "export": "CAMPAIGNS --output -o --format --db --config",
+    "import": "FILE FOLDER --db --trust --config",
     "init": "--site --db --database --folder -f --partition --nnp-partition --account --qos "
     "--constraint --walltime --nnp-walltime --nodes --cores --layout --modules --vasp-cmd "
     "--vasp-gamma-cmd --potcars --work --signal-seconds",
@@ -98,10 +101,11 @@ def test_what_a_command_is_told(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(WORDS))
 def test_a_command_is_a_dataclass_of_options_and_a_function(name: str) -> None:
-    module = import_module(f"launch.commands.{name}")
+    function = f"{name}_" if keyword.iskeyword(name) else name
+    module = import_module(f"launch.commands.{function}")
     kind = getattr(module, f"{name.capitalize()}Options")
     assert is_dataclass(kind)
-    told = inspect.signature(getattr(module, name)).parameters
+    told = inspect.signature(getattr(module, function)).parameters
     assert set(told) == set(kind.__dataclass_fields__)
     optional = [parameter.default is not inspect.Parameter.empty for parameter in told.values()]
     assert optional == sorted(optional), "what is required comes first"
