@@ -201,6 +201,8 @@ class ArchiveReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
+            if path.exists() and not path.is_file():  # a device may have no end
+                raise ArchiveError(f"{path} is no file: name an archive of devitrify export.")
             self._zip = zipfile.ZipFile(path)
         except zipfile.BadZipFile:
             raise self._damaged("it is no zip file, or its end is missing") from None

@@ -278,6 +278,10 @@ def _others(rng: Random) -> list[Piece]:
         [(["results", ".", "--format", word], "refuse", "format")],
         [(["results", ".", "--stage", word], "refuse", "stage")],
         [(["results", ".", "--above-best", number], "refuse", "number")],
+        [(["export", "-o", "x.zip", "--", rng.choice(NO_FILES)], "refuse", "folder")],
+        [(["export", ".", "-o", "x.zip", "--format", word], "refuse", "format")],
+        [(["export", ".", "-o", rng.choice(NO_OUTPUTS)], "refuse", "output")],
+        [(["import", "--", rng.choice(NO_FILES)], "refuse", "file")],
         [(["status", "--interval", number], "refuse", "interval")],
         [
             (
