@@ -51,9 +51,15 @@ class CampaignLaunchPad(LaunchPad):
             for firework in wf.fws:
                 firework.fw_id = ids[firework.fw_id]
             wf._reassign_ids(ids)
-        # the workflows last, as when one is added: Fireworks of none are left over by a kill
-        self.fireworks.insert_many(firework.to_db_dict() for wf in wfs for firework in wf.fws)
-        self.workflows.insert_many(wf.to_db_dict() for wf in wfs)
+        # what is READY last: whoever takes it finds the rest there
+        roots = {fw_id for wf in wfs for fw_id in wf.root_fw_ids}
+        fireworks = [firework for wf in wfs for firework in wf.fws]
+        for later in (False, True):
+            chosen = [f.to_db_dict() for f in fireworks if (f.fw_id in roots) is later]
+            if later:
+                self.workflows.insert_many([wf.to_db_dict() for wf in wfs])
+            if chosen:
+                self.fireworks.insert_many(chosen)
         tally_added(self.db, wfs)
 
     def get_wf_by_fw_id_lzyfw(self, fw_id: int) -> Workflow:

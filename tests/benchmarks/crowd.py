@@ -47,6 +47,8 @@ UUID = rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 BATCH = 10
 #: Copies that get blobs too: a page needs them, a status does not.
 WITH_BLOBS = 3
+#: Ids of what is made while it is measured: above those of copies.
+OWN_IDS = 100_000_000
 #: One campaign of so many is not finished.
 FINISHED_OF = 3
 
@@ -232,10 +234,6 @@ def insert(database: Any, template: Template, numbers: range, seed: int = 0) -> 
         for name, documents in gathered.items():
             if documents:
                 database[name].insert_many(documents)
-    highest = (max(numbers) + 2) * template.most_ids
-    database.fw_id_assigner.update_one(
-        {}, {"$set": {"next_fw_id": highest, "next_launch_id": highest}}
-    )
 
 
 class EarlierLaunchPad(CampaignLaunchPad):
@@ -281,6 +279,9 @@ class Crowd:
 
     def __init__(self, uri: str, template: Template, folder: Path) -> None:
         create_indexes(uri, DATABASE)
+        own = {"next_fw_id": OWN_IDS, "next_launch_id": OWN_IDS}
+        with pymongo.MongoClient(uri) as client:
+            client[DATABASE].fw_id_assigner.update_one({}, {"$set": own})
         self.folder, self.template = folder, template
         self.pad = launchpad(uri, DATABASE)
         self.earlier = EarlierLaunchPad(host=uri, name=DATABASE, uri_mode=True, strm_lvl="ERROR")
@@ -373,7 +374,10 @@ def main() -> None:
             for size in sorted(chosen.campaigns):
                 seconds = crowd.grow(size)
                 number = crowd.pad.fireworks.estimated_document_count()
-                print(f"\n{size} campaigns, {number} Fireworks; inserted at {seconds:.2f} s each")
+                print(
+                    f"\n{size} campaigns, {number} Fireworks; inserted at {seconds:.2f} s each; "
+                    f"load {os.getloadavg()[0]:.1f}"
+                )
                 print(f"{'':<36}{'s':>8}{'before, s':>12}{'ratio':>8}", flush=True)
                 for name, (now, before) in crowd.measure(not chosen.only_now).items():
                     earlier = "" if before is None else f"{before:12.3f}{before / now:8.0f}"
