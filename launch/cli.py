@@ -15,7 +15,7 @@ from launch.errors import explain, report_defect
 #: Commands as a user comes to need them; others come after these.
 ORDER = (
     *("run", "status", "results", "compare", "judge", "protocol", "workflow"),
-    *("train", "evaluate", "search", "init", "doctor", "reconcile"),
+    *("train", "evaluate", "search", "init", "doctor", "reconcile", "clean"),
 )
 
 

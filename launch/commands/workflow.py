@@ -94,16 +94,16 @@ def _of_formula(options: WorkflowOptions) -> None:
 
 def _of_list(options: WorkflowOptions, path: Path) -> None:
     """Write the workflows of a list of formulas, or add those that are not there yet."""
-    from launch.commands.shared.formula_list import WORKFLOWS, listed_workflows, write_workflows
+    from launch.commands.shared.formula_list import WORKFLOWS, listed_campaigns, write_workflows
 
     if options.campaign is not None:
         raise CampaignError("--campaign names one campaign: leave it out with --list.")
-    workflows = listed_workflows(path, options)
+    campaigns = listed_campaigns(path, options)
     if options.output is not None:
         if options.output.suffix != WORKFLOWS:
             raise CampaignError(f"{options.output} must end in {WORKFLOWS}: a workflow a line.")
         require_writable(options.output)
-        number = write_workflows(workflows, options.output)
+        number = write_workflows((build() for _, build in campaigns), options.output)
         typer.echo(f"{options.output}: {number} campaigns")
         command = command_line("devitrify", "workflow", "--list", options.output, "--add")
         typer.echo(f"Add them with: {command}")
@@ -114,7 +114,7 @@ def _of_list(options: WorkflowOptions, path: Path) -> None:
 
     added = there = 0
     with Configuration.find(options.launchpad).connected() as pad:
-        for _, is_new in add_campaigns(pad, workflows):
+        for _, is_new in add_campaigns(pad, campaigns):
             added, there = added + is_new, there + (not is_new)
     known = f", {there} were there already" if there else ""
     typer.echo(f"{added} campaigns added{known}; see: devitrify status")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ BATCH = 20
 
 
 def add_campaigns(
-    pad: CampaignLaunchPad, workflows: Iterable[Workflow]
+    pad: CampaignLaunchPad, campaigns: Iterable[tuple[str, Callable[[], Workflow]]]
 ) -> Iterator[tuple[str, bool]]:
     """
     Add workflows, a campaign each, that are not there yet.
@@ -30,19 +30,19 @@ def add_campaigns(
     ----------
     pad : CampaignLaunchPad
         Launchpad.
-    workflows : iterable of Workflow
-        Each with the name of its campaign in its metadata.
+    campaigns : iterable of tuple of str and callable
+        Names, and what makes the workflow of each, with the name in its metadata.
 
     Yields
     ------
     tuple of str and bool
         Name of each campaign, and whether it is new.
     """
-    remaining = iter(workflows)
+    remaining = iter(campaigns)
     while batch := list(islice(remaining, BATCH)):
-        names = [workflow.metadata["campaign"] for workflow in batch]
+        names = [name for name, _ in batch]
         there = _present(pad.db, names)
-        new = [workflow for workflow in batch if workflow.metadata["campaign"] not in there]
+        new = [build() for name, build in batch if name not in there]
         if new:
             pad.bulk_add_wfs(new)
         for name in names:

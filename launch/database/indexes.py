@@ -43,6 +43,7 @@ def prepare(pad: LaunchPad) -> None:
     pad.db.fireworks.create_index([("spec.campaign", 1), ("state", 1)])
     pad.db.workflows.create_index("metadata.campaign")
     pad.db[f"{OUTPUTS}_blobs.files"].create_index("metadata.blob_uuid")
+    pad.db[f"{OUTPUTS}_blobs.files"].create_index("metadata.job_uuid")
     pad.db.progress.create_index("campaign")
     for name in QUEUES:  # which campaign has something of a queue
         pad.db[TALLIES].create_index(f"ready.{name}")

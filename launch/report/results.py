@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from nnp.frames import Frames
     from nnp.potential import Potential
+    from search.state.evolution import Evolution
     from workflows.documents.base import Document, StageDocument
     from workflows.jobs.stage import Stage
 
@@ -93,6 +94,30 @@ class CampaignResults:
                 self._found[name] = decode(documents[0]["output"])
         found: AnyDocument | None = self._found.get(name)
         return found
+
+    def search_state(self) -> Evolution | None:
+        """
+        Return the state that a block of the search has left last; none before the first.
+
+        Returns
+        -------
+        Evolution or None
+            None also if it was dropped, as those of ended searches are but for the last one.
+        """
+        from workflows.documents.schemas import IslandDocument
+        from workflows.stages.search_states import DroppedStateError, state_of
+
+        island = self.newest(IslandDocument)
+        try:
+            return None if island is None else state_of(island, self._output)
+        except DroppedStateError:
+            return None
+
+    def _output(self, uuid: str) -> Any:
+        """Return the output of a job."""
+        from workflows.documents.decoding import decode
+
+        return decode(self.store.get_output(uuid, load=True))
 
     def jobs_of(self, kind: type[Document]) -> list[str]:
         """

@@ -6,8 +6,9 @@ import hashlib
 import json
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +27,13 @@ OWN = {"--z": "z", "--pressure": "pressure", "--pressures": "pressures", "--seed
 NUMBERS = {"pressure": float, "seed": int, "atoms_max": int}
 
 
-def listed_workflows(path: Path, options: PredictionOptions) -> Iterator[Workflow]:
+def listed_campaigns(
+    path: Path, options: PredictionOptions
+) -> Iterator[tuple[str, Callable[[], Workflow]]]:
     """
-    Yield a workflow for each formula of a list, or those that a file holds.
+    Yield the name of a campaign for each formula of a list, and what makes its workflow.
+
+    The name follows from what is asked for: the same list names the same campaigns.
 
     Parameters
     ----------
@@ -59,7 +64,8 @@ def listed_workflows(path: Path, options: PredictionOptions) -> Iterator[Workflo
                 raise CampaignError(f"{path}, line {number}: {reason}") from None
             digest = _digest(prediction)
             times[digest] += 1
-            yield to_workflow(prediction, _name(prediction, digest, times[digest]))
+            name = _name(prediction, digest, times[digest])
+            yield name, partial(to_workflow, prediction, name)
 
 
 def to_workflow(prediction: Prediction, campaign: str) -> Workflow:
@@ -70,7 +76,7 @@ def to_workflow(prediction: Prediction, campaign: str) -> Workflow:
     return flow_to_workflow(prediction.flow(campaign), metadata=metadata)
 
 
-def write_workflows(workflows: Iterator[Workflow], path: Path) -> int:
+def write_workflows(workflows: Iterable[Workflow], path: Path) -> int:
     """Write workflows to a file, one a line; return how many."""
     number = 0
     part = path.with_name(f".{path.name}.part")
@@ -126,22 +132,22 @@ def _digest(prediction: Prediction) -> str:
 
 
 def _name(prediction: Prediction, digest: str, time: int) -> str:
-    """Name that follows from what is asked for: the same list names the same campaigns."""
+    """Name of a campaign that is asked for so many times."""
     own = digest if time == 1 else hashlib.sha256(f"{digest}/{time}".encode()).hexdigest()
     return f"{prediction.target.formula}-{own[:8]}"
 
 
-def _written(path: Path) -> Iterator[Workflow]:
+def _written(path: Path) -> Iterator[tuple[str, Callable[[], Workflow]]]:
     from fireworks import Workflow
 
     for number, line in enumerate(_lines(path), start=1):
         try:
-            workflow = Workflow.from_dict(json.loads(line))
-            named = isinstance(workflow.metadata["campaign"], str)
-        except Exception as error:  # of whatever is in the file
+            document = json.loads(line)
+            name = str(document["metadata"]["campaign"])
+            document["fws"], document["links"]  # what else a workflow has
+        except (KeyError, TypeError, ValueError) as error:
             raise CampaignError(
                 f"{path}, line {number}, is no workflow of a campaign ({type(error).__name__}): "
                 "write it with devitrify workflow --list."
             ) from None
-        if named:
-            yield workflow
+        yield name, partial(Workflow.from_dict, document)
