@@ -69,7 +69,8 @@ def _clean_all(options: CleanOptions) -> None:
         if options.campaign is not None:
             if options.campaign not in names:
                 raise CampaignError(
-                    f"There is no campaign {options.campaign} in the database: see devitrify status."
+                    f"There is no campaign {options.campaign} in the database: "
+                    "see devitrify status."
                 )
             names = [options.campaign]
         _free(_of_all(pad.db, names, settings.checkpoints), options.yes)
