@@ -334,7 +334,7 @@ class SearchMaker(Maker):
         seconds += document.cpu_seconds if document is not None else 0.0
         return stored_state(state, seconds, previous, document, earlier)
 
-    @job
+    @job(config=JobConfig(expose_store=True))
     def advance(
         self,
         potential: Potential | str,

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jobflow import SETTINGS, JobStore
+from jobflow import CURRENT_JOB, SETTINGS, JobStore
 
 from search.state.changes import StateChanges
 from search.state.evolution import Evolution
@@ -140,7 +140,7 @@ def drop_earlier_states(blocks: Sequence[str], store: JobStore | None = None) ->
     int
         States that were dropped.
     """
-    store = store or SETTINGS.JOB_STORE
+    store = store or CURRENT_JOB.store or SETTINGS.JOB_STORE
     dropped = 0
     try:
         store.connect()
