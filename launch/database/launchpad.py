@@ -70,7 +70,9 @@ class CampaignLaunchPad(LaunchPad):
 
     def _update_wf(self, wf: Workflow, updated_ids: Any) -> None:
         super()._update_wf(wf, updated_ids)
-        tally_changed(self.db, wf, wf.tallied)
+        before = getattr(wf, "tallied", None)
+        if before is not None:
+            tally_changed(self.db, wf, before)
 
     def complete_launch(
         self, launch_id: int, action: FWAction | None = None, state: str = "COMPLETED"

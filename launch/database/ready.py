@@ -25,7 +25,8 @@ CANDIDATES = 20
 CAMPAIGNS = 8
 QUEUE, PRIORITY = "spec._category", "spec._priority"
 QUEUES = (REFERENCE_QUEUE, POTENTIAL_QUEUE, NO_QUEUE)
-FIELDS = {"_id": 0, "fw_id": 1, QUEUE: 1, PRIORITY: 1, "spec._fworker": 1, "spec.campaign": 1}
+FIELDS = {"_id": 0, "fw_id": 1, QUEUE: 1, PRIORITY: 1, "spec._fworker": 1, "spec.campaign": 1,
+          "spec.stage": 1, "spec._queueadapter": 1}  # fmt: skip
 #: What is above all stages was given by hand, and goes first whatever campaign it is of.
 HIGHEST = 10 * len(STAGES)
 LOWEST = -1e9
@@ -49,7 +50,7 @@ def ready_fireworks(
     Yields
     ------
     dict
-        Number, queue, priority, worker and campaign of a Firework.
+        Number, campaign, stage, queue, priority and worker of a Firework, and what it asks for.
     """
     queues = queues_of(asked)
     if queues is None:
