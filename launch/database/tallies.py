@@ -10,6 +10,7 @@ campaign's workflows is never believed: :mod:`launch.database.tally_reading` cou
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
@@ -285,7 +286,7 @@ def count_campaign(database: Database, campaign: str) -> Tally | None:
     workflows = _workflows_of(database, campaign)
     fireworks = list(database.fireworks.find({"spec.campaign": campaign}, fields))
     if not fireworks:
-        database[COLLECTION].delete_one({"_id": campaign})
+        _keep(database, campaign, None)
         return None
     recorded = {fw_id: s for found in workflows for fw_id, s in found["fw_states"].items()}
     runs = _runs(database, [firework["fw_id"] for firework in fireworks])
@@ -296,8 +297,19 @@ def count_campaign(database: Database, campaign: str) -> Tally | None:
         fw_id = firework["fw_id"]
         member = Member.of(fw_id, firework["spec"], runs.get(fw_id, []))
         tally.add(member, recorded.get(str(fw_id), firework["state"]))
-    database[COLLECTION].replace_one({"_id": campaign}, tally.document(), upsert=True)
+    _keep(database, campaign, tally)
     return tally
+
+
+def _keep(database: Database, campaign: str, tally: Tally | None) -> None:
+    """Keep a tally, or none; who may only read goes without."""
+    from pymongo.errors import OperationFailure
+
+    with contextlib.suppress(OperationFailure):
+        if tally is None:
+            database[COLLECTION].delete_one({"_id": campaign})
+        else:
+            database[COLLECTION].replace_one({"_id": campaign}, tally.document(), upsert=True)
 
 
 def _workflows_of(database: Database, campaign: str) -> list[dict[str, Any]]:
