@@ -133,7 +133,7 @@ def test_work_is_found_that_no_tally_knows(pad: LaunchPad) -> None:
 
 def test_the_highest_priority_is_taken_first(pad: LaunchPad) -> None:
     everybody = FWorker(name="all")
-    last = pad.get_fw_ids({"spec.campaign": "A-2", "name": "last"})[0]
+    last = pad.get_fw_ids({"spec.campaign": "A-2", "spec.stage": "train"})[0]
     first = pad.get_fw_ids({"spec.campaign": "A-2", "spec.stage": "liquid"})
     for fw_id in first:
         _, launch = pad.checkout_fw(everybody, "/launches", fw_id=fw_id)
