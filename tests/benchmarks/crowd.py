@@ -22,11 +22,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import bson
+import psutil
 import pymongo
 from fireworks import FWorker, LaunchPad
 
@@ -55,14 +57,33 @@ FINISHED_OF = 3
 Documents = dict[str, list[dict[str, Any]]]
 
 
-def best_of(action: Callable[[], object], repeats: int = 3) -> float:
-    """Smallest wall time of some repeats, in seconds."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - start)
-    return min(times)
+@dataclass(frozen=True)
+class Clock:
+    """
+    Wall time and CPU time of this process and the server.
+
+    Where a machine is busy with other things the CPU time says more.
+
+    Attributes
+    ----------
+    processes : tuple of Process
+        Whose CPU time counts.
+    """
+
+    processes: tuple[psutil.Process, ...]
+
+    def now(self) -> tuple[float, float]:
+        """Wall and CPU seconds since some time."""
+        return time.perf_counter(), sum(sum(p.cpu_times()[:2]) for p in self.processes)
+
+    def best_of(self, action: Callable[[], object], repeats: int = 3) -> tuple[float, float]:
+        """Smallest wall and CPU time of some repeats, in seconds."""
+        found = []
+        for _ in range(repeats):
+            begun = self.now()
+            action()
+            found.append(tuple(b - a for a, b in zip(begun, self.now(), strict=True)))
+        return min(wall for wall, _ in found), min(cpu for _, cpu in found)
 
 
 def run_template(folder: Path) -> Path:
@@ -265,24 +286,27 @@ def earlier_overview(database: Any) -> int:
 
 
 @contextmanager
-def some_server(uri: str | None, folder: Path) -> Iterator[str]:
-    """Give the address of a server."""
+def some_server(uri: str | None, folder: Path) -> Iterator[tuple[str, Clock]]:
+    """Give the address of a server, and the clock of what is asked of it."""
+    own = psutil.Process()
     if uri is not None:
-        yield uri
+        yield uri, Clock((own,))
         return
     with EmbeddedDatabase(folder) as database:
-        yield database.uri
+        server = database.running()
+        assert server is not None
+        yield database.uri, Clock((own, psutil.Process(server.pid)))
 
 
 class Crowd:
     """Measures a launchpad with more and more campaigns."""
 
-    def __init__(self, uri: str, template: Template, folder: Path) -> None:
+    def __init__(self, uri: str, clock: Clock, template: Template, folder: Path) -> None:
         create_indexes(uri, DATABASE)
         own = {"next_fw_id": OWN_IDS, "next_launch_id": OWN_IDS}
         with pymongo.MongoClient(uri) as client:
             client[DATABASE].fw_id_assigner.update_one({}, {"$set": own})
-        self.folder, self.template = folder, template
+        self.clock, self.folder, self.template = clock, folder, template
         self.pad = launchpad(uri, DATABASE)
         self.earlier = EarlierLaunchPad(host=uri, name=DATABASE, uri_mode=True, strm_lvl="ERROR")
         self.results = Results(job_store(uri, DATABASE))
@@ -297,64 +321,47 @@ class Crowd:
         self.present = size
         return seconds
 
-    def take(self, pad: LaunchPad) -> None:
-        """Take a Firework and give it back."""
+    def take(self, pad: LaunchPad) -> int:
+        """Take a Firework."""
         firework, launch = pad.checkout_fw(self.worker, str(self.folder), state="RESERVED")
-        self.taken.append(time.perf_counter())
         assert firework is not None
-        pad.cancel_reservation(launch)
+        return int(launch)
 
-    taken: list[float]
-
-    def time_take(self, pad: LaunchPad, repeats: int) -> float:
-        """Smallest time to take a Firework, without giving it back."""
-        best = float("inf")
+    def time_take(self, pad: LaunchPad, repeats: int) -> tuple[float, float]:
+        """Smallest times to take a Firework, without giving it back."""
+        found = []
         for _ in range(repeats):
-            self.taken = []
-            begun = time.perf_counter()
-            self.take(pad)
-            best = min(best, self.taken[0] - begun)
-        return best
+            launches: list[int] = []
+            found.append(self.clock.best_of(lambda: launches.append(self.take(pad)), 1))
+            pad.cancel_reservation(launches[0])
+        return min(wall for wall, _ in found), min(cpu for _, cpu in found)
 
-    def measure(self, with_earlier: bool) -> dict[str, tuple[float, float | None]]:
-        """Seconds of each thing: now, and before tallies."""
+    def measure(
+        self, with_earlier: bool
+    ) -> Iterator[tuple[str, tuple[float, float], float | None]]:
+        """Yield what was done, wall and CPU seconds, and wall seconds as it was before."""
         pad, name = self.pad, f"{self.template.name.rpartition('-')[0]}-{1:08x}"
-        first = best_of(lambda: overview(pad), 1)
-        ranked = best_of(lambda: self.results.candidates(structures=False), 1)
-
-        def status_after_work() -> float:
-            self.time_take(pad, 1)
-            return best_of(lambda: overview(pad), 1)
+        best = self.clock.best_of
 
         def old(action: Callable[[], object]) -> float | None:
-            return best_of(action, 1) if with_earlier else None
+            return best(action, 1)[0] if with_earlier else None
 
+        def ranked(formula: str | None = None) -> object:
+            return self.results.candidates(formula, structures=False)
+
+        yield "status, first look (counts all)", best(lambda: overview(pad), 1), None
+        yield "status", best(lambda: overview(pad)), old(lambda: earlier_overview(pad.db))
+        pad.cancel_reservation(self.take(pad))
+        yield "status, after a Firework was taken", best(lambda: overview(pad), 1), None
+        yield "status of one campaign", best(lambda: overview(pad, name)), None
+        yield "results, first look (copies all)", best(ranked, 1), None
+        stored = self.results._stored
+        yield "results", best(ranked), old(lambda: stored(None, None, None, structures=False))
+        yield "results of one formula", best(lambda: ranked("Ag")), None
         page = CampaignResults(self.results.store, name)
-        return {
-            "status, first look (counts all)": (first, None),
-            "status": (
-                best_of(lambda: overview(pad)), old(lambda: earlier_overview(pad.db))
-            ),
-            "status, after a Firework was taken": (
-                min(status_after_work() for _ in range(3)), None
-            ),
-            "status of one campaign": (best_of(lambda: overview(pad, name)), None),
-            "results, first look (copies all)": (ranked, None),
-            "results": (
-                best_of(lambda: self.results.candidates(structures=False)),
-                old(lambda: self.results._stored(None, None, None, structures=False)),
-            ),
-            "results of one formula": (
-                best_of(lambda: self.results.candidates("Ag", structures=False)), None
-            ),
-            "page of one campaign": (
-                best_of(lambda: campaign_page(page, Origin("Cu")), 2), None
-            ),
-            "take a Firework": (
-                self.time_take(pad, 5),
-                self.time_take(self.earlier, 1) if with_earlier else None,
-            ),
-        }  # fmt: skip
+        yield "page of one campaign", best(lambda: campaign_page(page, Origin("Cu")), 2), None
+        before = self.time_take(self.earlier, 1)[0] if with_earlier else None
+        yield "take a Firework", self.time_take(pad, 5), before
 
 
 def main() -> None:
@@ -369,8 +376,8 @@ def main() -> None:
         folder = Path(temporary)
         template = Template(chosen.template or run_template(folder / "template"))
         os.chdir(folder)
-        with some_server(chosen.db, folder / "server") as uri:
-            crowd = Crowd(uri, template, folder)
+        with some_server(chosen.db, folder / "server") as (uri, clock):
+            crowd = Crowd(uri, clock, template, folder)
             for size in sorted(chosen.campaigns):
                 seconds = crowd.grow(size)
                 number = crowd.pad.fireworks.estimated_document_count()
@@ -378,10 +385,12 @@ def main() -> None:
                     f"\n{size} campaigns, {number} Fireworks; inserted at {seconds:.2f} s each; "
                     f"load {os.getloadavg()[0]:.1f}"
                 )
-                print(f"{'':<36}{'s':>8}{'before, s':>12}{'ratio':>8}", flush=True)
-                for name, (now, before) in crowd.measure(not chosen.only_now).items():
-                    earlier = "" if before is None else f"{before:12.3f}{before / now:8.0f}"
-                    print(f"{name:<36}{now:8.3f}{earlier}", flush=True)
+                print(
+                    f"{'':<36}{'wall, s':>9}{'CPU, s':>9}{'before, s':>11}{'ratio':>7}", flush=True
+                )
+                for name, (wall, cpu), before in crowd.measure(not chosen.only_now):
+                    earlier = "" if before is None else f"{before:11.3f}{before / wall:7.0f}"
+                    print(f"{name:<36}{wall:9.3f}{cpu:9.3f}{earlier}", flush=True)
             crowd.pad.connection.close()
 
 
