@@ -9,6 +9,7 @@ from typing import Any
 import pymongo.monitoring
 import pytest
 from fireworks import FWAction, FWorker
+from monty.json import jsanitize
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 from pymongo.monitoring import CommandListener, CommandStartedEvent
@@ -77,8 +78,7 @@ def recorded(server: EmbeddedDatabase) -> Iterator[tuple[Database, Recorder]]:
     pad.db.outputs.insert_one(
         {"uuid": "job", "index": 1, "completed_at": "2030-01-01T00:00:00",
          "metadata": {"campaign": "MgO-1", "formula": "MgO", "stage": "candidates"},
-         "output": json.loads(json.dumps(ranking("MgO", [-6.0]).model_dump(mode="json"),
-                                         default=str)) | {"@class": "PredictionDocument"}}
+         "output": jsanitize(ranking("MgO", [-6.0]), strict=True, enum_values=True)}
     )  # fmt: skip
     RECORDER.on = True
     overview(pad)
