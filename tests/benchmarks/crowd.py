@@ -36,7 +36,9 @@ from launch.database.connections import job_store, launchpad
 from launch.database.embedded import EmbeddedDatabase
 from launch.database.indexes import create_indexes
 from launch.database.launchpad import CampaignLaunchPad, indexable
+from launch.database.tallies import Member, Tally, run_of, stamp
 from launch.local.campaign import Campaign
+from launch.report import rankings
 from launch.report.overview import overview
 from launch.report.page.campaign import Origin, campaign_page
 from launch.report.results import CampaignResults, Results
@@ -257,6 +259,48 @@ def insert(database: Any, template: Template, numbers: range, seed: int = 0) -> 
                 database[name].insert_many(documents)
 
 
+def insert_lightly(database: Any, template: Template, numbers: range, seed: int = 0) -> None:
+    """
+    Insert copies without what nobody looks at who asks for all campaigns.
+
+    Workflows, tallies, rankings, and of Fireworks those that are ready.
+    """
+    drawn = random.Random(seed)
+    total = len(template.order)
+    for first in range(numbers.start, numbers.stop, 10 * BATCH):
+        gathered: Documents = defaultdict(list)
+        for number in range(first, min(first + 10 * BATCH, numbers.stop)):
+            done = drawn.randrange(total) if number % FINISHED_OF == 0 else total
+            copied = template.copy(number, done)
+            (workflow,) = copied["workflows"]
+            tally = tally_of(copied)
+            gathered["workflows"].append(workflow)
+            gathered["tallies"].append(tally.document())
+            gathered["fireworks"] += [f for f in copied["fireworks"] if f["state"] == "READY"]
+            for output in copied["outputs"]:
+                if (output.get("output") or {}).get("@class") == "PredictionDocument":
+                    row = rankings._row(tally.campaign, output, rankings.rankings_completed(tally))
+                    gathered["rankings"].append(row)
+        for name, documents in gathered.items():
+            database[name].insert_many(documents)
+
+
+def tally_of(copied: Documents) -> Tally:
+    """Count a copy."""
+    (workflow,) = copied["workflows"]
+    tally = Tally(workflow["metadata"]["campaign"], workflow["metadata"]["formula"])
+    tally.stamps = [stamp(workflow["updated_on"], workflow["state"])]
+    runs = defaultdict(list)
+    for launch in copied["launches"]:
+        run = run_of(launch)
+        if run is not None:
+            runs[launch["fw_id"]].append(run)
+    for firework in copied["fireworks"]:
+        member = Member.of(firework["fw_id"], firework["spec"], runs[firework["fw_id"]])
+        tally.add(member, firework["state"])
+    return tally
+
+
 class EarlierLaunchPad(CampaignLaunchPad):
     """As the launchpad was before tallies: by an index of queue and state."""
 
@@ -301,7 +345,9 @@ def some_server(uri: str | None, folder: Path) -> Iterator[tuple[str, Clock]]:
 class Crowd:
     """Measures a launchpad with more and more campaigns."""
 
-    def __init__(self, uri: str, clock: Clock, template: Template, folder: Path) -> None:
+    def __init__(
+        self, uri: str, clock: Clock, template: Template, folder: Path, light: bool
+    ) -> None:
         create_indexes(uri, DATABASE)
         own = {"next_fw_id": OWN_IDS, "next_launch_id": OWN_IDS}
         with pymongo.MongoClient(uri) as client:
@@ -311,12 +357,13 @@ class Crowd:
         self.earlier = EarlierLaunchPad(host=uri, name=DATABASE, uri_mode=True, strm_lvl="ERROR")
         self.results = Results(job_store(uri, DATABASE))
         self.worker = FWorker(name="here", category="nnp")
-        self.present = 0
+        self.present, self.light = 0, light
 
     def grow(self, size: int) -> float:
         """Insert what is missing; seconds for each campaign."""
         begun = time.perf_counter()
-        insert(self.pad.db, self.template, range(self.present + 1, size + 1), seed=size)
+        how = insert_lightly if self.light and self.present else insert
+        how(self.pad.db, self.template, range(self.present + 1, size + 1), seed=size)
         seconds = (time.perf_counter() - begun) / (size - self.present)
         self.present = size
         return seconds
@@ -371,6 +418,12 @@ def main() -> None:
     parser.add_argument("--campaigns", type=int, nargs="+", default=[10, 100, 1000])
     parser.add_argument("--template", type=Path, help="folder of a finished campaign")
     parser.add_argument("--db", help="URI of a server; default: the embedded one")
+    parser.add_argument(
+        "--light",
+        action="store_true",
+        help="all but the first size without what nobody looks at who asks for all campaigns: "
+        "quickly inserted; there is no before then",
+    )
     parser.add_argument("--only-now", action="store_true", help="not as before tallies")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -378,7 +431,7 @@ def main() -> None:
         template = Template(chosen.template or run_template(folder / "template"))
         os.chdir(folder)
         with some_server(chosen.db, folder / "server") as (uri, clock):
-            crowd = Crowd(uri, clock, template, folder)
+            crowd = Crowd(uri, clock, template, folder, chosen.light)
             for size in sorted(chosen.campaigns):
                 seconds = crowd.grow(size)
                 number = crowd.pad.fireworks.estimated_document_count()
@@ -389,7 +442,9 @@ def main() -> None:
                 print(
                     f"{'':<36}{'wall, s':>9}{'CPU, s':>9}{'before, s':>11}{'ratio':>7}", flush=True
                 )
-                for name, (wall, cpu), before in crowd.measure(not chosen.only_now):
+                for name, (wall, cpu), before in crowd.measure(
+                    not (chosen.only_now or chosen.light)
+                ):
                     earlier = "" if before is None else f"{before:11.3f}{before / wall:7.0f}"
                     print(f"{name:<36}{wall:9.3f}{cpu:9.3f}{earlier}", flush=True)
             crowd.pad.connection.close()
