@@ -432,6 +432,7 @@ def main() -> None:
         os.chdir(folder)
         with some_server(chosen.db, folder / "server") as (uri, clock):
             crowd = Crowd(uri, clock, template, folder, chosen.light)
+            with_earlier = not (chosen.only_now or chosen.light)
             for size in sorted(chosen.campaigns):
                 seconds = crowd.grow(size)
                 number = crowd.pad.fireworks.estimated_document_count()

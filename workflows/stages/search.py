@@ -313,7 +313,9 @@ class SearchMaker(Maker):
         """
         document: IslandDocument | None = output_of(previous) if previous else None
         earlier = None if document is None else state_document(document)
-        state = evolution if earlier is None else Evolution.from_dict(deepcopy(earlier))
+        state = evolution if document is None else document.evolution
+        if earlier is not None and state is None:
+            state = Evolution.from_dict(deepcopy(earlier))
         if state is None:
             raise ValueError("a block of the search needs a state to start from")
         state.options.generations = self.evolution.generations
