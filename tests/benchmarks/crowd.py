@@ -443,9 +443,7 @@ def main() -> None:
                 print(
                     f"{'':<36}{'wall, s':>9}{'CPU, s':>9}{'before, s':>11}{'ratio':>7}", flush=True
                 )
-                for name, (wall, cpu), before in crowd.measure(
-                    not (chosen.only_now or chosen.light)
-                ):
+                for name, (wall, cpu), before in crowd.measure(with_earlier):
                     earlier = "" if before is None else f"{before:11.3f}{before / wall:7.0f}"
                     print(f"{name:<36}{wall:9.3f}{cpu:9.3f}{earlier}", flush=True)
             crowd.pad.connection.close()
