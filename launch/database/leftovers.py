@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,9 +99,8 @@ def _launch_folders(database: Database, campaign: str) -> Iterator[Leftover]:
         path = Path(folder)
         if is_launch_folder(path):
             size = folder_size(path)
-            yield Leftover(
-                "launch folders", size, lambda p=path: shutil.rmtree(p, ignore_errors=True)
-            )
+            remove = partial(shutil.rmtree, path, ignore_errors=True)
+            yield Leftover("launch folders", size, remove)
 
 
 def is_launch_folder(path: Path) -> bool:
@@ -139,10 +139,8 @@ def _search_states(database: Database, outputs: list[dict[str, Any]]) -> Iterato
                  if isinstance(output.get(n), dict) and "blob_uuid" in output[n]]  # fmt: skip
         if blobs:
             size = _length(database, blobs)
-            yield Leftover(
-                "states of ended searches", size,
-                lambda d=document, b=blobs: _drop_state(database, d["_id"], b),
-            )  # fmt: skip
+            remove = partial(_drop_state, database, document["_id"], blobs)
+            yield Leftover("states of ended searches", size, remove)
 
 
 def _drop_state(database: Database, document: Any, blobs: list[str]) -> None:
@@ -162,10 +160,8 @@ def _blobs_of_nobody(
         referred = known.get((metadata["job_uuid"], metadata.get("job_index")))
         blob = metadata["blob_uuid"]
         if referred is not None and blob not in referred:
-            yield Leftover(
-                "blobs of no document", int(file["length"]),
-                lambda b=blob: _remove_blobs(database, [b]),
-            )  # fmt: skip
+            remove = partial(_remove_blobs, database, [blob])
+            yield Leftover("blobs of no document", int(file["length"]), remove)
 
 
 def _references(value: Any) -> Iterator[str]:
@@ -198,4 +194,4 @@ def _checkpoints(folder: Path, stored: set[tuple[str, int]]) -> Iterator[Leftove
         found = CHECKPOINT.fullmatch(path.name)
         if found and (found[1], int(found[2])) in stored and not path.is_symlink():
             size = path.stat().st_size
-            yield Leftover("checkpoints", size, lambda p=path: p.unlink(missing_ok=True))
+            yield Leftover("checkpoints", size, partial(path.unlink, missing_ok=True))

@@ -135,7 +135,10 @@ class Tally:
     @property
     def states(self) -> Counter[str]:
         """How many Fireworks are in each state."""
-        return sum((count.states for count in self.counts.values()), Counter())
+        total: Counter[str] = Counter()
+        for count in self.counts.values():
+            total.update(count.states)
+        return total
 
     @property
     def ready(self) -> dict[str, float]:

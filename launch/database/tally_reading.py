@@ -99,7 +99,9 @@ def _compare(
     database: Database, workflows: Iterable[dict[str, Any]], found: dict[str, Tally]
 ) -> tuple[set[str], set[str], int]:
     """Campaigns whose tally is not of these workflows, all campaigns, workflows of none."""
-    stale, there, others = set(), set(), 0
+    stale: set[str] = set()
+    there: set[str] = set()
+    others = 0
     for workflow in workflows:
         campaign = (workflow.get("metadata") or {}).get("campaign")
         if campaign is None:

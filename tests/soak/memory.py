@@ -10,6 +10,8 @@ import psutil
 
 #: What a process needs to come to rest, s: imports, caches.
 WARM_SECONDS = 120.0
+#: Over less than that a growth says nothing, s.
+SHORTEST_SECONDS = 600.0
 
 
 @dataclass
@@ -40,7 +42,7 @@ class Memory:
             oldest = np.array(max(own, key=lambda values: values[-1][0] - values[0][0]))
             warm = oldest[oldest[:, 0] >= oldest[0, 0] + WARM_SECONDS]
             growth = "too short to say"
-            if len(warm) > 5:
+            if len(warm) > 1 and warm[-1, 0] - warm[0, 0] > SHORTEST_SECONDS:
                 slope = np.polyfit(warm[:, 0] / 3600, warm[:, 1], 1)[0]
                 hours = (warm[-1, 0] - warm[0, 0]) / 3600
                 growth = (f"{slope:+.0f} MB an hour over {hours:.2f} h, from {warm[0, 1]:.0f} to "

@@ -24,7 +24,7 @@ WORKFLOWS = ".jsonl"
 #: Options that may follow a formula, by how they are typed.
 OWN = {"--z": "z", "--pressure": "pressure", "--pressures": "pressures", "--seed": "seed",
        "--atoms-max": "atoms_max"}  # fmt: skip
-NUMBERS = {"pressure": float, "seed": int, "atoms_max": int}
+NUMBERS: dict[str, Callable[[str], Any]] = {"pressure": float, "seed": int, "atoms_max": int}
 
 
 def listed_campaigns(
