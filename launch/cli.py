@@ -17,6 +17,7 @@ from launch.errors import explain, report_defect
 ORDER = (
     *("run", "status", "results", "compare", "judge", "protocol", "workflow"),
     *("export", "import", "train", "evaluate", "search", "init", "doctor", "reconcile"),
+    "clean",
 )
 
 

@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 
 MODULES = ("workflows.chains.prediction", "fireworks", "jobflow", "atomate2.vasp.jobs.md", "numba")
 FREE_SPACE = 5_000_000_000  # bytes
+#: One of each collection: those of its version of the program came with it.
+NEEDED_INDEXES = {
+    "fireworks": "spec.campaign_1_state_1",
+    "outputs": "output.@class_1_metadata.formula_1",
+    "tallies": "ready.nnp_1",
+    "outputs_blobs.files": "metadata.job_uuid_1",
+}
 CLOCK_SECONDS = 60.0  # FireWorks and recovery compare times of several machines
 
 
@@ -139,10 +146,16 @@ def _prepared(database: Database) -> Check:
         return Check(
             "launchpad", "failed", "it has no counters yet", "run: devitrify doctor --prepare"
         )
-    indexes = database.fireworks.index_information()
-    if "spec.campaign_1_state_1" not in indexes:
+    missing = [
+        name for collection, name in NEEDED_INDEXES.items()
+        if name not in database[collection].index_information()
+    ]  # fmt: skip
+    if missing:
         return Check(
-            "launchpad", "warning", "it has no indexes of ours", "run: devitrify doctor --prepare"
+            "launchpad",
+            "warning",
+            "it has not all of our indexes",
+            "run: devitrify doctor --prepare",
         )
     return Check("launchpad", "ok", f"{database.workflows.estimated_document_count()} workflows")
 

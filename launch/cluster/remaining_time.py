@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fireworks import FWorker
 
 from launch.database.launchpad import indexable
+from launch.database.ready import ready_fireworks
 from launch.errors import CampaignError
 from workflows.jobs.site import SiteError, walltime_seconds
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 #: A Firework may well take longer than the longest of its kind before.
 RESERVE = 1.5
+#: Campaigns whose Fireworks are looked at before all that is ready is.
+CAMPAIGNS = 50
 STAGE, NODES, WALLTIME = "spec.stage", "spec._queueadapter.nodes", "spec._queueadapter.walltime"
 
 
@@ -44,8 +48,13 @@ class Kind:
     @classmethod
     def of(cls, firework: Firework) -> Kind:
         """What a Firework is and asks for."""
-        adapter = firework.spec.get("_queueadapter") or {}
-        return cls(firework.spec.get("stage"), adapter.get("nodes"), adapter.get("walltime"))
+        return cls.of_spec(firework.spec)
+
+    @classmethod
+    def of_spec(cls, spec: Mapping[str, Any]) -> Kind:
+        """What the spec of a Firework says."""
+        adapter = spec.get("_queueadapter") or {}
+        return cls(spec.get("stage"), adapter.get("nodes"), adapter.get("walltime"))
 
     @property
     def query(self) -> dict[str, Any]:
@@ -132,10 +141,14 @@ class RemainingTime:
         seconds : float
             That are left.
         """
-        same = {"stage": f"${STAGE}", "nodes": f"${NODES}", "walltime": f"${WALLTIME}"}
-        first = {"$max": "$spec._priority"}
         split = indexable(fworker.query)
         asked = fworker.query if split is None else split[0]
+        for ready_one in ready_fireworks(pad.db, asked, CAMPAIGNS):
+            kind = Kind.of_spec(ready_one["spec"])
+            if self.fits(kind, seconds):
+                return ConfinedWorker(fworker, kind)
+        same = {"stage": f"${STAGE}", "nodes": f"${NODES}", "walltime": f"${WALLTIME}"}
+        first = {"$max": "$spec._priority"}
         ready = [
             {"$match": {**asked, "state": "READY"}},
             {"$group": {"_id": same, "priority": first}},

@@ -24,6 +24,7 @@ class StatusOptions:
     again: Annotated[bool, typer.Option("--watch", help="Again and again.")] = False
     interval: Annotated[float, typer.Option(help="Seconds between two looks.", min=1)] = 30.0
     campaign: Annotated[str | None, typer.Option(help="Only this one of many.")] = None
+    size: Annotated[bool, typer.Option("--size", help="How many bytes, and of what.")] = False
     config: ConfigurationFolder = None
 
 
@@ -43,10 +44,49 @@ def _show(options: StatusOptions, clear: bool = False) -> None:
     console = wide_console()
     if clear and console.is_terminal:
         console.clear()
-    if options.folder is not None:
+    if options.size:
+        _show_size(options)
+    elif options.folder is not None:
         _show_folder(options.folder, options.db, options.as_json)
     else:
         _show_all(options)
+
+
+def _show_size(options: StatusOptions) -> None:
+    """Print how many bytes a campaign's folder and its database take, or a cluster's database."""
+    import json
+
+    from launch.report.files import wide_console
+    from launch.report.sizes import Size, database_sizes, folder_sizes, size_table
+
+    found: dict[str, list[Size]] = {}
+    if options.folder is not None:
+        from launch.database.connections import launchpad
+        from launch.local.campaign import Campaign
+        from launch.local.status import read_database
+
+        campaign = Campaign.open(options.folder)
+
+        def look(address: str, running: bool) -> list[Size]:  # noqa: ARG001 (as it is called)
+            pad = launchpad(address, campaign.document.database, patience=5.0)
+            try:
+                return database_sizes(pad.db)
+            finally:
+                pad.connection.close()
+
+        found["in the database"] = read_database(campaign, options.db, look)
+        found[f"in {campaign.folder}"] = folder_sizes(campaign.folder)
+    else:
+        from launch.cluster.configuration import Configuration
+
+        with Configuration.find(options.config).connected() as pad:
+            found["in the database"] = database_sizes(pad.db)
+    if options.as_json:
+        rows = {title: [size.model_dump() for size in sizes] for title, sizes in found.items()}
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    for title, sizes in found.items():
+        wide_console().print(size_table(title, sizes))
 
 
 def _show_folder(folder: Path, db: str | None, as_json: bool) -> None:

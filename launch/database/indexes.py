@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from launch.database.connections import OUTPUTS, launchpad
+from launch.database.ready import QUEUES
 from launch.database.release import JOB_VARIABLE
+from launch.database.tallies import COLLECTION as TALLIES
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -17,6 +19,7 @@ OUTPUT_INDEXES = (
     ("metadata.campaign", "output.@class"),
     ("metadata.formula", "output.@class"),
     ("metadata.stage",),
+    ("output.@class", "metadata.formula"),
 )
 
 
@@ -40,4 +43,7 @@ def prepare(pad: LaunchPad) -> None:
     pad.db.fireworks.create_index([("spec.campaign", 1), ("state", 1)])
     pad.db.workflows.create_index("metadata.campaign")
     pad.db[f"{OUTPUTS}_blobs.files"].create_index("metadata.blob_uuid")
+    pad.db[f"{OUTPUTS}_blobs.files"].create_index("metadata.job_uuid")
     pad.db.progress.create_index("campaign")
+    for name in QUEUES:  # which campaign has something of a queue
+        pad.db[TALLIES].create_index(f"ready.{name}")

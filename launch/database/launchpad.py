@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
@@ -10,11 +10,10 @@ from fireworks import FWAction, FWorker, LaunchPad, Workflow
 from fireworks.fw_config import SORT_FWS
 from pymongo import ReturnDocument
 
+from launch.database.ready import missed, ready_fireworks
+from launch.database.tally_keeping import Before, tally_added, tally_changed
 from launch.errors import CampaignError
 from launch.versions import CAMPAIGN_VERSION, refusal
-
-#: Fireworks looked at when the next is taken; others may take some of them meanwhile.
-CANDIDATES = 20
 
 
 class CampaignLaunchPad(LaunchPad):
@@ -29,6 +28,9 @@ class CampaignLaunchPad(LaunchPad):
     And a Firework that has spawned others, and is run again, does not spawn them twice: the
     workflow has them already (:func:`workflows.jobs.idempotency.spawn` gives them the same ids),
     and FireWorks lets them run again after it.
+
+    It keeps a tally of each campaign (:mod:`launch.database.tallies`), and takes the next Firework
+    by them.
     """
 
     def checkout_fw(
@@ -57,6 +59,50 @@ class CampaignLaunchPad(LaunchPad):
             return None
         return refusal(f"The campaign {metadata.get('campaign')}", found, metadata.get("begun_by"))
 
+    def add_wf(self, wf: Workflow, reassign_all: bool = True) -> dict[int, int]:
+        """Add a workflow, and count it."""
+        ids: dict[int, int] = super().add_wf(wf, reassign_all)
+        tally_added(self.db, [wf])
+        return ids
+
+    def bulk_add_wfs(self, wfs: Sequence[Workflow]) -> None:
+        """
+        Add many workflows in a few operations, and count them.
+
+        FireWorks' own way takes their ids in a way that is not safe on every server.
+        """
+        first = self.get_new_fw_id(quantity=sum(len(wf) for wf in wfs))
+        for wf in wfs:
+            for fw_id in wf.root_fw_ids:
+                wf.id_fw[fw_id].state = wf.fw_states[fw_id] = "READY"
+            ids = dict(zip(sorted(wf.id_fw), range(first, first + len(wf)), strict=True))
+            first += len(wf)
+            for firework in wf.fws:
+                firework.fw_id = ids[firework.fw_id]
+            wf._reassign_ids(ids)
+        # what is READY last: whoever takes it finds the rest there
+        roots = {fw_id for wf in wfs for fw_id in wf.root_fw_ids}
+        fireworks = [firework for wf in wfs for firework in wf.fws]
+        for later in (False, True):
+            chosen = [f.to_db_dict() for f in fireworks if (f.fw_id in roots) is later]
+            if later:
+                self.workflows.insert_many([wf.to_db_dict() for wf in wfs])
+            if chosen:
+                self.fireworks.insert_many(chosen)
+        tally_added(self.db, wfs)
+
+    def get_wf_by_fw_id_lzyfw(self, fw_id: int) -> Workflow:
+        """Return a workflow that remembers its states as they are in the database."""
+        workflow = super().get_wf_by_fw_id_lzyfw(fw_id)
+        workflow.tallied = Before.of(workflow)
+        return workflow
+
+    def _update_wf(self, wf: Workflow, updated_ids: Any) -> None:
+        super()._update_wf(wf, updated_ids)
+        before = getattr(wf, "tallied", None)
+        if before is not None:
+            tally_changed(self.db, wf, before)
+
     def complete_launch(
         self, launch_id: int, action: FWAction | None = None, state: str = "COMPLETED"
     ) -> Any:
@@ -77,16 +123,23 @@ class CampaignLaunchPad(LaunchPad):
         if split is None:
             return super()._get_a_fw_to_run(query, fw_id, checkout)
         asked, names = split
-        fields = {"fw_id": 1, "spec._fworker": 1}
-        first = self.fireworks.find({**asked, "state": "READY"}, fields)
-        found = list(first.sort("spec._priority", -1).limit(CANDIDATES))
-        for candidate in found:
-            if candidate["spec"].get("_fworker") in names:
-                firework = super()._get_a_fw_to_run({"fw_id": candidate["fw_id"]}, None, checkout)
-                if firework is not None:
-                    return firework
+
+        def take(candidate: Mapping[str, Any]) -> Any:
+            if candidate["spec"].get("_fworker") not in names:
+                return None
+            one = {"fw_id": candidate["fw_id"], **asked}
+            return super(CampaignLaunchPad, self)._get_a_fw_to_run(one, None, checkout)
+
+        known = ready_fireworks(self.db, asked)
+        taken = next(filter(None, map(take, known)), None)
+        if taken is not None:
+            return taken
+        found = missed(self.db, asked)
+        taken = next(filter(None, map(take, found)), None)
+        if taken is not None or not found:
+            return taken
         # others have taken them all, or they are for others
-        return super()._get_a_fw_to_run(query, None, checkout) if found else None
+        return super()._get_a_fw_to_run(query, None, checkout)
 
     def _spawned(self, launch_id: int) -> set[tuple[str, int]]:
         """Jobs of the workflow of a launch, by uuid and index, if its Firework ran before."""

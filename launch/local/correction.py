@@ -18,6 +18,7 @@ from launch.database.failures import stage_of
 from launch.errors import CampaignError
 from launch.local.addition import OWN_WORKFLOW
 from launch.local.correction_plan import Plan, Present, make_plan, uuids, with_numbers_of
+from launch.report.rankings import forget_ranking
 from workflows.jobs.outputs import FORMER_CAMPAIGN
 from workflows.stages.table import STAGES
 
@@ -245,6 +246,8 @@ def tidy_up(pad: LaunchPad, campaign: str | None) -> None:
     archived = [fw["fw_id"] for fw in pad.db[ARCHIVE].find({}, {"fw_id": 1})]
     pad.fireworks.delete_many({"fw_id": {"$in": archived}})
     pad.db.progress.delete_many({"uuid": {"$in": former}})
+    if campaign is not None:
+        forget_ranking(pad.db, campaign)
     pad.db[OUTPUTS].update_many(
         {"uuid": {"$in": former}, "metadata.campaign": campaign},
         {"$set": {FORMER_CAMPAIGN: campaign}, "$unset": {"metadata.campaign": ""}},

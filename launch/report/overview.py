@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
 from launch.database.failures import Failure, failures
 from launch.database.states import ENDED, UNDER_WAY
+from launch.database.tallies import NO_QUEUE, Tally
+from launch.database.tally_reading import read_tallies, read_tally
 from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
@@ -56,85 +59,67 @@ def overview(pad: LaunchPad, campaign: str | None = None) -> Overview:
     campaign : str or None
         Only this one.
     """
-    wanted: dict[str, Any] = {"spec.campaign": campaign or {"$exists": True}}
-    fields = {
-        "_id": 0, "fw_id": 1, "state": 1, "spec.campaign": 1, "spec.formula": 1,
-        "spec.stage": 1, "spec._category": 1, "spec._queueadapter.nodes": 1,
-    }  # fmt: skip
-    by_campaign: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for firework in pad.fireworks.find(wanted, fields):
-        by_campaign[firework["spec"]["campaign"]].append(firework)
-    known = {f["fw_id"] for fireworks in by_campaign.values() for f in fireworks}
-    # of one campaign by their numbers; of all, these would not fit into a query
-    runs = _runs(pad, None if campaign is None else known)
-    typical = _typical(by_campaign, runs)
-    campaigns = [
-        _describe(name, fireworks, runs, typical) for name, fireworks in sorted(by_campaign.items())
-    ]
-    found = [failure for failure in failures(pad, campaign) if failure.fw_id in known]
-    return Overview(campaigns=campaigns, failures=found)
+    if campaign is None:
+        tallies = read_tallies(pad.db)
+    else:
+        one = read_tally(pad.db, campaign)
+        tallies = [] if one is None else [one]
+    typical = _typical(tallies)
+    campaigns = [_describe(tally, typical) for tally in tallies]
+    return Overview(campaigns=campaigns, failures=failures(pad, campaign))
 
 
-def _runs(
-    pad: LaunchPad, members: set[int] | None
-) -> dict[int, list[tuple[float, datetime | None]]]:
-    """Seconds and end of every launch of each Firework, of some or of all."""
-    runs: dict[int, list[tuple[float, datetime | None]]] = defaultdict(list)
-    fields = {"_id": 0, "fw_id": 1, "time_start": 1, "time_end": 1}
-    started: dict[str, Any] = {"time_start": {"$ne": None}}
-    if members is not None:
-        started["fw_id"] = {"$in": sorted(members)}
-    now = datetime.now(UTC)
-    for launch in pad.launches.find(started, fields):
-        start, end = _time(launch.get("time_start")), _time(launch.get("time_end"))
-        if start is not None:
-            runs[launch["fw_id"]].append((((end or now) - start).total_seconds(), end))
-    return runs
-
-
-def _typical(
-    by_campaign: dict[str, list[dict[str, Any]]],
-    runs: dict[int, list[tuple[float, datetime | None]]],
-) -> dict[tuple[str, str], float]:
+def _typical(tallies: Sequence[Tally]) -> dict[tuple[str, str], float]:
     """Mean node-hours of completed Fireworks by stage and queue, over all campaigns."""
-    spent: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for fireworks in by_campaign.values():
-        for firework in fireworks:
-            if firework["state"] == "COMPLETED":
-                spent[_kind(firework)].append(_node_hours(firework, runs))
-    return {kind: sum(values) / len(values) for kind, values in spent.items()}
+    number: Counter[tuple[str, str]] = Counter()
+    spent: dict[tuple[str, str], float] = defaultdict(float)
+    for tally in tallies:
+        for kind, count in tally.counts.items():
+            number[kind.stage, kind.queue] += count.states["COMPLETED"]
+            spent[kind.stage, kind.queue] += count.completed_node_hours
+    return {kind: spent[kind] / n for kind, n in number.items() if n}
 
 
-def _describe(
-    name: str,
-    fireworks: list[dict[str, Any]],
-    runs: dict[int, list[tuple[float, datetime | None]]],
-    typical: dict[tuple[str, str], float],
-) -> CampaignOverview:
-    states = Counter(firework["state"] for firework in fireworks)
+def _describe(tally: Tally, typical: dict[tuple[str, str], float]) -> CampaignOverview:
     queue: dict[str, dict[str, int]] = {}
-    for firework in fireworks:
-        if firework["state"] in UNDER_WAY:
-            counts = queue.setdefault(firework["spec"].get("_category", ""), {})
-            counts[firework["state"]] = counts.get(firework["state"], 0) + 1
-    since = datetime.now(UTC) - timedelta(hours=RATE_HOURS)
-    ends = [end for f in fireworks if f["state"] == "COMPLETED"
-            for _, end in runs[f["fw_id"]][-1:] if end is not None]  # fmt: skip
-    recent = [end for end in ends if end > since]
-    hours = max(1 / 60, (datetime.now(UTC) - min(recent)).total_seconds() / 3600 if recent else 1.0)
-    unfinished = [f for f in fireworks if f["state"] not in ENDED]
-    to_go = [typical.get(_kind(f)) for f in unfinished]
+    unfinished: dict[tuple[str, str], int] = {}
+    for kind, count in tally.counts.items():
+        for state in UNDER_WAY:
+            if count.states[state]:
+                name = "" if kind.queue == NO_QUEUE else kind.queue
+                counts = queue.setdefault(name, {})
+                counts[state] = counts.get(state, 0) + count.states[state]
+        left = sum(n for state, n in count.states.items() if state not in ENDED)
+        if left:
+            key = kind.stage, kind.queue
+            unfinished[key] = unfinished.get(key, 0) + left
+    to_go = [n * typical[kind] for kind, n in unfinished.items() if kind in typical]
     return CampaignOverview(
-        campaign=name,
-        formula=next((f["spec"]["formula"] for f in fireworks if f["spec"].get("formula")), ""),
-        state=_state(states),
-        stage=_stage(unfinished, fireworks),
-        states=dict(states),
+        campaign=tally.campaign,
+        formula=tally.formula,
+        state=_state(tally.states),
+        stage=_stage(tally),
+        states={state: n for state, n in tally.states.items() if n},
         queue=queue,
-        per_hour=len(recent) / hours,
-        node_hours=sum(_node_hours(f, runs) for f in fireworks),
-        node_hours_to_go=sum(filter(None, to_go)) if any(to_go) or not to_go else None,
+        per_hour=_rate(tally),
+        node_hours=_node_hours(tally),
+        node_hours_to_go=sum(to_go) if any(to_go) or not unfinished else None,
     )
+
+
+def _rate(tally: Tally) -> float:
+    """Fireworks completed an hour, over the last day or since the first of them."""
+    now = datetime.now(UTC).timestamp() / 60
+    recent = {minute: n for minute, n in tally.ends.items() if minute > now - 60 * RATE_HOURS}
+    hours = max(1 / 60, (now - min(recent)) / 60) if recent else 1.0
+    return sum(recent.values()) / hours
+
+
+def _node_hours(tally: Tally) -> float:
+    """Node-hours used, with those of what runs now."""
+    now = datetime.now(UTC).timestamp()
+    running = sum(run.nodes * (now - run.started) / 3600 for run in tally.running.values())
+    return running + sum(count.node_hours for count in tally.counts.values())
 
 
 def _state(states: Counter[str]) -> str:
@@ -153,35 +138,24 @@ def _state(states: Counter[str]) -> str:
     return "failed"
 
 
-def _stage(unfinished: list[dict[str, Any]], fireworks: list[dict[str, Any]]) -> str:
+def _stage(tally: Tally) -> str:
     """Earliest stage of what is under way, else of what waits, else the last one."""
-    under_way = [f for f in unfinished if f["state"] in UNDER_WAY]
-    positions = [
-        STAGES[f["spec"]["stage"]].position
-        for f in (under_way or unfinished or fireworks)
-        if f["spec"].get("stage") in STAGES
-    ]
-    if not positions:
+    places: dict[str, set[int]] = {"under way": set(), "unfinished": set(), "all": set()}
+    for kind, count in tally.counts.items():
+        if kind.stage not in STAGES:
+            continue
+        position = STAGES[kind.stage].position
+        for state, n in count.states.items():
+            if n > 0:
+                places["all"].add(position)
+                if state not in ENDED:
+                    places["unfinished"].add(position)
+                if state in UNDER_WAY:
+                    places["under way"].add(position)
+    if not places["all"]:
         return ""
-    return list(STAGES)[min(positions) if unfinished else max(positions)]
-
-
-def _kind(firework: dict[str, Any]) -> tuple[str, str]:
-    return firework["spec"].get("stage", ""), firework["spec"].get("_category", "")
-
-
-def _node_hours(
-    firework: dict[str, Any], runs: dict[int, list[tuple[float, datetime | None]]]
-) -> float:
-    nodes = (firework["spec"].get("_queueadapter") or {}).get("nodes", 1)
-    return float(nodes * sum(seconds for seconds, _ in runs[firework["fw_id"]]) / 3600)
-
-
-def _time(value: Any) -> datetime | None:
-    if value is None:
-        return None
-    time = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    unfinished = places["under way"] or places["unfinished"]
+    return list(STAGES)[min(unfinished) if unfinished else max(places["all"])]
 
 
 def overview_table(found: Overview) -> Table:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from nnp.frames import Frames
     from nnp.potential import Potential
+    from search.state.evolution import Evolution
     from workflows.documents.base import Document, StageDocument
     from workflows.jobs.stage import Stage
 
@@ -93,6 +94,30 @@ class CampaignResults:
                 self._found[name] = decode(documents[0]["output"])
         found: AnyDocument | None = self._found.get(name)
         return found
+
+    def search_state(self) -> Evolution | None:
+        """
+        Return the state that a block of the search has left last; none before the first.
+
+        Returns
+        -------
+        Evolution or None
+            None also if it was dropped, as those of ended searches are but for the last one.
+        """
+        from workflows.documents.schemas import IslandDocument
+        from workflows.stages.search_states import DroppedStateError, state_of
+
+        island = self.newest(IslandDocument)
+        try:
+            return None if island is None else state_of(island, self._output)
+        except DroppedStateError:
+            return None
+
+    def _output(self, uuid: str) -> Any:
+        """Return the output of a job."""
+        from workflows.documents.decoding import decode
+
+        return decode(self.store.get_output(uuid, load=True))
 
     def jobs_of(self, kind: type[Document]) -> list[str]:
         """
@@ -231,8 +256,28 @@ class Results:
 
     def campaigns(self, formula: str | None = None) -> list[str]:
         """Names of all campaigns, or of those of one compound, that have any output."""
-        wanted = self._of_compound(formula) if formula else {}
-        return sorted(filter(None, self.outputs.distinct("metadata.campaign", wanted)))
+        counted = self._counted()
+        if counted is None:
+            wanted = self._of_compound(formula) if formula else {}
+            return sorted(filter(None, self.outputs.distinct("metadata.campaign", wanted)))
+        if formula is None:
+            return sorted(counted)
+        parse_composition(formula)
+        same = {spelt for spelt in set(counted.values()) if spelt and same_compound(spelt, formula)}
+        return sorted(name for name, spelt in counted.items() if spelt in same)
+
+    def _counted(self) -> dict[str, str] | None:
+        """Formulas of the campaigns that have any output, by tallies and kept rankings."""
+        from launch.database.tally_reading import read_tallies
+        from launch.report.rankings import COLLECTION
+
+        database = self.outputs.database
+        tallies = read_tallies(database)
+        if not tallies:
+            return None
+        ranked = database[COLLECTION].find({"found": True}, {"formula": 1})
+        found = {row["_id"]: str(row["formula"] or "") for row in ranked}
+        return found | {t.campaign: t.formula for t in tallies if t.states["COMPLETED"]}
 
     def formula_of(self, campaign: str) -> str | None:
         """Formula of a campaign; none if it has no output that tells."""
@@ -269,30 +314,12 @@ class Results:
         list of CandidateRecord
             By compound, engine, pressure and fitness.
         """
-        from workflows.documents.schemas import PredictionDocument
-
-        # no structure is nearer to the best of all campaigns than to that of its own
-        limit: dict[str, Any] = {} if above_best is None else {"$lte": above_best}
-        steps: list[dict[str, Any]] = [
-            {"$match": self._wanted("PredictionDocument", formula, campaign)},
-            {"$sort": {"completed_at": -1}},
-            {
-                "$group": {
-                    "_id": "$metadata.campaign",
-                    "all": {"$first": "$output.candidates"},
-                    "version": {"$first": "$output.version"},
-                }
-            },
-            {"$unwind": "$all"},
-        ]
-        if limit:
-            steps.append({"$match": {"all.energy_above_best": limit}})
-        if not structures:
-            steps.append({"$project": {"all.structure": 0, "all.relaxed": 0}})
-        found = []
-        for row in self.outputs.aggregate(steps):
-            PredictionDocument.require_version(row)
-            found.append(CandidateRecord(campaign=row["_id"], **_plain(row["all"])))
+        kept = None if structures or campaign is not None else self._kept(formula)
+        rows = self._stored(formula, campaign, above_best, structures) if kept is None else kept
+        found = [CandidateRecord(campaign=name, **_plain(candidate)) for name, candidate in rows]
+        if above_best is not None:
+            # no structure is nearer to the best of all campaigns than to that of its own
+            found = [record for record in found if record.energy_above_best <= above_best]
         spelling = {formula: compound(formula) for formula in {r.formula for r in found}}
         ranked = better_first(sorted(found, key=lambda r: r.campaign), fitness_of)
 
@@ -306,6 +333,55 @@ class Results:
             first = best.setdefault(group(record), fitness)
             record.energy_above_best = 1000 * (fitness - first)
         return [r for r in ranked if above_best is None or r.energy_above_best <= above_best + 1e-9]
+
+    def _kept(self, formula: str | None) -> list[tuple[str, dict[str, Any]]] | None:
+        """Campaign and candidates of the kept rankings; none where there are none kept."""
+        from launch.report.rankings import read_rankings
+        from workflows.documents.schemas import PredictionDocument
+
+        rows = read_rankings(self.outputs.database)
+        if rows is None:
+            return None
+        if formula is not None:
+            parse_composition(formula)
+            spelt = {row["formula"] for row in rows if row["formula"]}
+            same = {spelling for spelling in spelt if same_compound(spelling, formula)}
+            rows = [row for row in rows if row["formula"] in same]
+        for row in rows:
+            if row["candidates"]:
+                PredictionDocument.require_version(row)
+        return [(row["campaign"], one) for row in rows for one in row["candidates"]]
+
+    def _stored(
+        self, formula: str | None, campaign: str | None, above_best: float | None, structures: bool
+    ) -> list[tuple[str, dict[str, Any]]]:
+        """Campaign and candidates of the newest ranking of each campaign, by their documents."""
+        from workflows.documents.schemas import PredictionDocument
+
+        wanted = self._wanted("PredictionDocument", formula, campaign)
+        former = {FORMER_CAMPAIGN: wanted.pop(FORMER_CAMPAIGN)}
+        steps: list[dict[str, Any]] = [
+            {"$match": wanted},
+            {"$match": former},  # apart: what no index answers keeps others from answering
+            {"$sort": {"completed_at": -1}},
+            {
+                "$group": {
+                    "_id": "$metadata.campaign",
+                    "all": {"$first": "$output.candidates"},
+                    "version": {"$first": "$output.version"},
+                }
+            },
+            {"$unwind": "$all"},
+        ]
+        if above_best is not None:
+            steps.append({"$match": {"all.energy_above_best": {"$lte": above_best}}})
+        if not structures:
+            steps.append({"$project": {"all.structure": 0, "all.relaxed": 0}})
+        found = []
+        for row in self.outputs.aggregate(steps):
+            PredictionDocument.require_version(row)
+            found.append((row["_id"], row["all"]))
+        return found
 
     def stages(
         self, stage: str, formula: str | None = None, campaign: str | None = None
@@ -364,8 +440,10 @@ class Results:
     def _of_compound(self, formula: str) -> dict[str, Any]:
         """Criteria for one compound, however campaigns spell it."""
         parse_composition(formula)
-        spelt = filter(None, self.outputs.distinct("metadata.formula"))
-        return {"metadata.formula": {"$in": [s for s in spelt if same_compound(s, formula)]}}
+        counted = self._counted()
+        known = self.outputs.distinct("metadata.formula") if counted is None else counted.values()
+        spelt = filter(None, set(known))
+        return {"metadata.formula": {"$in": sorted(s for s in spelt if same_compound(s, formula))}}
 
     def _wanted(
         self, kind: str | None, formula: str | None, campaign: str | None

@@ -8,7 +8,7 @@ generations as after ten.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,42 @@ class IndividualTable:
     def energies(self) -> np.ndarray:
         """Energies (n,) in eV/atom, NaN where there is none."""
         return self._columns["energy"][: self._length].copy()
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """All columns (n,), the parents (n, 2), by their names."""
+        return {name: column[: self._length] for name, column in self._columns.items()}
+
+    def with_rows(
+        self,
+        length: int,
+        words: Sequence[str],
+        rows: np.ndarray,
+        columns: Mapping[str, np.ndarray],
+    ) -> IndividualTable:
+        """
+        Return a table of some length in which rows are other ones.
+
+        Parameters
+        ----------
+        length : int
+            Of the table that is returned.
+        words : sequence of str
+            Its words; those of this table come first.
+        rows : ndarray of int, (m,)
+            Numbers of the rows.
+        columns : mapping of str to ndarray
+            Their values, by column.
+        """
+        table = IndividualTable()
+        table._words = {word: code for code, word in enumerate(words)}
+        table._length = length
+        kept = min(length, self._length)
+        for name in COLUMNS:
+            column = _column(name, PAGE * max(-(-length // PAGE), 1))
+            column[:kept] = self._columns[name][:kept]
+            column[rows] = columns[name]
+            table._columns[name] = column
+        return table
 
     def append(self, individual: Individual) -> None:
         """Take in the next individual, whose id is the number of those before it."""

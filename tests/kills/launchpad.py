@@ -79,10 +79,11 @@ def read_ledger(folder: Path) -> Ledger:
     with campaign.database() as server:
         client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(server.uri)
         with client:
-            return _read(client[campaign.document.database])
+            return ledger_of(client[campaign.document.database])
 
 
-def _read(database: Database[dict[str, Any]]) -> Ledger:
+def ledger_of(database: Database[dict[str, Any]]) -> Ledger:
+    """Read what a launchpad and its job store hold now."""
     fireworks = list(database.fireworks.find({}, {"fw_id": 1, "name": 1, "state": 1}))
     launches: dict[int, dict[int, str]] = {work["fw_id"]: {} for work in fireworks}
     for launch in database.launches.find({}, {"fw_id": 1, "launch_id": 1, "state": 1}):

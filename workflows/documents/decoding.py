@@ -34,6 +34,7 @@ PARTS = {
     "search.relax.limits": ("RelaxationLimits",),
     "search.relax.relaxer": ("Relaxer",),
     "search.relax.trust": ("Trust",),
+    "search.state.changes": ("StateChanges",),
     "search.state.evolution": ("Evolution",),
     "workflows.composition": ("Target",),
     "workflows.documents.plane_waves": ("PlaneWaves",),

@@ -10,6 +10,7 @@ from pymatgen.core import Structure
 
 from nnp.frames import Frames
 from nnp.potential import Potential
+from search.state.changes import StateChanges
 from search.state.evolution import Evolution
 from workflows.documents.agreement import Agreement
 from workflows.documents.base import Blob, Document, StageDocument
@@ -369,7 +370,16 @@ class IslandDocument(Document):
     finished: bool
     cpu_seconds: float
     relaxation_steps: int = Field(0, description="of all structures, by the reference engine")
-    evolution: Annotated[Evolution, Blob]
+    evolution: Annotated[Evolution | None, Blob] = Field(
+        None, description="the whole state; none where it is told by changes, or was dropped"
+    )
+    previous: str | None = Field(None, description="job of the block before; none of the first")
+    changes: Annotated[StateChanges | None, Blob] = Field(
+        None, description="of the state since the block before"
+    )
+    changes_since_whole: int = Field(0, description="blocks since the last whole state")
+    bytes_since_whole: int = Field(0, description="of their changes")
+    bytes_whole: int = Field(0, description="of the last whole state")
 
 
 class CandidateDocument(CrystalDocument):

@@ -28,6 +28,7 @@ from workflows.jobs.tags import derive_seed, tag
 from workflows.stages.cost import Cost, CostContext, repeated_decisions
 from workflows.stages.search import expected_extent
 from workflows.stages.search_documents import island_document, search_document
+from workflows.stages.search_states import state_of
 from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class ReferenceSearchMaker(Maker):
         """
         started = time.process_time()
         document: IslandDocument = output_of(*previous)
-        state: Evolution = document.evolution
+        state = state_of(document)
         state.options.generations = self.evolution.generations
         state.tell(
             [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -19,6 +20,7 @@ from search.relax.relaxer import Relaxer
 from search.relax.trust import Trust
 from search.run.driver import SearchFigures, run_generations
 from search.run.islands import exchange, set_up_islands, share_budget
+from search.state.changes import StateChanges
 from search.state.evolution import Evolution
 from search.state.fitness import Fitness
 from workflows.composition import Target
@@ -33,8 +35,14 @@ from workflows.jobs.stage import POTENTIAL_QUEUE
 from workflows.jobs.tags import derive_seed, tag
 from workflows.stages.chain import ChainContext
 from workflows.stages.cost import Cost, CostContext, decisions, repeated_decisions
-from workflows.stages.search_documents import island_document, search_document
+from workflows.stages.search_documents import search_document
 from workflows.stages.search_series import search_at_each
+from workflows.stages.search_states import (
+    drop_earlier_states,
+    state_document,
+    state_of,
+    stored_state,
+)
 from workflows.stages.table import STAGES
 
 #: For estimates: core seconds of a relaxation on the potential.
@@ -280,7 +288,7 @@ class SearchMaker(Maker):
         flow = Flow([*blocks, tag(ahead, STAGES["search"])], output=ahead.output)
         return Response(replace=spawn(flow))
 
-    @job(data=[Evolution], config=JobConfig(expose_store=True))
+    @job(data=[Evolution, StateChanges], config=JobConfig(expose_store=True))
     @once
     def evolve(
         self,
@@ -304,11 +312,14 @@ class SearchMaker(Maker):
             Jobs whose outputs hold the states of the other islands.
         """
         document: IslandDocument | None = output_of(previous) if previous else None
-        state = document.evolution if document is not None else evolution
+        earlier = None if document is None else state_document(document)
+        state = evolution if document is None else document.evolution
+        if earlier is not None and state is None:
+            state = Evolution.from_dict(deepcopy(earlier))
         if state is None:
             raise ValueError("a block of the search needs a state to start from")
         state.options.generations = self.evolution.generations
-        exchange(state, [output_of(uuid).evolution.best(self.migrants) for uuid in others])
+        exchange(state, [state_of(output_of(uuid)).best(self.migrants) for uuid in others])
         started = cpu_seconds()
         with checkpoint() as path:
             state = run_generations(
@@ -322,9 +333,10 @@ class SearchMaker(Maker):
                 n_best=self.n_best,
             )
         seconds = cpu_seconds() - started
-        return island_document(state, seconds + (document.cpu_seconds if document else 0.0))
+        seconds += document.cpu_seconds if document is not None else 0.0
+        return stored_state(state, seconds, previous, document, earlier)
 
-    @job
+    @job(config=JobConfig(expose_store=True))
     def advance(
         self,
         potential: Potential | str,
@@ -333,11 +345,18 @@ class SearchMaker(Maker):
         blocks: list[str],
     ) -> Response:
         """Start the next round, or sum up if every island is finished."""
-        for island in islands:
-            island.evolution.options.generations = self.evolution.generations
-        if not all(island.evolution.finished for island in islands):
+        states = [state_of(island) for island in islands]
+        for state in states:
+            state.options.generations = self.evolution.generations
+        if not all(state.finished for state in states):
             return self._next_round(potential, target, [None] * len(islands), list(blocks))
-        return Response(output=search_document(target, islands, self.n_best, POTENTIAL))
+        ended = [
+            island.model_copy(update={"evolution": state})
+            for island, state in zip(islands, states, strict=True)
+        ]
+        found = search_document(target, ended, self.n_best, POTENTIAL)
+        drop_earlier_states(blocks)
+        return Response(output=found)
 
 
 def expected_extent(options: EvolutionOptions, target: Target, islands: int = 1) -> tuple[int, int]:

@@ -68,10 +68,11 @@ def search_document(
     NothingFoundError
         If no structure could be relaxed.
     """
-    summary = summarise([island.evolution for island in islands], n_best)
+    states = [island.evolution for island in islands if island.evolution is not None]
+    summary = summarise(states, n_best)
     if not summary.best:
         raise NothingFoundError(summary.reason)
-    fitness, best = islands[0].evolution.fitness, summary.best[0]
+    fitness, best = states[0].fitness, summary.best[0]
     at_pressure = bool(fitness.pressure)
     return SearchDocument(
         formula=target.formula,

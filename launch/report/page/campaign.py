@@ -21,7 +21,6 @@ from workflows.composition import parse_composition
 from workflows.conversion import to_atoms
 from workflows.documents.improvement import ImproveDocument
 from workflows.documents.schemas import (
-    IslandDocument,
     PredictionDocument,
     SampleDocument,
     SearchCandidate,
@@ -124,12 +123,12 @@ def _charts(
     """Draw all figures, and fetch the crystals that only the landscape shows."""
     charts: list[Chart] = []
     more: list[Crystal] = []
-    island = results.newest(IslandDocument)
-    if island is not None and len(island.evolution.archive):
+    state = results.search_state()
+    if state is not None and len(state.archive):
         marked = [] if prediction is None else [_ranked(prediction)]
         if known:
             marked.append(_known(known, first - len(known)))
-        chart, more = landscape(island.evolution, marked, first)
+        chart, more = landscape(state, marked, first)
         charts.append(chart)
     return [*charts, *charts_of(results)], more
 

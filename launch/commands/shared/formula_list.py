@@ -1,0 +1,174 @@
+"""A list of formulas, of which each becomes a campaign."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launch.commands.shared.options import words_of
+from launch.errors import CampaignError, explain
+
+if TYPE_CHECKING:
+    from fireworks import Workflow
+
+    from launch.commands.shared.prediction import Prediction, PredictionOptions
+
+#: Suffix of a file that holds workflows, one a line.
+WORKFLOWS = ".jsonl"
+#: Options that may follow a formula, by how they are typed.
+OWN = {"--z": "z", "--pressure": "pressure", "--pressures": "pressures", "--seed": "seed",
+       "--atoms-max": "atoms_max"}  # fmt: skip
+NUMBERS: dict[str, Callable[[str], Any]] = {"pressure": float, "seed": int, "atoms_max": int}
+
+
+def listed_campaigns(
+    path: Path, options: PredictionOptions
+) -> Iterator[tuple[str, Callable[[], Workflow]]]:
+    """
+    Yield the name of a campaign for each formula of a list, and what makes its workflow.
+
+    The name follows from what is asked for: the same list names the same campaigns.
+
+    Parameters
+    ----------
+    path : Path
+        A formula a line, with options of its own behind it, as in ``Mg2SiO4 --z 4 --seed 3``; what
+        follows a ``#`` is not read. Or what :func:`write_workflows` has written.
+    options : PredictionOptions
+        Of all of them.
+
+    Raises
+    ------
+    CampaignError
+        If the file cannot be read, or a line of it: the message says which.
+    """
+    if path.suffix == WORKFLOWS:
+        yield from _written(path)
+        return
+    times: Counter[str] = Counter()
+    for number, line in enumerate(_lines(path), start=1):
+        words = _words(path, number, line)
+        if words:
+            try:
+                own = _options(options, words)
+                prediction = own.prediction()
+            except Exception as error:
+                reason = explain(error)
+                if reason is None:
+                    raise
+                raise CampaignError(f"{path}, line {number}: {reason}") from None
+            digest = _digest(prediction)
+            times[digest] += 1
+            name = _name(prediction, digest, times[digest])
+            yield name, partial(to_workflow, prediction, name, own)
+
+
+def to_workflow(prediction: Prediction, campaign: str, options: PredictionOptions) -> Workflow:
+    """
+    Make the FireWorks workflow of a campaign.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        As it is asked for.
+    campaign : str
+        Its name.
+    options : PredictionOptions
+        By which it is asked for: the workflow tells them wherever it goes.
+    """
+    from jobflow.managers.fireworks import flow_to_workflow
+
+    from launch.commands.shared.prediction import PredictionOptions
+    from launch.local.campaign_document import travelling_metadata
+
+    graph = flow_to_workflow(prediction.flow(campaign))
+    asked = PredictionOptions(
+        **{field.name: getattr(options, field.name) for field in fields(PredictionOptions)}
+    )
+    document = prediction.describe(campaign, words_of(asked))
+    graph.metadata = travelling_metadata(document, len(graph.fws))
+    return graph
+
+
+def write_workflows(workflows: Iterable[Workflow], path: Path) -> int:
+    """Write workflows to a file, one a line; return how many."""
+    number = 0
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("w") as file:
+            for workflow in workflows:
+                file.write(json.dumps(json.loads(workflow.to_format("json"))) + "\n")
+                number += 1
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return number
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise CampaignError(f"{path} cannot be read ({reason}).") from None
+
+
+def _words(path: Path, number: int, line: str) -> list[str]:
+    try:
+        return shlex.split(line, comments=True)
+    except ValueError as error:
+        raise CampaignError(f"{path}, line {number}: {error}.") from None
+
+
+def _options(options: PredictionOptions, words: list[str]) -> PredictionOptions:
+    """Options of all, with those of one line."""
+    formula, *own = words
+    changes: dict[str, Any] = {"formula": formula}
+    for flag, value in zip(own[::2], own[1::2], strict=False):
+        if flag in OWN:
+            name = OWN[flag]
+            try:
+                changes[name] = NUMBERS.get(name, str)(value)
+            except ValueError:
+                raise CampaignError(f"{flag} takes a number, not {value!r}.") from None
+    if len(own) % 2 or set(own[::2]) - set(OWN):
+        raise CampaignError(
+            f"behind a formula go only {', '.join(OWN)}, each with its value; all else is typed "
+            "once, for all of the list."
+        )
+    return replace(options, **changes)
+
+
+def _digest(prediction: Prediction) -> str:
+    settings = {**prediction.settings(), "protocol": prediction.protocol}
+    text = json.dumps([prediction.target.formula, settings], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _name(prediction: Prediction, digest: str, time: int) -> str:
+    """Name of a campaign that is asked for so many times."""
+    own = digest if time == 1 else hashlib.sha256(f"{digest}/{time}".encode()).hexdigest()
+    return f"{prediction.target.formula}-{own[:8]}"
+
+
+def _written(path: Path) -> Iterator[tuple[str, Callable[[], Workflow]]]:
+    from fireworks import Workflow
+
+    for number, line in enumerate(_lines(path), start=1):
+        try:
+            document = json.loads(line)
+            name = str(document["metadata"]["campaign"])
+            document["fws"], document["links"]  # what else a workflow has
+        except (KeyError, TypeError, ValueError) as error:
+            raise CampaignError(
+                f"{path}, line {number}, is no workflow of a campaign ({type(error).__name__}): "
+                "write it with devitrify workflow --list."
+            ) from None
+        yield name, partial(Workflow.from_dict, document)

@@ -1,0 +1,74 @@
+"""Add many campaigns to a launchpad, each once, however often that is begun."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from launch.database.tallies import COLLECTION, count_campaign
+
+if TYPE_CHECKING:
+    from fireworks import Workflow
+    from pymongo.database import Database
+
+    from launch.database.launchpad import CampaignLaunchPad
+
+#: Campaigns added in one go.
+BATCH = 20
+
+
+def add_campaigns(
+    pad: CampaignLaunchPad, campaigns: Iterable[tuple[str, Callable[[], Workflow]]]
+) -> Iterator[tuple[str, bool]]:
+    """
+    Add workflows, a campaign each, that are not there yet.
+
+    Whatever a kill has left of one is taken away and added anew: none of it has run.
+
+    Parameters
+    ----------
+    pad : CampaignLaunchPad
+        Launchpad.
+    campaigns : iterable of tuple of str and callable
+        Names, and what makes the workflow of each, with the name in its metadata.
+
+    Yields
+    ------
+    tuple of str and bool
+        Name of each campaign, and whether it is new.
+    """
+    remaining = iter(campaigns)
+    while batch := list(islice(remaining, BATCH)):
+        names = [name for name, _ in batch]
+        there = _present(pad.db, names)
+        new = [build() for name, build in batch if name not in there]
+        if new:
+            pad.bulk_add_wfs(new)
+        for name in names:
+            yield name, name not in there
+
+
+def _present(database: Database, names: Sequence[str]) -> set[str]:
+    """Campaigns of these that are there, whole; of others what is left is taken away."""
+    counted = {row["_id"] for row in database[COLLECTION].find({"_id": {"$in": list(names)}})}
+    there = set(counted)
+    others = {"$in": sorted(set(names) - counted)}
+    left: dict[str, list[Any]] = {}
+    for firework in database.fireworks.find(
+        {"spec.campaign": others}, {"spec.campaign": 1, "fw_id": 1}
+    ):
+        left.setdefault(firework["spec"]["campaign"], []).append(firework["fw_id"])
+    nodes: dict[str, list[Any]] = {}
+    for workflow in database.workflows.find(
+        {"metadata.campaign": others}, {"metadata.campaign": 1, "nodes": 1}
+    ):
+        nodes.setdefault(workflow["metadata"]["campaign"], []).extend(workflow["nodes"])
+    for name in {*left, *nodes}:
+        if set(left.get(name, ())) == set(nodes.get(name, ())):  # only its tally is missing
+            count_campaign(database, name)
+            there.add(name)
+        else:
+            database.fireworks.delete_many({"spec.campaign": name})
+            database.workflows.delete_many({"metadata.campaign": name})
+    return there

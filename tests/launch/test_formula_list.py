@@ -1,0 +1,130 @@
+"""A campaign for each formula of a list, added once however often it is typed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launch.cluster.configuration import Configuration
+from launch.cluster.files import ClusterDescription, write_files
+from launch.database.adding import add_campaigns
+from launch.database.embedded import EmbeddedDatabase
+from launch.database.indexes import create_indexes
+from launch.database.launchpad import CampaignLaunchPad
+from launch.database.tallies import COLLECTION
+from launch.database.tally_reading import read_tallies
+from tests.launch.test_cli import call
+from tests.launch.test_tallies import workflow
+
+numbers = itertools.count()
+LIST = """# three of one kind
+Cu
+CuAu --z 2 --seed 3   # with options of its own
+CuAu --z 2 --seed 4
+
+Cu
+"""
+
+
+@pytest.fixture
+def config(server: EmbeddedDatabase, tmp_path: Path) -> Iterator[Path]:
+    """Return the configuration of an empty launchpad."""
+    name = f"list_{next(numbers)}"
+    create_indexes(server.uri, name)
+    folder = tmp_path / "config"
+    write_files(folder, ClusterDescription("local", server.uri, database=name).files(folder))
+    yield folder
+    with Configuration(folder).connected() as pad:
+        pad.connection.drop_database(name)
+
+
+def test_a_list_is_added_once(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed, written = tmp_path / "formulas.txt", tmp_path / "all.jsonl"
+    listed.write_text(LIST)
+    same = ("workflow", "--engine", "emt", "--list")
+    code, out, error = call(capsys, *same, str(listed), "-o", str(written))
+    assert code == 0, error
+    assert "4 campaigns" in out
+    code, out, error = call(capsys, *same, str(written), "--add", "--launchpad", str(config))
+    assert code == 0, error
+    assert "4 campaigns added;" in out
+    with Configuration(config).connected() as pad:
+        tallies = read_tallies(pad.db)
+        assert sorted(t.formula for t in tallies) == ["AuCu", "AuCu", "Cu", "Cu"] or sorted(
+            t.formula for t in tallies
+        ) == ["Cu", "Cu", "CuAu", "CuAu"]
+        assert len({t.campaign for t in tallies}) == 4
+        number = pad.fireworks.count_documents({})
+        assert number == sum(t.states.total() for t in tallies) > 40
+        ids = sorted(f["fw_id"] for f in pad.fireworks.find({}, {"fw_id": 1}))
+        assert ids == list(range(1, number + 1))
+        assert pad.get_wf_by_fw_id(ids[-1]).state == "READY"
+    # from the list itself the same campaigns come
+    code, out, error = call(capsys, *same, str(listed), "--add", "--launchpad", str(config))
+    assert code == 0, error
+    assert "0 campaigns added, 4 were there already" in out
+
+
+def test_what_a_kill_has_left_is_added_anew(config: Path) -> None:
+    names = ["MgO-a", "MgO-b", "MgO-c"]
+    with Configuration(config).connected() as pad:
+        assert isinstance(pad, CampaignLaunchPad)
+        campaigns = [(name, lambda name=name: workflow(name)) for name in names]
+        assert [new for _, new in add_campaigns(pad, campaigns)] == [True] * 3
+        # killed before what is ready of the one, and before the tally of the other
+        pad.fireworks.delete_many({"spec.campaign": "MgO-a", "state": "READY"})
+        pad.db[COLLECTION].delete_many({"_id": {"$in": ["MgO-a", "MgO-b"]}})
+        again = [(name, lambda name=name: workflow(name)) for name in names]
+        assert [new for _, new in add_campaigns(pad, again)] == [True, False, False]
+        assert [t.states.total() for t in read_tallies(pad.db)] == [3, 3, 3]
+        assert pad.workflows.count_documents({}) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Cu\nXyz9\n", "line 2"),
+        ("Cu --z\n", "behind a formula go only"),
+        ("Cu --engine vasp\n", "behind a formula go only"),
+        ("Cu --seed many\n", "takes a number"),
+        ('Cu "\n', "line 1"),
+    ],
+)
+def test_a_line_that_cannot_be_meant_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, reason: str
+) -> None:
+    listed = tmp_path / "formulas.txt"
+    listed.write_text(text)
+    out = tmp_path / "all.jsonl"
+    code, _, error = call(
+        capsys, "workflow", "--engine", "emt", "--list", str(listed), "-o", str(out)
+    )
+    assert code == 1
+    assert reason in error
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["-o", "a.json"], "Give a formula"),
+        (["Cu"], "-o"),
+        (["Cu", "--list", "formulas.txt", "-o", "a.jsonl"], "Give a formula"),
+        (["--list", "formulas.txt", "-o", "a.json"], ".jsonl"),
+        (["--list", "missing.txt", "-o", "a.jsonl"], "cannot be read"),
+        (["--list", "formulas.txt", "--campaign", "x", "-o", "a.jsonl"], "--campaign"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    words: list[str], reason: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    code, _, error = call(capsys, "workflow", *words)
+    assert code == 1
+    assert reason in error

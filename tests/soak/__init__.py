@@ -1,0 +1,1 @@
+"""Many campaigns for a long time, while everything fails now and then."""
