@@ -113,6 +113,7 @@ def test_the_report_has_a_folder_a_pressure_a_figure_and_a_summary(
     assert summary["pressures_kbar"] == PRESSURES
     assert [melt["pressure_kbar"] for melt in summary["melts"]] == [0.0, 150.0]
     assert [melt["melting_temperature_K"] for melt in summary["melts"]] == [2000.0, 3000.0]
+    assert [melt["liquid_pressure_kbar"] for melt in summary["melts"]] == [[1.0, 2.0], [151.0, 2.0]]
     assert "melting_temperature_K" not in summary
     assert [one["from_phase"] for one in summary["transitions"]] == [1, 2]
     assert summary["transitions"][0]["pressure_kbar"] == pytest.approx(23.0, abs=0.1)
