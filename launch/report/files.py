@@ -70,7 +70,8 @@ def write_report(results: CampaignResults, folder: Path) -> list[Path]:
     if (judged := results.newest(JudgeDocument)) is not None:
         written += write_points(judged, folder)
     written += write_plots(results, folder / "plots")
-    write_atomically(folder / "summary.json", json.dumps(summarise(results, known), indent=1) + "\n")
+    summary = summarise(results, known)
+    write_atomically(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
     return [*written, folder / "summary.json"]
 
 

@@ -47,7 +47,7 @@ def label_points(axis: Axes, x: Sequence[float], y: Sequence[float], names: Sequ
     axis.figure.draw_without_rendering()  # type: ignore[union-attr]  # the layout settles places
     spots = axis.transData.transform([(x[n], y[n]) for n in known])
     unit = axis.figure.dpi / 72
-    taken: list[Bbox] = [Bbox.from_extents(*(spot - 2 * unit), *(spot + 2 * unit)) for spot in spots]
+    taken = [Bbox.from_extents(*(spot - 2 * unit), *(spot + 2 * unit)) for spot in spots]
     for group in _groups(spots, NEAR * unit):
         own = [known[n] for n in group]
         text = joined([names[n] for n in own])

@@ -17,7 +17,7 @@ def broken(history: Sequence[dict[str, float]]) -> list[dict[str, float]]:
     Returns
     -------
     list of dict
-        The same with an entry of no numbers wherever the epochs begin anew: a curve has a gap there.
+        The same with an entry of no numbers where epochs begin anew: a gap in a curve.
 
     Examples
     --------
