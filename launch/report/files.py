@@ -27,7 +27,7 @@ Z_HEADING = "Z\n(conv.)"
 #: What a report writes in the campaign's folder.
 WRITTEN = (
     "frames.extxyz", "potential.nnp", "ranking.txt", "summary.json", "structures", "plots",
-    "judge.json", "judge.csv", "report.html",
+    "judge", "judge.json", "judge.csv", "report.html",
 )  # fmt: skip
 
 
