@@ -210,7 +210,26 @@ def test_a_file_that_is_no_pattern_is_refused_in_words(opened: OpenPage, tmp_pat
     opened.page.set_input_files("#measured", wrong)
     message = opened.page.locator("#powder-frame .hint", has_text="needs two columns")
     message.wait_for(state="attached")
+    far = "\n".join(f"{0.01 * n:.2f} {n}" for n in range(100))
+    wrong.write_text(far)
+    opened.page.set_input_files("#measured", wrong)
+    message = opened.page.locator("#powder-frame .hint", has_text="no angles between 5 and 90°")
+    message.wait_for(state="attached")
     assert opened.complaints == []
+
+
+@pytest.mark.parametrize(
+    "row", ["{0:.2f} {1:.1f}", "{0:.2f},{1:.1f}", "{0:.2f}; {1:.1f}", "{0:.2f}, {1:.1f}, 1.0"]
+)
+def test_columns_are_parted_as_people_part_them(opened: OpenPage, row: str) -> None:
+    """By spaces, commas or semicolons; and with commas as decimal signs."""
+    lines = [row.format(10.25 + 0.1 * n, 100.5 * (n == 50)) for n in range(100)]
+    texts = ["\n".join(lines)]
+    if "," not in row:
+        texts.append(texts[0].replace(".", ","))
+    for text in texts:
+        values = opened.page.evaluate("text => Array.from(readMeasured(text, CU).values)", text)
+        assert 5 + 0.05 * int(np.argmax(values)) == pytest.approx(15.25, abs=0.06)
 
 
 @pytest.mark.slow

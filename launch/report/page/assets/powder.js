@@ -76,7 +76,7 @@ function bestLikeness(pattern, measured, width, scales) {
 
 // Two columns: 2 theta in degrees and intensity; other lines are comments.
 function readMeasured(text, wavelength) {
-  const rows = text.split(/\r?\n/).map((line) => line.trim().split(/[\s,;]+/).map(Number))
+  const rows = text.split(/\r?\n/).map(numbersOf)
     .filter((row) => row.length >= 2 && Number.isFinite(row[0]) && Number.isFinite(row[1]))
     .map(([angle, intensity]) => {
       const sine = (CU / wavelength) * Math.sin((angle / 2) * RADIANS);
@@ -85,7 +85,16 @@ function readMeasured(text, wavelength) {
     .filter(([angle]) => angle > 0)
     .sort((a, b) => a[0] - b[0]);
   if (rows.length < 20) throw new Error("needs two columns: 2θ in degrees and intensity, at least 20 rows");
+  if (!rows.some(([angle]) => angle >= GRID.start && angle <= angleAt(GRID.count - 1)))
+    throw new Error("has no angles between 5 and 90°");
   return onGrid(rows);
+}
+
+// "10.5 200", "10.5,200" or "10.5;200", and "10,5 200" where a comma is the decimal sign.
+function numbersOf(line) {
+  const fields = line.trim().split(/[\s;]+/);
+  const withCommas = fields.length > 1 && fields.every((field) => /^[-+]?\d+(,\d+)?$/.test(field));
+  return (withCommas ? fields.map((field) => field.replace(",", ".")) : line.trim().split(/[\s,;]+/)).map(Number);
 }
 
 // Mean of the rows about each point of the grid, which keeps what finer steps know of weak lines.
