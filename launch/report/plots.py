@@ -320,7 +320,7 @@ def plot_ranking(document: PredictionDocument) -> Figure | None:
         plt.close(figure)
         return None
     if document.pressures:
-        axis.legend(fontsize=7)
+        legend_beside(axis)
     axis.set(
         xlabel=f"{document.engine} {quantity} above the best (meV/atom)",
         ylabel=f"NNP {quantity} above its lowest (meV/atom)",
