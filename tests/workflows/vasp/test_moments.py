@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fake_vasp.samples import run_here, salt
 from workflows.engines.moments import told
 from workflows.engines.vasp.incar import moment_tags
 from workflows.engines.vasp.moments import read_moments
@@ -32,14 +33,24 @@ def table(iron: float) -> str:
     return TABLE.format(blank=" ", iron=f"{iron:.3f}", total=f"{iron + 0.025:.3f}")
 
 
-def test_the_last_step_counts(tmp_path: Path) -> None:
-    outcar = tmp_path / "OUTCAR"
-    outcar.write_text(table(3.2) + " free  energy   TOTEN  =  -1.0 eV\n" + table(3.5))
+def test_moments_are_read_in_the_order_of_poscar(tmp_path: Path) -> None:
+    moments = [1.0, -2.0, 3.0, -4.0, 0.0, 0.5, 2.5, -1.5]
+    given = " ".join(map(str, moments))
+    spins = {"ISPIN": 2, "LORBIT": 11, "MAGMOM": given, "NSW": 2, "IBRION": 2, "ISIF": 3}
+    outcar = run_here(tmp_path, salt(), **spins) / "OUTCAR"
+    # the stand-in keeps four fifths of the moments that it begins with
+    assert read_moments(outcar) == pytest.approx([0.8 * moment for moment in moments], abs=1e-3)
+    # the last step counts
+    outcar.write_text(outcar.read_text() + table(3.2) + table(3.5))
     assert read_moments(outcar) == pytest.approx([3.525, -3.525, -0.039])
 
 
+def test_a_run_without_moments_has_none(tmp_path: Path) -> None:
+    assert read_moments(run_here(tmp_path, salt(), NSW=0) / "OUTCAR") == []
+
+
 @pytest.mark.parametrize("text", ["", " magnetization (x)\n", "\0\1 no OUTCAR", None])
-def test_a_file_without_moments_has_none(tmp_path: Path, text: str | None) -> None:
+def test_a_broken_file_loses_no_relaxation(tmp_path: Path, text: str | None) -> None:
     outcar = tmp_path / "OUTCAR"
     if text is not None:
         outcar.write_text(text)
