@@ -48,7 +48,7 @@ def melt(formula: str) -> dict[str, Any]:
     """Make a melt; its cell, symbols and positions."""
     composition = COMPOUNDS[formula] * Composition(formula)
     amounts = {element.symbol: int(n) for element, n in composition.items()}
-    edge = (1.15 * estimate_volume(composition)) ** (1 / 3)
+    edge = (1.15 * composition.num_atoms * estimate_volume(composition)) ** (1 / 3)
     symbols = [symbol for symbol, n in amounts.items() for _ in range(n)]
     atoms = Atoms(symbols, pack_atoms(amounts, edge, 2.0, seed=1), cell=[edge] * 3, pbc=True)
     for engine, steps in (("pair", 2000), ("chgnet", 100)):
