@@ -59,6 +59,8 @@ class OpenPage:
         Of the file.
     width : int
         Of the window, in pixels.
+    script : str
+        JavaScript that runs before those of the page.
 
     Attributes
     ----------
@@ -67,10 +69,12 @@ class OpenPage:
         Errors and warnings of the console, errors of programs, and what was asked of a network.
     """
 
-    def __init__(self, browser: Any, path: Path, width: int = 1300) -> None:
+    def __init__(self, browser: Any, path: Path, width: int = 1300, script: str = "") -> None:
         self.context = browser.new_context(
             viewport={"width": width, "height": 900}, offline=True, accept_downloads=True
         )
+        if script:
+            self.context.add_init_script(script)
         self.page = self.context.new_page()
         self.page.set_default_timeout(60_000)  # a loaded machine is no failure
         self._session = self.context.new_cdp_session(self.page)

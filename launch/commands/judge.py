@@ -17,6 +17,7 @@ from launch.commands.shared.options import (
 )
 from launch.commands.shared.parsing import apply_overrides
 from launch.errors import CampaignError
+from launch.own_files import FOLDER_MODE
 from launch.shell import command_line
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from launch.report.results import CampaignResults
     from workflows.chains.judgement import Judgement
     from workflows.chains.prediction import StructurePredictionMaker
+    from workflows.composition import Target
     from workflows.documents.judge import JudgeDocument
 
 #: Branches of a campaign's settings that matter to a judgement.
@@ -65,6 +67,10 @@ class JudgeOptions:
         list[str] | None,
         typer.Option("--set", "-s", help="A setting, e.g. judge.search.evolution.population=20."),
     ] = None
+    pressure: Annotated[
+        float | None,
+        typer.Option(help="GPa, of a campaign at several; default: each of them.", metavar="GPA"),
+    ] = None
     workers: Annotated[
         int, typer.Option("--workers", "-w", help="Worker processes.", min=1, max=MOST_WORKERS)
     ] = 2
@@ -86,12 +92,13 @@ def judge(options: JudgeOptions) -> None:
     if (Path(options.campaign) / CAMPAIGN_FILE).exists():
         campaign = Campaign.open(options.campaign)
 
-        def look(store: JobStore) -> Judgement:
-            return _judgement(CampaignResults(store, campaign.id), options, campaign)
+        def look(store: JobStore) -> list[Judgement]:
+            return _judgements(CampaignResults(store, campaign.id), options, campaign)
 
-        judgement = read_store(campaign, options.db, look)
+        judgements = read_store(campaign, options.db, look)
         if options.output is None:
-            _run(campaign, judgement, options)
+            for judgement in judgements:
+                _run(campaign, judgement, options, several=len(judgements) > 1)
             return
     else:
         with Results.open(options.config) as results:
@@ -101,27 +108,29 @@ def judge(options: JudgeOptions) -> None:
                     f"{options.campaign} is neither the folder of a campaign nor the name of one "
                     "in the cluster's database; 'devitrify results' lists those."
                 )
-            judgement = _judgement(CampaignResults(results.store, options.campaign), options, None)
+            found = CampaignResults(results.store, options.campaign)
+            judgements = _judgements(found, options, None)
         if options.output is None:
             raise CampaignError(
                 "A campaign in a cluster's database is judged by its workers: give --output FILE, "
                 "then lpad add FILE."
             )
-    _write(judgement, options.output)
+    for judgement in judgements:
+        _write(judgement, options.output, several=len(judgements) > 1)
 
 
-def _judgement(
+def _judgements(
     results: CampaignResults, options: JudgeOptions, campaign: Campaign | None
-) -> Judgement:
+) -> list[Judgement]:
     """
-    Gather what is judged, and by what.
+    Gather what is judged, and by what, at each pressure; the lowest is the last.
 
     Raises
     ------
     CampaignError
         If there is no potential yet, or nothing to judge by.
     """
-    from launch.commands.shared.campaign_numbers import engine_of, target_of
+    from launch.commands.shared.campaign_numbers import engine_of
     from launch.commands.shared.crystal_files import read_known
     from workflows.chains.judgement import Judgement
     from workflows.documents.schemas import SampleDocument, TrainingDocument
@@ -136,17 +145,17 @@ def _judgement(
     settings: dict[str, Any] = {} if campaign is None else campaign.document.settings
     maker = _maker(options, campaign)
     formula = _formula(results)
-    target = target_of(results, formula, settings)
-    known = read_known(options.known or [], target.counts)
+    targets = _targets(results, formula, settings, options.pressure)
+    known = read_known(options.known or [], targets[0].counts)
     if not (known or maker.judge.n_random or maker.judge.generations):
         raise CampaignError(
             "Nothing to judge by: give --known FILE, --random or --generations more than 0."
         )
-    return Judgement(
+    common = Judgement(
         campaign=results.campaign,
         trainings=tuple(trainings),
         sample=samples[-1],
-        target=target,
+        target=targets[0],
         engine=engine_of(
             results,
             maker,
@@ -159,6 +168,31 @@ def _judgement(
         known=known,
         maker=maker.judge,
     )
+    return [replace(common, target=target) for target in targets]
+
+
+def _targets(
+    results: CampaignResults, formula: str, settings: dict[str, Any], pressure: float | None
+) -> list[Target]:
+    """
+    Composition at each pressure of the campaign, or at the one that is asked for (GPa).
+
+    Raises
+    ------
+    CampaignError
+        If the campaign has no such pressure.
+    """
+    from launch.commands.shared.campaign_numbers import targets_of
+    from search.relax.pressure import GPA, in_gpa
+
+    targets = targets_of(results, formula, settings)
+    if pressure is None:
+        return targets
+    chosen = [target for target in targets if abs(target.pressure - GPA * pressure) < 1e-6]
+    if not chosen:
+        known = ", ".join(in_gpa(target.pressure) for target in reversed(targets))
+        raise CampaignError(f"The campaign {results.campaign} is at {known}, not {pressure:g} GPa.")
+    return chosen
 
 
 def _maker(options: JudgeOptions, campaign: Campaign | None) -> StructurePredictionMaker:
@@ -183,14 +217,18 @@ def _formula(results: CampaignResults) -> str:
     return training.formula
 
 
-def _write(judgement: Judgement, output: Path) -> None:
-    """Write the workflow for a cluster's launchpad."""
+def _write(judgement: Judgement, output: Path, several: bool) -> None:
+    """Write the workflow for a cluster's launchpad; of several pressures each to its own file."""
     from jobflow.managers.fireworks import flow_to_workflow
 
     from launch.commands.shared.output_files import require_writable
     from launch.commands.shared.workflow_file import require_format, write_workflow
     from launch.versions import CAMPAIGN_VERSION
+    from search.relax.pressure import in_gpa
 
+    if several:
+        where = in_gpa(judgement.target.pressure).replace(" ", "")
+        output = output.with_stem(f"{output.stem}-{where}")
     require_format(output)
     require_writable(output)
     metadata = {
@@ -202,9 +240,11 @@ def _write(judgement: Judgement, output: Path) -> None:
     typer.echo(f"Add it with: {command_line('lpad', 'add', output)}")
 
 
-def _run(campaign: Campaign, judgement: Judgement, options: JudgeOptions) -> None:
+def _run(campaign: Campaign, judgement: Judgement, options: JudgeOptions, several: bool) -> None:
     """
     Run here to the end, write the report, and print what was found.
+
+    Of several pressures the points of each are kept beside those of the report.
 
     Raises
     ------
@@ -215,14 +255,17 @@ def _run(campaign: Campaign, judgement: Judgement, options: JudgeOptions) -> Non
     from launch.commands.shared.campaign_results import read_store
     from launch.commands.shared.prediction import require_installed
     from launch.local.addition import Addition
-    from launch.report.files import wide_console
+    from launch.report.files import folder_of, wide_console
+    from launch.report.judge import write_points
+    from launch.report.pressure import at_pressure
 
     require_installed(judgement.engine)
     console = wide_console()
     console.print(
         f"{judgement.target.formula}: {len(judgement.known)} known phases, "
         f"{judgement.maker.n_random} random crystals, {judgement.maker.generations} generations "
-        f"by {judgement.engine.name}; folder {campaign.folder}",
+        f"by {judgement.engine.name}{at_pressure(judgement.target.pressure)}; "
+        f"folder {campaign.folder}",
         markup=False,
     )
     addition = Addition(judgement.key, judgement.flow)
@@ -235,6 +278,10 @@ def _run(campaign: Campaign, judgement: Judgement, options: JudgeOptions) -> Non
             f"There is no judgement, because of the failure above; the logs are in {campaign.logs}."
             " The same command tries the failed jobs again."
         )
+    if several:
+        own = folder_of(campaign.folder / "judge", judgement.target.pressure)
+        own.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+        write_points(document, own)
     _show(document, console)
     _show_costs(campaign, options.db, document, console)
     console.print(f"Points and plots are in {campaign.folder}", markup=False)

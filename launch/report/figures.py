@@ -13,6 +13,7 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 from cycler import cycler
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from launch.own_files import FOLDER_MODE
 from launch.report.style import COLOURS, RC_PARAMS
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
     from launch.report.results import CampaignResults
@@ -102,3 +104,15 @@ def legend_beside(axis: Axes, *, backwards: bool = False) -> None:
     handles, labels = axis.get_legend_handles_labels()
     step = -1 if backwards else 1
     axis.legend(handles[::step], labels[::step], loc="upper left", bbox_to_anchor=(1.01, 1.0))
+
+
+def plain_logarithms(axis: Axis) -> None:
+    """Write the numbers of a logarithmic axis as 0.2, 0.5, 1 and not as powers of ten."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def whole_numbers(axis: Axis) -> None:
+    """Write whole numbers only on an axis that counts."""
+    axis.set_major_locator(MaxNLocator(integer=True))

@@ -27,7 +27,7 @@ Z_HEADING = "Z\n(conv.)"
 #: What a report writes in the campaign's folder.
 WRITTEN = (
     "frames.extxyz", "potential.nnp", "ranking.txt", "summary.json", "structures", "plots",
-    "judge.json", "judge.csv", "report.html",
+    "judge", "judge.json", "judge.csv", "report.html",
 )  # fmt: skip
 
 
@@ -55,6 +55,7 @@ def write_report(results: CampaignResults, folder: Path, figures: bool = True) -
     from workflows.documents.schemas import PredictionDocument, TrainingDocument
 
     require_no_links(folder, *WRITTEN)
+    known = find_known(results)
     written = []
     if (frames := results.frames()) is not None:
         frames.write(folder / "frames.extxyz")
@@ -64,7 +65,6 @@ def write_report(results: CampaignResults, folder: Path, figures: bool = True) -
         written.append(folder / "potential.nnp")
     if (prediction := results.newest(PredictionDocument)) is not None:
         written += write_structures(prediction, folder / "structures")
-        known = find_known(results)
         written.append(_write_table(prediction, known, folder / "ranking.txt"))
     if (judged := results.newest(JudgeDocument)) is not None:
         written += write_points(judged, folder)
@@ -74,7 +74,8 @@ def write_report(results: CampaignResults, folder: Path, figures: bool = True) -
         from launch.report.figures import write_plots
 
         written += write_plots(results, folder / "plots")
-    write_atomically(folder / "summary.json", json.dumps(summarise(results), indent=1) + "\n")
+    summary = summarise(results, known)
+    write_atomically(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
     return [*written, folder / "summary.json"]
 
 
@@ -259,10 +260,8 @@ def _write_table(prediction: PredictionDocument, known: Sequence[PhaseFound], pa
     return path
 
 
-def summarise(results: CampaignResults) -> dict[str, object]:
-    """Sum up the campaign in a few numbers, as JSON types."""
-    from launch.report.known import find_known
-
+def summarise(results: CampaignResults, known: Sequence[PhaseFound] = ()) -> dict[str, object]:
+    """Sum up the campaign, and known phases beside it, in a few numbers, as JSON types."""
     summary: dict[str, object] = {"campaign": results.campaign, "warnings": results.warnings()}
     for _, document in results.documents():
         summary |= document.summary()
@@ -270,8 +269,6 @@ def summarise(results: CampaignResults) -> dict[str, object]:
         # else it would be left to chance which of them is told
         summary = {key: value for key, value in summary.items() if key not in melts[0]}
         summary["melts"] = melts
-
-    known = find_known(results)
     if known:
         summary["known_phases"] = [
             {

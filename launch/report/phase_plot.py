@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 
-from launch.report.figures import figure_of
+from launch.report.figures import figure_of, legend_beside
 from launch.report.phase_lines import lines_above_lowest
 from launch.report.phases import pressure_in_words
+from launch.report.style import GREY
 from search.relax.pressure import GPA
 from workflows.documents.schemas import PredictionDocument
 
@@ -39,7 +40,7 @@ def plot_phases(document: PredictionDocument) -> Figure | None:
         axis.scatter(at, above, s=16, color=drawn.get_color())
     for one in document.transitions:
         if one.pressure is not None:
-            axis.axvline(one.pressure / GPA, color="grey", linewidth=0.8, linestyle="--")
+            axis.axvline(one.pressure / GPA, color=GREY, linewidth=0.8, linestyle="--")
             axis.annotate(
                 pressure_in_words(one), (one.pressure / GPA, 1.0), fontsize=7, rotation=90,
                 xycoords=("data", "axes fraction"), xytext=(2, -4), textcoords="offset points",
@@ -53,5 +54,5 @@ def plot_phases(document: PredictionDocument) -> Figure | None:
         title=f"{document.formula}: phases by {document.engine}",
         ylim=(-0.03 * max(top, 1.0), max(top, 1.0)),
     )
-    axis.legend(fontsize=7)
+    legend_beside(axis)
     return figure

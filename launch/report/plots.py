@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from launch.report.figures import figure_of, legend_beside
+from launch.report.figures import figure_of, legend_beside, plain_logarithms, whole_numbers
+from launch.report.labels import label_points
 from launch.report.style import COLOURS, GREY, many_colours, sequence_colours
+from launch.report.training_history import broken
 from search.relax.pressure import in_gpa
 from search.state.fitness import better_first
 from workflows.documents.improvement import ImproveDocument
@@ -72,6 +74,7 @@ def plot_melting_temperature(document: MeltingTemperatureDocument) -> Figure | N
         label=f"T_m = {document.melting_temperature:.0f} K",
     )
     axes[-1].set(xlabel="T (K)", ylabel="diffusion coefficient (Å²/ps)")
+    axes[-1].locator_params(axis="x", nbins=5)
     axes[-1].legend(loc="upper left")
     return figure
 
@@ -114,6 +117,8 @@ def plot_learning_curve(document: LearningCurveDocument) -> Figure | None:
     ):
         errors = [getattr(point, f"{name}_rmse") for point in document.points]
         axis.loglog(numbers, errors, marker="o")
+        plain_logarithms(axis.xaxis)
+        plain_logarithms(axis.yaxis)
         axis.set(xlabel="training frames", ylabel=f"{name} RMSE ({unit})")
     return figure
 
@@ -139,6 +144,7 @@ def plot_fit(result: TrainingResult, frames: Frames) -> Figure:
 
 def _draw_curves(axes: Sequence[Axes], history: list[dict[str, float]]) -> None:
     """One panel for each of energy, force and stress."""
+    history = broken(history)
     epochs = [entry["epoch"] for entry in history]
     for axis, quantity, unit in zip(
         axes, ("energy", "force", "stress"), ("meV/atom", "eV/Å", "kbar"), strict=True
@@ -146,6 +152,7 @@ def _draw_curves(axes: Sequence[Axes], history: list[dict[str, float]]) -> None:
         for part in ("training", "validation"):
             values = [entry.get(f"{part}_{quantity}", np.nan) for entry in history]
             axis.semilogy(epochs, values, label=part)
+        plain_logarithms(axis.yaxis)
         axis.set(xlabel="epoch", ylabel=f"{quantity} RMSE ({unit})")
     axes[0].legend()
 
@@ -243,6 +250,7 @@ def plot_learning(document: ImproveDocument) -> Figure | None:
         axes[0].errorbar(numbers + shift, means, spreads, marker="o", capsize=3, label=label)
     axes[0].axhline(0, color=GREY, linewidth=0.8)
     axes[0].set(xlabel="round", ylabel="potential minus engine (meV/atom)")
+    whole_numbers(axes[0].xaxis)
     axes[0].legend()
     at_pressure = any(one.pressure for one in document.relaxed)
     quantity = "enthalpy" if at_pressure else "energy"
@@ -251,7 +259,7 @@ def plot_learning(document: ImproveDocument) -> Figure | None:
     axes[1].step(evaluations, 1000 * (lowest - np.nanmin(lowest)), where="post", marker="o")
     axes[1].set(
         xlabel="evaluations of the engine in rounds",
-        ylabel=f"lowest engine {quantity} above the final (meV/atom)",
+        ylabel=f"lowest engine {quantity}\nabove the final (meV/atom)",
     )
     _plot_calibration(axes[2], document)
     return figure
@@ -296,30 +304,30 @@ def plot_ranking(document: PredictionDocument) -> Figure | None:
     """
     figure, axis = plt.subplots(figsize=(4.5, 4), layout="constrained")
     quantity = "enthalpy" if document.pressure or document.pressures else "energy"
-    has_potential = False
+    names: list[tuple[float, float, str]] = []
     for one in document.by_pressure():
         potential = np.array([potential_enthalpy(c) for c in one.candidates], dtype=float)
         if not np.isfinite(potential).any():
             continue
-        has_potential = True
         reference = np.array([enthalpy_of(candidate) for candidate in one.candidates])
         best = enthalpy_of(better_first(one.candidates, fitness_of)[0])
         x, y = (reference - best) * 1000, (potential - np.nanmin(potential)) * 1000
         axis.plot([0, x.max()], [0, x.max()], color=GREY, linewidth=0.8)
         axis.scatter(x, y, s=16, label=in_gpa(one.pressure))
-        for candidate, i, j in zip(one.candidates, x, y, strict=True):
-            axis.annotate(candidate.space_group, (i, j), fontsize=7, xytext=(3, 3),
-                          textcoords="offset points")  # fmt: skip
-    if not has_potential:
+        groups = [candidate.space_group for candidate in one.candidates]
+        names += zip(x.tolist(), y.tolist(), groups, strict=True)
+    if not names:
         plt.close(figure)
         return None
     if document.pressures:
-        axis.legend(fontsize=7)
+        legend_beside(axis)
     axis.set(
         xlabel=f"{document.engine} {quantity} above the best (meV/atom)",
         ylabel=f"NNP {quantity} above its lowest (meV/atom)",
         title=f"{document.formula}: candidates",
     )
+    axis.margins(0.12)
+    label_points(axis, *zip(*names, strict=True))
     return figure
 
 
@@ -339,16 +347,19 @@ def plot_known(document: PredictionDocument, known: KnownPhasesDocument) -> Figu
     for label, found, style in looks:
         above = [1000 * (fitness_of(one) - best) for one in found]
         axis.scatter([one.volume for one in found], above, label=label, **style)
-    for phase in known.phases:
-        place = (phase.crystal.volume, 1000 * (fitness_of(phase.crystal) - best))
-        axis.annotate(phase.label[:30], place, fontsize=7, xytext=(6, 3),
-                      textcoords="offset points")  # fmt: skip
     axis.set(
         xlabel="volume (Å³/atom)",
         ylabel=f"{document.engine} {quantity} above the best ranked (meV/atom)",
         title=f"{document.formula}: ranked structures and known phases",
     )
+    axis.margins(0.15)
     axis.legend()
+    label_points(
+        axis,
+        [one.volume for one in crystals],
+        [1000 * (fitness_of(one) - best) for one in crystals],
+        [phase.label for phase in known.phases],
+    )
     return figure
 
 

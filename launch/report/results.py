@@ -27,6 +27,8 @@ AnyDocument = TypeVar("AnyDocument", bound="Document")
 
 #: Fields of documents that are no figures.
 NO_FIGURES = ("version",)
+#: Large fields of documents of melts that no summary tells of.
+NOT_IN_SUMMARIES = ("structure", "points", "segments")
 #: What a figure may be.
 PLAIN = (int, float, str, type(None))
 
@@ -165,17 +167,18 @@ class CampaignResults:
         list of dict
             By rising pressure: that, melting temperature and volume; empty if there is one melt.
         """
-        from workflows.documents.decoding import decode
         from workflows.documents.schemas import MeltingTemperatureDocument, VolumeDocument
 
         found: dict[float, dict[str, Any]] = {}
         for kind in (MeltingTemperatureDocument, VolumeDocument):
             criteria = {"metadata.campaign": self.campaign, "output.@class": kind.__name__}
-            rows = self.store.query(
-                criteria, ["output", "completed_at"], sort={"completed_at": 1}, load=True
-            )
+            if len(self.store.docs_store.distinct("output.aimed_at", criteria)) < 2:
+                continue  # nearly all campaigns have one melt
+            shown = [f"output.{name}" for name in kind.model_fields if name not in NOT_IN_SUMMARIES]
+            rows = self.store.query(criteria, [*shown, "completed_at"], sort={"completed_at": 1})
             for row in rows:  # the last one counts
-                document = decode(row["output"])
+                kind.require_version(row["output"])
+                document = kind.model_construct(**row["output"])
                 if document.aimed_at is not None:
                     melt = found.setdefault(document.aimed_at, {"pressure_kbar": document.aimed_at})
                     melt |= document.summary()

@@ -34,11 +34,13 @@ from ase import Atoms
 from ase.build import bulk
 from ase.io import read
 from ase.spacegroup import crystal
+from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from nnp.units import KBAR
 from search.relax.limits import RelaxationLimits
 from tests.benchmarks.training import Kept
 from tests.workflows.energy_curves import COMPONENTS, derivative, moved, sheared_salt, strained
+from workflows.conversion import to_atoms, to_structure
 from workflows.engines.ase.relax import relax_atoms
 from workflows.engines.ase.static import free_energy
 from workflows.engines.gpaw.settings import CrystalSettings, GpawSettings
@@ -126,7 +128,7 @@ POLYMORPHS = {
     "LiAlCl4": ("relaxed_chgnet_LiAlCl4_P21c", "relaxed_chgnet_LiAlCl4_Pmn21"),
 }
 #: GPAW's cutoffs in eV for them, and 1/Å between k-points.
-GPAW_CUTOFFS, GPAW_SPACING = {"Mg2SiO4": 600.0, "LiAlCl4": 300.0}, 0.7
+GPAW_LEVELS = {"Mg2SiO4": (600.0, 0.6), "LiAlCl4": (300.0, 0.7)}
 
 
 def differences(engine: str) -> dict[str, Any]:
@@ -163,13 +165,21 @@ def relaxed(engine: str, sample: Sample) -> dict[str, Any]:
     }
 
 
+def primitive(atoms: Atoms) -> Atoms:
+    """Primitive cell of a crystal, as it is if it is one."""
+    found = SpacegroupAnalyzer(to_structure(atoms), symprec=0.001).find_primitive()
+    return atoms if len(found) == len(atoms) else to_atoms(found)
+
+
 def single_point(engine: str, name: str, formula: str) -> dict[str, Any]:
     """Energy (eV/atom) of a reference structure as it is."""
     atoms = read(reference(name))
     chosen = find_engine(engine)
     if base_name(engine) == "gpaw":
-        crystal_settings = CrystalSettings(k_spacing=GPAW_SPACING)
-        settings = GpawSettings(cutoff=GPAW_CUTOFFS[formula], log=False, crystal=crystal_settings)
+        cutoff, spacing = GPAW_LEVELS[formula]
+        crystal_settings = CrystalSettings(k_spacing=spacing)
+        settings = GpawSettings(cutoff=cutoff, log=False, crystal=crystal_settings)
+        atoms = primitive(atoms)
         atoms.calc = replace(chosen, settings=settings).level("compared crystal").build()
     else:
         atoms.calc = chosen.crystal_calculator()

@@ -11,6 +11,8 @@ same engine at the same pressures:
     devitrify run SiO2 --pressures 0,5,10,15    # or devitrify search ... --pressures
     python -m tests.benchmarks.pressure transitions -o SiO2
 
+What is relaxed is kept in the folder, in `known_phases`; asked again, only the rest is computed.
+
 The potential is `tests.search.pair_energy.oxide`, Buckingham with screened charges. Random crystals
 have symmetry, as those of the search have, and half to all of the volume that covalent radii give.
 """
@@ -18,11 +20,13 @@ have symmetry, as those of the search have, and half to all of the volume that c
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +38,7 @@ from search.relax.limits import RelaxationLimits
 from search.relax.pressure import GPA, in_gpa, work_of
 from search.relax.relaxer import Relaxer
 from tests.benchmarks.known import PHASES
+from tests.benchmarks.training import Kept
 from tests.search.pair_energy import oxide
 from workflows.documents.phases import Phase, PhasePoint
 from workflows.engines.ase.relax import relax_atoms
@@ -143,9 +148,10 @@ def compare_transitions(folder: Path, known: Mapping[str, Atoms] | None = None) 
     ValueError
         If it is no such campaign, or no phases of its formula are known.
     """
-    summary = json.loads((folder / "summary.json").read_text())
+    record = folder / "summary.json"
+    summary = json.loads(record.read_text()) if record.exists() else {}
     if "transitions" not in summary:
-        raise ValueError(f"{folder} is no campaign at several pressures")
+        raise ValueError(f"{folder} has no result of a campaign or a search at several pressures")
     first, pressures = summary["candidates"][0], summary["pressures_kbar"]
     crossed = [one["pressure_kbar"] for one in summary["transitions"] if one["pressure_kbar"]]
     everywhere = sorted({*pressures, *crossed})
@@ -160,10 +166,14 @@ def compare_transitions(folder: Path, known: Mapping[str, Atoms] | None = None) 
     engine = find_engine(first["engine"], _arguments(folder))
     calculator = engine.crystal_calculator()
     assert calculator is not None, f"{engine.name} needs jobs"
-    phases = [
-        relaxed_phase(number, name, atoms, calculator, everywhere)
-        for number, (name, atoms) in enumerate(known.items(), start=1)
-    ]
+    kept = Kept(folder / "known_phases")
+    at = hashlib.sha256(json.dumps([*everywhere]).encode()).hexdigest()[:12]
+    phases = []
+    for number, (name, atoms) in enumerate(known.items(), start=1):
+        relax = partial(relaxed_phase, number, name, atoms, calculator, everywhere)
+        label = f"{engine.name} {name} {at}".replace("/", "_")
+        points = kept(label, lambda relax=relax: relax().model_dump(mode="json"))
+        phases.append(Phase.model_validate(points))
     lines = [f"{first['formula']} by {engine.name}; meV/atom against the lowest known phase"]
     found = {p: [c for c in summary["candidates"] if c["pressure"] == p] for p in pressures}
     for pressure in pressures:
@@ -212,7 +222,10 @@ def main() -> None:
     parser.add_argument("-o", type=Path, required=True)
     arguments = parser.parse_args()
     if arguments.what == "transitions":
-        print(compare_transitions(arguments.o))
+        try:
+            print(compare_transitions(arguments.o))
+        except ValueError as error:
+            raise SystemExit(f"{error}.") from None
         return
     arguments.o.mkdir(parents=True, exist_ok=True)
     record = arguments.o / "random.json"

@@ -109,12 +109,13 @@ class OutcarWriter:
         )
         self.stream.write(f"\n{'-' * 24} aborting loop {reason} {'-' * 24}\n\n")
         settings = self.job.settings
-        moment = f"{0.0:12.7f}" if settings.ispin == 2 else ""
+        moment = f"{sum(settings.moments):12.7f}" if settings.ispin == 2 else ""
         self.stream.write(f" number of electron {settings.nelect:14.7f} magnetization {moment}\n")
         if step.is_last:
             self.stream.write(
                 "\n E-fermi :   3.5000     XC(G=0):  -8.0000     alpha+bet : -6.0000\n"
             )
+        self._write_moments()
         self._write_stress(step)
         self._write_forces(step)
         dispersion = f"\n  Edisp (eV) {step.dispersion:14.5f}\n" if settings.ivdw else ""
@@ -149,6 +150,22 @@ class OutcarWriter:
             f"                         Elapsed time (sec): {seconds:12.3f}\n\n"
             "                   Maximum memory used (kb):       50000.\n"
             "                   Average memory used (kb):          N/A\n"
+        )
+
+    def _write_moments(self) -> None:
+        """Write the moments of the atoms, where they are asked for."""
+        settings = self.job.settings
+        if settings.ispin != 2 or settings.incar.integer("LORBIT", 0) < 10:
+            return
+        lines = "".join(
+            f"{number:5d}       {0:6.3f}  {0:6.3f}  {moment:6.3f}  {moment:6.3f}\n"
+            for number, moment in enumerate(settings.moments, start=1)
+        )
+        total = sum(settings.moments)
+        self.stream.write(
+            "\n\n magnetization (x)\n \n# of ion       s       p       d       tot\n"
+            f"{'-' * 42}\n{lines}{'-' * 50}\n"
+            f"tot         {0:6.3f}  {0:6.3f}  {total:6.3f}  {total:6.3f}\n\n"
         )
 
     def _write_stress(self, step: IonicStep) -> None:

@@ -62,6 +62,11 @@ class Settings:
         return "md" if self.ibrion == 0 else "relax"
 
     @property
+    def moments(self) -> tuple[float, ...]:
+        """What becomes of the moments that were begun with (μB): four fifths of each."""
+        return tuple(0.8 * moment for moment in self.magmom)
+
+    @property
     def n_steps(self) -> int:
         """Largest number of ionic steps."""
         return 1 if self.kind == "static" else self.nsw

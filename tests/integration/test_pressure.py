@@ -13,7 +13,7 @@ from ase import units
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.filters import FrechetCellFilter
-from ase.io import read
+from ase.io import read, write
 from ase.optimize import BFGS
 
 from nnp.units import KBAR
@@ -102,6 +102,24 @@ def test_copper_at_two_pressures_shares_its_potential(devitrify: Command, tmp_pa
     refused = devitrify("run", "Cu", *RUN, *options, "--pressures", "0,10", "--folder", "copper")
     assert refused.returncode == 1
     assert "pressures_GPa" in refused.stderr
+
+    # its potential is judged at each, by enthalpies; the lowest is told
+    write(tmp_path / "fcc.vasp", bulk("Cu", "fcc", a=3.6))
+    judge = ("judge", "copper", "--known", "fcc.vasp", "--generations", "0", "--random", "0")
+    judged = devitrify(*judge)
+    assert judged.returncode == 0, judged.stderr
+    enthalpies = {}
+    for pressure in (0.0, 200.0):
+        points = folder / "judge" / f"{pressure / 10:g}GPa" / "judge.json"
+        found = json.loads(points.read_text())
+        assert found["pressure"] == pressure
+        (point,) = found["points"]
+        enthalpies[pressure] = point["reference_energy"]
+    assert enthalpies[200.0] > enthalpies[0.0] + 1.0  # 20 GPa times about 11 Å³
+    assert json.loads((folder / "judge.json").read_text())["pressure"] == 0.0
+    refused = devitrify(*judge, "--pressure", "7")
+    assert refused.returncode == 1
+    assert "is at 0 GPa, 20 GPa, not 7 GPa" in refused.stderr
 
 
 @pytest.mark.slow

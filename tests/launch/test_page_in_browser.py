@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pymatgen.core import Structure
+from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from launch.report.page.html import write_page
 from tests.browser import OpenPage, browser
@@ -23,6 +24,7 @@ from tests.launch.page_samples import (
     prediction,
     rutile,
 )
+from tests.launch.powder_samples import Measurement, as_text
 from tests.launch.test_report import documents
 
 
@@ -179,13 +181,55 @@ def test_powder_patterns_are_drawn_and_a_measured_one_finds_its_phase(
     assert opened.complaints == []
 
 
+@pytest.mark.parametrize(
+    "measurement",
+    [
+        Measurement(0.01, zero=0.15, counts=1000),
+        Measurement(-0.01, zero=-0.15, counts=200, broadening=2, texture=0.3),
+    ],
+)
+def test_a_pattern_as_it_is_measured_finds_its_phase(
+    opened: OpenPage, tmp_path: Path, measurement: Measurement
+) -> None:
+    """Behind glass, of another lattice constant, with angles shifted, and of few counts."""
+    for number, structure in enumerate((anatase(), rutile()), start=1):
+        conventional = SpacegroupAnalyzer(structure).get_conventional_standard_structure()
+        file = tmp_path / f"measured-{number}.xy"
+        file.write_text(as_text(measurement.of(conventional)))
+        opened.page.set_input_files("#measured", file)
+        row = opened.page.locator("#likeness tbody tr").first
+        row.locator("td", has_text=f"{number} · TiO2").wait_for()
+        cells = row.locator("td").all_text_contents()
+        assert float(cells[1]) > 0.85
+        assert float(cells[2].split()[0]) == pytest.approx(100 * measurement.strain, abs=0.6)
+
+
 def test_a_file_that_is_no_pattern_is_refused_in_words(opened: OpenPage, tmp_path: Path) -> None:
     wrong = tmp_path / "letter.txt"
     wrong.write_text("Dear reader,\n1 2\n")
     opened.page.set_input_files("#measured", wrong)
     message = opened.page.locator("#powder-frame .hint", has_text="needs two columns")
     message.wait_for(state="attached")
+    far = "\n".join(f"{0.01 * n:.2f} {n}" for n in range(100))
+    wrong.write_text(far)
+    opened.page.set_input_files("#measured", wrong)
+    message = opened.page.locator("#powder-frame .hint", has_text="no angles between 5 and 90°")
+    message.wait_for(state="attached")
     assert opened.complaints == []
+
+
+@pytest.mark.parametrize(
+    "row", ["{0:.2f} {1:.1f}", "{0:.2f},{1:.1f}", "{0:.2f}; {1:.1f}", "{0:.2f}, {1:.1f}, 1.0"]
+)
+def test_columns_are_parted_as_people_part_them(opened: OpenPage, row: str) -> None:
+    """By spaces, commas or semicolons; and with commas as decimal signs."""
+    lines = [row.format(10.25 + 0.1 * n, 100.5 * (n == 50)) for n in range(100)]
+    texts = ["\n".join(lines)]
+    if "," not in row:
+        texts.append(texts[0].replace(".", ","))
+    for text in texts:
+        values = opened.page.evaluate("text => Array.from(readMeasured(text, CU).values)", text)
+        assert 5 + 0.05 * int(np.argmax(values)) == pytest.approx(15.25, abs=0.06)
 
 
 @pytest.mark.slow

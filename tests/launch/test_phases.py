@@ -8,16 +8,19 @@ from pathlib import Path
 import pytest
 from jobflow import JobStore
 
+from launch.commands.shared.campaign_numbers import targets_of
 from launch.report.files import ranking_tables, wide_console, write_report
 from launch.report.results import CampaignResults
 from nnp.units import KBAR
 from tests.launch.test_report import store_of
 from tests.workflows.samples import copper
 from tests.workflows.test_enthalpy_lines import DENSE, MIDDLE, OPEN
+from workflows.composition import Target
 from workflows.documents.schemas import (
     CandidateDocument,
     MeltingTemperatureDocument,
     PredictionDocument,
+    SearchDocument,
     VolumeDocument,
 )
 from workflows.stages.phases import FollowedPhase, describe_phases, find_transitions
@@ -81,6 +84,24 @@ def store() -> JobStore:
     return store_of([*melts, prediction()])
 
 
+def test_a_campaign_is_judged_at_each_of_its_pressures(store: JobStore) -> None:
+    """The lowest one last, by the same target as that of a campaign at this pressure alone."""
+    results = CampaignResults(store, "mine")
+    settings = {"formula_units": [1, 2], "pressure_GPa": 0.0, "pressures_GPa": [0.0, 7.5, 15.0]}
+    found = targets_of(results, "Cu", settings)
+    assert found == [Target("Cu", (1, 2), pressure) for pressure in (150.0, 75.0, 0.0)]
+    alone = {"formula_units": [2], "pressure_GPa": 20.0}
+    assert targets_of(results, "Cu", alone) == [Target("Cu", (2,), 200.0)]
+    # of a campaign in a database nobody knows the settings
+    searched = SearchDocument(
+        formula="Cu", formula_units=[1], generations=1, n_structures=1, energies_of="potential",
+        pressure=0.0, pressures=[0.0, 75.0], best_energy=-1.0, candidates=[], histories=[],
+        shares=[], discarded=[], cpu_seconds=1.0,
+    )  # fmt: skip
+    found = targets_of(CampaignResults(store_of([searched]), "mine"), "Cu", {})
+    assert [target.pressure for target in found] == [75.0, 0.0]
+
+
 def test_phases_and_transitions_are_tabulated_behind_the_ranking_of_each_pressure() -> None:
     console = wide_console()
     with console.capture() as printed:
@@ -113,6 +134,7 @@ def test_the_report_has_a_folder_a_pressure_a_figure_and_a_summary(
     assert summary["pressures_kbar"] == PRESSURES
     assert [melt["pressure_kbar"] for melt in summary["melts"]] == [0.0, 150.0]
     assert [melt["melting_temperature_K"] for melt in summary["melts"]] == [2000.0, 3000.0]
+    assert [melt["liquid_pressure_kbar"] for melt in summary["melts"]] == [[1.0, 2.0], [151.0, 2.0]]
     assert "melting_temperature_K" not in summary
     assert [one["from_phase"] for one in summary["transitions"]] == [1, 2]
     assert summary["transitions"][0]["pressure_kbar"] == pytest.approx(23.0, abs=0.1)

@@ -28,6 +28,8 @@ from launch.report.results import Results
 from nnp.frames import Frames
 from nnp.units import KBAR
 from tests.launch.test_cli import call
+from tests.launch.test_page import content_of
+from tests.launch.test_report import documents
 from workflows.composition import FormulaError
 from workflows.documents.schemas import (
     CandidateDocument,
@@ -230,6 +232,50 @@ def test_the_command(config: Path, capsys: pytest.CaptureFixture[str], tmp_path:
     assert json.loads(out)[0]["melting_temperature"] == 3000.0
     assert call(capsys, *common, "--format", "xyz")[0] == 1
     assert call(capsys, "results", "--config", str(config), "--stage", "boil")[0] == 1
+
+
+def test_pages_of_a_database(
+    config: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Of campaigns whose blobs are in its GridFS, finished or not; each its own."""
+    with Results.open(config) as results:
+        for campaign, found in (("Cu-1", documents()), ("Cu-2", documents()[:3])):
+            for number, document in enumerate(found):
+                output = jsanitize(document, strict=True, enum_values=True, allow_bson=True)
+                results.store.update(
+                    {
+                        "uuid": f"{campaign}-{number}", "index": 1, "output": output,
+                        "completed_at": datetime(2030, 1, 1, number).isoformat(),
+                        "metadata": {"campaign": campaign, "formula": "Cu"},
+                    },
+                    key=["uuid", "index"], save={"data": ["Frames", "Potential"]},
+                )  # fmt: skip
+    pages = tmp_path / "pages"
+    command = ["results", "--html", "--config", str(config), "-o", str(pages)]
+    for formula, names in (("OMg", ["MgO-1", "MgO-2"]), ("Cu", ["Cu-1", "Cu-2"])):
+        code, out, _ = call(capsys, *command, "--formula", formula)
+        assert code == 0
+        assert out.count("Look at it:") == 2
+        assert all(str(pages / f"{name}.html") in out for name in names)
+    magnesia = content_of((pages / "MgO-1.html").read_text())
+    assert [row["values"]["energy"] for row in magnesia["rows"]] == [-6.0, -5.97, -5.9]
+    assert ["campaign", "MgO-1"] in magnesia["facts"]
+    copper = content_of((pages / "Cu-1.html").read_text())
+    titles = [chart["title"] for chart in copper["charts"]]
+    assert {"Parity", "Melt, quench and anneal", "Coverage of environments"} <= set(titles)
+    unfinished = content_of((pages / "Cu-2.html").read_text())
+    assert unfinished["unfinished"] == "This campaign has no ranking yet."
+    assert unfinished["rows"] == []
+    (pages / "Cu-1.html").unlink()
+    assert call(capsys, *command, "--campaign", "Cu-1")[0] == 0
+    assert (pages / "Cu-1.html").exists()
+    for wrong, reason in (
+        (("--campaign", "Cu-9"), "There is no campaign Cu-9 in the database"),
+        (("--formula", "TiO2"), "There is no such campaign in the database"),
+    ):
+        code, _, errors = call(capsys, *command, *wrong)
+        assert code == 1
+        assert reason in errors
 
 
 def test_the_queries_of_the_docs(config: Path, server: EmbeddedDatabase) -> None:

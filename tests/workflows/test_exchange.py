@@ -58,20 +58,20 @@ def search(pressure: float, *crystals: Atoms) -> SearchDocument:
 
 
 @job
-def found(searches: list[SearchDocument | None]) -> SearchDocument:
+def found(searches: list[SearchDocument | None], target: Target) -> SearchDocument:
     """Join searches, as the stage before does."""
-    return join_searches.original(TARGET, searches)
+    return join_searches.original(target, searches)
 
 
-def run(*searches: SearchDocument | None) -> PredictionDocument:
+def run(*searches: SearchDocument | None, target: Target = TARGET) -> PredictionDocument:
     """Run the stage behind these searches and return its result."""
-    before = found(list(searches))
-    context = ChainContext(TARGET, ENGINE, 0, {"search": before.output})
+    before = found(list(searches), target)
+    context = ChainContext(target, ENGINE, 0, {"search": before.output})
     flow = Flow([before, CandidateMaker(limits=TIGHT).follow(context)])
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     run_locally(flow, store=store, create_folders=False, log=False, allow_external_references=True)
     store.connect()
-    of_all = {"output.@class": "PredictionDocument", "output.pressures": list(PRESSURES)}
+    of_all = {"output.@class": "PredictionDocument", "output.pressures": list(target.pressures)}
     stored = store.query_one(of_all, load=True)
     assert stored is not None
     return MontyDecoder().process_decoded(stored["output"])
@@ -121,6 +121,16 @@ def test_what_was_found_at_one_pressure_is_relaxed_at_all(magnesia: PredictionDo
     # each relaxation's configurations are labels
     assert magnesia.n_frames == len(magnesia.frames) > 10
     assert magnesia.failures == []
+
+
+def test_what_no_oxidation_states_balance_is_told_once() -> None:
+    """And not once more for each pressure."""
+    fluorite = bulk("MgO2", "fluorite", a=4.8)
+    target = Target("MgO2", (1,)).under((0.0, 100.0))
+    told = run(search(0.0, fluorite), search(100.0, fluorite), target=target).warning
+    assert told is not None
+    assert told.count("oxidation states") == 1
+    assert "GPa" not in told
 
 
 def test_the_transition_is_where_the_lines_of_the_known_phases_cross(

@@ -26,6 +26,7 @@ from workflows.jobs.outputs import output_of
 from workflows.jobs.progress import report_progress
 from workflows.jobs.stage import REFERENCE_QUEUE
 from workflows.jobs.tags import tag
+from workflows.oxidation import unbalanced
 from workflows.stages.candidate_documents import CandidateDocuments
 from workflows.stages.candidate_state import CandidateChain
 from workflows.stages.exchange_state import Attempt, ExchangeState
@@ -375,6 +376,7 @@ class ExchangeMaker(Maker):
         potential = chain.potential
         first = earlier[0]
         warnings = [f"at {in_gpa(one.pressure)}: {one.warning}" for one in earlier if one.warning]
+        of_formula = unbalanced(chain.target.formula)
         return PredictionDocument(
             formula=first.formula,
             engine=first.engine,
@@ -390,7 +392,7 @@ class ExchangeMaker(Maker):
             evaluations=sum(one.evaluations for one in earlier) + state.evaluations,
             n_frames=len(frames),
             frames=frames,
-            warning="; ".join(warnings) or None,
+            warning="; ".join([*warnings, *filter(None, [of_formula])]) or None,
         )
 
 

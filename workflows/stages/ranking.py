@@ -119,8 +119,13 @@ def notes_on(target: Target, engine: Engine) -> list[str]:
 
 
 def warning_of(target: Target, doubtful: str | None) -> str | None:
-    """Join what to know before a ranking is trusted: doubts, and those about the formula."""
-    return "; ".join(filter(None, [doubtful, unbalanced(target.formula)])) or None
+    """
+    Join what to know before a ranking is trusted: doubts, and those about the formula.
+
+    Of one of several pressures, what holds for the compound is left to who joins them.
+    """
+    of_formula = None if target.pressures else unbalanced(target.formula)
+    return "; ".join(filter(None, [doubtful, of_formula])) or None
 
 
 def provenance() -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from launch.commands.shared.parsing import read_object, require_foreign
-from launch.commands.shared.prediction import PRESSURE_SETTING
+from launch.commands.shared.prediction import PRESSURE_SETTING, PRESSURES_SETTING
 from launch.errors import CampaignError
 
 if TYPE_CHECKING:
@@ -62,6 +62,27 @@ def target_of(results: CampaignResults, formula: str, settings: dict[str, Any]) 
         units = [1, 2, 4] if search is None else search.formula_units
         pressure = 0.0 if search is None else search.pressure
     return Target(formula, tuple(units), pressure)
+
+
+def targets_of(results: CampaignResults, formula: str, settings: dict[str, Any]) -> list[Target]:
+    """
+    Return a target for each pressure of a campaign, the highest first.
+
+    Parameters
+    ----------
+    results : CampaignResults
+    formula : str
+    settings : dict
+        Of the campaign; empty where nobody knows them.
+    """
+    from search.relax.pressure import GPA
+    from workflows.documents.schemas import SearchDocument
+
+    target = target_of(results, formula, settings)
+    pressures = [GPA * pressure for pressure in settings.get(PRESSURES_SETTING, ())]
+    if not settings and (search := results.newest(SearchDocument)) is not None:
+        pressures = search.pressures
+    return [target.at(pressure) for pressure in sorted(pressures or [target.pressure])[::-1]]
 
 
 def engine_of(

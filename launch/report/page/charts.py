@@ -19,6 +19,8 @@ from launch.report.page.traces import (
     rounded,
     sequence_colours,
 )
+from launch.report.style import many_colours
+from launch.report.training_history import broken
 from search.relax.pressure import GPA, in_gpa
 from workflows.documents.improvement import ImproveDocument
 from workflows.documents.judge import JudgeDocument
@@ -93,7 +95,7 @@ def search_progress(document: SearchDocument) -> Chart:
             ),
             "stackgroup": "one",
         }
-        for name, colour in zip(operators, cycle(COLOURS), strict=False)
+        for name, colour in zip(operators, many_colours(len(operators)), strict=True)
     ]  # fmt: skip
     panels = [
         Panel("structures relaxed", f"best {source} {quantity} above the last (meV/atom)", best)
@@ -272,15 +274,8 @@ def parity(document: TrainingDocument) -> Chart:
 
 def training(document: TrainingDocument) -> Chart:
     """Errors of training and validation set against epochs."""
-    # members of an ensemble are trained one after the other
-    epochs: list[float] = []
-    history: list[dict[str, float]] = []
-    for entry in document.history:
-        if epochs and entry["epoch"] <= epochs[-1]:
-            epochs.append(np.nan)
-            history.append({})
-        epochs.append(entry["epoch"])
-        history.append(entry)
+    history = broken(document.history)
+    epochs = [entry["epoch"] for entry in history]
     panels = [
         Panel(
             "epoch", f"{quantity} RMSE ({unit})",

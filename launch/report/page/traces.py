@@ -42,15 +42,22 @@ def curve(
     **line : object
         More of plotly's ``line``.
     """
-    step = max(1, -(-len(x) // MOST_POINTS))
+    kept = _kept(x)
     return {
         "type": "scatter",
         "mode": "lines",
-        "x": rounded(x[::step]),
-        "y": rounded(y[::step]),
+        "x": rounded([x[n] for n in kept]),
+        "y": rounded([y[n] for n in kept]),
         "name": label(name),
         "line": {"color": colour, "width": 1.6, **line},
     }
+
+
+def _kept(x: Sequence[float]) -> list[int]:
+    """Choose which points of a curve are kept: so many, its gaps, and the last."""
+    step = max(1, -(-len(x) // MOST_POINTS))
+    last = len(x) - 1
+    return [n for n, value in enumerate(x) if n % step == 0 or n == last or not np.isfinite(value)]
 
 
 def points(

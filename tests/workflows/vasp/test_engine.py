@@ -374,6 +374,27 @@ def test_a_relaxation_converges_in_a_basis_made_for_its_cell(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("magnetic", [True, False])
+def test_the_moments_that_a_relaxation_ends_with_are_in_its_document(
+    fake_vasp: FakeVasp, tmp_path: Path, magnetic: bool
+) -> None:
+    """In the order of atoms in which the structure came, which is not that of POSCAR."""
+    start = mixed_salt().replace_species({"Na": "Fe", "Cl": "O"}, in_place=False)
+    work = engine(magnetic=magnetic).relax(RelaxationLimits(0.02, 4.0, 2)).make(start, "candidates")
+    document: RelaxDocument = output(run(work, tmp_path), work.uuid)
+    assert document.energy is not None
+    if not magnetic:
+        assert document.magnetic_moments is None
+        return
+    # the stand-in keeps four fifths of the moments that it begins with
+    expected = {"Fe": 0.8 * 5.0, "O": 0.8 * 0.6}
+    assert document.magnetic_moments == pytest.approx(
+        [expected[site.specie.symbol] for site in document.structure], abs=1e-3
+    )
+    assert document.moments_by_element["Fe"] == pytest.approx([4.0, 4.0], abs=1e-3)
+
+
+@pytest.mark.slow
 def test_a_relaxation_ends_at_the_pressure_from_outside(
     fake_vasp: FakeVasp, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ from workflows.documents.schemas import RelaxDocument
 from workflows.engines.ase.calculation import CalculatorEngine
 from workflows.engines.ase.static import free_energy, labelled_copy
 from workflows.engines.base import KEPT_INTERVAL, VOLUME_RANGE, ExplodedError
+from workflows.engines.moments import told
 from workflows.jobs.idempotency import once
 from workflows.jobs.progress import report_progress
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 NEAR_FORCE, NEAR_STRESS = 1.0, 100.0
 #: Enthalpy (eV/atom) above the lowest so far at which BFGS has gone astray.
 UPHILL = 0.005
-#: μB; what is smaller is none: of closed shells a model finds some hundredths.
-SMALLEST_MOMENT = 0.1
 #: Of BFGS: first guess of the curvature in eV/Å², and longest step of an atom in Å.
 STIFFNESS, LONGEST_STEP = 30.0, 0.2
 
@@ -97,7 +96,7 @@ class AseRelaxMaker(Maker):
             max_stress=_largest_stress(atoms, pressure),
             converged=converged,
             steps=steps,
-            magnetic_moments=_moments(atoms),
+            magnetic_moments=told(atoms.calc.results.get("magmoms", ()), len(atoms)),
             frames=Frames.from_atoms(kept, stage=stage),
         )
 
@@ -107,13 +106,6 @@ class AseRelaxMaker(Maker):
         while self.engine.refit_basis(atoms):
             steps, converged = relax_atoms(atoms, self.limits, observe, steps)
         return converged
-
-
-def _moments(atoms: Atoms) -> list[float] | None:
-    """Magnetic moments of the atoms (μB), if the calculator has computed any that are not zero."""
-    moments = np.asarray(atoms.calc.results.get("magmoms", ()), dtype=float)
-    known = moments.shape == (len(atoms),) and np.abs(moments).max() >= SMALLEST_MOMENT
-    return moments.tolist() if known else None
 
 
 def _largest_force(atoms: Atoms) -> float:

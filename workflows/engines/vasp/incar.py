@@ -84,6 +84,11 @@ def dispersion_tags(dispersion: Dispersion | None) -> dict[str, Any]:
     return {} if dispersion is None else {"IVDW": DISPERSION_TAGS[dispersion.damping]}
 
 
+def moment_tags(magnetic: bool) -> dict[str, Any]:
+    """Tag that has the moments of the atoms written into OUTCAR; none without moments."""
+    return {"LORBIT": 11} if magnetic else {}
+
+
 def static_tags() -> dict[str, Any]:
     """Tags of a single evaluation with stress."""
     return {"IBRION": -1, "NSW": 0, "ISIF": 2}

@@ -19,6 +19,7 @@ from workflows.documents.base import Blob
 from workflows.documents.plane_waves import PlaneWaves
 from workflows.documents.schemas import RelaxDocument
 from workflows.engines.base import KEPT_INTERVAL, VOLUME_RANGE
+from workflows.engines.moments import told
 from workflows.engines.vasp.continuation import (
     PartialDocument,
     VaspMaker,
@@ -27,10 +28,11 @@ from workflows.engines.vasp.continuation import (
 )
 from workflows.engines.vasp.errors import UNCONVERGED, advise
 from workflows.engines.vasp.execution import Outcome, job_end, run_vasp, tidy
-from workflows.engines.vasp.incar import REMEDIES, relax_tags
+from workflows.engines.vasp.incar import REMEDIES, moment_tags, relax_tags
 from workflows.engines.vasp.inputs import VaspSetupError
 from workflows.engines.vasp.journal import Journal
 from workflows.engines.vasp.level import Calculation, Level
+from workflows.engines.vasp.moments import read_moments
 from workflows.engines.vasp.vasprun import Steps, read_steps
 from workflows.jobs.checkpoints import checkpoint
 from workflows.jobs.progress import report_progress
@@ -163,6 +165,7 @@ class _Relaxation:
         self.done = 0
         self.kept: list[Frames] = []
         self.last: Steps | None = None
+        self.moments: list[float] = []
         self.converged = False
         self.threshold = goal.limits.max_force
         self.remedy = 0
@@ -180,7 +183,7 @@ class _Relaxation:
             steps = self._read(self.folder)
             reason = "; ".join(outcome.errors)
             if len(steps):
-                self._take(steps)
+                self._take(steps, self.folder)
                 journal.write({**self._saved(), "running": False})
             elif outcome.stopped:
                 raise RelaxationError(
@@ -206,6 +209,7 @@ class _Relaxation:
             "done": self.done,
             "kept": Frames.concatenate(self.kept).as_dict() if self.kept else None,
             "last": dict(vars(self.last)) if self.last is not None else None,
+            "moments": self.moments,
             "converged": self.converged,
             "threshold": self.threshold,
             "folder": str(self.folder.resolve()),
@@ -219,9 +223,11 @@ class _Relaxation:
         self.done, self.threshold = saved["done"], saved["threshold"]
         self.kept = [Frames.from_dict(saved["kept"])] if saved["kept"] else []
         self.last = Steps(**saved["last"]) if saved["last"] else None
+        self.moments = saved.get("moments", [])
         self.converged = saved["converged"]
-        if saved["running"] and len(steps := self._read(Path(saved["folder"]))):
-            self._take(steps)
+        folder = Path(saved["folder"])
+        if saved["running"] and len(steps := self._read(folder)):
+            self._take(steps, folder)
         logger.info("%d steps of an earlier launch are kept", self.done)
 
     def _run(self) -> Outcome:
@@ -230,7 +236,10 @@ class _Relaxation:
 
         supervision = self.level.settings.supervision
         left = self.limits.max_steps - self.done
-        tags = relax_tags(self.threshold, left, self.limits.pressure)
+        tags = {
+            **relax_tags(self.threshold, left, self.limits.pressure),
+            **moment_tags(self.level.settings.magnetic),
+        }
         # orbitals start the next run; it makes a new basis for them all the same
         warm = (self.folder / "WAVECAR").exists() and not self.remedy
         start = {"ISTART": 1, "ICHARG": 0} if warm else {}
@@ -259,8 +268,10 @@ class _Relaxation:
         force, stress = self._largest(steps)
         return force <= self.limits.max_force and stress <= self.limits.max_stress
 
-    def _take(self, steps: Steps) -> None:
+    def _take(self, steps: Steps, folder: Path) -> None:
         """Take in the steps of a run, of a converged one the first, and go on from the last."""
+        if self.level.settings.magnetic:
+            self.moments = read_moments(folder / "OUTCAR")
         self.converged = self._passes(steps[:1])
         steps = steps[:1] if self.converged else steps
         volume = float(abs(np.linalg.det(steps.cells[-1]))) / self.start_volume
@@ -325,8 +336,16 @@ class _Relaxation:
             max_stress=stress,
             converged=self.converged,
             steps=self.done,
+            magnetic_moments=self._moments(),
             frames=Frames.concatenate(self.kept),
         )
+
+    def _moments(self) -> list[float] | None:
+        """Magnetic moments (μB) in the order of atoms in which the structure came."""
+        n = len(self.calculation.structure)
+        if len(self.moments) != n:
+            return None
+        return told(self.calculation.ungrouped(np.array(self.moments)), n)
 
     def _largest(self, steps: Steps) -> tuple[float, float]:
         """Largest force on an atom (eV/Å) and stress not balanced (kbar) of the last step."""

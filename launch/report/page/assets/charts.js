@@ -6,7 +6,7 @@ const PLAIN_LAYOUT = {
   margin: { l: 60, r: 36, t: 10, b: 48 }, paper_bgcolor: "#ffffff", plot_bgcolor: "#ffffff",
   font: { size: 12, color: "#1d2329" }, hovermode: "closest", hoverlabel: { align: "left" },
   modebar: { orientation: "v" }, // beside the data; above them is the legend
-  legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
+  legend: { orientation: "h", maxheight: 400, x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
 };
 const PLOT_CONFIG = { displaylogo: false, responsive: true, showTips: false,
   modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
@@ -42,8 +42,17 @@ function drawCharts(frame, open) {
   if (!DATA.charts.length) frame.append(element("p", { class: "hint" }, "Figures appear as stages end."));
 }
 
+// The legend is above the data; a panel with a long one is higher, so that the data keep their room.
+const LEGEND_LINE = 19, LEGEND_COLUMN = 165, HEIGHT = 310;
+
+function heightOf(place, panel) {
+  const columns = Math.max(1, Math.floor((place.clientWidth - 60) / LEGEND_COLUMN));
+  return HEIGHT + LEGEND_LINE * Math.max(0, Math.ceil(panel.traces.length / columns) - 2);
+}
+
 function drawPanel(place, panel, open) {
   const { xaxis, yaxis, ...rest } = panel.layout;
+  place.style.height = `${heightOf(place, panel)}px`;
   const layout = {
     ...PLAIN_LAYOUT, ...rest, showlegend: panel.traces.length > 1 || Boolean(panel.traces[0].name),
     xaxis: { ...AXIS, title: { text: panel.x }, ...xaxis },

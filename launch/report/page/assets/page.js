@@ -36,6 +36,8 @@ function start() {
   describeCrystals();
   showNotices();
   const viewer = new StructureViewer(byId("viewer"));
+  if (!DATA.crystals.length)
+    byId("viewer").replaceChildren(element("p", { class: "hint" }, "Here is the structure once there is one."));
   const open = (index) => {
     viewer.open(DATA.crystals[index]);
     table.mark(index);

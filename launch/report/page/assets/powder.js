@@ -4,8 +4,9 @@
 const CU = 1.54184; // angstrom, as the patterns were computed
 const GRID = { start: 5, step: 0.05, count: 1701 };
 const LIKENESS_WIDTH = 2; // degrees within which lines may be shifted and still count as alike
-// Of the background: degrees on either side that it is smooth over, and that noise is averaged over.
-const BACKGROUND = { width: 2, noise: 0.25, passes: 40 };
+// Of the background, degrees on either side: lines are narrower than twice the width; noise is averaged
+// before lines are cut off, and what is left of it after; the mean of what lies between lines is zero.
+const BACKGROUND = { width: 2, noise: 0.25, smooth: 0.5, between: 0.5 };
 const SCALES = [-3, -2.5, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 2.5, 3]; // % of lengths
 const RADIANS = Math.PI / 180;
 
@@ -75,7 +76,7 @@ function bestLikeness(pattern, measured, width, scales) {
 
 // Two columns: 2 theta in degrees and intensity; other lines are comments.
 function readMeasured(text, wavelength) {
-  const rows = text.split(/\r?\n/).map((line) => line.trim().split(/[\s,;]+/).map(Number))
+  const rows = text.split(/\r?\n/).map(numbersOf)
     .filter((row) => row.length >= 2 && Number.isFinite(row[0]) && Number.isFinite(row[1]))
     .map(([angle, intensity]) => {
       const sine = (CU / wavelength) * Math.sin((angle / 2) * RADIANS);
@@ -84,35 +85,85 @@ function readMeasured(text, wavelength) {
     .filter(([angle]) => angle > 0)
     .sort((a, b) => a[0] - b[0]);
   if (rows.length < 20) throw new Error("needs two columns: 2θ in degrees and intensity, at least 20 rows");
+  if (!rows.some(([angle]) => angle >= GRID.start && angle <= angleAt(GRID.count - 1)))
+    throw new Error("has no angles between 5 and 90°");
   return onGrid(rows);
 }
 
+// "10.5 200", "10.5,200" or "10.5;200", and "10,5 200" where a comma is the decimal sign.
+function numbersOf(line) {
+  const fields = line.trim().split(/[\s;]+/);
+  const withCommas = fields.length > 1 && fields.every((field) => /^[-+]?\d+(,\d+)?$/.test(field));
+  return (withCommas ? fields.map((field) => field.replace(",", ".")) : line.trim().split(/[\s,;]+/)).map(Number);
+}
+
+// Mean of the rows about each point of the grid, which keeps what finer steps know of weak lines.
 function onGrid(rows) {
   const values = new Float64Array(GRID.count);
   const within = new Uint8Array(GRID.count);
   let row = 0;
+  let next = 0;
   for (let n = 0; n < GRID.count; n++) {
     const angle = angleAt(n);
     while (row < rows.length - 2 && rows[row + 1][0] < angle) row++;
+    while (next < rows.length && rows[next][0] < angle - GRID.step / 2) next++;
     const [[a, p], [b, q]] = [rows[row], rows[row + 1]];
     if (angle < a || angle > b) continue;
     within[n] = 1;
-    values[n] = b > a ? p + ((q - p) * (angle - a)) / (b - a) : p;
+    let [sum, count] = [0, 0];
+    for (let m = next; m < rows.length && rows[m][0] < angle + GRID.step / 2; m++, count++) sum += rows[m][1];
+    values[n] = count ? sum / count : b > a ? p + ((q - p) * (angle - a)) / (b - a) : p;
   }
   const plain = withoutBackground(values, within);
   const soft = blurred(plain);
   return { values: normalised(plain), within, blurred: soft, norm: product(plain, soft) };
 }
 
-// S. Brückner, J. Appl. Cryst. 33, 977 (2000): what is above the mean of its surroundings is cut down
-// to it, again and again. Noise stays on both sides of what is left.
 function withoutBackground(values, within) {
-  let base = means(values, within, BACKGROUND.noise);
-  for (let pass = 0; pass < BACKGROUND.passes; pass++) {
-    const smooth = means(base, within, BACKGROUND.width);
-    base = base.map((value, n) => Math.min(value, smooth[n]));
+  const smooth = means(peeled(means(values, within, BACKGROUND.noise), within), within, BACKGROUND.smooth);
+  const rest = values.map((value, n) => (within[n] ? value - smooth[n] : 0));
+  // a background cut out of noise is too low
+  const level = meanBetweenLines(means(rest, within, BACKGROUND.between).filter((_, n) => within[n]));
+  return rest.map((value, n) => (within[n] ? value - level : 0));
+}
+
+// Sensitive nonlinear peak clipping, of fourth order, with windows that become narrower: M. Morháč et
+// al., Nucl. Instrum. Methods A 401, 113 (1997). A line is cut down to what is on both sides of it; a
+// halo of glass, which is as curved as a parabola within a window, stays.
+function peeled(values, within) {
+  const [first, last] = [within.indexOf(1), within.lastIndexOf(1)];
+  let base = values;
+  for (let widest = Math.round(BACKGROUND.width / GRID.step); widest > 0; widest--) {
+    base = base.map((value, n) => {
+      const far = Math.min(widest, n - first, last - n);
+      const near = Math.floor(far / 2);
+      if (far < 1) return value;
+      let level = (base[n - far] + base[n + far]) / 2;
+      if (near) {
+        const curved = (4 * (base[n - near] + base[n + near]) - base[n - 2 * near] - base[n + 2 * near]) / 6;
+        level = Math.max(level, curved);
+      }
+      return Math.min(value, level);
+    });
   }
-  return values.map((value, n) => (within[n] ? value - base[n] : 0));
+  return base;
+}
+
+// Values far above most are those of lines: left out, again and again.
+function meanBetweenLines(values) {
+  let kept = values;
+  for (let pass = 0; pass < 8; pass++) {
+    const middle = median(kept);
+    const spread = 1.4826 * median(kept.map((value) => Math.abs(value - middle)));
+    const fewer = kept.filter((value) => value <= middle + 2 * spread);
+    if (fewer.length === kept.length) break;
+    kept = fewer;
+  }
+  return kept.reduce((sum, value) => sum + value, 0) / (kept.length || 1);
+}
+
+function median(values) {
+  return values.slice().sort((a, b) => a - b)[Math.floor(values.length / 2)] || 0;
 }
 
 // Mean of as much on either side, so that a slope stays one, also at the ends of what was measured.

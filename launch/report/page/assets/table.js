@@ -46,7 +46,10 @@ class StructureTable {
   }
 
   filter(text) {
-    this.terms = text.toLowerCase().split(/[\s,;]+/).filter(Boolean);
+    // "above best < 20" is one term
+    const whole = DATA.columns.map(({ label }) => label.toLowerCase()).filter((label) => label.includes(" "))
+      .reduce((rest, label) => rest.replaceAll(label, label.replaceAll(" ", "")), text.toLowerCase());
+    this.terms = whole.replace(/\s*(<=|>=|<|>|=)\s*/g, "$1").split(/[\s,;]+/).filter(Boolean);
     this.show();
   }
 
