@@ -117,8 +117,8 @@ def _changed_rows(before: State, after: State) -> dict[str, Any]:
     common = min(int(before["length"]), int(after["length"]))
     differs = np.zeros(common, dtype=bool)
     for name, column in new.items():
-        rows = (_bytes_of_rows(old[name][:common]), _bytes_of_rows(column[:common]))
-        differs |= (rows[0] != rows[1]).any(axis=1)
+        was, now = _bytes_of_rows(old[name][:common]), _bytes_of_rows(column[:common])
+        differs |= (was != now).any(axis=1)
     rows = np.concatenate([np.flatnonzero(differs), np.arange(common, int(after["length"]))])
     return {
         "length": after["length"],

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jobflow import CURRENT_JOB, SETTINGS, JobStore
+from maggma.core import Store
 
 from search.state.changes import StateChanges
 from search.state.evolution import Evolution
@@ -178,7 +179,8 @@ def drop_state(store: JobStore, uuid: str) -> bool:
         output |= dict.fromkeys(names)
         store.docs_store.update([document], key=["uuid", "index"])
     if blobs:
-        store.additional_stores["data"].remove_docs({"blob_uuid": {"$in": blobs}})
+        stores: Mapping[str, Store] = store.additional_stores
+        stores["data"].remove_docs({"blob_uuid": {"$in": blobs}})
     return bool(blobs)
 
 
