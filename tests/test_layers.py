@@ -53,6 +53,7 @@ LAYERS = (
     (
         "workflows.engines.base",
         "workflows.engines.dispersion",
+        "workflows.engines.moments",
         "workflows.engines.names",
         "workflows.engines.plane_waves",
     ),

@@ -179,7 +179,7 @@ def drop_state(store: JobStore, uuid: str) -> bool:
         output |= dict.fromkeys(names)
         store.docs_store.update([document], key=["uuid", "index"])
     if blobs:
-        stores: Mapping[str, Store] = store.additional_stores
+        stores: Mapping[str, Store] = store.additional_stores  # type: ignore[has-type]
         stores["data"].remove_docs({"blob_uuid": {"$in": blobs}})
     return bool(blobs)
 
