@@ -92,7 +92,7 @@ def differences(engine: str, atoms: Atoms) -> dict[str, Any]:
     off = []
     for _ in range(COMPONENTS):
         i, k = int(random.integers(len(atoms))), int(random.integers(3))
-        off.append(abs(found[i, k] + derivative(moved(atoms, i, k), *CURVE)))
+        off.append(float(abs(found[i, k] + derivative(moved(atoms, i, k), *CURVE))))
     return {"off": off}
 
 

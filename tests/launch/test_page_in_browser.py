@@ -210,9 +210,9 @@ def test_a_file_that_is_no_pattern_is_refused_in_words(opened: OpenPage, tmp_pat
     opened.page.set_input_files("#measured", wrong)
     message = opened.page.locator("#powder-frame .hint", has_text="needs two columns")
     message.wait_for(state="attached")
-    far = "\n".join(f"{0.01 * n:.2f} {n}" for n in range(100))
-    wrong.write_text(far)
-    opened.page.set_input_files("#measured", wrong)
+    far = tmp_path / "far.xy"
+    far.write_text("\n".join(f"{0.01 * n:.2f} {n}" for n in range(100)))
+    opened.page.set_input_files("#measured", far)
     message = opened.page.locator("#powder-frame .hint", has_text="no angles between 5 and 90°")
     message.wait_for(state="attached")
     assert opened.complaints == []

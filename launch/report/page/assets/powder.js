@@ -192,7 +192,9 @@ class PowderView {
     this.width = element("input", { type: "number", value: "0.2", min: "0.02", max: "3", step: "0.02", onchange: () => this.refresh() });
     this.wavelength = element("input", { type: "number", value: String(CU), min: "0.1", max: "4", step: "0.00001", onchange: () => this.read() });
     this.scaling = checkbox("scale lengths by up to 3 %", true, () => this.refresh());
-    this.file = element("input", { type: "file", id: "measured", onchange: () => this.read() });
+    // or the same file, measured anew, would be no change
+    const forget = (event) => { event.target.value = ""; };
+    this.file = element("input", { type: "file", id: "measured", onclick: forget, onchange: () => this.read() });
     this.message = element("p", { class: "hint", role: "status" });
     this.list = element("div");
     this.plot = element("div", { class: "pattern", id: "pattern" });
