@@ -61,6 +61,8 @@ class CompositionSpace(MSONable):
 
     An element is a block of one atom: ``Mg-Si-O`` has all compositions of three elements,
     ``MgO-SiO2`` those that two oxides make (a pseudo-binary), and any number of blocks may follow.
+    Ranges and charge balance choose among them; the blocks themselves, its corners, are always in
+    the system, since every other composition is held against them.
 
     Parameters
     ----------
@@ -102,7 +104,7 @@ class CompositionSpace(MSONable):
         self._check_sizes()
         for given in ranges:
             self._check_range(given)
-        if not len(self.cells):
+        if self._corners_of(self.block_cells).all():
             raise CompositionSpaceError(
                 f"no cell of {self.atoms_min} to {self.atoms_max} atoms of {self.name} "
                 f"{self._wishes()}; ask for less, or raise --atoms-max"
@@ -143,12 +145,10 @@ class CompositionSpace(MSONable):
         self._require_few(sizes)
         found = _combinations(sizes, self.atoms_max)
         found = found[found @ sizes >= self.atoms_min]
-        for given in self.ranges:
-            fractions = self._fractions(found, given.name)
-            inside = (fractions >= given.least - NEARLY) & (fractions <= given.most + NEARLY)
-            found = found[inside]
+        kept = self._within_ranges(found)
         if self.charge_balance:
-            found = found[[is_balanced(self._as_counts(row @ self.matrix)) for row in found]]
+            kept[kept] = [is_balanced(self._as_counts(row @ self.matrix)) for row in found[kept]]
+        found = found[kept | self._corners_of(found)]
         return found[np.argsort(found @ sizes, kind="stable")]
 
     @cached_property
@@ -163,14 +163,14 @@ class CompositionSpace(MSONable):
         Returns
         -------
         list of dict of str to int
-            Smallest whole numbers of atoms; ``MgO`` stands for ``Mg2O2``, too.
+            Smallest whole numbers of atoms, corners among them; MgO stands for Mg2O2, too.
         """
         reduced = {tuple(row // np.gcd.reduce(row)) for row in self.cells}
         ordered = sorted(reduced, key=lambda row: [n / sum(row) for n in row])
         return [self._as_counts(row) for row in ordered]
 
     def corners(self) -> list[dict[str, int]]:
-        """Return the blocks as compositions: the ends of the system, whether allowed or not."""
+        """Return the blocks as compositions: the ends of the system."""
         return [reduced_counts(counts) for counts in self.block_counts]
 
     def amounts(self, counts: Mapping[str, float]) -> NDArray[np.float64] | None:
@@ -204,17 +204,17 @@ class CompositionSpace(MSONable):
         Parameters
         ----------
         counts : mapping of str to float
-            Atoms of each element. Ranges and charge balance must hold, too.
+            Atoms of each element. Ranges and charge balance must hold, too, but for a corner.
         """
         amounts = self.amounts(counts)
         if amounts is None:
             return False
-        for given in self.ranges:
-            fraction = float(self._fractions(amounts[None], given.name)[0])
-            if not given.least - NEARLY <= fraction <= given.most + NEARLY:
-                return False
-        return not self.charge_balance or is_balanced(
-            {symbol: round(n) for symbol, n in counts.items() if n}
+        rows = np.where(amounts > NEARLY * amounts.max(), amounts, 0.0)[None]
+        if self._corners_of(rows)[0]:
+            return True
+        return bool(self._within_ranges(rows)[0]) and (
+            not self.charge_balance
+            or is_balanced({symbol: round(n) for symbol, n in counts.items() if n})
         )
 
     def has(self, counts: Mapping[str, int]) -> bool:
@@ -231,6 +231,18 @@ class CompositionSpace(MSONable):
 
     def _blocks_and_names(self) -> Iterator[tuple[dict[str, int], str]]:
         return zip(self.block_counts, self.blocks, strict=True)
+
+    def _corners_of(self, amounts: NDArray[np.number]) -> NDArray[np.bool_]:
+        """Which of some numbers (n, blocks) are of one block alone."""
+        return np.asarray((amounts > 0).sum(axis=1) == 1)
+
+    def _within_ranges(self, amounts: NDArray[np.number]) -> NDArray[np.bool_]:
+        """Which of some numbers (n, blocks) fulfil all ranges."""
+        inside = np.ones(len(amounts), dtype=bool)
+        for given in self.ranges:
+            fractions = self._fractions(amounts, given.name)
+            inside &= (fractions >= given.least - NEARLY) & (fractions <= given.most + NEARLY)
+        return inside
 
     def _fractions(self, amounts: NDArray[np.number], name: str) -> NDArray[np.float64]:
         """Fraction (n,) of a block or an element in numbers (n, blocks) of the blocks."""
@@ -315,7 +327,7 @@ class CompositionSpace(MSONable):
         """What a cell would have to fulfil, in words."""
         wishes = [f"has {', '.join(map(str, self.ranges))}"] if self.ranges else []
         wishes += ["balances its charges"] if self.charge_balance else []
-        return " and ".join(wishes) or "exists"
+        return " and ".join(wishes) or "has more than one block"
 
 
 def reduced_counts(counts: Mapping[str, int]) -> dict[str, int]:
