@@ -147,7 +147,7 @@ class CompositionSpace(MSONable):
         found = found[found @ sizes >= self.atoms_min]
         kept = self._within_ranges(found)
         if self.charge_balance:
-            kept[kept] = [is_balanced(self._as_counts(row @ self.matrix)) for row in found[kept]]
+            kept[kept] = [is_balanced(self.as_counts(row @ self.matrix)) for row in found[kept]]
         found = found[kept | self._corners_of(found)]
         return found[np.argsort(found @ sizes, kind="stable")]
 
@@ -167,7 +167,7 @@ class CompositionSpace(MSONable):
         """
         reduced = {tuple(row // np.gcd.reduce(row)) for row in self.cells}
         ordered = sorted(reduced, key=lambda row: [n / sum(row) for n in row])
-        return [self._as_counts(row) for row in ordered]
+        return [self.as_counts(row) for row in ordered]
 
     def corners(self) -> list[dict[str, int]]:
         """Return the blocks as compositions: the ends of the system."""
@@ -219,14 +219,19 @@ class CompositionSpace(MSONable):
 
     def has(self, counts: Mapping[str, int]) -> bool:
         """Whether a cell with these atoms is one of those that are searched."""
-        row = tuple(int(counts.get(symbol, 0)) for symbol in self.elements)
-        return sum(row) == sum(counts.values()) and row in self._rows
+        row = [int(counts.get(symbol, 0)) for symbol in self.elements]
+        return sum(row) == sum(counts.values()) and self.has_row(row)
+
+    def has_row(self, row: Sequence[int] | NDArray[np.int64]) -> bool:
+        """Whether a cell with numbers (elements,) of atoms is one of those that are searched."""
+        return tuple(int(n) for n in row) in self._rows
 
     @cached_property
     def _rows(self) -> frozenset[tuple[int, ...]]:
         return frozenset(tuple(row) for row in self.cells.tolist())
 
-    def _as_counts(self, row: Sequence[int] | NDArray[np.int64]) -> dict[str, int]:
+    def as_counts(self, row: Sequence[int] | NDArray[np.int64]) -> dict[str, int]:
+        """Write numbers (elements,) of atoms as a composition."""
         return {s: int(n) for s, n in zip(self.elements, row, strict=True) if n}
 
     def _blocks_and_names(self) -> Iterator[tuple[dict[str, int], str]]:
