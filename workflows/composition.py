@@ -110,6 +110,12 @@ class Target(MSONable):
         """Atoms of each element in one formula unit."""
         return {element.symbol: int(n) for element, n in self.composition.items()}
 
+    @property
+    def cell_sizes(self) -> tuple[int, ...]:
+        """Atoms of the cells that are searched, in rising order."""
+        unit = sum(self.counts.values())
+        return tuple(units * unit for units in self.formula_units)
+
     def formula_of(self, structure: Structure) -> str:
         """
         Spell the formula of a crystal that was found.

@@ -53,6 +53,11 @@ class SystemTarget(Target):
         return total
 
     @property
+    def cell_sizes(self) -> tuple[int, ...]:
+        """Atoms of the cells that are searched, in rising order."""
+        return tuple(sorted({int(row.sum()) for row in self.space.cells}))
+
+    @property
     def compounds(self) -> tuple[str, ...]:
         """Formulas of all compositions that are searched, in order of their fractions."""
         return tuple(formula_of(counts) for counts in self.space.compositions())

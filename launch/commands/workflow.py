@@ -31,6 +31,7 @@ def workflow(options: WorkflowOptions) -> None:
     """Write the workflow of FORMULA to a file for `lpad add`."""
     import uuid
 
+    from launch.commands.shared.expectations import expectations
     from launch.report.estimate import estimate
     from launch.report.files import wide_console
     from launch.report.pressure import at_pressures
@@ -53,6 +54,8 @@ def workflow(options: WorkflowOptions) -> None:
         f"protocol {prediction.protocol}",
         markup=False,
     )
+    for line in expectations(prediction, with_cost=False):
+        console.print(line, markup=False)
     console.print(cost_table(graph, estimate(prediction.maker, prediction.target)))
     command = command_line("lpad", "add", options.output)
     console.print(f"Add it with: {command}", markup=False, soft_wrap=True)

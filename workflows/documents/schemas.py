@@ -284,6 +284,8 @@ class LearningCurveDocument(StageDocument):
 
 #: In the place of an engine's name: the energies are those of the trained potential.
 POTENTIAL = "potential"
+#: In the place of an operator of the search: somebody knew the crystal.
+KNOWN = "known"
 
 
 class SearchCandidate(CrystalDocument):

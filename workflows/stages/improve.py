@@ -202,7 +202,7 @@ class ImproveMaker(Maker):
         by_kind : dict or None
             These by what they are of.
         """
-        state = take_in(state, relaxed, n_labels, self.gate, by_kind)
+        state = take_in(state, relaxed, n_labels, self.gate, by_kind, chain.target)
         fresh = without_known(search.candidates, state.relaxed)
         reason, trusted = self.verdict(
             state, search.candidates, fresh, len(chain.target.all_pressures)

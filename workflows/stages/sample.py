@@ -14,6 +14,7 @@ from nnp.frames import Frames
 from nnp.storage.electronegativity import no_warnings_of_noble_gases
 from nnp.training.distances import shortest_distances
 from workflows.documents.schemas import SampleDocument, SegmentDocument
+from workflows.frame_compositions import formula_of_frames
 from workflows.jobs.idempotency import once
 from workflows.jobs.outputs import output_of
 from workflows.jobs.progress import report_progress
@@ -114,8 +115,11 @@ class SampleMaker(Maker):
         if not usable.any():
             raise ValueError("no frame of the trajectory is usable: all are exploded or not finite")
         kept = frames[np.flatnonzero(usable)]
+        compositions = {segment.structure.composition.reduced_composition for segment in flat}
         with no_warnings_of_noble_gases():
             formula = flat[0].structure.composition.reduced_formula
+        if len(compositions) > 1:
+            formula = formula_of_frames(kept)
         return SampleDocument(
             formula=formula,
             n_frames=len(kept),

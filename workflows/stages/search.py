@@ -21,7 +21,7 @@ from search.run.driver import SearchFigures, run_generations
 from search.run.islands import exchange, set_up_islands, share_budget
 from search.state.evolution import Evolution
 from search.state.fitness import Fitness
-from workflows.composition import Target
+from workflows.composition import Target, same_compound
 from workflows.conversion import to_atoms
 from workflows.documents.schemas import POTENTIAL, IslandDocument
 from workflows.jobs.checkpoints import checkpoint
@@ -35,7 +35,9 @@ from workflows.stages.chain import ChainContext
 from workflows.stages.cost import Cost, CostContext, decisions, repeated_decisions
 from workflows.stages.search_documents import island_document, search_document
 from workflows.stages.search_series import search_at_each
+from workflows.stages.composition_searches import search_compositions
 from workflows.stages.table import STAGES
+from workflows.system import SystemTarget
 
 #: For estimates: core seconds of a relaxation on the potential.
 RELAXATION_SECONDS = 1.0
@@ -191,9 +193,10 @@ class SearchMaker(Maker):
         seeds : list of Structure or OutputReference, or None
             To begin with, at every pressure.
         """
-        return search_at_each(
-            target,
-            lambda one: self.make(
+
+
+        def at(one: Target) -> Job:
+            return self.make(
                 potential,
                 one,
                 volume_per_atom=sample.volume_per_atom,
@@ -201,8 +204,9 @@ class SearchMaker(Maker):
                 seed=derive_seed(seed, "pressure", one.pressure) if one.pressures else seed,
                 seeds=seeds,
                 volume_pressure=one.pressures[-1] if one.pressures else None,
-            ),
-        )
+            )
+
+        return search_at_each(target, lambda one: search_compositions(one, at))
 
     def cost(self, context: CostContext) -> list[Cost]:
         """Expected cost: rounds of a block for each island, and a job that looks at them."""
@@ -245,7 +249,11 @@ class SearchMaker(Maker):
             target.counts,
             options,
             [derive_seed(seed, "search", island) for island in range(self.islands)],
-            [to_atoms(structure) for structure in seeds or [] if structure is not None],
+            [
+                to_atoms(structure)
+                for structure in seeds or []
+                if structure is not None and same_compound(structure.formula, target.formula)
+            ],
             replace(self.fitness.trusting(self.trust), pressure=target.pressure),
         )
         return self._next_round(potential, target, list(states), [None] * self.islands)
@@ -358,6 +366,9 @@ def expected_extent(options: EvolutionOptions, target: Target, islands: int = 1)
     ValueError
         If the budget is smaller than the number of islands.
     """
+    if isinstance(target, SystemTarget):
+        found = [expected_extent(options, Target(f, (1,)), islands) for f in target.compounds]
+        return max(g for g, _ in found), sum(n for _, n in found)
     whole = replace(options, formula_units=target.formula_units)
     population = Evolution(target.counts, whole).population
     most = whole.generations * population

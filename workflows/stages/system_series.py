@@ -9,9 +9,8 @@ from pymatgen.core import Structure
 
 from nnp.frames import Frames
 from search.relax.pressure import in_gpa
-from workflows.documents.schemas import PredictionDocument, SearchCandidate
+from workflows.documents.schemas import KNOWN, PredictionDocument, SearchCandidate
 from workflows.jobs.idempotency import once
-from workflows.stages.known_phases import KNOWN
 from workflows.system import SystemTarget
 
 
