@@ -102,9 +102,20 @@ class Hull:
         float or None
             None where the crystals of the hull cannot make it.
         """
-        if self.products(formula) is None:
+        return self.energy_of(Composition(formula))
+
+    def energy_of(self, composition: Composition) -> float | None:
+        """
+        Energy of the hull at any composition, as :meth:`energy` tells it.
+
+        Parameters
+        ----------
+        composition : Composition
+            Of whatever amounts.
+        """
+        if self._parts(composition) is None:
             return None
-        return float(self._diagram.get_hull_energy_per_atom(Composition(formula)))
+        return float(self._diagram.get_hull_energy_per_atom(composition))
 
     def above(self, point: Point) -> float | None:
         """
@@ -136,7 +147,11 @@ class Hull:
             Fraction of the atoms by formula, the largest first; none where the crystals of the hull
             cannot make it.
         """
-        composition = Composition(formula)
+        parts = self._parts(Composition(formula))
+        return None if parts is None else dict(sorted(parts.items(), key=lambda part: -part[1]))
+
+    def _parts(self, composition: Composition) -> dict[str, float] | None:
+        """Fractions of the atoms by formula; none where the crystals cannot make it."""
         if any(element not in self._diagram.elements for element in composition.elements):
             return None
         parts = {
@@ -144,9 +159,7 @@ class Hull:
             for entry, part in self._diagram.get_decomposition(composition).items()
             if part > ROUNDING
         }
-        if STAND_IN in parts:
-            return None
-        return dict(sorted(parts.items(), key=lambda item: -item[1]))
+        return None if STAND_IN in parts else parts
 
 
 def levels_of(points: Sequence[Point]) -> list[float]:

@@ -10,7 +10,7 @@ from pymatgen.core import Composition, Structure
 
 from search.composition_parsing import parse_space
 from search.composition_space import CompositionSpace, CompositionSpaceError, formula_of
-from workflows.composition import Target
+from workflows.composition import Target, parse_composition
 
 #: In the place of a space where there is none: dataclasses want a default behind defaults.
 _NO_SPACE: CompositionSpace = None  # type: ignore[assignment]
@@ -110,6 +110,19 @@ class SystemTarget(Target):
             formula_of({s: counts[s] for s in self.space.elements if s in counts})
             for counts in self.space.block_counts
         )
+
+
+def elements_of(name: str) -> tuple[str, ...]:
+    """
+    Symbols of the elements of a formula or of a system, in their order.
+
+    Parameters
+    ----------
+    name : str
+        As of a target.
+    """
+    blocks = [parse_composition(block) for block in name.split("-")]
+    return tuple(dict.fromkeys(element.symbol for block in blocks for element in block))
 
 
 def parse_system(

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from launch.report.records import CandidateRecord
+from search.composition_parsing import is_system
 from search.state.fitness import better_first
 from workflows.composition import compound, parse_composition, same_compound
 from workflows.jobs.outputs import FORMER_CAMPAIGN
 from workflows.stages.ranking import fitness_of
 from workflows.stages.table import STAGES
+from workflows.system import elements_of, same_system
 
 if TYPE_CHECKING:
     from jobflow import JobStore
@@ -133,17 +135,18 @@ class CampaignResults:
 
     def melts(self) -> list[dict[str, Any]]:
         """
-        Sum up the melt at each pressure, where there are melts at several.
+        Sum up each melt, where there are several pressures, or compositions.
 
         Returns
         -------
         list of dict
-            By rising pressure: that, melting temperature and volume; empty if there is one melt.
+            By composition and rising pressure: these, melting temperature and volume; empty if
+            there is one melt.
         """
         from workflows.documents.decoding import decode
         from workflows.documents.schemas import MeltingTemperatureDocument, VolumeDocument
 
-        found: dict[float, dict[str, Any]] = {}
+        found: dict[tuple[str, float], dict[str, Any]] = {}
         for kind in (MeltingTemperatureDocument, VolumeDocument):
             criteria = {"metadata.campaign": self.campaign, "output.@class": kind.__name__}
             rows = self.store.query(
@@ -152,9 +155,14 @@ class CampaignResults:
             for row in rows:  # the last one counts
                 document = decode(row["output"])
                 if document.aimed_at is not None:
-                    melt = found.setdefault(document.aimed_at, {"pressure_kbar": document.aimed_at})
+                    name = document.structure.composition.reduced_formula
+                    key = (name, document.aimed_at)
+                    melt = found.setdefault(key, {"pressure_kbar": document.aimed_at})
                     melt |= document.summary()
-        return [found[pressure] for pressure in sorted(found)] if len(found) > 1 else []
+        if len({name for name, _ in found}) > 1:
+            for (name, _), melt in found.items():
+                melt["formula"] = name
+        return [found[key] for key in sorted(found)] if len(found) > 1 else []
 
     def frames(self) -> Frames | None:
         """
@@ -255,7 +263,7 @@ class Results:
         Parameters
         ----------
         formula : str or None
-            Of one compound, in any spelling; none: all.
+            Of one compound, in any spelling, or of a system; none: all.
         campaign : str or None
             Its name; none: all.
         above_best : float or None
@@ -293,6 +301,8 @@ class Results:
         for row in self.outputs.aggregate(steps):
             PredictionDocument.require_version(row)
             found.append(CandidateRecord(campaign=row["_id"], **_plain(row["all"])))
+        if formula is not None and not is_system(formula):  # a system has others, too
+            found = [record for record in found if same_compound(record.formula, formula)]
         spelling = {formula: compound(formula) for formula in {r.formula for r in found}}
         ranked = better_first(sorted(found, key=lambda r: r.campaign), fitness_of)
 
@@ -363,9 +373,19 @@ class Results:
 
     def _of_compound(self, formula: str) -> dict[str, Any]:
         """Criteria for one compound, however campaigns spell it."""
-        parse_composition(formula)
-        spelt = filter(None, self.outputs.distinct("metadata.formula"))
-        return {"metadata.formula": {"$in": [s for s in spelt if same_compound(s, formula)]}}
+        spelt = [name for name in self.outputs.distinct("metadata.formula") if name]
+        if is_system(formula):
+            return {"metadata.formula": {"$in": [s for s in spelt if same_system(s, formula)]}}
+        elements = set(parse_composition(formula).get_el_amt_dict())
+        return {
+            "metadata.formula": {
+                "$in": [
+                    s
+                    for s in spelt
+                    if same_compound(s, formula) or (is_system(s) and elements <= {*elements_of(s)})
+                ]
+            }
+        }
 
     def _wanted(
         self, kind: str | None, formula: str | None, campaign: str | None

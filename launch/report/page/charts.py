@@ -111,8 +111,7 @@ def search_progress(document: SearchDocument) -> Chart:
 
 def ranking_agreement(document: PredictionDocument) -> Chart | None:
     """Energies of the candidates by the potential and by the engine, at each pressure."""
-    from launch.report.plots import potential_enthalpy
-    from workflows.stages.ranking import enthalpy_of
+    from launch.report.plots import energies_above_best, potential_enthalpy
 
     rows = {id(candidate): row for row, candidate in enumerate(document.candidates)}
     traces, highest = [], 0.0
@@ -121,8 +120,7 @@ def ranking_agreement(document: PredictionDocument) -> Chart | None:
         potential = np.array([potential_enthalpy(candidate) for candidate in ranked], dtype=float)
         if not np.isfinite(potential).any():
             continue
-        reference = np.array([enthalpy_of(candidate) for candidate in ranked])
-        x, y = 1000 * (reference - reference.min()), 1000 * (potential - np.nanmin(potential))
+        x, y = energies_above_best(ranked, potential)
         highest = max(highest, float(x.max()))
         texts = [f"{candidate.rank}: {candidate.space_group}" for candidate in ranked]
         name = in_gpa(one.pressure) if document.pressures else "ranked"
@@ -140,8 +138,10 @@ def ranking_agreement(document: PredictionDocument) -> Chart | None:
         "a better one.",
         [
             Panel(
-                f"{label(document.engine)} {quantity} above the best (meV/atom)",
-                f"NNP {quantity} above its lowest (meV/atom)",
+                f"{label(document.engine)} {quantity} above the "
+                f"{'hull' if document.hulls else 'best'} (meV/atom)",
+                f"NNP {quantity} above {'that hull' if document.hulls else 'its lowest'} "
+                "(meV/atom)",
                 [line_of_equality([0.0, highest]), *traces],
             )
         ],
