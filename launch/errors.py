@@ -68,8 +68,8 @@ def explain(error: BaseException) -> str | None:
     if isinstance(
         error,
         CompositionSpaceError | DocumentVersionError | FormulaError | MissingEngineError
-        | PrototypeError | SearchStateError | SettingError | SiteError | StructureFileError | UnknownClassError
-        | UnknownEngineError | UnknownProtocolError,
+        | PrototypeError | SearchStateError | SettingError | SiteError | StructureFileError
+        | UnknownClassError | UnknownEngineError | UnknownProtocolError,
     ):  # fmt: skip
         return as_sentence(str(error))
     if isinstance(error, PyMongoError):  # of its message nothing: it may quote the URI

@@ -1,4 +1,4 @@
-"""Convex hull of energies over compositions: how far above it crystals lie, and what they become."""
+"""Convex hull of energies over compositions: what lies above it, and what that becomes."""
 
 from __future__ import annotations
 

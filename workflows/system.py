@@ -217,9 +217,7 @@ def same_system(one: str, other: str) -> bool:
         return False
 
 
-def reference_energies(
-    target: SystemTarget, lowest: Mapping[str, float]
-) -> list[float | None]:
+def reference_energies(target: SystemTarget, lowest: Mapping[str, float]) -> list[float | None]:
     """
     Energy of each block of a system in its most stable crystal, eV.
 

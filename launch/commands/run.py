@@ -75,8 +75,8 @@ def run(options: RunOptions) -> None:
 def _run_and_report(campaign: Campaign, prediction: Prediction, options: RunOptions) -> None:
     """Run to the end, write the report, and print the ranking or the reason why there is none."""
     from launch.commands.shared.campaign_page import PageKeeper
-    from launch.commands.shared.expectations import described, expectations
     from launch.commands.shared.campaign_results import read_store
+    from launch.commands.shared.expectations import described, expectations
     from launch.local.display import Display
     from launch.local.runner import run_campaign
     from launch.report.files import wide_console

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import Protocol, TypeVar
 
 from monty.json import MSONable
 
-if TYPE_CHECKING:
-    from workflows.chains.prediction import StructurePredictionMaker
+from workflows.chains.labelling_rounds import ActiveLearning
+from workflows.stages.candidates import CandidateMaker
+from workflows.stages.improve import ImproveMaker
+from workflows.stages.search import SearchMaker
+
+
+class Spending(Protocol):
+    """The part of a chain whose numbers count evaluations."""
+
+    active: ActiveLearning
+    search: SearchMaker
+    improve: ImproveMaker
+    candidates: CandidateMaker
+
+
+Chain = TypeVar("Chain", bound=Spending)
 
 
 @dataclass(frozen=True)
@@ -42,23 +56,20 @@ class SystemOptions(MSONable):
         },
     )
 
-    def spread(self, maker: StructurePredictionMaker, compositions: int) -> (
-        StructurePredictionMaker
-    ):
+    def spread(self, maker: Chain, compositions: int) -> Chain:
         """
         Return a chain with the numbers of a formula made those of a system.
 
         Parameters
         ----------
-        maker : StructurePredictionMaker
+        maker : dataclass
             With the numbers of a formula.
         compositions : int
             That are melted.
         """
         times = max(1.0, self.effort * compositions)
-        improve = maker.improve  # type: ignore[attr-defined]  # the table of stages gives it
-        candidates = maker.candidates
-        return replace(
+        improve, candidates = maker.improve, maker.candidates
+        return replace(  # type: ignore[type-var]
             maker,
             # which are counted by melt
             active=replace(maker.active, labels=_scaled(maker.active.labels, self.effort)),

@@ -91,9 +91,7 @@ def read_all_known(paths: Sequence[Path]) -> dict[str, Structure]:
     return _read_labelled(paths, None)
 
 
-def _read_labelled(
-    paths: Sequence[Path], counts: Mapping[str, int] | None
-) -> dict[str, Structure]:
+def _read_labelled(paths: Sequence[Path], counts: Mapping[str, int] | None) -> dict[str, Structure]:
     """Read crystals by the names of their files."""
     from search.create.operators import plain_sorted
     from workflows.conversion import to_structure

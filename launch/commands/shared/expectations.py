@@ -1,4 +1,4 @@
-"""What people are told before a campaign begins: what is searched, what is melted, what it costs."""
+"""What people are told before a campaign begins: what is melted, and what it costs."""
 
 from __future__ import annotations
 

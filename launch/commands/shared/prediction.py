@@ -276,7 +276,7 @@ def require_fit_for_system(maker: StructurePredictionMaker) -> None:
     refused = {
         "search_level": maker.search_level == "reference",
         "until": maker.until == "judge",
-        "improve.melt_quench": bool(getattr(maker, "improve").melting.melt_quench),
+        "improve.melt_quench": bool(maker.improve.melting.melt_quench),
         "search.evolution.prototypes": evolution.prototypes is not None,
         "search.evolution.space_groups": evolution.groups is not None,
     }

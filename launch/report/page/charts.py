@@ -95,9 +95,10 @@ def search_progress(document: SearchDocument) -> Chart:
         }
         for name, colour in zip(operators, cycle(COLOURS), strict=False)
     ]  # fmt: skip
-    panels = [
-        Panel("structures relaxed", f"best {source} {quantity} above the last (meV/atom)", best)
-    ]
+    panels = []
+    if best:  # a system has no best energy
+        title = f"best {source} {quantity} above the last (meV/atom)"
+        panels.append(Panel("structures relaxed", title, best))
     if shares:
         panels.append(Panel("generation", "share of the operators", shares))
     return Chart(

@@ -54,9 +54,7 @@ def hull_chart(document: PredictionDocument, first_known: int) -> Chart | None:
     )
 
 
-def _binary(
-    document: PredictionDocument, hull: HullDocument, crystals: dict[int, int]
-) -> Panel:
+def _binary(document: PredictionDocument, hull: HullDocument, crystals: dict[int, int]) -> Panel:
     shown = [one for one in placed(document) if one.crystal.formation_energy is not None]
     line = sorted(
         (position(hull, formula)[0], one.crystal.formation_energy or 0.0)
@@ -84,9 +82,7 @@ def _binary(
     )
 
 
-def _triangle(
-    document: PredictionDocument, hull: HullDocument, crystals: dict[int, int]
-) -> Panel:
+def _triangle(document: PredictionDocument, hull: HullDocument, crystals: dict[int, int]) -> Panel:
     shown = placed(document)
     stable = stable_ones(shown)
     ends = corners(hull)
