@@ -413,7 +413,9 @@ class Evolution(StoredState):
         self.lineages.discard(member)
         member.status, member.fitness = GIVEN_UP, float("nan")
         self.discards[UNKNOWN] += 1
-        if self.best_history and self.best_history[-1].id == member.id:
+        if self._is_noted(member):
+            self.best_history = [new for new in self.best_history if new.id != member.id]
+        elif self.best_history and self.best_history[-1].id == member.id:
             self.best_history.pop()
         self.unknown.add(replace(member))
         member.forget_structure()
@@ -427,7 +429,8 @@ class Evolution(StoredState):
         before = self.best_fitness
         entry = self.lineages.add(individual, self.archive.fingerprint_of(individual))
         is_first = self.archive.members[0] is individual
-        if entry.better is None and self.fitness.improves(individual, is_first, before):
+        improves = entry.better is None and self.fitness.improves(individual, is_first, before)
+        if improves and not self._is_noted(individual):
             note_best(self.best_history, individual, self.structures)
             individual.space_group = find_space_group(individual.structure).number
             self.individuals.update(individual)
@@ -438,6 +441,10 @@ class Evolution(StoredState):
         else:
             self._merge_duplicates([individual], entry.better)
         return entry.is_new
+
+    def _is_noted(self, individual: Individual) -> bool:
+        """Whether one of several best structures has been written down as such before."""
+        return self.fitness.follows and any(new.id == individual.id for new in self.best_history)
 
     def _merge_duplicates(self, duplicates: Sequence[Individual], kept: Individual) -> None:
         """Drop the structures of duplicates; what repelled from them repels from the one kept."""
