@@ -17,7 +17,11 @@ from launch.commands.shared.parsing import (
     require_foreign,
     require_size,
 )
-from launch.commands.shared.system import SystemOptions, read_known_of_system
+from launch.commands.shared.system import (
+    SystemOptions,
+    read_known_of_system,
+    require_no_units,
+)
 from launch.errors import CampaignError, as_sentence
 from launch.yaml_files import read_mapping
 from workflows.chains.protocol_numbers import DEFAULT_PROTOCOL, PROTOCOLS
@@ -204,11 +208,7 @@ class PredictionOptions(StructureOptions, SystemOptions):
 
         pressures = read_pressures(self.pressures, self.pressure)
         if is_system(self.formula):
-            if self.z is not None:
-                raise CampaignError(
-                    f"--z is for formulas, and {self.formula} is a system; give the largest cell "
-                    "by --atoms-max."
-                )
+            require_no_units(self.formula, self.z)
             system = parse_system(
                 self.formula,
                 engine.elements(),

@@ -60,6 +60,21 @@ class SystemOptions:
                 )
 
 
+def require_no_units(system: str, units: str | None) -> None:
+    """
+    Refuse formula units beside a system.
+
+    Raises
+    ------
+    CampaignError
+        If there are any.
+    """
+    if units is not None:
+        raise CampaignError(
+            f"--z is for formulas, and {system} is a system; give the largest cell by --atoms-max."
+        )
+
+
 def read_known_of_system(paths: Sequence[Path], target: SystemTarget) -> dict[str, Structure]:
     """
     Read known phases of a system.
