@@ -229,3 +229,8 @@ class PairCalculator(Calculator):
 def oxide_calculator() -> PairCalculator:
     """For ``devitrify search tests.search.pair_energy:oxide_calculator``."""
     return PairCalculator(oxide())
+
+
+def mixture_calculator() -> PairCalculator:
+    """For ``devitrify search tests.search.pair_energy:mixture_calculator``."""
+    return PairCalculator(lennard_jones_mixture())
