@@ -118,7 +118,8 @@ def table(system: str, atoms_max: int, wanted: Sequence[str], folder: Path) -> s
             round(times * sum(one.evaluations for one in singles.values())),
         )
         name = f"all {len(formulas)} one by one"
-        lines.append(_row(name if n == len(formulas) else f"{name}, from the mean of {n}", together))
+        name += "" if n == len(formulas) else f", from the mean of {n}"
+        lines.append(_row(name, together))
         share = spent.evaluations / together.evaluations
         lines += ["", f"Together: {share:.0%} of these evaluations."]
     for hull in summary["hulls"]:
@@ -135,9 +136,7 @@ def _row(name: str, spent: Spent) -> str:
     return f"| {name} | {spent.wall:.0f} | {spent.cpu:.0f} | {spent.evaluations} |"
 
 
-def _place(
-    compound: str, found: Sequence[dict[str, Any]], given: Sequence[dict[str, Any]]
-) -> str:
+def _place(compound: str, found: Sequence[dict[str, Any]], given: Sequence[dict[str, Any]]) -> str:
     """Say how far above the hull the lowest structures of a compound are, found and known."""
     parts = []
     for name, rows in (("found", found), ("known", given)):
