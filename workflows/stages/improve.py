@@ -207,7 +207,7 @@ class ImproveMaker(Maker):
         reason, trusted = self.verdict(
             state, search.candidates, fresh, len(chain.target.all_pressures)
         )
-        _report(state, self.rounds)
+        _report(state, self.rounds, chain.target.is_system)
         if reason is not None:
             return Response(output=self._sum_up(chain, state, search, reason, trusted))
         return Response(replace=spawn(self._round(chain, state, search, fresh)))
@@ -432,7 +432,7 @@ class ImproveMaker(Maker):
         )
 
 
-def _report(state: LearningState, rounds: int) -> None:
+def _report(state: LearningState, rounds: int, is_system: bool) -> None:
     """Say where the rounds stand."""
     last = state.rounds[-1] if state.rounds else None
     figures: dict[str, float] = {}
@@ -440,5 +440,6 @@ def _report(state: LearningState, rounds: int) -> None:
         figures["error_meV_atom"] = last.before.mean_error
     if last is not None and last.lowest_energy is not None:
         several = len({one.pressure for one in state.relaxed}) > 1
-        figures["mean_best_eV_atom" if several else "best_eV_atom"] = last.lowest_energy
+        what = "hull" if is_system else "mean_best" if several else "best"
+        figures[f"{what}_eV_atom"] = last.lowest_energy
     report_progress("improve", len(state.rounds), max(rounds, len(state.rounds)), **figures)
