@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, TextIO
 
 from launch.own_files import FOLDER_MODE, file_name, require_no_links
 from launch.report.crystals import RELAXED_FOLDER, write_crystal
-from launch.report.hull import MOST_ROWS, USUAL_WINDOW, hull_csv, hull_table, placed
+from launch.report.hull import (
+    MOST_ROWS,
+    USUAL_WINDOW,
+    at_each_pressure,
+    hull_csv,
+    hull_table,
+    placed,
+)
 from launch.report.pressure import at_pressure
 from nnp.storage.files import write_atomically
 
@@ -194,7 +201,7 @@ def ranking_tables(prediction: PredictionDocument, most: int | None = None) -> l
     from launch.report.phases import phase_table, transition_table
 
     if prediction.hulls:
-        return [hull_table(one, most or MOST_ROWS) for one in prediction.by_pressure()]
+        return [hull_table(one, most or MOST_ROWS) for one in at_each_pressure(prediction)]
     tables = [ranking_table(one, most) for one in prediction.by_pressure()]
     if not prediction.pressures:
         return tables

@@ -76,6 +76,18 @@ def placed(prediction: PredictionDocument, window: float | None = None) -> list[
     return [one for one in both if window is None or one.above <= window + 1e-9]
 
 
+def at_each_pressure(prediction: PredictionDocument) -> list[PredictionDocument]:
+    """
+    Take the ranking of a system apart by pressures; those at which nothing was found are left out.
+
+    Parameters
+    ----------
+    prediction : PredictionDocument
+        Of a system.
+    """
+    return [own for own in prediction.by_pressure() if own.hulls]
+
+
 def hull_table(prediction: PredictionDocument, most: int = MOST_ROWS) -> Table:
     """
     Tabulate the hull of a system and what lies above it.
@@ -141,7 +153,7 @@ def hull_csv(prediction: PredictionDocument) -> str:
 def _rows(prediction: PredictionDocument) -> Iterator[dict[str, Any]]:
     from search.relax.pressure import GPA
 
-    for own in prediction.by_pressure():
+    for own in at_each_pressure(prediction):
         (hull,) = own.hulls
         for one in placed(own):
             row = one.crystal

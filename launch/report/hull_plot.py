@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 
 from launch.report.figures import figure_of
-from launch.report.hull import Placed, corners, placed, position, stable_ones, tie_lines
+from launch.report.hull import (
+    Placed,
+    at_each_pressure,
+    corners,
+    placed,
+    position,
+    stable_ones,
+    tie_lines,
+)
 from launch.report.pressure import at_pressure
 from launch.report.style import COLOURS, GREY
 from workflows.documents.schemas import PredictionDocument
@@ -31,12 +39,13 @@ def plot_hull(document: PredictionDocument) -> Figure | None:
     """
     if not document.hulls or len(document.hulls[0].blocks) > 3 or not document.candidates:
         return None
-    number = len(document.hulls)
+    panels = at_each_pressure(document)
+    number = len(panels)
     draw = _draw_binary if len(document.hulls[0].blocks) == 2 else _draw_triangle
     figure, axes = plt.subplots(
         1, number, figsize=(5.2 * number, 4), layout="constrained", squeeze=False
     )
-    for axis, own in zip(axes[0], document.by_pressure(), strict=True):
+    for axis, own in zip(axes[0], panels, strict=True):
         draw(axis, own)
         axis.set_title(f"{document.formula} by {document.engine}{at_pressure(own.pressure)}")
     return figure

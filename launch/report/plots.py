@@ -186,7 +186,10 @@ def plot_search(document: SearchDocument) -> Figure:
         xlabel="structures relaxed",
         ylabel=f"best {source} {quantity} above the final best (meV/atom)",
     )
-    axes[0].legend(loc="upper right")  # energies fall
+    if document.histories:  # a system has no best energy
+        axes[0].legend(loc="upper right")  # energies fall
+    else:
+        axes[0].set_visible(False)
     operators = sorted({name for shares in document.shares for name in shares})
     if operators:
         axes[1].stackplot(

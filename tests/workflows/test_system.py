@@ -12,11 +12,12 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS
-from jobflow import JobStore, run_locally
+from jobflow import Flow, JobStore, job, run_locally
 from maggma.stores import MemoryStore
 from monty.json import MontyDecoder, MontyEncoder
 
 from nnp.frames import Frames
+from nnp.units import KBAR
 from search.composition_space import CompositionSpaceError
 from search.relax.limits import RelaxationLimits
 from search.state.fitness import Fitness
@@ -29,6 +30,7 @@ from workflows.documents.schemas import PredictionDocument, SearchCandidate, Sea
 from workflows.frame_compositions import beside_atoms, compositions_of, formula_of_frames
 from workflows.stages.at_pressures import above_lowest, levels
 from workflows.stages.candidates import CandidateMaker
+from workflows.stages.chain import ChainContext
 from workflows.stages.cost import Cost
 from workflows.stages.dynamics import DynamicsMaker
 from workflows.stages.labelling import _not_above
@@ -71,14 +73,15 @@ def relaxed_energy(atoms: Atoms) -> float:
     return atoms.get_potential_energy() / len(atoms)
 
 
-def found_by_search(*names: str) -> SearchDocument:
-    """A search that has found these."""
+def found_by_search(*names: str, pressures: tuple[float, ...] = (0.0,)) -> SearchDocument:
+    """A search that has found these, at each pressure."""
     candidates = [
         SearchCandidate(
             structure=to_structure(CRYSTALS[name]), energy=float(k), energy_of="emt",
-            formula_units=1, found_by="random", found_at=k + 1,
+            formula_units=1, found_by="random", found_at=k + 1, pressure=pressure,
         )
         for k, name in enumerate(names)
+        for pressure in pressures
     ]  # fmt: skip
     return SearchDocument(
         formula="Cu-Au", formula_units=[], generations=3, n_structures=9, energies_of="emt",
@@ -87,15 +90,26 @@ def found_by_search(*names: str) -> SearchDocument:
     )  # fmt: skip
 
 
-def ranking_of(search: SearchDocument, known: list[str]) -> PredictionDocument:
+@job
+def found(search: SearchDocument) -> SearchDocument:
+    """Hand it on, as the stage before does."""
+    return search
+
+
+def ranking_of(
+    search: SearchDocument, known: list[str], pressures: tuple[float, ...] = (0.0,)
+) -> PredictionDocument:
     """Relax and rank them by EMT, with known phases."""
-    target = parse_system("Cu-Au", None, "emt", atoms_max=4)
+    target = parse_system("Cu-Au", None, "emt", atoms_max=4).under(pressures)
     phases = {name: to_structure(CRYSTALS[name]) for name in known}
-    work = CandidateMaker(limits=TIGHT).make(search, target, emt(), known=phases)
+    before = found(search)
+    context = ChainContext(target, emt(), 0, {"search": before.output}, known=phases)
+    flow = Flow([before, CandidateMaker(limits=TIGHT).follow(context)])
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
-    run_locally(work, store=store, create_folders=False, log=False)
+    run_locally(flow, store=store, create_folders=False, log=False, allow_external_references=True)
     store.connect()
-    stored = store.query_one({"output.@class": "PredictionDocument"}, load=True)
+    of_all = {"output.@class": "PredictionDocument", "output.pressures": list(target.pressures)}
+    stored = store.query_one(of_all, load=True)
     assert stored is not None
     return MontyDecoder().process_decoded(stored["output"])
 
@@ -144,6 +158,27 @@ def test_known_phases_are_marked_and_stand_beside_what_was_found(
         "Cu": None, "Au": "Au",
     }  # fmt: skip
     assert alloys.summary()["hulls"][0]["stable"] == ["Cu", "Cu3Au", "CuAu", "Au"]
+
+
+def test_each_pressure_has_a_hull_of_enthalpies() -> None:
+    pressures = (0.0, 300.0)
+    search = found_by_search("Cu", "Au", "CuAu", pressures=pressures)
+    document = ranking_of(search, ["Cu3Au"], pressures)
+    assert [hull.pressure for hull in document.hulls] == list(pressures)
+    free, pressed = [
+        {row.formula: row for row in [*own.candidates, *own.known]}
+        for own in document.by_pressure()
+    ]
+    for name, row in pressed.items():
+        assert row.enthalpy == pytest.approx(row.energy + 300.0 / KBAR * row.volume, abs=1e-6)
+        assert row.volume < free[name].volume
+        assert row.pressure == 300.0
+    ends = (pressed["Cu"].enthalpy + pressed["Au"].enthalpy) / 2
+    formation = pressed["CuAu"].enthalpy - ends
+    assert pressed["CuAu"].formation_energy == pytest.approx(formation, abs=1e-9)
+    assert abs(formation - free["CuAu"].formation_energy) > 1e-3
+    assert document.hull_at(300.0) is document.hulls[1]
+    assert len({row.rank for row in document.by_pressure()[1].candidates}) == 3
 
 
 def test_energies_of_two_engines_never_share_a_hull(alloys: PredictionDocument) -> None:

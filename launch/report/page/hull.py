@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from launch.report.hull import Placed, corners, placed, position, stable_ones, tie_lines
+from launch.report.hull import (
+    Placed,
+    at_each_pressure,
+    corners,
+    placed,
+    position,
+    stable_ones,
+    tie_lines,
+)
 from launch.report.page.content import Chart, Panel
 from launch.report.page.traces import COLOURS, GREY, curve, label, points
 from launch.report.pressure import at_pressure
@@ -50,7 +58,7 @@ def hull_chart(document: PredictionDocument, first_known: int) -> Chart | None:
         "The convex hull",
         f"{what}: what lies above it is not stable against those on it. Structures that the search "
         "has missed can only lower it. " + " ".join(notes),
-        [draw(own, own.hulls[0], crystals) for own in document.by_pressure()],
+        [draw(own, own.hulls[0], crystals) for own in at_each_pressure(document)],
     )
 
 
