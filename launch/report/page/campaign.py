@@ -132,12 +132,13 @@ def _charts(
     """Draw all figures, and fetch the crystals that only the landscape shows."""
     charts: list[Chart] = []
     more: list[Crystal] = []
-    if prediction is not None and prediction.hulls:
-        chart_of_hull = hull_chart(prediction, len(prediction.candidates))
-        charts += [chart_of_hull] if chart_of_hull is not None else []
-        return [*charts, *charts_of(results)], more  # one landscape is of one composition
+    hull = None if prediction is None else hull_chart(prediction, len(prediction.candidates))
+    if hull is not None:
+        charts.append(hull)
     island = results.newest(IslandDocument)
-    if island is not None and len(island.evolution.archive):
+    # a landscape is of one composition
+    shown = island is not None and not island.evolution.is_of_system
+    if island is not None and shown and len(island.evolution.archive):
         marked = [] if prediction is None else [_ranked(prediction)]
         if known:
             marked.append(_known(known, first - len(known)))
