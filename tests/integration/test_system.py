@@ -123,9 +123,9 @@ def test_copper_and_gold_killed_in_the_search_and_resumed(
     ("words", "message"),
     [
         (["Cu-"], "a dash with nothing beside it"),
-        (["Cu-Cu"], "has the block Cu twice"),
+        (["Cu-Cu"], "has a block twice (Cu)"),
         (["Cu-Xx"], "of no elements there are"),
-        (["Cu-U"], "the engine emt does not know U"),
+        (["Cu-U"], "engine emt does not know U"),
         (["Cu0.5Au-Au"], "block 'Cu0.5Au'"),
         (["Cu-Au-CuAu"], "can be written by the blocks before it"),
         (["Cu3Au-Au", "--atoms-max", "3"], "too small for Cu3Au-Au"),

@@ -191,7 +191,7 @@ class PredictionOptions(StructureOptions, SystemOptions):
         maker = apply_overrides(maker, [*made_of, *(self.overrides or ())])
         require_valid(maker)
         if target.is_system:
-            require_fit_for_system(maker)
+            require_fit_for_system(maker, target)
         else:
             maker = with_prototypes(maker, target)
             require_room(maker, target)
@@ -261,16 +261,19 @@ class PredictionOptions(StructureOptions, SystemOptions):
         return sampler
 
 
-def require_fit_for_system(maker: StructurePredictionMaker) -> None:
+def require_fit_for_system(maker: StructurePredictionMaker, target: Target) -> None:
     """
-    Refuse settings that have no meaning for a system.
+    Refuse settings that have no meaning for a system, and space groups that no cell of it fits.
 
     Raises
     ------
     SettingError
         If there are any.
     """
+    from search.create.space_groups import SpaceGroupError
+    from search.state.contents import contents_of
     from workflows.settings import SettingError
+    from workflows.stages.search import searched
 
     evolution = maker.search.evolution
     refused = {
@@ -278,13 +281,18 @@ def require_fit_for_system(maker: StructurePredictionMaker) -> None:
         "until": maker.until == "judge",
         "improve.melt_quench": bool(maker.improve.melting.melt_quench),
         "search.evolution.prototypes": evolution.prototypes is not None,
-        "search.evolution.space_groups": evolution.groups is not None,
     }
     for path, wrong in refused.items():
         if wrong:
             raise SettingError(
                 f"{path!r} is for a formula, and not for a system: leave it as it is"
             )
+    try:
+        contents_of(*searched(target, evolution))
+    except SpaceGroupError as error:
+        raise SettingError(
+            f"'search.evolution.space_groups' cannot be {evolution.space_groups!r}: {error}"
+        ) from None
 
 
 def with_prototypes(maker: StructurePredictionMaker, target: Target) -> StructurePredictionMaker:
