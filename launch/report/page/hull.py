@@ -118,17 +118,19 @@ def _triangle(document: PredictionDocument, hull: HullDocument, crystals: dict[i
     }  # fmt: skip
     names = {
         "x": [x for x, _ in ends], "y": [y for _, y in ends], "text": list(hull.blocks),
-        "mode": "text", "textposition": ["bottom left", "bottom right", "top center"],
+        "type": "scatter", "mode": "text", "textposition": ["bottom left", "bottom right", "top center"],
         "hoverinfo": "skip",
     }  # fmt: skip
     hidden = {"visible": False}
     layout = {
-        "showlegend": False,
         "xaxis": {**hidden, "range": [-0.12, 1.12]},
         "yaxis": {**hidden, "range": [-0.12, 1.0], "scaleanchor": "x"},
     }
     return Panel(
-        f"composition{at_pressure(document.pressure)}", "triangle", [*traces, trace, names], layout
+        f"composition{at_pressure(document.pressure)}",
+        "triangle",
+        [{**one, "showlegend": False} for one in (*traces, trace, names)],
+        layout,
     )
 
 
