@@ -118,8 +118,8 @@ def _triangle(document: PredictionDocument, hull: HullDocument, crystals: dict[i
     }  # fmt: skip
     names = {
         "x": [x for x, _ in ends], "y": [y for _, y in ends], "text": list(hull.blocks),
-        "type": "scatter", "mode": "text", "textposition": ["bottom left", "bottom right", "top center"],
-        "hoverinfo": "skip",
+        "type": "scatter", "mode": "text", "hoverinfo": "skip",
+        "textposition": ["bottom left", "bottom right", "top center"],
     }  # fmt: skip
     hidden = {"visible": False}
     layout = {
