@@ -58,7 +58,7 @@ from workflows.stages.relaxation_labels import labels_of
 from workflows.stages.search_labels import pick, without_known
 from workflows.stages.search_series import candidates_at, name_by_pressure, relaxed_at
 from workflows.stages.system_ranking import SystemRanking
-from workflows.stages.system_series import join_pressures, known_as_candidates
+from workflows.stages.system_series import join_pressures, known_as_candidates, of_compound
 from workflows.stages.table import STAGES
 from workflows.system import SystemTarget
 
@@ -247,8 +247,8 @@ class CandidateMaker(Maker):
             repeated_decisions("candidates", 2),
         ]
         times = len(context.target.all_pressures)
-        if times < 2:
-            return at_one
+        if times < 2 or context.target.is_system:
+            return at_one * times
         # some of what is the best at one pressure is so at another
         exchanged = self.exchanged * (times - 1) * math.ceil((times + 1) / 2)
         return [
@@ -287,7 +287,7 @@ class CandidateMaker(Maker):
         relaxations = []
         for number, candidate in enumerate(candidates, start=1):
             work = maker.make(candidate.structure, "candidates")
-            work.name = f"relax candidate {number}"
+            work.name = f"relax candidate {number}{of_compound(chain.target, candidate)}"
             relaxations.append(tag(work, STAGES["candidates"], REFERENCE_QUEUE))
         relaxations += self._relaxations_of_known(known or {}, chain)
         jobs = [work.uuid for work in relaxations]

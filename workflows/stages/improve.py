@@ -35,6 +35,7 @@ from workflows.stages.round_outcome import agreement_of, take_in
 from workflows.stages.search import SearchMaker
 from workflows.stages.search_labels import LabelChoice, pick, without_known
 from workflows.stages.selection import SelectionMaker
+from workflows.stages.system_series import of_compound
 from workflows.stages.table import STAGES
 
 
@@ -316,7 +317,7 @@ class ImproveMaker(Maker):
             pressure = candidate.pressure if chain.target.pressures else chain.target.pressure
             limits = replace(chain.limits, max_steps=steps, pressure=pressure)
             work = chain.reference.relax(limits).make(candidate.structure, "relaxation")
-            name = f"relax{suffix} structure {number}"
+            name = f"relax{suffix} structure {number}{of_compound(chain.target, candidate)}"
             works.append(tag(work, STAGES["improve"], REFERENCE_QUEUE, name=name))
         return works
 

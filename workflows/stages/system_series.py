@@ -9,9 +9,15 @@ from pymatgen.core import Structure
 
 from nnp.frames import Frames
 from search.relax.pressure import in_gpa
+from workflows.composition import Target
 from workflows.documents.schemas import KNOWN, PredictionDocument, SearchCandidate
 from workflows.jobs.idempotency import once
 from workflows.system import SystemTarget
+
+
+def of_compound(target: Target, candidate: SearchCandidate) -> str:
+    """Formula of a structure of a system, as the end of a job's name; nothing of a formula's."""
+    return f": {target.formula_of(candidate.structure)}" if target.is_system else ""
 
 
 def known_as_candidates(known: Mapping[str, Structure], pressure: float) -> list[SearchCandidate]:
