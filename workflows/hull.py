@@ -75,7 +75,7 @@ class Hull:
         ]
         there = {one.elements[0] for one in compositions if len(one) == 1}
         elements = {element for one in compositions for element in one.elements}
-        missing = sorted(elements - there)
+        missing = sorted(elements - there, key=str)
         #: Symbols of elements of which there is no crystal.
         self.missing = [element.symbol for element in missing]
         stand_ins = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from jobflow import Flow, Job, Maker, OutputReference
 from pymatgen.core import Structure
@@ -201,7 +201,10 @@ class StructurePredictionMaker(Maker):
 
     def _of_system(self, target: Target) -> StructurePredictionMaker:
         """Return the chain with the numbers of a system."""
-        return self.system.spread(self, len(self.melts(target)) // len(target.melt_pressures))
+        compositions = len(self.melts(target)) // len(target.melt_pressures)
+        whole: Any = self  # with the stages that the table gives it
+        spread: StructurePredictionMaker = self.system.spread(whole, compositions)
+        return spread
 
     def _flow(self, target: Target, campaign: str, known: Mapping[str, Structure]) -> Flow:
         """Make the task graph with the numbers as they are."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from search.run.islands import SearchSummary, summarise
 from search.state.evolution import Evolution
@@ -100,7 +101,7 @@ def search_document(
     )
 
 
-def _of_best(target: Target, leader: Evolution, best: Individual) -> dict[str, float | None]:
+def _of_best(target: Target, leader: Evolution, best: Individual) -> dict[str, Any]:
     """Energy and enthalpy of the best structure; of a system the lowest of formation."""
     fitness = leader.fitness
     if target.is_system:

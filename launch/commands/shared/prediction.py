@@ -274,12 +274,13 @@ def require_fit_for_system(maker: StructurePredictionMaker, target: Target) -> N
     from search.state.contents import contents_of
     from workflows.settings import SettingError
     from workflows.stages.search import searched
+    from workflows.stages.table import STAGES
 
-    evolution = maker.search.evolution
+    evolution, improve = maker.search.evolution, getattr(maker, STAGES["improve"].name)
     refused = {
         "search_level": maker.search_level == "reference",
         "until": maker.until == "judge",
-        "improve.melt_quench": bool(maker.improve.melting.melt_quench),
+        "improve.melt_quench": bool(improve.melting.melt_quench),
         "search.evolution.prototypes": evolution.prototypes is not None,
     }
     for path, wrong in refused.items():
