@@ -169,8 +169,8 @@ class SystemRanking:
         for block in self.target.block_formulas:
             if block not in there:
                 notes.append(
-                    f"there is no crystal of {block}: formation energies cannot be counted from it, "
-                    "and nothing on the hull gives it off; give one by --known"
+                    f"there is no crystal of {block}: nothing can be counted from it, and what "
+                    "would give it off is not seen to; give one by --known"
                 )
             elif block in MOLECULAR:
                 best = min((row for row in rows if row.formula == block), key=enthalpy_of)
