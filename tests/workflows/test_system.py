@@ -35,7 +35,7 @@ from workflows.stages.cost import Cost
 from workflows.stages.dynamics import DynamicsMaker
 from workflows.stages.labelling import _not_above
 from workflows.stages.search_labels import by_turns
-from workflows.stages.selection import groups_of
+from workflows.stages.selection import SelectionMaker, groups_of
 from workflows.stages.system_ranking import SystemRanking, bond_of_pairs
 from workflows.system import (
     SystemTarget,
@@ -293,6 +293,19 @@ def test_frames_of_several_compositions_are_told_apart() -> None:
     groups = groups_of(frames)
     assert sorted(row for rows in groups for row in rows.tolist()) == [0, 1, 2, 3]
     assert len(groups) == 3
+
+
+def test_every_composition_has_its_share_of_labels() -> None:
+    atoms = []
+    for name in ("Cu", "Au", "CuAu"):
+        for seed in range(6):
+            copy = CRYSTALS[name] * (1 if len(CRYSTALS[name]) > 1 else 2)
+            copy.rattle(0.1, seed=seed)
+            atoms.append(copy)
+    frames = Frames.from_atoms(atoms, stage="liquid")
+    plain, scaled, _ = SelectionMaker().select(frames, 12, seed=1)
+    assert [len(rows) for rows in compositions_of(plain)] == [3, 3, 3]
+    assert [len(rows) for rows in compositions_of(scaled)] == [1, 1, 1]
 
 
 def vars_of(frames: Frames) -> dict[str, np.ndarray]:
