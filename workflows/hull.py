@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 from math import gcd, lcm
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pymatgen.core import Composition
+
+if TYPE_CHECKING:
+    from pymatgen.entries import Entry
 
 #: eV/atom of an element of which there is no crystal: whatever needs it is out of reach.
 OUT_OF_REACH = 1000.0
@@ -86,7 +89,7 @@ class Hull:
     @cached_property
     def stable(self) -> list[str]:
         """Formulas of the compounds on the hull, in alphabetical order."""
-        names = {entry.name for entry in self._diagram.stable_entries}
+        names = {_name(entry) for entry in self._diagram.stable_entries}
         return sorted(names - {STAND_IN})
 
     def energy(self, formula: str) -> float | None:
@@ -155,11 +158,17 @@ class Hull:
         if any(element not in self._diagram.elements for element in composition.elements):
             return None
         parts = {
-            entry.name: float(part)
+            _name(entry): float(part)
             for entry, part in self._diagram.get_decomposition(composition).items()
             if part > ROUNDING
         }
         return None if STAND_IN in parts else parts
+
+
+def _name(entry: Entry) -> str:
+    """Formula of an entry that this module has made."""
+    name: str = entry.name  # type: ignore[attr-defined]  # of a PDEntry
+    return name
 
 
 def levels_of(points: Sequence[Point]) -> list[float]:

@@ -157,7 +157,7 @@ def glass_volume(segments: Sequence[SegmentDocument]) -> float:
     if len(last) == 1:
         return segments[-1].volume / len(segments[-1].structure)
     ratios = [
-        one.volume / typical_volume(one.structure.composition.get_el_amt_dict())
+        one.volume / typical_volume(Counter(site.specie.symbol for site in one.structure))
         for one in last.values()
     ]
     elements = {e.symbol for one in last.values() for e in one.structure.elements}
