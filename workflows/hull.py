@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pymatgen.core import Composition
 
 if TYPE_CHECKING:
-    from pymatgen.entries import Entry
+    from pymatgen.core.entries import Entry
 
 #: eV/atom of an element of which there is no crystal: whatever needs it is out of reach.
 OUT_OF_REACH = 1000.0
