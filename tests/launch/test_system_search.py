@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from ase.io import read
 
 from launch import cli
+from search.run.driver import load
 
 MIXTURE = "tests.search.pair_energy:mixture_calculator"
 
@@ -85,3 +88,28 @@ def test_what_cannot_be_searched_is_refused(
 ) -> None:
     assert call(MIXTURE, formula, *options, "-n", "8", "-o", str(tmp_path / "none")) == 1
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_search_that_is_killed_ends_as_one_that_is_not(tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    command = [
+        MIXTURE, "Ar-Kr", "--atoms-max", "4", "--population", "8", "-n", "48", "-w", "1",
+        "--seed", "2",
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "launch.cli", "search", *command, "-o", str(killed)],
+        stdout=subprocess.DEVNULL,
+    )
+    progress = killed / "progress.json"
+    while not (progress.exists() and len(json.loads(progress.read_text())) >= 2):
+        assert process.poll() is None, "it ended before it was killed"
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    generation = load(killed / "island_1.json").generation
+    assert 2 <= generation < 6
+    assert call(*command, "-o", str(killed)) == 0
+    assert call(*command, "-o", str(whole)) == 0
+    states = [load(folder / "island_1.json").as_dict() for folder in (whole, killed)]
+    assert states[0] == states[1]
