@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 DATA = Path(__file__).parent / "data" / "hulls.json"
 LARGEST = 8
-"""Atoms in a cell."""
+"""Atoms in a cell, unless told otherwise."""
 TIGHT = RelaxationLimits(max_force=0.002, max_stress=0.2, max_steps=2000)
 
 
@@ -82,7 +82,7 @@ def lattices(nearest: float) -> dict[str, Atoms]:
     }
 
 
-def enumerated(name: str) -> dict[str, Any]:
+def enumerated(name: str, largest: int) -> dict[str, Any]:
     """
     Relax all superstructures; the lowest energy of each composition, and what it is of.
 
@@ -90,12 +90,14 @@ def enumerated(name: str) -> dict[str, Any]:
     ----------
     name : str
         Of the system.
+    largest : int
+        Atoms of a cell at the most.
     """
-    system, space = SYSTEMS[name], space_of(name)
+    system, space = SYSTEMS[name], parse_space(name, atoms_max=largest)
     energy, lowest, number = system.energy(), {}, 0
     relaxer = Relaxer(TIGHT, max_expansion=20.0, tight_window=None)
     for lattice, parent in lattices(system.nearest).items():
-        found = list(superstructures(parent, space.elements, LARGEST))
+        found = list(superstructures(parent, space.elements, largest))
         number += len(found)
         for atoms, relaxed in zip(found, relaxer.relax(found, energy), strict=True):
             if not relaxed.usable:
@@ -105,12 +107,12 @@ def enumerated(name: str) -> dict[str, Any]:
             formula, per_atom = formula_of(counts), relaxed.energy / len(atoms)
             if formula not in lowest or per_atom < lowest[formula]["energy"]:
                 lowest[formula] = {"energy": per_atom, "lattice": lattice, "atoms": len(atoms)}
-    return {"structures": number, "lowest": lowest}
+    return {"atoms_max": largest, "structures": number, "lowest": lowest}
 
 
 def space_of(name: str) -> CompositionSpace:
-    """The system, in the cells that are enumerated."""
-    return parse_space(name, atoms_max=LARGEST)
+    """The system, in the cells that were enumerated."""
+    return parse_space(name, atoms_max=json.loads(DATA.read_text())[name]["atoms_max"])
 
 
 def reference(name: str) -> dict[str, float]:
@@ -159,12 +161,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("part", choices=["enumerate", "search"])
     parser.add_argument("system", choices=list(SYSTEMS))
+    parser.add_argument("--atoms-max", type=int, default=LARGEST)
     parser.add_argument("-n", "--structures", type=int, default=1000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     given = parser.parse_args(arguments)
     if given.part == "enumerate":
         stored = json.loads(DATA.read_text()) if DATA.exists() else {}
-        stored[given.system] = enumerated(given.system)
+        stored[given.system] = enumerated(given.system, given.atoms_max)
         DATA.write_text(json.dumps(dict(sorted(stored.items())), indent=1) + "\n")
         hull = hull_of(space_of(given.system), reference(given.system))
         for i, formation in enumerate(hull.formation_energies()):
