@@ -157,7 +157,7 @@ class Archive:
             return near
         found: list[int] = []
         for i, apart in zip(near, distances(vector, self.fingerprints[near]), strict=True):
-            if apart >= self.distance_tolerance or self._is_other_compound(individual, i):
+            if apart >= self.distance_tolerance or self._is_other_compound(individual, int(i)):
                 continue
             if apart > SURE_DISTANCE and not same_structure(individual, self.members[i]):
                 continue
