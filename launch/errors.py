@@ -53,6 +53,7 @@ def explain(error: BaseException) -> str | None:
 
     from nnp.formats.structures import StructureFileError
     from nnp.storage.documents import UnknownClassError
+    from search.composition_space import CompositionSpaceError
     from search.create.prototypes import PrototypeError
     from search.run.driver import SearchStateError
     from workflows.chains.protocols import UnknownProtocolError
@@ -66,9 +67,9 @@ def explain(error: BaseException) -> str | None:
         return str(error)
     if isinstance(
         error,
-        DocumentVersionError | FormulaError | MissingEngineError | PrototypeError
-        | SearchStateError | SettingError | SiteError | StructureFileError | UnknownClassError
-        | UnknownEngineError | UnknownProtocolError,
+        CompositionSpaceError | DocumentVersionError | FormulaError | MissingEngineError
+        | PrototypeError | SearchStateError | SettingError | SiteError | StructureFileError
+        | UnknownClassError | UnknownEngineError | UnknownProtocolError,
     ):  # fmt: skip
         return as_sentence(str(error))
     if isinstance(error, PyMongoError):  # of its message nothing: it may quote the URI

@@ -215,10 +215,20 @@ class EvolutionOptions(MSONable):
         numbers = read_space_groups(self.space_groups)
         return None if len(numbers) == LAST_GROUP else numbers
 
-    def usable_shares(self) -> dict[str, float]:
-        """Shares of the operators that have all they need."""
+    def usable_shares(self, of_system: bool = False) -> dict[str, float]:
+        """
+        Shares of the operators that have all they need.
+
+        Parameters
+        ----------
+        of_system : bool
+            Whether compositions may change: then the operators that change them are used, too, at
+            shares of their own where none are given.
+        """
+        given = {**default_shares(changes_composition=True), **self.shares}
         return {
             name: share
-            for name, share in self.shares.items()
-            if not (needs := OPERATORS[name].needs) or getattr(self, needs) is not None
+            for name, share in (given if of_system else self.shares).items()
+            if (of_system or not OPERATORS[name].changes_composition)
+            and (not (needs := OPERATORS[name].needs) or getattr(self, needs) is not None)
         }

@@ -10,7 +10,7 @@ from fractions import Fraction
 from math import isfinite
 
 from monty.json import MSONable
-from pymatgen.core import Composition, Element
+from pymatgen.core import Composition, Element, Structure
 
 from nnp.storage.electronegativity import no_warnings_of_noble_gases
 
@@ -65,6 +65,11 @@ class Target(MSONable):
         object.__setattr__(self, "pressures", tuple(self.pressures))
 
     @property
+    def is_system(self) -> bool:
+        """Whether the composition varies, see :class:`workflows.system.SystemTarget`."""
+        return False
+
+    @property
     def all_pressures(self) -> tuple[float, ...]:
         """Of the campaign, in rising order, kbar."""
         return self.pressures or (self.pressure,)
@@ -104,6 +109,23 @@ class Target(MSONable):
     def counts(self) -> dict[str, int]:
         """Atoms of each element in one formula unit."""
         return {element.symbol: int(n) for element, n in self.composition.items()}
+
+    @property
+    def cell_sizes(self) -> tuple[int, ...]:
+        """Atoms of the cells that are searched, in rising order."""
+        unit = sum(self.counts.values())
+        return tuple(units * unit for units in self.formula_units)
+
+    def formula_of(self, structure: Structure) -> str:
+        """
+        Spell the formula of a crystal that was found.
+
+        Parameters
+        ----------
+        structure : Structure
+        """
+        del structure  # it has no other
+        return self.formula
 
 
 def parse_target(

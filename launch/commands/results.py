@@ -14,6 +14,7 @@ from launch.commands.shared.campaign_results import read_store
 from launch.commands.shared.options import CampaignDatabase, ConfigurationFolder, command_of
 from launch.errors import CampaignError
 from launch.own_files import file_name
+from launch.report.hull import USUAL_WINDOW
 from launch.shell import command_line, open_command
 
 if TYPE_CHECKING:
@@ -40,6 +41,14 @@ class ResultsOptions:
     stage: Annotated[str, typer.Option(help="Figures of another stage, e.g. train.")] = "candidates"
     above_best: Annotated[
         float | None, typer.Option(help="meV/atom above the best of its formula.", min=0)
+    ] = None
+    above_hull: Annotated[
+        float | None,
+        typer.Option(
+            help="Of a system: meV/atom above its convex hull; of structures that are written, too."
+            f" Default there: {USUAL_WINDOW:g}.",
+            min=0,
+        ),
     ] = None
     form: Annotated[str, typer.Option("--format", help="table, json, csv or cif.")] = "table"
     html: Annotated[
@@ -70,6 +79,8 @@ def results(options: ResultsOptions) -> None:
     if options.above_best is not None and not math.isfinite(options.above_best):
         raise CampaignError(f"--above-best takes meV/atom, not {options.above_best}.")
     documented = [row.name for row in STAGES.values() if row.document is not None]
+    if options.above_hull is not None and not math.isfinite(options.above_hull):
+        raise CampaignError(f"--above-hull takes meV/atom, not {options.above_hull}.")
     if options.stage not in documented:
         known = ", ".join(documented)
         raise CampaignError(f"--stage takes {known}, not {options.stage!r}.")
@@ -80,7 +91,7 @@ def results(options: ResultsOptions) -> None:
             typer.echo(f"Look at it: {open_command(path)}")
         return
     if options.folder is not None and not options.is_query:
-        _report_anew(options.folder, options.db)
+        _report_anew(options.folder, options.db, options.above_hull)
         return
     found = _find(options)
     if options.folder is not None and options.stage != "candidates" and not found:
@@ -112,7 +123,7 @@ def _write_pages(options: ResultsOptions) -> list[Path]:
     return [write_folder_page(folder, options.db)]
 
 
-def _report_anew(folder: Path, db: str | None) -> None:
+def _report_anew(folder: Path, db: str | None, above_hull: float | None) -> None:
     """Print the ranking of one campaign and write its report anew."""
     from launch.local.campaign import Campaign
     from launch.report.files import ranking_tables, wide_console, write_report
@@ -123,7 +134,8 @@ def _report_anew(folder: Path, db: str | None) -> None:
 
     def write(store: JobStore) -> tuple[list[Path], PredictionDocument | None]:
         found = CampaignResults(store, campaign.id)
-        return write_report(found, campaign.folder), found.newest(PredictionDocument)
+        window = USUAL_WINDOW if above_hull is None else above_hull
+        return write_report(found, campaign.folder, window), found.newest(PredictionDocument)
 
     paths, prediction = read_store(campaign, db, write)
     if prediction is None:
@@ -160,9 +172,13 @@ def _query(results: Results, options: ResultsOptions) -> list[Any]:
     if options.stage != "candidates":
         return results.stages(options.stage, options.formula, options.campaign)
     whole = options.form in ("json", "cif")
-    return results.candidates(
+    found = results.candidates(
         options.formula, options.campaign, options.above_best, structures=whole
     )
+    if options.above_hull is None:
+        return found
+    limit = options.above_hull + 1e-9
+    return [one for one in found if one.above_hull is not None and one.above_hull <= limit]
 
 
 def _print(found: list[Any], options: ResultsOptions) -> None:
@@ -183,9 +199,11 @@ def _print_candidates(found: Sequence[CandidateRecord], options: ResultsOptions)
 
         wide_console().print(candidate_table(found))
     else:
-        from launch.report.records import STRUCTURES
+        from launch.report.records import OF_SYSTEMS, STRUCTURES
 
-        exclude = STRUCTURES if options.form == "csv" else set()
+        exclude = set(STRUCTURES) if options.form == "csv" else set()
+        if not any(record.above_hull is not None for record in found):
+            exclude |= OF_SYSTEMS
         rows = [record.model_dump(exclude=exclude) for record in found]
         _print_rows(rows, options.form, options.stage)
 
@@ -197,7 +215,8 @@ def write_cif(records: Sequence[CandidateRecord], folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for record in records:
-        parts = (record.campaign, f"{record.rank:02d}", f"Z{record.formula_units}")
+        compound = [record.formula] if record.above_hull is not None else []
+        parts = (record.campaign, f"{record.rank:02d}", *compound, f"Z{record.formula_units}")
         path = folder / f"{file_name(*parts, record.space_group)}.cif"
         structure, relaxed = record.to_structure(), record.to_relaxed()
         paths += write_crystal(path, structure, relaxed, record.symmetry_tolerance)
@@ -216,8 +235,10 @@ def candidate_table(records: Sequence[CandidateRecord]) -> Table:
         numeric = heading in ("rank", "motif", Z_HEADING)
         table.add_column(heading, justify="right" if numeric else "left")
     pressed = any(record.pressure for record in records)
+    of_system = any(record.above_hull is not None for record in records)
     under_pressure = ("GPa", "enthalpy\neV/atom") if pressed else ()
-    for heading in (*under_pressure, "eV/atom", "above best\nmeV/atom", "g/cm³"):
+    on_hull = ("above hull\nmeV/atom",) if of_system else ()
+    for heading in (*under_pressure, "eV/atom", "above best\nmeV/atom", *on_hull, "g/cm³"):
         table.add_column(heading, justify="right")
     for record in records:
         table.add_row(
@@ -231,9 +252,14 @@ def candidate_table(records: Sequence[CandidateRecord]) -> Table:
             *([f"{record.pressure / GPA:g}", _enthalpy(record)] if pressed else []),
             f"{record.energy:.4f}",
             f"{record.energy_above_best:.1f}",
+            *([_above_hull(record)] if of_system else []),
             f"{record.density:.2f}",
         )
     return table
+
+
+def _above_hull(record: CandidateRecord) -> str:
+    return "" if record.above_hull is None else f"{record.above_hull:.1f}"
 
 
 def _enthalpy(record: CandidateRecord) -> str:

@@ -76,6 +76,7 @@ def _run_and_report(campaign: Campaign, prediction: Prediction, options: RunOpti
     """Run to the end, write the report, and print the ranking or the reason why there is none."""
     from launch.commands.shared.campaign_page import PageKeeper
     from launch.commands.shared.campaign_results import read_store
+    from launch.commands.shared.expectations import described, expectations
     from launch.local.display import Display
     from launch.local.runner import run_campaign
     from launch.report.files import wide_console
@@ -85,12 +86,13 @@ def _run_and_report(campaign: Campaign, prediction: Prediction, options: RunOpti
     console = wide_console()
     target = prediction.target
     console.print(
-        f"{target.formula}, Z = {', '.join(map(str, target.formula_units))}"
-        f"{at_pressures(target.all_pressures)}; "
+        f"{described(target)}{at_pressures(target.all_pressures)}; "
         f"engine {prediction.engine}, protocol {prediction.protocol}; folder {campaign.folder}",
         markup=False,
     )
     warn_of_formula(target.formula)
+    for line in expectations(prediction):
+        console.print(line, markup=False)
     with PageKeeper(campaign, options.db) as page:
         outcome = run_campaign(
             campaign,

@@ -27,12 +27,14 @@ from launch.commands.shared.parsing import (
     read_pressures,
     require_size,
 )
+from launch.commands.shared.system import SystemOptions, require_no_units
 from launch.errors import CampaignError, as_sentence
 from launch.own_files import require_no_links
 from launch.shell import open_command
 
 if TYPE_CHECKING:
     from launch.report.search import ProgressLog, SearchReport
+    from search.composition_space import CompositionSpace
     from search.options import EvolutionOptions
     from search.relax.energy import BatchEnergy
     from search.relax.relaxer import Relaxer
@@ -49,7 +51,7 @@ MOST_STRUCTURES = 1_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchOptions(StructureOptions):
+class SearchOptions(StructureOptions, SystemOptions):
     """What ``devitrify search`` is told."""
 
     potential: Annotated[
@@ -58,7 +60,9 @@ class SearchOptions(StructureOptions):
             help="File of a potential (ours or SIMPLE-NN), an engine's name, or module:callable."
         ),
     ]
-    formula: Annotated[str, typer.Argument(help="Chemical formula, e.g. Mg2SiO4.")]
+    formula: Annotated[
+        str, typer.Argument(help="Chemical formula, e.g. Mg2SiO4, or a system: Mg-Si, MgO-SiO2.")
+    ]
     folder: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")]
     structures: Annotated[
         int,
@@ -139,29 +143,47 @@ class SearchOptions(StructureOptions):
         return find_energy(self.level, self.calculator_arguments)
 
     def target(self) -> Target:
-        """Composition, formula units and pressure; of elements that the potential knows."""
-        from workflows.composition import FormulaError, parse_target
+        """Formula or system, cells and pressures; of elements that the potential knows."""
+        from search.composition_parsing import is_system
+        from search.composition_space import CompositionSpaceError
+        from workflows.composition import FormulaError
 
+        try:
+            found = self._system() if is_system(self.formula) else self._compound()
+        except (FormulaError, CompositionSpaceError) as error:
+            raise CampaignError(as_sentence(str(error))) from None
+        return found.under(read_pressures(self.pressures, self.pressure))
+
+    def _compound(self) -> Target:
+        from workflows.composition import parse_target
+
+        self.require_formula(self.formula)
         known = frozenset(self.energy().elements) or None
         units = read_numbers(self.z)
-        try:
-            found = parse_target(
-                self.formula,
-                known,
-                self.level,
-                units,
-                self.atoms_max,
-            ).under(read_pressures(self.pressures, self.pressure))
-        except FormulaError as error:
-            raise CampaignError(as_sentence(str(error))) from None
+        found = parse_target(self.formula, known, self.level, units, self.atoms_max)
         require_size(found)
         return found
 
+    def _system(self) -> Target:
+        from workflows.system import parse_system
+
+        require_no_units(self.formula, self.z)
+        return parse_system(
+            self.formula,
+            frozenset(self.energy().elements) or None,
+            self.level,
+            atoms_max=self.atoms_max,
+            ranges=self.composition_range or "",
+            charge_balance=self.charge_balance,
+        )
+
     def settings(self, target: Target, tree: _Settings) -> dict[str, Any]:
         """Everything that makes this search another one, the budget left out."""
+        from search.state.contents import pack_composition
+
         return {
             "version": SEARCH_VERSION,
-            "composition": target.counts,
+            "composition": pack_composition(_searched(target)),
             "seed": self.seed,
             "potential": _digest_or_name(self.level),
             "arguments": self.calculator_arguments,
@@ -205,6 +227,8 @@ def _search_at_each(target: Target, command: SearchOptions) -> None:
         )
         for pressure in target.pressures
     }
+    if target.is_system:  # with a hull at each pressure
+        return
     found = {pressure: report.found.best for pressure, report in reports.items()}
     name = Path(command.potential).name
     write_series(exchange_found(target, found, command.energy(), name), folder)
@@ -215,16 +239,22 @@ def _search_at_one(target: Target, command: SearchOptions) -> SearchReport:
     from launch.commands.shared.campaign_page import try_writing, write_search_page
     from launch.report.files import wide_console
     from launch.report.search import NOT_CONVERGED, PROGRESS_FILE, ProgressLog, SearchReport
+    from launch.report.system_search import FORMATION, SystemSearchReport
 
     folder = command.folder
     tree = _settings(target, command)
     islands = _islands(target, tree, command)
     _make_folder(folder)
     _require_same_search(folder, command.settings(target, tree), islands)
-    quantity = islands[0].fitness.quantity
+    quantity = FORMATION if target.is_system else islands[0].fitness.quantity
     log = ProgressLog(command.structures, command.islands, folder / PROGRESS_FILE, quantity)
     ended = _run(islands, tree.relaxer, command, log)
-    report = SearchReport(target.formula, ended, log.entries, command.best)
+    report: SearchReport
+    if target.is_system:
+        name = Path(command.potential).name
+        report = SystemSearchReport(ended, log.entries, command.best, name)
+    else:
+        report = SearchReport(target.formula, ended, log.entries, command.best)
     if not report.found.best:
         raise CampaignError(report.found.reason)
     wide_console().print(report.table())
@@ -239,6 +269,13 @@ def _search_at_one(target: Target, command: SearchOptions) -> SearchReport:
     return report
 
 
+def _searched(target: Target) -> dict[str, int] | CompositionSpace:
+    """One formula unit, or the system."""
+    from workflows.system import SystemTarget
+
+    return target.space if isinstance(target, SystemTarget) else target.counts
+
+
 def _islands(target: Target, tree: _Settings, command: SearchOptions) -> list[Evolution]:
     """
     Set up the islands, which share the budget and the seeds.
@@ -249,21 +286,25 @@ def _islands(target: Target, tree: _Settings, command: SearchOptions) -> list[Ev
         If the budget or the seeds do not fit.
     """
     from search.run.islands import set_up_islands
+    from search.state.above_hull import fitness_for
     from search.state.fitness import Fitness
     from workflows.jobs.tags import derive_seed
 
+    counts = None if target.is_system else target.counts
     structures = [
-        atoms
-        for path in command.seed_structures or []
-        for atoms in read_crystals_of(path, target.counts)
+        atoms for path in command.seed_structures or [] for atoms in read_crystals_of(path, counts)
     ]
     # one population is the search that the seed itself stands for
     seeds = [command.seed]
     if command.islands > 1:
         seeds = [derive_seed(command.seed, "search", island) for island in range(command.islands)]
     try:
-        fitness = Fitness(pressure=target.pressure).trusting(tree.trust)
-        return set_up_islands(target.counts, tree.evolution, seeds, structures, fitness)
+        searched = _searched(target)
+        fitness = replace(
+            fitness_for(searched, None) if target.is_system else Fitness(),
+            pressure=target.pressure,
+        ).trusting(tree.trust)
+        return set_up_islands(searched, tree.evolution, seeds, structures, fitness)
     except ValueError as error:
         raise CampaignError(as_sentence(str(error))) from None
 
@@ -293,13 +334,18 @@ def _run(
 
 def _settings(target: Target, command: SearchOptions) -> _Settings:
     """Options of the search, the relaxer and its trust, with what was set on the command line."""
+    from search.create.registry import default_shares
     from search.options import EvolutionOptions
     from search.relax.relaxer import Relaxer
     from search.relax.trust import Trust
     from workflows.settings import require_valid
 
+    shares = default_shares()
+    if target.is_system:
+        shares |= default_shares(changes_composition=True)
     options = EvolutionOptions(
-        formula_units=target.formula_units,
+        shares=shares,
+        formula_units=target.formula_units or (1,),
         population=command.population,
         generations=ENDLESS,
         max_structures=command.structures,

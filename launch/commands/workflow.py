@@ -60,6 +60,7 @@ def _of_formula(options: WorkflowOptions) -> None:
     """Write the workflow of one formula, or add it."""
     import uuid
 
+    from launch.commands.shared.expectations import expectations
     from launch.commands.shared.formula_list import to_workflow
     from launch.report.estimate import estimate
     from launch.report.files import wide_console
@@ -83,11 +84,14 @@ def _of_formula(options: WorkflowOptions) -> None:
         with Configuration.find(options.launchpad).connected() as pad:
             pad.add_wf(graph)
         console.print(f"Added: {what}", markup=False)
-        console.print(costs)
-        return
-    write_workflow(graph, options.output)
-    console.print(f"{options.output}: {what}", markup=False)
+    else:
+        write_workflow(graph, options.output)
+        console.print(f"{options.output}: {what}", markup=False)
+    for line in expectations(prediction, with_cost=False):
+        console.print(line, markup=False)
     console.print(costs)
+    if options.output is None:
+        return
     command = command_line("lpad", "add", options.output)
     console.print(f"Add it with: {command}", markup=False, soft_wrap=True)
 

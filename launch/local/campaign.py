@@ -24,10 +24,12 @@ from launch.shell import command_line
 from launch.versions import CAMPAIGN_VERSION, refusal
 from nnp.storage.files import write_atomically
 from workflows.composition import same_compound
+from workflows.system import same_system
 
 CAMPAIGN_FILE = "campaign.json"
 #: Settings that no correction changes: melts, searches and rankings of others are other ones.
 PRESSURES = ("pressure_GPa", "pressures_GPa")
+SYSTEM = ("space", "known")
 LOCK_FILE = ".lock"
 LOG_FILE = "devitrify.log"
 #: What is written in a campaign's folder while it runs; the report names its own files.
@@ -218,7 +220,9 @@ class Campaign:
     def _require_same(self, wanted: Mapping[str, Any], settings: dict[str, Any]) -> None:
         for name, value in wanted.items():
             present = getattr(self.document, name)
-            same = same_compound(present, value) if name == "formula" else present == value
+            same = present == value
+            if name == "formula":
+                same = same_compound(present, value) or same_system(present, value)
             if not same:
                 raise CampaignError(
                     f"The folder {self.folder} holds a campaign with {name} {present}, not "
@@ -227,6 +231,8 @@ class Campaign:
         self.correction = settings if digest(settings) != self.document.settings_digest else None
         if any(self.document.settings.get(name) != settings.get(name) for name in PRESSURES):
             raise self.refuse_correction("All of a campaign is at its pressures.")
+        if any(self.document.settings.get(name) != settings.get(name) for name in SYSTEM):
+            raise self.refuse_correction("All of a campaign is of its system and known phases.")
 
     def begin_correction(self) -> None:
         """Note that the settings are about to change: whatever is asked for next is other ones."""

@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING, TextIO
 
 from launch.own_files import FOLDER_MODE, file_name, require_no_links
 from launch.report.crystals import RELAXED_FOLDER, write_crystal
+from launch.report.hull import (
+    MOST_ROWS,
+    USUAL_WINDOW,
+    at_each_pressure,
+    hull_csv,
+    hull_table,
+    placed,
+)
 from launch.report.pressure import at_pressure
 from nnp.storage.files import write_atomically
 
@@ -26,12 +34,18 @@ ORIGINS = {False: "nothing", True: "prototype"}
 Z_HEADING = "Z\n(conv.)"
 #: What a report writes in the campaign's folder.
 WRITTEN = (
-    "frames.extxyz", "potential.nnp", "ranking.txt", "summary.json", "structures", "plots",
+    "frames.extxyz", "potential.nnp", "ranking.txt", "hull.csv", "summary.json", "structures",
+    "plots",
     "judge", "judge.json", "judge.csv", "report.html",
 )  # fmt: skip
 
 
-def write_report(results: CampaignResults, folder: Path, figures: bool = True) -> list[Path]:
+def write_report(
+    results: CampaignResults,
+    folder: Path,
+    window: float | None = USUAL_WINDOW,
+    figures: bool = True,
+) -> list[Path]:
     """
     Write structures, potential, frames, figures and a summary; what there is of them.
 
@@ -41,6 +55,8 @@ def write_report(results: CampaignResults, folder: Path, figures: bool = True) -
         Of a finished or unfinished campaign.
     folder : Path
         The campaign's folder.
+    window : float or None
+        Of a system: meV/atom above the hull up to which structures are written; none: all.
     figures : bool
         Whether to draw them, too.
 
@@ -64,13 +80,16 @@ def write_report(results: CampaignResults, folder: Path, figures: bool = True) -
         training.potential.save(folder / "potential.nnp")
         written.append(folder / "potential.nnp")
     if (prediction := results.newest(PredictionDocument)) is not None:
-        written += write_structures(prediction, folder / "structures")
+        written += write_structures(prediction, folder / "structures", window)
         written.append(_write_table(prediction, known, folder / "ranking.txt"))
+        if prediction.hulls:
+            write_atomically(folder / "hull.csv", hull_csv(prediction))
+            written.append(folder / "hull.csv")
     if (judged := results.newest(JudgeDocument)) is not None:
         written += write_points(judged, folder)
     if figures:
         # their figures are drawn, and those of judge
-        from launch.report import phase_plot, plots  # noqa: F401
+        from launch.report import hull_plot, phase_plot, plots  # noqa: F401
         from launch.report.figures import write_plots
 
         written += write_plots(results, folder / "plots")
@@ -79,20 +98,27 @@ def write_report(results: CampaignResults, folder: Path, figures: bool = True) -
     return [*written, folder / "summary.json"]
 
 
-def write_structures(prediction: PredictionDocument, folder: Path) -> list[Path]:
+def write_structures(
+    prediction: PredictionDocument, folder: Path, window: float | None = USUAL_WINDOW
+) -> list[Path]:
     """
     Write two CIFs a candidate, named by rank, formula, Z of the primitive cell and space group.
 
     That in `folder` has the symmetry, in the conventional setting; that in its folder ``relaxed``
     is as the relaxation left it. Where there are several pressures, those of each are in a folder
-    of its own, ``10GPa`` for example.
+    of its own, ``10GPa`` for example. Of a system they are those found and known up to so many
+    meV/atom above the hull; none: all.
     """
     folder.mkdir(exist_ok=True, mode=FOLDER_MODE)
     paths = []
-    for candidate in prediction.candidates:
+    shown = prediction.candidates
+    if prediction.hulls:
+        shown = [one.crystal for one in placed(prediction, window)]
+    for candidate in shown:
         own = folder_of(folder, candidate.pressure) if prediction.pressures else folder
         own.mkdir(exist_ok=True, mode=FOLDER_MODE)
-        parts = (f"{candidate.rank:02d}", candidate.formula, f"Z{candidate.formula_units}")
+        first = f"{candidate.rank:02d}" if candidate.rank else f"known_{candidate.known}"
+        parts = (first, candidate.formula, f"Z{candidate.formula_units}")
         path = own / f"{file_name(*parts, candidate.space_group)}.cif"
         paths += write_crystal(
             path, candidate.structure, candidate.relaxed, candidate.symmetry_tolerance
@@ -182,6 +208,8 @@ def ranking_tables(prediction: PredictionDocument, most: int | None = None) -> l
     """
     from launch.report.phases import phase_table, transition_table
 
+    if prediction.hulls:
+        return [hull_table(one, most or MOST_ROWS) for one in at_each_pressure(prediction)]
     tables = [ranking_table(one, most) for one in prediction.by_pressure()]
     if not prediction.pressures:
         return tables

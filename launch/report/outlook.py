@@ -93,7 +93,7 @@ def time_left(status: CampaignStatus) -> tuple[float, float] | None:
         tells, and where it takes longer than any of them.
     """
     told = [stage for stage in status.stages if stage.state == "completed" and stage.name in LEFT]
-    if (status.protocol, status.engine) != MEASURED or not told:
+    if _is_system(status.formula) or (status.protocol, status.engine) != MEASURED or not told:
         return None
     last = told[-1]
     upto = status.stages[: status.stages.index(last) + 1]
@@ -111,6 +111,8 @@ def best_so_far(status: CampaignStatus) -> str | None:
     ----------
     status : CampaignStatus
     """
+    if _is_system(status.formula):  # energies of several compositions do not compare
+        return None
     stages = {stage.name: stage for stage in status.stages}
     for name in WITH_BEST:
         energy = stages[name].figures.get("best_eV_atom") if name in stages else None
@@ -118,6 +120,11 @@ def best_so_far(status: CampaignStatus) -> str | None:
             whose = "the potential" if name == "search" else status.engine
             return f"{energy:.4f} eV/atom by {whose}"
     return None
+
+
+def _is_system(name: str) -> bool:
+    """Whether a campaign is of a system: its name has dashes between the blocks."""
+    return "-" in name
 
 
 def _widened(factors: tuple[float, float]) -> tuple[float, float]:

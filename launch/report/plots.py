@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from nnp.frames import Frames
     from nnp.training.trainer import TrainingResult
@@ -192,7 +193,10 @@ def plot_search(document: SearchDocument) -> Figure:
         xlabel="structures relaxed",
         ylabel=f"best {source} {quantity} above the final best (meV/atom)",
     )
-    axes[0].legend(loc="upper right")  # energies fall
+    if document.histories:  # a system has no best energy
+        axes[0].legend(loc="upper right")  # energies fall
+    else:
+        axes[0].set_visible(False)
     operators = sorted({name for shares in document.shares for name in shares})
     if operators:
         axes[1].stackplot(
@@ -292,6 +296,30 @@ def potential_enthalpy(candidate: CandidateDocument) -> float | None:
     return candidate.potential_energy
 
 
+def energies_above_best(
+    candidates: Sequence[CandidateDocument], potential: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """
+    Energies by the engine above the best, and by the potential above its lowest, meV/atom.
+
+    Of a system both are above the engine's hull at the composition of each.
+
+    Parameters
+    ----------
+    candidates : sequence of CandidateDocument
+        At one pressure.
+    potential : ndarray
+        Their enthalpies by the potential, eV/atom.
+    """
+    reference = np.array([enthalpy_of(candidate) for candidate in candidates])
+    above = [candidate.above_hull for candidate in candidates]
+    if all(one is not None for one in above):
+        x = np.array(above, dtype=float)
+        return x, (potential - reference) * 1000 + x
+    best = enthalpy_of(better_first(candidates, fitness_of)[0])
+    return (reference - best) * 1000, (potential - np.nanmin(potential)) * 1000
+
+
 @figure_of("ranking", PredictionDocument)
 def plot_ranking(document: PredictionDocument) -> Figure | None:
     """
@@ -309,9 +337,7 @@ def plot_ranking(document: PredictionDocument) -> Figure | None:
         potential = np.array([potential_enthalpy(c) for c in one.candidates], dtype=float)
         if not np.isfinite(potential).any():
             continue
-        reference = np.array([enthalpy_of(candidate) for candidate in one.candidates])
-        best = enthalpy_of(better_first(one.candidates, fitness_of)[0])
-        x, y = (reference - best) * 1000, (potential - np.nanmin(potential)) * 1000
+        x, y = energies_above_best(one.candidates, potential)
         axis.plot([0, x.max()], [0, x.max()], color=GREY, linewidth=0.8)
         axis.scatter(x, y, s=16, label=in_gpa(one.pressure))
         groups = [candidate.space_group for candidate in one.candidates]
@@ -322,8 +348,9 @@ def plot_ranking(document: PredictionDocument) -> Figure | None:
     if document.pressures:
         legend_beside(axis)
     axis.set(
-        xlabel=f"{document.engine} {quantity} above the best (meV/atom)",
-        ylabel=f"NNP {quantity} above its lowest (meV/atom)",
+        xlabel=f"{document.engine} {quantity} above the {'hull' if document.hulls else 'best'} "
+        "(meV/atom)",
+        ylabel=f"NNP {quantity} above {'that hull' if document.hulls else 'its lowest'} (meV/atom)",
         title=f"{document.formula}: candidates",
     )
     axis.margins(0.12)

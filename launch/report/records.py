@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: Fields of records that are structures.
 STRUCTURES = {"structure", "relaxed"}
+#: Fields that only candidates of a system have.
+OF_SYSTEMS = {"formation_energy", "above_hull", "reaction", "known"}
 
 
 class CandidateRecord(BaseModel):
@@ -36,6 +38,14 @@ class CandidateRecord(BaseModel):
     energy_above_best: float = Field(
         0.0, description="in fitness (meV/atom), among what was looked at"
     )
+    formation_energy: float | None = Field(
+        None, description="from the blocks of a system (eV/atom); none of a formula"
+    )
+    above_hull: float | None = Field(
+        None, description="of the system (meV/atom); none of a formula, or out of its reach"
+    )
+    reaction: str | None = Field(None, description="what it becomes; none: on the hull")
+    known: str | None = Field(None, description="label of the known phase of a system that it is")
     potential_energy: float | None = Field(
         None, description="neural network potential (eV/atom); none if none was searched on"
     )

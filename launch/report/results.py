@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from launch.report.compounds import has_compound, require_compound
 from launch.report.records import CandidateRecord
+from search.composition_parsing import is_system
 from search.state.fitness import better_first
-from workflows.composition import compound, parse_composition, same_compound
+from workflows.composition import compound, same_compound
 from workflows.jobs.outputs import FORMER_CAMPAIGN
 from workflows.stages.ranking import fitness_of
 from workflows.stages.table import STAGES
@@ -160,16 +162,17 @@ class CampaignResults:
 
     def melts(self) -> list[dict[str, Any]]:
         """
-        Sum up the melt at each pressure, where there are melts at several.
+        Sum up each melt, where there are several pressures, or compositions.
 
         Returns
         -------
         list of dict
-            By rising pressure: that, melting temperature and volume; empty if there is one melt.
+            By composition and rising pressure: these, melting temperature and volume; empty if
+            there is one melt.
         """
         from workflows.documents.schemas import MeltingTemperatureDocument, VolumeDocument
 
-        found: dict[float, dict[str, Any]] = {}
+        found: dict[tuple[str, float], dict[str, Any]] = {}
         for kind in (MeltingTemperatureDocument, VolumeDocument):
             criteria = {"metadata.campaign": self.campaign, "output.@class": kind.__name__}
             if len(self.store.docs_store.distinct("output.aimed_at", criteria)) < 2:
@@ -180,9 +183,14 @@ class CampaignResults:
                 kind.require_version(row["output"])
                 document = kind.model_construct(**row["output"])
                 if document.aimed_at is not None:
-                    melt = found.setdefault(document.aimed_at, {"pressure_kbar": document.aimed_at})
+                    name = document.structure.composition.reduced_formula
+                    key = (name, document.aimed_at)
+                    melt = found.setdefault(key, {"pressure_kbar": document.aimed_at})
                     melt |= document.summary()
-        return [found[pressure] for pressure in sorted(found)] if len(found) > 1 else []
+        if len({name for name, _ in found}) > 1:
+            for (name, _), melt in found.items():
+                melt["formula"] = name
+        return [found[key] for key in sorted(found)] if len(found) > 1 else []
 
     def frames(self) -> Frames | None:
         """
@@ -265,8 +273,8 @@ class Results:
             return sorted(filter(None, self.outputs.distinct("metadata.campaign", wanted)))
         if formula is None:
             return sorted(counted)
-        parse_composition(formula)
-        same = {spelt for spelt in set(counted.values()) if spelt and same_compound(spelt, formula)}
+        require_compound(formula)
+        same = {spelt for spelt in set(counted.values()) if spelt and has_compound(spelt, formula)}
         return sorted(name for name, spelt in counted.items() if spelt in same)
 
     def _counted(self) -> dict[str, str] | None:
@@ -303,7 +311,7 @@ class Results:
         Parameters
         ----------
         formula : str or None
-            Of one compound, in any spelling; none: all.
+            Of one compound, in any spelling, or of a system; none: all.
         campaign : str or None
             Its name; none: all.
         above_best : float or None
@@ -323,6 +331,8 @@ class Results:
         if above_best is not None:
             # no structure is nearer to the best of all campaigns than to that of its own
             found = [record for record in found if record.energy_above_best <= above_best]
+        if formula is not None and not is_system(formula):  # a system has others, too
+            found = [record for record in found if same_compound(record.formula, formula)]
         spelling = {formula: compound(formula) for formula in {r.formula for r in found}}
         ranked = better_first(sorted(found, key=lambda r: r.campaign), fitness_of)
 
@@ -346,9 +356,9 @@ class Results:
         if rows is None:
             return None
         if formula is not None:
-            parse_composition(formula)
+            require_compound(formula)
             spelt = {row["formula"] for row in rows if row["formula"]}
-            same = {spelling for spelling in spelt if same_compound(spelling, formula)}
+            same = {spelling for spelling in spelt if has_compound(spelling, formula)}
             rows = [row for row in rows if row["formula"] in same]
         for row in rows:
             if row["candidates"]:
@@ -442,11 +452,11 @@ class Results:
 
     def _of_compound(self, formula: str) -> dict[str, Any]:
         """Criteria for one compound, however campaigns spell it."""
-        parse_composition(formula)
+        require_compound(formula)
         counted = self._counted()
         known = self.outputs.distinct("metadata.formula") if counted is None else counted.values()
         spelt = filter(None, set(known))
-        return {"metadata.formula": {"$in": sorted(s for s in spelt if same_compound(s, formula))}}
+        return {"metadata.formula": {"$in": sorted(s for s in spelt if has_compound(s, formula))}}
 
     def _wanted(
         self, kind: str | None, formula: str | None, campaign: str | None

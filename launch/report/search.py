@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
 
 #: Said below a table with a mark in it.
 NOT_CONVERGED = "* not relaxed to the tight limits within the steps allowed"
+#: Behind energies that are no plain ones, by quantity.
+SAID_OF = {"enthalpy": " (enthalpy)", "formation": " (formation)"}
 _FIGURES = ("island", "generation", "structures", "best_energy", "cpu_seconds")
 
 #: What a search writes in its folder.
-WRITTEN = ("*.json", "*.cif", "*.png", "*.pdf", "*.extxyz", "*.html")
+WRITTEN = ("*.json", "*.csv", "*.cif", "*.png", "*.pdf", "*.extxyz", "*.html")
 #: A line for each generation of each island.
 PROGRESS_FILE = "progress.json"
 #: Structures that the potential does not know, with their energies (eV/atom).
@@ -50,7 +53,8 @@ class ProgressLog:
     path : Path
         Where the entries are kept for a later run.
     quantity : str
-        What the energies are: ``"energy"``, or ``"enthalpy"`` at a pressure.
+        What the energies are: ``"energy"``, or ``"enthalpy"`` at a pressure; of a system
+        ``"formation"``.
     """
 
     def __init__(self, structures: int, islands: int, path: Path, quantity: str = "energy") -> None:
@@ -99,7 +103,7 @@ class ProgressLog:
         best = "none yet"
         if np.isfinite(figures.best_energy):
             best = f"{figures.best_energy:.4f} eV/atom"
-            best += " (enthalpy)" if self.quantity == "enthalpy" else ""
+            best += SAID_OF.get(self.quantity, "")
         what = f"generation {figures.generation:4d}  {done:6d}/{self.structures} structures"
         if figures.went_on:
             what = f"{figures.went_on} of the best relaxed on to the tight limits"
@@ -208,10 +212,8 @@ class SearchReport:
 
     def write(self, folder: Path) -> None:
         """Write CIFs, the summary and the plots."""
-        import matplotlib.pyplot as plt
         from ase.io import write
 
-        from launch.report.figures import SUFFIXES, save_figure
         from launch.report.plots import plot_landscape
 
         for old in folder.glob("*.cif"):
@@ -223,13 +225,8 @@ class SearchReport:
         if self.found.unknown:
             write(folder / UNKNOWN_FILE, [self._annotated(m) for m in self.found.unknown])
         write_atomically(folder / "summary.json", json.dumps(self.summary(), indent=1) + "\n")
-        for name, figure in (
-            ("landscape", plot_landscape(self.found.leader)),
-            ("operators", plot_operators(self.islands)),
-        ):
-            for suffix in SUFFIXES:
-                save_figure(figure, folder / f"{name}{suffix}")
-            plt.close(figure)
+        landscape, operators = plot_landscape(self.found.leader), plot_operators(self.islands)
+        save_figures(folder, {"landscape": landscape, "operators": operators})
 
     def summary(self) -> dict[str, Any]:
         """The best, every new best with what it took, throughput, operators, and discards."""
@@ -334,6 +331,18 @@ def _operator_history(island: Evolution) -> dict[str, dict[str, list[float]]]:
         }
         for i, name in enumerate(island.share_history.operators)
     }
+
+
+def save_figures(folder: Path, figures: Mapping[str, Figure]) -> None:
+    """Write figures by their names, and close them."""
+    import matplotlib.pyplot as plt
+
+    from launch.report.figures import SUFFIXES, save_figure
+
+    for name, figure in figures.items():
+        for suffix in SUFFIXES:
+            save_figure(figure, folder / f"{name}{suffix}")
+        plt.close(figure)
 
 
 def plot_operators(islands: list[Evolution]) -> Figure:

@@ -1,13 +1,14 @@
 """
 Variation: children from relaxed parents.
 
-Every operator keeps the composition, returns a child no two atoms of which are nearer than the
+Every operator here keeps the composition, returns a child no two atoms of which are nearer than the
 limits, and raises `NoChildError` with the reason when it cannot. Atoms that come out too near are
 moved apart first; relaxation does the rest.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -148,29 +149,51 @@ def heredity(one: Atoms, other: Atoms, limits: DistanceLimits, rng: np.random.Ge
     of the parents', weighted by the share of each. Too many atoms of an element leave at the cut,
     missing ones come from the parents' unused parts, nearest the cut first.
     """
-    from ase import Atoms
-
     if sorted(one.numbers) != sorted(other.numbers):
         raise NoChildError("parents differ in composition")
     for _ in range(TRIES):
-        share = rng.uniform(0.25, 0.75)
-        first, second = _turned(one, rng), _turned(other, rng)
-        cell = _mean_cell(first, second, share)
-        fractions_a, outside_a = _slab(first, share, rng)
-        # the second slab follows the first one: its window starts where the first ends
-        fractions_b, outside_b = _slab(second, 1.0 - share, rng)
-        fractions_b[:, 0] = (fractions_b[:, 0] + share) % 1.0
-        numbers = np.concatenate([first.numbers[~outside_a], second.numbers[~outside_b]])
-        fractions = np.concatenate([fractions_a[~outside_a], fractions_b[~outside_b]])
-        spare_numbers = np.concatenate([first.numbers[outside_a], second.numbers[outside_b]])
-        spare = np.concatenate([fractions_a[outside_a], fractions_b[outside_b]])
-        numbers, fractions = _completed(
-            one.numbers, numbers, fractions, spare_numbers, spare, share
-        )
-        child = Atoms(numbers, scaled_positions=fractions, cell=cell, pbc=True)
+        child = joined_slabs(one, other, rng, lambda _: one.numbers)
         if limits.push_apart(child):
             return plain_sorted(child)
     raise NoChildError("joined slabs are too near")
+
+
+def joined_slabs(
+    one: Atoms,
+    other: Atoms,
+    rng: np.random.Generator,
+    contents: Callable[[NDArray[np.integer]], NDArray[np.integer]],
+) -> Atoms:
+    """
+    Join slabs of two structures; atoms may come out too near.
+
+    Parameters
+    ----------
+    one, other : ase.Atoms
+        The structures.
+    rng : numpy.random.Generator
+        Source of chance.
+    contents : callable
+        Is told the atomic numbers (n,) that the slabs hold and returns those the child is to have:
+        of atoms that the structures have together.
+    """
+    from ase import Atoms
+
+    share = rng.uniform(0.25, 0.75)
+    first, second = _turned(one, rng), _turned(other, rng)
+    cell = _mean_cell(first, second, share)
+    fractions_a, outside_a = _slab(first, share, rng)
+    # the second slab follows the first one: its window starts where the first ends
+    fractions_b, outside_b = _slab(second, 1.0 - share, rng)
+    fractions_b[:, 0] = (fractions_b[:, 0] + share) % 1.0
+    numbers = np.concatenate([first.numbers[~outside_a], second.numbers[~outside_b]])
+    fractions = np.concatenate([fractions_a[~outside_a], fractions_b[~outside_b]])
+    spare_numbers = np.concatenate([first.numbers[outside_a], second.numbers[outside_b]])
+    spare = np.concatenate([fractions_a[outside_a], fractions_b[outside_b]])
+    numbers, fractions = _completed(
+        contents(numbers), numbers, fractions, spare_numbers, spare, share
+    )
+    return Atoms(numbers, scaled_positions=fractions, cell=cell, pbc=True)
 
 
 def _turned(atoms: Atoms, rng: np.random.Generator) -> Atoms:

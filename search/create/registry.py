@@ -17,6 +17,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from search.create.composition_operators import (
+    addition,
+    composition_heredity,
+    removal,
+    superlattice,
+    transmutation,
+)
 from search.create.nets import net_structure
 from search.create.operators import heredity, lattice_mutation, permutation, rattle
 from search.create.random_crystals import GenerationError, RandomSymmetric
@@ -89,6 +96,9 @@ class Operator:
     chooses_group : bool
         Whether it takes the space groups that are asked for as its argument `groups`, because it
         works in one that it chooses itself.
+    changes_composition : bool
+        Whether its children are of other cells than their parents: it is used in searches of a
+        system only, and takes that as its argument `space`. Two parents differ in their contents.
     """
 
     function: Callable[..., Atoms]
@@ -96,6 +106,7 @@ class Operator:
     share: float
     needs: str = ""
     chooses_group: bool = False
+    changes_composition: bool = False
 
 
 def random_crystal(wanted: Wanted, rng: np.random.Generator) -> Atoms:
@@ -142,10 +153,28 @@ OPERATORS: dict[str, Operator] = {
     "lattice mutation": Operator(lattice_mutation, parents=1, share=0.05),
     "soft mutation": Operator(soft_mutation, parents=1, share=0.05),
     "rattle": Operator(rattle, parents=1, share=0.05),
+    "composition heredity": Operator(
+        composition_heredity, parents=2, share=0.1, changes_composition=True
+    ),
+    "transmutation": Operator(transmutation, parents=1, share=0.1, changes_composition=True),
+    "superlattice": Operator(superlattice, parents=1, share=0.1, changes_composition=True),
+    "addition": Operator(addition, parents=1, share=0.05, changes_composition=True),
+    "removal": Operator(removal, parents=1, share=0.05, changes_composition=True),
 }
 """All operators by name. Their order is part of what a seed of random numbers stands for."""
 
 
-def default_shares() -> dict[str, float]:
-    """Share of each operator at the start."""
-    return {name: operator.share for name, operator in OPERATORS.items()}
+def default_shares(changes_composition: bool = False) -> dict[str, float]:
+    """
+    Share of each operator at the start.
+
+    Parameters
+    ----------
+    changes_composition : bool
+        Whether of those that change the composition, or of those that keep it.
+    """
+    return {
+        name: operator.share
+        for name, operator in OPERATORS.items()
+        if operator.changes_composition == changes_composition
+    }

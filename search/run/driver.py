@@ -33,7 +33,8 @@ class SearchFigures:
     structures : int
         Structures relaxed.
     best_energy : float
-        Of the best structure, eV/atom; its enthalpy where the search has a pressure.
+        Of the best structure, eV/atom; its enthalpy where the search has a pressure; of a
+        system the lowest energy of formation.
     structures_per_second : float
         Over the last generation, wall time.
     distinct : int
@@ -179,7 +180,7 @@ def run_generations(
     Evolution
         The search as it ended; `evolution` itself unless it was resumed from the checkpoint.
     """
-    unknown = set(evolution.composition) - set(energy.elements)
+    unknown = set(evolution.elements) - set(energy.elements)
     if energy.elements and unknown:
         raise ValueError(f"the potential does not know {', '.join(sorted(unknown))}")
     if checkpoint is not None:

@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.candidate import MIGRANT
+from search.composition_space import CompositionSpace
 from search.create.random_crystals import typical_volume
 from search.relax.pressure import compressed
 from search.relax.relaxer import GIVEN_UP
@@ -98,7 +100,7 @@ class SearchSummary:
 
 
 def set_up_islands(
-    composition: Mapping[str, int],
+    composition: Mapping[str, int] | CompositionSpace,
     options: EvolutionOptions,
     seeds: Sequence[int],
     structures: Sequence[Atoms] = (),
@@ -113,8 +115,8 @@ def set_up_islands(
 
     Parameters
     ----------
-    composition : mapping of str to int
-        Atoms of each element in one formula unit.
+    composition : mapping of str to int, or CompositionSpace
+        Atoms of each element in one formula unit, or a system.
     options : EvolutionOptions
         Of all islands together: `max_structures` is divided among them.
     seeds : sequence of int
@@ -131,7 +133,12 @@ def set_up_islands(
     """
     budgets = share_budget(options.max_structures, len(seeds))
     if fitness is not None and fitness.pressure and options.volume_per_atom is None:
-        volume = typical_volume(composition) / sum(composition.values())
+        counts = (
+            dict.fromkeys(composition.elements, 1)  # whose mean volume the option is
+            if isinstance(composition, CompositionSpace)
+            else composition
+        )
+        volume = typical_volume(counts) / sum(counts.values())
         options = replace(options, volume_per_atom=compressed(volume, fitness.pressure))
     islands = [
         Evolution(
@@ -214,7 +221,7 @@ def summarise(islands: Sequence[Evolution], n_best: int) -> SearchSummary:
         discards.update(island.discards)
     return SearchSummary(
         best=best,
-        leader=better_first(islands, lambda island: island.best_fitness)[0],
+        leader=better_first(islands, _standing)[0],
         generations=max(island.generation for island in islands),
         structures=sum(island.structures for island in islands),
         went_on=sum(len(island.went_on) for island in islands),
@@ -223,20 +230,43 @@ def summarise(islands: Sequence[Evolution], n_best: int) -> SearchSummary:
         ended=[island.ended or "not finished" for island in islands],
         unknown=unknown,
         at_other_pressures=[
-            member for member in lowest_at_other_pressures(merged) if id(member) not in reported
+            member for member in _at_other_pressures(merged) if id(member) not in reported
         ],
     )
 
 
+def _standing(island: Evolution) -> float | None:
+    """How far an island has come; none if it has found nothing."""
+    members = island.archive.members
+    return island.fitness.standing(members) if members else None
+
+
+def _at_other_pressures(members: Sequence[Individual]) -> list[Individual]:
+    """Lowest at other pressures of each composition."""
+    by_compound: dict[object, list[Individual]] = {}
+    for member in members:
+        by_compound.setdefault(member.compound, []).append(member)
+    found = [lowest_at_other_pressures(same) for same in by_compound.values()]
+    return better_first(chain.from_iterable(found), lambda member: member.fitness)
+
+
 def merge_archives(islands: Sequence[Evolution]) -> list[Individual]:
-    """Distinct members of all islands' archives, best first."""
+    """Distinct members of all islands' archives, best first, judged by all that they know."""
     if len(islands) == 1:  # an archive's members are distinct as they are
         return [replace(member) for member in islands[0].archive.members]
+    found = [
+        (replace(member), vector)
+        for archive in (island.archive for island in islands)
+        for member, vector in zip(archive.members, archive.fingerprints, strict=True)
+        if member.operator != MIGRANT  # its own island has it too
+    ]
+    if (fitness := islands[0].fitness).follows:
+        fitness = fitness.learned(member for member, _ in found)
+        for member, _ in found:
+            member.fitness = fitness.of_energy(member.energy, member.uncertainty, member.structure)
     merged = islands[0].archive.emptied()
-    for archive in (island.archive for island in islands):
-        for member, vector in zip(archive.members, archive.fingerprints, strict=True):
-            if member.operator != MIGRANT:  # its own island has it too
-                merged.add(replace(member), vector)
+    for member, vector in found:
+        merged.add(member, vector)
     return list(merged.members)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,12 +18,13 @@ if TYPE_CHECKING:
 
     from search.candidate import Candidate
     from search.geometry import DistanceLimits
+    from search.state.contents import Contents
     from search.state.fitness import Fitness
 
 SHORT_BOND = "short bond"
 
 
-def checked_seed(atoms: Atoms, composition: Mapping[str, int]) -> Atoms:
+def checked_seed(atoms: Atoms, contents: Contents) -> Atoms:
     """
     Return a plain copy of a structure to begin with.
 
@@ -32,17 +32,15 @@ def checked_seed(atoms: Atoms, composition: Mapping[str, int]) -> Atoms:
     ----------
     atoms : ase.Atoms
         Of any number of formula units.
-    composition : mapping of str to int
-        Atoms of each element in one formula unit.
+    contents : FormulaContents or SystemContents
+        What the search looks for.
 
     Raises
     ------
     ValueError
         If it is of another composition.
     """
-    units = len(atoms) // sum(composition.values())
-    wanted = {symbol: n * units for symbol, n in composition.items()}
-    if not len(atoms) or dict(Counter(atoms.symbols)) != wanted:
+    if not contents.holds(atoms):
         raise ValueError(f"the seed {atoms.get_chemical_formula()} is of another composition")
     return plain_sorted(atoms)
 

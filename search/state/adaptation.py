@@ -60,6 +60,11 @@ class Adaptation:
             Counter(str(order) for order in ORDERS), self.options.adjust_shares
         )
 
+    def volume_per_atom_of(self, counts: Mapping[str, int]) -> float:
+        """Volume (Å³/atom) of random structures of some atoms on average."""
+        del counts  # of one composition all are alike
+        return self.volume_per_atom
+
     def group_weights(self) -> tuple[float, ...]:
         """Chance of each space group, by the success of the groups of its order."""
         number = Counter(ORDERS.tolist())

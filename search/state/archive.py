@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
 
+    from search.state.fitness import Fitness
     from search.state.individual_table import IndividualTable
 
 
@@ -76,6 +78,10 @@ class Archive:
         Cosine distance.
     capacity : int
         Individuals kept; the worst leave.
+    options : FingerprintOptions or None
+        Grid of the fingerprints; standard if None.
+    of_system : bool
+        Whether compositions differ: other compounds are no duplicates, and the best of each stays.
     """
 
     def __init__(
@@ -85,7 +91,9 @@ class Archive:
         distance_tolerance: float,
         capacity: int,
         options: FingerprintOptions | None = None,
+        of_system: bool = False,
     ) -> None:
+        self.of_system = of_system
         self.elements = tuple(elements)
         self.energy_tolerance = energy_tolerance
         self.distance_tolerance = distance_tolerance
@@ -103,6 +111,7 @@ class Archive:
             self.distance_tolerance,
             self.capacity,
             self.options,
+            self.of_system,
         )
 
     def __len__(self) -> int:
@@ -148,7 +157,7 @@ class Archive:
             return near
         found: list[int] = []
         for i, apart in zip(near, distances(vector, self.fingerprints[near]), strict=True):
-            if apart >= self.distance_tolerance:
+            if apart >= self.distance_tolerance or self._is_other_compound(individual, int(i)):
                 continue
             if apart > SURE_DISTANCE and not same_structure(individual, self.members[i]):
                 continue
@@ -156,6 +165,30 @@ class Archive:
             if self.fitness[i] <= individual.fitness:
                 break
         return np.array(found, dtype=np.int64)
+
+    def _is_other_compound(self, individual: Individual, i: int) -> bool:
+        return self.of_system and self.members[i].compound != individual.compound
+
+    def refit(self, fitness: Fitness) -> list[Individual]:
+        """
+        Judge all members anew, and put them in order; returns those that are judged otherwise.
+
+        Parameters
+        ----------
+        fitness : Fitness
+            What makes one structure better than another now.
+        """
+        changed = []
+        for member in self.members:
+            value = fitness.of_energy(member.energy, member.uncertainty, member.structure)
+            if value != member.fitness:
+                member.fitness = value
+                changed.append(member)
+        values = np.array([member.fitness for member in self.members])
+        order = np.argsort(values, kind="stable")
+        self.members = [self.members[i] for i in order]
+        self.fitness, self.fingerprints = values[order], self.fingerprints[order]
+        return changed
 
     def _remove(self, indices: NDArray[np.int64]) -> None:
         if not len(indices):
@@ -168,7 +201,7 @@ class Archive:
     def insert(self, individual: Individual, vector: NDArray[np.float32]) -> None:
         """Put in an individual, with its fingerprint, that is known to duplicate no member."""
         at = int(np.searchsorted(self.fitness, individual.fitness, side="right"))
-        if at >= self.capacity:
+        if at >= self.capacity and not self.of_system:
             return
         if not self.members:
             self.fingerprints = np.empty((0, len(vector)), dtype=np.float32)
@@ -176,7 +209,15 @@ class Archive:
         self.fitness = np.insert(self.fitness, at, individual.fitness)
         self.fingerprints = np.insert(self.fingerprints, at, vector, axis=0)
         if len(self.members) > self.capacity:
-            self._remove(np.array([self.capacity]))
+            self._remove(np.array([self._last()]))
+
+    def _last(self) -> int:
+        """Member (index) that leaves: the worst that is not the best of its composition."""
+        last = len(self.members) - 1
+        if not self.of_system:
+            return last
+        number = Counter(member.compound for member in self.members)
+        return next((i for i in range(last, -1, -1) if number[self.members[i].compound] > 1), last)
 
     def pack(self) -> dict[str, Any]:
         """Ids and geometries as compressed arrays; fingerprints are computed again."""

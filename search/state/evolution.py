@@ -20,10 +20,16 @@ from search.create.registry import PROTOTYPE
 from search.options import EvolutionOptions
 from search.relax.relaxer import GIVEN_UP
 from search.relax.trust import UNKNOWN
+from search.state.above_hull import fitness_for
 from search.state.acceptance import accept, checked_seed, may_go_on, renew
-from search.state.adaptation import Adaptation
 from search.state.antiseeds import Antiseeds
 from search.state.archive import Archive
+from search.state.contents import (
+    SystemContents,
+    contents_of,
+    pack_composition,
+    unpack_composition,
+)
 from search.state.fitness import Fitness
 from search.state.individual import DUPLICATE, Individual, NewBest, note_best
 from search.state.individual_table import IndividualTable
@@ -32,6 +38,7 @@ from search.state.novelty import Novelty
 from search.state.population import select
 from search.state.shares import OperatorShares, ShareHistory
 from search.state.storage import StoredState
+from search.state.system_adaptation import adaptation_of
 from search.state.unknown import UnknownStructures
 from search.state.variation import Variation
 from search.symmetry import find_space_group
@@ -40,6 +47,7 @@ if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
 
+    from search.composition_space import CompositionSpace
     from search.geometry import DistanceLimits
     from search.relax.relaxer import Relaxed
 
@@ -49,12 +57,12 @@ FUTILE_CHILD = 0.1
 
 class Evolution(StoredState):
     """
-    An evolutionary search for the crystal structures of a composition.
+    An evolutionary search for the crystal structures of a composition, or of a whole system.
 
     Parameters
     ----------
-    composition : mapping of str to int
-        Atoms of each element in one formula unit.
+    composition : mapping of str to int, or CompositionSpace
+        Atoms of each element in one formula unit, or the system whose compositions are searched.
     options : EvolutionOptions
         How it varies, selects and ends.
     seed : int
@@ -62,7 +70,8 @@ class Evolution(StoredState):
     seeds : sequence of ase.Atoms
         Structures of any number of formula units to begin with, relaxed in the first generation.
     fitness : Fitness or None
-        What makes one structure better than another; none: energy per atom.
+        What makes one structure better than another; none: energy per atom, in a system above
+        its hull.
     prototypes : sequence of ase.Atoms or None
         Known structure types to go on with; none: those that the options ask for are made.
 
@@ -77,36 +86,35 @@ class Evolution(StoredState):
 
     def __init__(
         self,
-        composition: Mapping[str, int],
+        composition: Mapping[str, int] | CompositionSpace,
         options: EvolutionOptions | None = None,
         seed: int = 0,
         seeds: Sequence[Atoms] = (),
         fitness: Fitness | None = None,
         prototypes: Sequence[Atoms] | None = None,
     ) -> None:
-        if not composition or min(composition.values()) < 1:
-            raise ValueError("the composition needs at least one atom of each of its elements")
-        self.composition = {symbol: int(n) for symbol, n in composition.items()}
         self.options = options or EvolutionOptions()
         self.seed = seed
-        self.seeds = [checked_seed(atoms, self.composition) for atoms in seeds]
-        self.fitness = fitness or Fitness()
+        self.contents = contents_of(composition, self.options)
+        self.seeds = [checked_seed(atoms, self.contents) for atoms in seeds]
+        self.fitness = fitness_for(composition, fitness)
         self.migrants = 0
         self.rng = np.random.default_rng(seed)
         self.generation = 0
         self.individuals = IndividualTable()
         self.best_history: list[NewBest] = []
         self.discards: Counter[str] = Counter()
-        self.adaptation = Adaptation(self.composition, self.options)
-        self.variation = Variation(self.composition, self.options, self.adaptation, self.discards)
+        self.adaptation = adaptation_of(self.contents, self.options)
+        self.variation = Variation(self.contents, self.options, self.adaptation, self.discards)
         made = self.variation.first_prototypes() if prototypes is None else prototypes
         self.prototypes = list(made)
         self.lineages = Lineages(
             Archive(
-                sorted(self.composition),
+                sorted(self.elements),
                 self.options.energy_tolerance,
                 self.options.distance_tolerance,
                 self.options.archive_size,
+                of_system=self.is_of_system,
             )
         )
         self.novelty = Novelty(self.options.energy_tolerance / 2, self.options.energy_window)
@@ -119,12 +127,28 @@ class Evolution(StoredState):
         self._population: list[Individual] | None = None
 
     @property
+    def composition(self) -> dict[str, int] | CompositionSpace:
+        """Atoms of each element in one formula unit, or the system."""
+        return self.contents.composition
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """Symbols of all elements there may be."""
+        return self.contents.elements
+
+    @property
+    def is_of_system(self) -> bool:
+        """Whether compositions differ."""
+        return isinstance(self.contents, SystemContents)
+
+    @property
     def population(self) -> int:
         """Structures per generation."""
         if self.options.population is not None:
             return self.options.population
-        atoms = max(self.options.formula_units) * sum(self.composition.values())
-        return int(np.clip(atoms // 2, 20, 60))
+        usual = int(np.clip(self.contents.largest // 2, 20, 60))
+        # each composition is a search of its own, though they help one another
+        return min(usual + 10 * len(self.elements), 80) if self.is_of_system else usual
 
     @property
     def structures(self) -> int:
@@ -148,8 +172,13 @@ class Evolution(StoredState):
 
     @property
     def best_energy(self) -> float:
-        """Energy of the best structure so far, eV/atom; NaN before the first."""
-        return self.archive.members[0].energy if len(self.archive) else float("nan")
+        """
+        Energy of the best structure so far, eV/atom; NaN before the first.
+
+        Of a system the lowest energy of formation.
+        """
+        members = self.archive.members
+        return self.fitness.figure(members) if members else float("nan")
 
     @property
     def distance_limits(self) -> DistanceLimits:
@@ -204,11 +233,12 @@ class Evolution(StoredState):
         None while there is no best one, neither told of nor among those `relaxed` now.
         """
         usable = [r for r in relaxed if r.usable and self.fitness.knows(r)]
-        known = [self.fitness.of(r) for r in usable] + [self.best_fitness]
+        fitness = self.fitness.learned_from(usable) if usable else self.fitness
+        known = [fitness.of(r) for r in usable] + [self.best_fitness]
         best = min((value for value in known if np.isfinite(value)), default=None)
         if best is None:
             return None
-        return np.array([self.fitness.energy_at(best, c.atoms) for c in self.pending])
+        return np.array([fitness.energy_at(best, c.atoms) for c in self.pending])
 
     def unfinished(self, n: int) -> list[Individual]:
         """Return those of the `n` best that may be relaxed on, at most a generation of them."""
@@ -224,6 +254,7 @@ class Evolution(StoredState):
             renew(member, result, self.fitness)
             if not self.fitness.knows(result):
                 self._set_aside(member)
+            self._learn([])
             self.individuals.update(member)
             if member.atoms is not None:
                 self._enter(member, None)
@@ -248,15 +279,20 @@ class Evolution(StoredState):
         if self.pending:
             raise RuntimeError("structures can come in only between tell and ask")
         new = 0
-        for foreign in individuals:
-            individual = replace(
+        first = len(self.individuals)
+        arrived = [
+            replace(
                 foreign,
-                id=len(self.individuals),
+                id=first + number,
                 generation=self.generation,
                 operator=MIGRANT,
                 parents=(),
                 atoms=foreign.structure.copy(),
             )
+            for number, foreign in enumerate(individuals)
+        ]
+        self._learn(arrived)
+        for individual in arrived:
             self.individuals.append(individual)
             self.migrants += 1
             new += self._enter(individual, self.generation)
@@ -269,10 +305,17 @@ class Evolution(StoredState):
             raise ValueError(f"asked for {len(self.pending)} structures, told {len(relaxed)}")
         if len(self.lineage):
             self.antiseeds.strengthen(self._parents()[0].id, 1.0)
+        judged = [
+            accept(candidate, result, self.generation, self.distance_limits, self.fitness)
+            for candidate, result in zip(self.pending, relaxed, strict=True)
+        ]
+        self._learn([individual for individual, reason in judged if reason is None])
         born: list[Individual] = []
         newcomers: set[int] = set()
-        for candidate, result in zip(self.pending, relaxed, strict=True):
-            individual = self._accepted(candidate, result)
+        for candidate, result, (individual, reason) in zip(
+            self.pending, relaxed, judged, strict=True
+        ):
+            self._note_use(candidate, result, individual, reason)
             self.individuals.append(individual)
             born.append(individual)
             if individual.atoms is not None and self._enter(individual, self.generation + 1):
@@ -289,14 +332,17 @@ class Evolution(StoredState):
     def _restart_if_stuck(self) -> None:
         """Begin a new lineage where the present one has not become better for long."""
         patience, tolerance = self.options.restart_after, self.options.energy_tolerance / 2
-        if patience is not None and self.lineages.is_stuck(self.generation, patience, tolerance):
+        if patience is not None and self.lineages.is_stuck(
+            self.generation, patience, tolerance, self.fitness
+        ):
             self.lineages.restart(self.generation)
             self.shares = self._first_shares()
             self.adaptation.forget()
             self.antiseeds = Antiseeds()
 
     def _first_shares(self) -> OperatorShares:
-        return OperatorShares(self.options.usable_shares(), self.options.adjust_shares)
+        shares = self.options.usable_shares(self.is_of_system)
+        return OperatorShares(shares, self.options.adjust_shares)
 
     def _candidate(self, id_: int) -> Candidate:
         """
@@ -306,12 +352,10 @@ class Evolution(StoredState):
         """
         if self.seeds:
             atoms = self.seeds.pop(0)
-            units = len(atoms) // sum(self.composition.values())
-            return Candidate(id_, atoms, SEED, (), units)
+            return Candidate(id_, atoms, SEED, (), self.contents.units_of(atoms))
         if self.prototypes:
             atoms = self.prototypes.pop(0)
-            units = len(atoms) // sum(self.composition.values())
-            return Candidate(id_, atoms, PROTOTYPE, (), units)
+            return Candidate(id_, atoms, PROTOTYPE, (), self.contents.units_of(atoms))
         parents = self._parents() if len(self.lineage) else []
         return self.variation.create_by_shares(id_, self.shares.current(), parents, self.rng)
 
@@ -340,24 +384,38 @@ class Evolution(StoredState):
             self.individuals[parent].of_prototype for parent in candidate.parents
         )
 
-    def _accepted(self, candidate: Candidate, relaxed: Relaxed) -> Individual:
-        """Judge a relaxed candidate, and count why it is of no use if it is not."""
-        individual, reason = accept(
-            candidate, relaxed, self.generation, self.distance_limits, self.fitness
-        )
+    def _note_use(
+        self, candidate: Candidate, relaxed: Relaxed, individual: Individual, reason: str | None
+    ) -> None:
+        """Note where a relaxed candidate came from, and why it is of no use if it is not."""
         individual.of_prototype = self._is_of_prototype(candidate)
         if reason is not None:
             self.discards[reason] += 1
         if reason == UNKNOWN:
             self.unknown.add(replace(individual, atoms=relaxed.atoms.copy()))
-        return individual
+
+    def _learn(self, newcomers: Sequence[Individual]) -> None:
+        """Let the fitness follow what is known, and what comes in now; judge all of it anew."""
+        if not self.fitness.follows:
+            return
+        fitness = self.fitness.learned([*self.archive.members, *newcomers])
+        if fitness is not self.fitness:
+            self.fitness = fitness
+            for member in self.lineages.refit(fitness):
+                self.individuals.update(member)
+        for newcomer in newcomers:
+            newcomer.fitness = self.fitness.of_energy(
+                newcomer.energy, newcomer.uncertainty, newcomer.structure
+            )
 
     def _set_aside(self, member: Individual) -> None:
         """Let a member go that was known until it relaxed on, and keep its structure aside."""
         self.lineages.discard(member)
         member.status, member.fitness = GIVEN_UP, float("nan")
         self.discards[UNKNOWN] += 1
-        if self.best_history and self.best_history[-1].id == member.id:
+        if self._is_noted(member):
+            self.best_history = [new for new in self.best_history if new.id != member.id]
+        elif self.best_history and self.best_history[-1].id == member.id:
             self.best_history.pop()
         self.unknown.add(replace(member))
         member.forget_structure()
@@ -370,7 +428,9 @@ class Evolution(StoredState):
         """
         before = self.best_fitness
         entry = self.lineages.add(individual, self.archive.fingerprint_of(individual))
-        if self.archive.members[0] is individual and not before <= individual.fitness:
+        is_first = self.archive.members[0] is individual
+        improves = entry.better is None and self.fitness.improves(individual, is_first, before)
+        if improves and not self._is_noted(individual):
             note_best(self.best_history, individual, self.structures)
             individual.space_group = find_space_group(individual.structure).number
             self.individuals.update(individual)
@@ -381,6 +441,10 @@ class Evolution(StoredState):
         else:
             self._merge_duplicates([individual], entry.better)
         return entry.is_new
+
+    def _is_noted(self, individual: Individual) -> bool:
+        """Whether one of several best structures has been written down as such before."""
+        return self.fitness.follows and any(new.id == individual.id for new in self.best_history)
 
     def _merge_duplicates(self, duplicates: Sequence[Individual], kept: Individual) -> None:
         """Drop the structures of duplicates; what repelled from them repels from the one kept."""
@@ -412,7 +476,7 @@ class Evolution(StoredState):
         return {
             "@module": type(self).__module__,
             "@class": type(self).__name__,
-            "composition": self.composition,
+            "composition": pack_composition(self.composition),
             "options": asdict(self.options),
             "seed": self.seed,
             "fitness": self.fitness.as_dict(),
@@ -423,7 +487,7 @@ class Evolution(StoredState):
     def from_dict(cls, d: dict[str, Any]) -> Evolution:
         """Inverse of `as_dict`."""
         evolution = cls(
-            d["composition"],
+            unpack_composition(d["composition"]),
             EvolutionOptions(**d["options"]),
             d["seed"],
             fitness=Fitness.read(d["fitness"]),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from monty.json import MSONable
@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from search.relax.relaxer import Relaxed
+    from search.state.individual import Individual
 
 T = TypeVar("T")
 
 #: Notions of what is good, ``module:Class``. What is stored names one of them or is not read, and
 #: no other module is imported for it: a process that has just begun must know where they are.
-FITNESSES = {"energy per atom": "search.state.fitness:Fitness"}
+FITNESSES = {
+    "energy per atom": "search.state.fitness:Fitness",
+    "energy above the hull": "search.state.above_hull:AboveHull",
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Fitness(MSONable):
     what it is told of is energy and pressure times volume together.
 
     Another notion of what is good is a class derived from this one, and a row in `FITNESSES`. `of`
-    may add what counts against a structure: the energy of the hull at its composition, for one.
+    may add what counts against a structure: a line between two elements, for one.
     Where the fitness is another function of the energy than energy per atom, `energy_at` must undo
     it; but not the uncertainty, which the relaxer counts itself.
 
@@ -51,16 +55,19 @@ class Fitness(MSONable):
     Examples
     --------
     >>> @dataclass(frozen=True)
-    ... class AboveHull(Fitness):
+    ... class AboveLine(Fitness):
     ...     '''Distance (eV/atom) from the line between the two elements.'''
     ...     elements: dict[str, float]
     ...     def of(self, relaxed):
-    ...         return super().of(relaxed) - self.hull(relaxed.atoms)
+    ...         return super().of(relaxed) - self.line(relaxed.atoms)
     ...     def energy_at(self, fitness, atoms):
-    ...         return fitness + self.hull(atoms)
-    ...     def hull(self, atoms):
+    ...         return fitness + self.line(atoms)
+    ...     def line(self, atoms):
     ...         return sum(self.elements[symbol] for symbol in atoms.symbols) / len(atoms)
     """
+
+    #: Whether it changes with what is found.
+    follows: ClassVar[bool] = False
 
     # by their names only, so that derived classes may have fields of their own before them
     caution: float = field(default=0.0, kw_only=True)
@@ -139,7 +146,82 @@ class Fitness(MSONable):
 
     def of(self, relaxed: Relaxed) -> float:
         """Fitness of a relaxed structure, eV/atom."""
-        return relaxed.energy / len(relaxed.atoms) + self.caution * (relaxed.uncertainty or 0.0)
+        n_atoms = len(relaxed.atoms)
+        return self.of_energy(relaxed.energy / n_atoms, relaxed.uncertainty, relaxed.atoms)
+
+    def of_energy(self, energy: float, uncertainty: float | None, atoms: Atoms) -> float:
+        """
+        Fitness (eV/atom) of a structure whose energy is known.
+
+        Parameters
+        ----------
+        energy : float
+            eV/atom.
+        uncertainty : float or None
+            Error to expect of it, eV/atom.
+        atoms : ase.Atoms
+            The structure.
+        """
+        del atoms  # the composition does not matter here
+        return self.counted(energy, uncertainty)
+
+    def counted(self, energy: float, uncertainty: float | None) -> float:
+        """Energy (eV/atom) with what its uncertainty counts against a structure."""
+        return energy + self.caution * (uncertainty or 0.0)
+
+    def learned(self, members: Iterable[Individual]) -> Self:
+        """
+        Return the fitness that all structures found so far imply; itself if it stays as it is.
+
+        Parameters
+        ----------
+        members : iterable of Individual
+            With their structures, known well enough to count.
+        """
+        del members  # energies per atom are what they are
+        return self
+
+    def learned_from(self, relaxed: Sequence[Relaxed]) -> Self:
+        """Return the fitness that relaxed structures imply where none was found before them."""
+        del relaxed
+        return self
+
+    def figure(self, members: Sequence[Individual]) -> float:
+        """
+        Give the energy by which people follow a search, eV/atom.
+
+        Parameters
+        ----------
+        members : sequence of Individual
+            Found so far, best first; at least one.
+        """
+        return members[0].energy
+
+    def standing(self, members: Sequence[Individual]) -> float:
+        """
+        How far a search has come: the lower, the better; whether it goes on to improve.
+
+        Parameters
+        ----------
+        members : sequence of Individual
+            Found so far, best first; at least one.
+        """
+        return members[0].fitness
+
+    def improves(self, individual: Individual, is_first: bool, before: float) -> bool:
+        """
+        Whether a structure that has become known is better than all before it.
+
+        Parameters
+        ----------
+        individual : Individual
+            The structure.
+        is_first : bool
+            Whether no other one is before it now.
+        before : float
+            Fitness of the best one until then; NaN if there was none.
+        """
+        return is_first and not before <= individual.fitness
 
     def knows(self, relaxed: Relaxed) -> bool:
         """Whether a relaxed structure is certain enough to count, as far as anybody can say."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import gcd
 from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from search.relax.relaxer import CONVERGED
 from search.state.similarity import reduced_structure
@@ -99,6 +102,19 @@ class Individual:
         if self.atoms is None:
             raise ValueError(f"individual {self.id} has no structure")
         return self.atoms
+
+    @property
+    def contents(self) -> tuple[tuple[int, int], ...]:
+        """Atomic numbers in the cell, rising, and how many atoms there are of each."""
+        numbers, counts = np.unique(self.structure.numbers, return_counts=True)
+        return tuple(zip(numbers.tolist(), counts.tolist(), strict=True))
+
+    @property
+    def compound(self) -> tuple[tuple[int, int], ...]:
+        """Atomic numbers of the reduced formula, rising, and how often each of them is in it."""
+        contents = self.contents
+        units = gcd(*(n for _, n in contents))
+        return tuple((number, n // units) for number, n in contents)
 
     def reduced_cell(self) -> Structure:
         """

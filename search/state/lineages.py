@@ -9,6 +9,7 @@ from search.state.archive import Archive, Entry
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from search.state.fitness import Fitness
     from search.state.individual import Individual
     from search.state.individual_table import IndividualTable
 
@@ -31,7 +32,7 @@ class Lineages:
     archive, present : Archive
         Distinct structures of all lineages and of the present one.
     best : tuple of int and float
-        Generation in which the present lineage last became better, and its fitness then.
+        Generation in which the present lineage last became better, and its standing then.
     restarts : int
         Lineages before the present one.
     """
@@ -65,10 +66,20 @@ class Lineages:
 
     def discard(self, individual: Individual) -> None:
         """Let an individual go, wherever it is a member."""
-        for archive in {id(a): a for a in (self.archive, self.present)}.values():
+        for archive in self._archives():
             archive.discard([individual])
 
-    def is_stuck(self, generation: int, patience: int, tolerance: float) -> bool:
+    def refit(self, fitness: Fitness) -> list[Individual]:
+        """Judge all members anew; returns those that are judged otherwise."""
+        changed: dict[int, Individual] = {}
+        for archive in self._archives():
+            changed.update((member.id, member) for member in archive.refit(fitness))
+        return list(changed.values())
+
+    def _archives(self) -> list[Archive]:
+        return [self.archive] if self.present is self.archive else [self.archive, self.present]
+
+    def is_stuck(self, generation: int, patience: int, tolerance: float, fitness: Fitness) -> bool:
         """
         Whether the present lineage has not become better for long; notes when it has.
 
@@ -80,12 +91,15 @@ class Lineages:
             Generations after which it is stuck.
         tolerance : float
             What counts as better, eV/atom.
+        fitness : Fitness
+            Says how far the lineage has come.
         """
         if not len(self.present):
             return False
         since, best = self.best
-        if self.present.fitness[0] < best - tolerance:
-            self.best = (generation, float(self.present.fitness[0]))
+        standing = float(fitness.standing(self.present.members))
+        if standing < best - tolerance:
+            self.best = (generation, standing)
             return False
         return generation - since >= patience
 

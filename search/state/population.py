@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from search.options import NicheOptions
     from search.state.archive import Archive
     from search.state.individual import Individual
+
+PER_COMPOUND = 3
+"""Members of the population of one composition, where a search has several."""
 
 
 def select(
@@ -27,7 +31,8 @@ def select(
 
     Each antiseed counts against a structure by a Gaussian of their fingerprint distance, as in
     Lyakhov et al., Comput. Phys. Commun. 184, 1172 (2013). Height and width follow the spread of
-    the fitness and of the fingerprints, so that they need no knowledge of the system.
+    the fitness and of the fingerprints, so that they need no knowledge of the system. Where the
+    compositions of a system are searched, the population is spread over them as well.
 
     Parameters
     ----------
@@ -55,11 +60,17 @@ def select(
         leading = archive.fitness[: min(count, 2 * size)]
         penalised += _repulsion(archive, antiseeds, vectors, leading, options)
     chosen: list[int] = []
+    number = Counter[tuple[tuple[int, int], ...]]()
     for i in np.argsort(penalised, kind="stable"):
         if chosen:
             apart = 0.5 * (1.0 - vectors[chosen] @ vectors[i])
             if int((apart < options.radius).sum()) >= options.per_niche:
                 continue
+        if archive.of_system:
+            compound = archive.members[i].compound
+            if number[compound] >= PER_COMPOUND:
+                continue
+            number[compound] += 1
         chosen.append(int(i))
         if len(chosen) == size:
             break

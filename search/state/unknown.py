@@ -71,7 +71,11 @@ class UnknownStructures:
         alike: list[int] = []
         if self.members:
             apart = distances(vector, np.array(self.fingerprints))
-            alike = np.flatnonzero(apart < self.distance_tolerance).tolist()
+            alike = [
+                int(i)
+                for i in np.flatnonzero(apart < self.distance_tolerance)
+                if self.members[i].compound == individual.compound
+            ]
         if any(self.members[i].energy <= individual.energy for i in alike):
             return False
         for i in reversed(alike):

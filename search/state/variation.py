@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from search.candidate import Candidate
 from search.create.operators import NoChildError
-from search.create.prototypes import PrototypeLibrary
+from search.create.prototypes import PrototypeError, PrototypeLibrary
 from search.create.random_crystals import GenerationError
 from search.create.registry import OPERATORS, RANDOM, Operator, Wanted
-from search.create.space_groups import usable_units
+from search.state.contents import Contents, FormulaContents
 from search.symmetry import TIGHT_TOLERANCE, find_space_group
 
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ ATTEMPTS_AT_RANDOM = 6
 
 class Variation:
     """
-    Makes candidates of one composition.
+    Makes candidates.
 
     Parameters
     ----------
-    composition : mapping of str to int
-        Atoms of each element in a formula unit.
+    contents : FormulaContents or SystemContents
+        What their cells may hold.
     options : EvolutionOptions
-        Formula units, volumes and the source of prototypes.
+        Volumes and the source of prototypes.
     adaptation : Adaptation
         Volume, distances and symmetries to start from; read anew for each structure.
     discards : Counter
@@ -44,26 +44,23 @@ class Variation:
 
     Raises
     ------
-    SpaceGroupError
-        If the composition fits into none of the space groups asked for.
+    PrototypeError
+        If there are no prototypes of what is searched.
     """
 
     def __init__(
         self,
-        composition: Mapping[str, int],
+        contents: Contents,
         options: EvolutionOptions,
         adaptation: Adaptation,
         discards: Counter[str],
     ) -> None:
-        self.composition = dict(composition)
+        self.contents = contents
         self.options = options
         self.adaptation = adaptation
         self.discards = discards
-        self.units = options.formula_units
-        if options.groups is not None:
-            self.units = usable_units(options.groups, self.composition, self.units)
         self.prototypes = (
-            PrototypeLibrary.load(options.prototypes, self.composition)
+            PrototypeLibrary.load(options.prototypes, _of_one_compound(contents).composition)
             if options.prototypes is not None
             else None
         )
@@ -72,8 +69,12 @@ class Variation:
         """Make the structures that a search with prototypes begins with; the same for any seed."""
         if self.prototypes is None:
             return []
+        contents = _of_one_compound(self.contents)
         made = self.prototypes.first_structures(
-            self.composition, self.units, self.options.volume_per_atom, self.adaptation.limits
+            contents.composition,
+            contents.units,
+            self.options.volume_per_atom,
+            self.adaptation.limits,
         )
         groups = self.options.groups
         return [
@@ -136,16 +137,18 @@ class Variation:
             if operator.parents:
                 return self._child(id_, name, operator, parents, rng)
             if name != RANDOM:
-                return self._from_nothing(id_, name, *self._wanted(rng), rng)
+                return self._from_nothing(id_, name, *self._wanted(id_, parents, rng), rng)
         except (NoChildError, GenerationError) as error:
             self.discards[f"{name}: {error}"] += 1
-        return self._random(id_, rng)
+        return self._random(id_, parents, rng)
 
-    def _wanted(self, rng: np.random.Generator) -> tuple[int, Wanted]:
-        """Draw formula units, and a cell for them."""
-        formula_units = int(rng.choice(self.units))
-        counts = {symbol: n * formula_units for symbol, n in self.composition.items()}
-        per_atom = self.adaptation.volume_per_atom * rng.uniform(*self.options.volume_range)
+    def _wanted(
+        self, id_: int, parents: list[Individual], rng: np.random.Generator
+    ) -> tuple[int, Wanted]:
+        """Draw what a cell holds, and its volume."""
+        formula_units, counts = self.contents.draw(id_, parents, rng)
+        volume = self.adaptation.volume_per_atom_of(counts)
+        per_atom = volume * rng.uniform(*self.options.volume_range)
         return formula_units, Wanted(
             counts=counts,
             volume=per_atom * sum(counts.values()),
@@ -163,9 +166,9 @@ class Variation:
         atoms = OPERATORS[name].function(wanted, rng)
         return Candidate(id_, atoms, name, (), formula_units, atoms.info.pop("space_group", None))
 
-    def _random(self, id_: int, rng: np.random.Generator) -> Candidate:
+    def _random(self, id_: int, parents: list[Individual], rng: np.random.Generator) -> Candidate:
         """Make a random structure, in more volume if the atoms find no room."""
-        formula_units, wanted = self._wanted(rng)
+        formula_units, wanted = self._wanted(id_, parents, rng)
         for _ in range(ATTEMPTS_AT_RANDOM):
             try:
                 return self._from_nothing(id_, RANDOM, formula_units, wanted, rng)
@@ -185,22 +188,43 @@ class Variation:
         parents: list[Individual],
         rng: np.random.Generator,
     ) -> Candidate:
-        """Make a structure by an operator with parents, all of the same formula units."""
+        """Make a structure by an operator with parents, of equal cells unless it changes them."""
         first = drawn_parent(parents, rng)
         chosen = [first]
         while len(chosen) < operator.parents:
             others = [
                 member
                 for member in parents
-                if member.formula_units == first.formula_units
+                if self.contents.may_be_joined(first, member) != operator.changes_composition
                 and all(member.id != parent.id for parent in chosen)
             ]
             chosen.append(drawn_parent(others, rng))
         structures = [parent.structure for parent in chosen]
-        groups = {"groups": self.options.groups} if operator.chooses_group else {}
-        child = operator.function(*structures, self.adaptation.spacing, rng, **groups)
+        chosen_by_it: dict[str, Any] = {}
+        if operator.chooses_group:
+            chosen_by_it["groups"] = self.options.groups
+        if operator.changes_composition:
+            chosen_by_it["space"] = self.contents.composition
+        child = operator.function(*structures, self.adaptation.spacing, rng, **chosen_by_it)
         ids = tuple(parent.id for parent in chosen)
-        return Candidate(id_, child, name, ids, first.formula_units)
+        return Candidate(id_, child, name, ids, self.contents.units_of(child))
+
+
+def _of_one_compound(contents: Contents) -> FormulaContents:
+    """
+    Return the contents of a search of one compound.
+
+    Raises
+    ------
+    PrototypeError
+        If they are of a whole system.
+    """
+    if isinstance(contents, FormulaContents):
+        return contents
+    raise PrototypeError(
+        "prototypes are of one composition each, and not known of a whole system; leave them out, "
+        "or give structures to begin with"
+    )
 
 
 def drawn_parent(pool: list[Individual], rng: np.random.Generator) -> Individual:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pymatgen.core import Structure
 
-from search.create.registry import OPERATORS, RANDOM
+from search.create.registry import RANDOM, default_shares
 from search.run.driver import load
 from search.run.islands import island_paths
 from tests.benchmarks.campaigns import DEVITRIFY, Times, run_timed
@@ -118,7 +118,7 @@ def search_command(
     """
     relaxer = find_protocol(DEFAULT_PROTOCOL).search.relaxer
     settings = {
-        **{f"evolution.shares.{name}": 0 for name in OPERATORS if name != RANDOM},
+        **{f"evolution.shares.{name}": 0 for name in default_shares() if name != RANDOM},
         "evolution.adjust_shares": False,
         "evolution.restart_after": "none",
         "relaxer.max_force": relaxer.limits.max_force,

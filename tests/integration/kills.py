@@ -35,6 +35,20 @@ def kill_and_resume(
     devitrify: Command, folder: Path, moment: str, *arguments: str
 ) -> dict[int, dict[str, Any]]:
     """
+    Kill a run of copper when a job begins, and resume it, as :func:`kill_and_resume_all`.
+
+    Returns
+    -------
+    dict
+        All Fireworks by their numbers.
+    """
+    return kill_and_resume_all(devitrify, folder, moment, "Cu", *RUN, *arguments)
+
+
+def kill_and_resume_all(
+    devitrify: Command, folder: Path, moment: str, *arguments: str
+) -> dict[int, dict[str, Any]]:
+    """
     Kill a run when a job begins, resume it, and see that nothing was lost or done twice.
 
     Returns
@@ -42,7 +56,7 @@ def kill_and_resume(
     dict
         All Fireworks by their numbers.
     """
-    command = ["run", "Cu", *RUN, *arguments, "--folder", folder.name]
+    command = ["run", *arguments, "--folder", folder.name]
     kill_at(folder, moment, *command)
     done_before = {
         work["fw_id"]: len(work["launches"])

@@ -170,6 +170,13 @@ def lennard_jones() -> PairEnergy:
     return PairEnergy({"Ar-Ar": 3.4}, {"Ar-Ar": 0.104}, cutoff=8.5)
 
 
+def lennard_jones_mixture() -> PairEnergy:
+    """Two kinds of atoms of about one size, unlike ones bound more strongly: an ordering alloy."""
+    sigma = {"Ar-Ar": 3.4, "Ar-Kr": 3.4, "Kr-Kr": 3.5}
+    epsilon = {"Ar-Ar": 0.10, "Ar-Kr": 0.15, "Kr-Kr": 0.12}
+    return PairEnergy(sigma, epsilon, cutoff=8.5)
+
+
 def rock_salt() -> PairEnergy:
     """Two ions of charge 1 with sizes that put six neighbours around each."""
     sigma = {"Na-Na": 2.6, "Cl-Na": 2.6, "Cl-Cl": 3.6}
@@ -222,3 +229,8 @@ class PairCalculator(Calculator):
 def oxide_calculator() -> PairCalculator:
     """For ``devitrify search tests.search.pair_energy:oxide_calculator``."""
     return PairCalculator(oxide())
+
+
+def mixture_calculator() -> PairCalculator:
+    """For ``devitrify search tests.search.pair_energy:mixture_calculator``."""
+    return PairCalculator(lennard_jones_mixture())

@@ -44,8 +44,13 @@ def _search(energy: PairEnergy, seed: int = 1) -> Evolution:
 
 
 def test_shares_at_the_start_are_those_of_the_rows() -> None:
-    assert EvolutionOptions().shares == {name: row.share for name, row in OPERATORS.items()}
-    assert sum(row.share for row in OPERATORS.values()) > 0.99
+    shares = EvolutionOptions().shares
+    keeping = {name: row.share for name, row in OPERATORS.items() if not row.changes_composition}
+    assert shares == keeping
+    assert sum(keeping.values()) > 0.99
+    assert EvolutionOptions().usable_shares(of_system=True).keys() == OPERATORS.keys() - {
+        "prototype"
+    }
     assert {row.parents for row in OPERATORS.values()} == {0, 1, 2}
 
 

@@ -32,7 +32,7 @@ class MeltQuenchRuns:
     ----------
     jobs : list of Job or Flow
     structures : list of OutputReference
-        The liquids at their melting temperatures, one for each pressure at which there is a melt.
+        The liquids at their melting temperatures, one for each melt.
     segments : list of OutputReference
         Lists of segments of liquid, quench and anneal.
     search_runs : list of OutputReference
@@ -83,7 +83,7 @@ class ActiveLearning(MSONable):
     rounds : int
         None: the reference engine makes the trajectories itself, and all frames are its own.
     labels : int
-        Reference labels of each round; where there are melts at two pressures, for each of them.
+        Reference labels of each round; where there are several melts, for each of them.
     select, label : SelectionMaker, LabellingMaker
         Which frames are labelled, and how.
     max_uncertainty, closest : float
@@ -243,7 +243,7 @@ class ActiveLearning(MSONable):
             Whether the last training is left out.
         """
         costs: list[Cost] = []
-        melts = len(context.target.melt_pressures)
+        melts = context.n_melts
         for number in range(self.rounds):
             if number:
                 costs.append(decisions("melting_temperature", melts))

@@ -1,32 +1,90 @@
-"""Melts at more than one pressure: what they share, and what tells them apart."""
+"""Melts at more than one pressure or composition: what they share, and what tells them apart."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
+from jobflow import Flow, Job
+from pymatgen.core import Composition
+
+from search.relax.pressure import in_gpa
 from workflows.chains.labelling_rounds import MeltQuenchRuns
 from workflows.composition import Target
 from workflows.jobs.tags import derive_seed
 from workflows.stages.dynamics import DynamicsMaker
+from workflows.system import SystemTarget, melt_compositions
 
 
-def at_melt(dynamics: DynamicsMaker, target: Target, pressure: float) -> DynamicsMaker:
+class Melt(NamedTuple):
     """
-    Dynamics of the melt at a pressure; the seed differs where there are several.
+    A melt of a campaign.
+
+    Attributes
+    ----------
+    formula : str
+    pressure : float
+        kbar.
+    """
+
+    formula: str
+    pressure: float
+
+
+def melts_of(target: Target, compositions: int | None = None) -> list[Melt]:
+    """
+    List the melts of a campaign: at each composition, at each pressure where there is one.
+
+    Parameters
+    ----------
+    target : Target
+        What is looked for.
+    compositions : int or None
+        Of a system, how many; none: by its size.
+    """
+    formulas: Sequence[str] = (target.formula,)
+    if isinstance(target, SystemTarget):
+        formulas = melt_compositions(target, compositions)
+    return [Melt(formula, pressure) for formula in formulas for pressure in target.melt_pressures]
+
+
+def richest(melts: Sequence[Melt]) -> int:
+    """Which melt has the most elements, of those the first: its plane waves do for all."""
+    return max(range(len(melts)), key=lambda k: (len(Composition(melts[k].formula)), -k))
+
+
+def at_melt(dynamics: DynamicsMaker, melts: Sequence[Melt], melt: Melt) -> DynamicsMaker:
+    """
+    Dynamics of a melt; the seed differs where there are several.
 
     Parameters
     ----------
     dynamics : DynamicsMaker
         Of all melts.
-    target : Target
-        What is looked for.
-    pressure : float
-        kbar.
+    melts : sequence of Melt
+        All.
+    melt : Melt
+        One of them.
     """
-    if pressure == target.melt_pressures[0]:
+    first = melts[0]
+    if melt == first:
         return dynamics
-    return replace(dynamics, seed=derive_seed(dynamics.seed, "pressure", pressure))
+    seed = dynamics.seed
+    if melt.formula != first.formula:
+        seed = derive_seed(seed, "composition", melt.formula)
+    if melt.pressure != first.pressure:
+        seed = derive_seed(seed, "pressure", melt.pressure)
+    return replace(dynamics, seed=seed)
+
+
+def name_by_melt(works: Iterable[tuple[Job | Flow, Melt]], melts: Sequence[Melt]) -> None:
+    """Say in the names of jobs, and of all in a flow, of which melt they are, if of several."""
+    several = len({melt.formula for melt in melts}) > 1, len({melt.pressure for melt in melts}) > 1
+    for work, melt in works:
+        words = [f" of {melt.formula}"] * several[0] + [f" at {in_gpa(melt.pressure)}"] * several[1]
+        for one in [part for part, _ in work.iterflow()] if isinstance(work, Flow) else [work]:
+            one.name += "".join(words)
 
 
 def joined(runs: Sequence[MeltQuenchRuns]) -> MeltQuenchRuns:

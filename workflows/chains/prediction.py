@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from jobflow import Flow, Job, Maker, OutputReference
 from pymatgen.core import Structure
 
 from workflows.chains.consistency import require_consistent
 from workflows.chains.labelling_rounds import ActiveLearning, LearningOutcome, MeltQuenchRuns
-from workflows.chains.melts import at_melt, joined
+from workflows.chains.melts import Melt, at_melt, joined, melts_of, name_by_melt, richest
+from workflows.chains.system_options import SystemOptions
 from workflows.composition import Target
 from workflows.engines.base import Engine
 from workflows.engines.gpaw.settings import GpawSettings
@@ -34,7 +35,7 @@ from workflows.stages.packing import PackMaker, estimate_volume
 from workflows.stages.reference_search import ReferenceSearchMaker
 from workflows.stages.sample import SampleMaker
 from workflows.stages.search import SearchMaker
-from workflows.stages.search_series import name_by_pressure, search_at_each
+from workflows.stages.search_series import search_at_each
 from workflows.stages.table import STAGES, stages_after
 from workflows.stages.training import TrainingMaker
 from workflows.stages.volume import EquilibriumVolumeMaker
@@ -92,6 +93,8 @@ class StructurePredictionMaker(Maker):
         on the reference engine, as the paper does for comparison.
     reference_search : ReferenceSearchMaker
         That search.
+    system : SystemOptions
+        Melts of a chemical system, and what each takes.
     vasp, gpaw : VaspSettings, GpawSettings
         Settings of the VASP engine and of the GPAW engine, if it is that one.
     reference : Engine
@@ -137,6 +140,7 @@ class StructurePredictionMaker(Maker):
         default="potential", metadata={"help": "reference: no potential, the engine searches"}
     )
     reference_search: ReferenceSearchMaker = field(default_factory=ReferenceSearchMaker)
+    system: SystemOptions = field(default_factory=SystemOptions)
     vasp: VaspSettings = field(default_factory=VaspSettings)
     gpaw: GpawSettings = field(default_factory=GpawSettings)
     reference: Engine = field(default_factory=default_engine, metadata={"hidden": True})
@@ -171,7 +175,9 @@ class StructurePredictionMaker(Maker):
             engine = engine.with_settings(getattr(self, branch))
         return replace(self, reference=engine)
 
-    def make(self, target: Target, campaign: str) -> Flow:
+    def make(
+        self, target: Target, campaign: str, known: Mapping[str, Structure] | None = None
+    ) -> Flow:
         """
         Make the task graph of one campaign.
 
@@ -181,6 +187,8 @@ class StructurePredictionMaker(Maker):
             What is looked for.
         campaign : str
             Name of the campaign; goes to the metadata of every job.
+        known : mapping of str to Structure, or None
+            Known phases of a system, by their labels, that are put on its hull.
 
         Returns
         -------
@@ -188,11 +196,23 @@ class StructurePredictionMaker(Maker):
             Its output is that of the last stage: of the whole chain, a
             :class:`workflows.documents.schemas.PredictionDocument`.
         """
+        chain = self._of_system(target) if target.is_system else self
+        return chain._flow(target, campaign, known or {})
+
+    def _of_system(self, target: Target) -> StructurePredictionMaker:
+        """Return the chain with the numbers of a system."""
+        compositions = len(self.melts(target)) // len(target.melt_pressures)
+        whole: Any = self  # with the stages that the table gives it
+        spread: StructurePredictionMaker = self.system.spread(whole, compositions)
+        return spread
+
+    def _flow(self, target: Target, campaign: str, known: Mapping[str, Structure]) -> Flow:
+        """Make the task graph with the numbers as they are."""
         if self.search_level == "reference":
             parts, context = self._search_by_reference(target)
         else:
             parts, context = self._learn(target)
-        context = replace(context, makers=self._repeatable())
+        context = replace(context, makers=self._repeatable(), known=known)
         for stage in self._following():
             maker: FollowingMaker = getattr(self, stage.name)
             work = maker.follow(context)
@@ -224,11 +244,29 @@ class StructurePredictionMaker(Maker):
         context = CostContext(
             target,
             self.reference,
-            n_atoms=self.pack.count_atoms(target.formula),
+            n_atoms=self.pack.count_atoms(target.composition.reduced_formula),
+            n_melts=len(self.melts(target)),
             cores=cores,
             seconds_per_step=seconds_per_step or {},
-            makers=self._repeatable(),
         )
+        if target.is_system:
+            return self._of_system(target).cost_of(context)
+        return self.cost_of(context)
+
+    def melts(self, target: Target) -> list[Melt]:
+        """
+        List the melts, each with a composition and a pressure.
+
+        Parameters
+        ----------
+        target : Target
+            What is looked for.
+        """
+        return melts_of(target, self.system.melts)
+
+    def cost_of(self, context: CostContext) -> list[Cost]:
+        """Expected cost with the numbers as they are, see :meth:`cost`."""
+        context = replace(context, makers=self._repeatable())
         if self.search_level == "reference":
             costs = self.reference_search.cost(context)
             context = self.reference_search.hand_on(context)
@@ -290,25 +328,26 @@ class StructurePredictionMaker(Maker):
     def _learn(self, target: Target) -> tuple[list[Flow | Job], ChainContext]:
         """From packed atoms to the potential, or to the frames if the chain ends with them."""
         dynamics = replace(self.dynamics, seed=self.seed).for_elements(set(target.elements))
-        melts = [(self._at_pressure(p), p) for p in target.melt_pressures]
+        melts = self.melts(target)
+        makers = [self._at_pressure(melt.pressure) for melt in melts]
         packs = [
-            tag(replace(one.pack, seed=self.seed).make(target.formula), STAGES["pack"])
-            for one, _ in melts
+            tag(replace(one.pack, seed=self.seed).make(melt.formula), STAGES["pack"])
+            for one, melt in zip(makers, melts, strict=True)
         ]
         parts: list[Flow | Job] = [*packs]
         reference = self.reference
         if reference.needs_convergence:
-            convergence = self.convergence.make(packs[0].output, dynamics, reference)
+            packed = packs[richest(melts)]
+            convergence = self.convergence.make(packed.output, dynamics, reference)
             reference = reference.with_plane_waves(convergence.output.plane_waves)
             parts.append(convergence)
         dynamics = self._sampling(dynamics, reference)
         liquids = [
-            one.melt.make(pack.output, at_melt(dynamics, target, pressure))
-            for (one, pressure), pack in zip(melts, packs, strict=True)
+            one.melt.make(pack.output, at_melt(dynamics, melts, melt))
+            for one, melt, pack in zip(makers, melts, packs, strict=True)
         ]
-        if target.pressures:
-            for works in (packs, liquids):
-                name_by_pressure(zip(works, target.melt_pressures, strict=True))
+        for works in (packs, liquids):
+            name_by_melt(zip(works, melts, strict=True), melts)
         melt_quench = partial(self._melt_quenches, target)
         sampled = melt_quench([melt.output for melt in liquids], dynamics)
         parts += [*liquids, *sampled.jobs]
@@ -338,7 +377,7 @@ class StructurePredictionMaker(Maker):
     def _learning_cost(self, context: CostContext) -> list[Cost]:
         """Expected cost of what :meth:`_learn` makes."""
         dynamics = self.dynamics.for_elements(set(context.target.elements))
-        melts = len(context.target.melt_pressures)
+        melts = context.n_melts
         costs = [decisions("pack", melts)]
         if self.reference.needs_convergence:
             costs += self.convergence.cost(context, dynamics)
@@ -390,13 +429,12 @@ class StructurePredictionMaker(Maker):
     def _melt_quenches(
         self, target: Target, structures: Sequence[OutputReference], dynamics: DynamicsMaker
     ) -> MeltQuenchRuns:
-        """From melts at the lowest and the highest pressure to glasses, or from the only one."""
-        runs = []
-        for structure, pressure in zip(structures, target.melt_pressures, strict=True):
-            maker = self._at_pressure(pressure)
-            run = maker._melt_quench(structure, at_melt(dynamics, target, pressure))
-            if target.pressures:
-                name_by_pressure((work, pressure) for work in run.jobs)
+        """From all melts to glasses."""
+        runs, melts = [], self.melts(target)
+        for structure, melt in zip(structures, melts, strict=True):
+            maker = self._at_pressure(melt.pressure)
+            run = maker._melt_quench(structure, at_melt(dynamics, melts, melt))
+            name_by_melt(((work, melt) for work in run.jobs), melts)
             runs.append(run)
         return joined(runs)
 
@@ -429,7 +467,7 @@ class StructurePredictionMaker(Maker):
             *self.quench.cost(context, dynamics, self.replicas, temperature),
             *self.anneal.cost(context, dynamics, self.replicas),
         ]
-        return of_one * len(context.target.melt_pressures)
+        return of_one * context.n_melts
 
     def _count_frames(self, dynamics: DynamicsMaker) -> int:
         """Frames that the trajectories are expected to leave for the training set."""

@@ -29,6 +29,7 @@ PARTS = {
     "pymatgen.core.periodic_table": ("DummySpecies", "Element", "Species"),
     "pymatgen.core.sites": ("PeriodicSite",),
     "pymatgen.core.structure": ("Structure",),
+    "search.composition_space": ("CompositionSpace",),
     "search.options": ("EvolutionOptions", "NicheOptions"),
     "search.relax.fire": ("FireOptions",),
     "search.relax.limits": ("RelaxationLimits",),
@@ -38,6 +39,7 @@ PARTS = {
     "search.state.evolution": ("Evolution",),
     "workflows.composition": ("Target",),
     "workflows.documents.plane_waves": ("PlaneWaves",),
+    "workflows.system": ("SystemTarget",),
     "workflows.engines.vasp.vasprun": ("Steps",),
 }
 

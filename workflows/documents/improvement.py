@@ -63,7 +63,7 @@ class RoundDocument(Document):
     lowest_energy: float | None = Field(
         None,
         description="lowest energy, at a pressure enthalpy, by the reference engine so far "
-        "(eV/atom); of several pressures the mean",
+        "(eV/atom); of several pressures the mean; of a system that of the hull in its middle",
     )
 
     @property

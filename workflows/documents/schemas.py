@@ -15,6 +15,7 @@ from search.state.evolution import Evolution
 from workflows.documents.agreement import Agreement
 from workflows.documents.base import Blob, Document, StageDocument
 from workflows.documents.crystal import CrystalDocument
+from workflows.documents.hull import HullDocument
 from workflows.documents.phases import Phase, Transition
 from workflows.documents.plane_waves import PlaneWaves
 
@@ -284,6 +285,8 @@ class LearningCurveDocument(StageDocument):
 
 #: In the place of an engine's name: the energies are those of the trained potential.
 POTENTIAL = "potential"
+#: In the place of an operator of the search: somebody knew the crystal.
+KNOWN = "known"
 
 
 class SearchCandidate(CrystalDocument):
@@ -301,6 +304,11 @@ class SearchCandidate(CrystalDocument):
         False, description="whether it, or an ancestor, came from a known structure type"
     )
     converged: bool = Field(True, description="under all limits of the search, the tight ones too")
+    above_hull: float | None = Field(
+        None,
+        description="of what the search has found, by the same energies (eV/atom); none where the "
+        "composition is one",
+    )
 
     @property
     def enthalpy(self) -> float:
@@ -446,6 +454,23 @@ class CandidateDocument(CrystalDocument):
     )
     relaxed_energy: float | None = Field(None, description="as relaxed (eV/atom)")
     relaxed: Structure | None = Field(None, description="as relaxed")
+    known: str | None = Field(
+        None, description="label of the known phase of a system that it is; none: of none"
+    )
+    formation_energy: float | None = Field(
+        None, description="from the blocks of a system, at a pressure enthalpy (eV/atom)"
+    )
+    above_hull: float | None = Field(
+        None, description="of all crystals of a system at its pressure, known ones too (meV/atom)"
+    )
+    above_known: float | None = Field(
+        None,
+        description="of the hull of known phases alone (meV/atom): below zero it is more stable; "
+        "none where they cannot make it",
+    )
+    reaction: str | None = Field(
+        None, description="what it becomes in equilibrium; none: it is on the hull"
+    )
 
 
 class PredictionDocument(StageDocument):
@@ -465,6 +490,12 @@ class PredictionDocument(StageDocument):
     )
     transitions: list[Transition] = Field(
         default_factory=list, description="between the phases of lowest enthalpy"
+    )
+    known: list[CandidateDocument] = Field(
+        default_factory=list, description="phases of a system that the user gave, relaxed alike"
+    )
+    hulls: list[HullDocument] = Field(
+        default_factory=list, description="of a system, one at each pressure"
     )
     failures: list[str] = Field(default_factory=list)
     notes: list[str] = Field(
@@ -492,7 +523,12 @@ class PredictionDocument(StageDocument):
             "relaxation_frames": self.n_frames,
             "agreement": None if self.agreement is None else self.agreement.figures(),
             **self._of_phases(),
+            **self._of_system(left_out),
         }
+
+    def hull_at(self, pressure: float) -> HullDocument | None:
+        """Hull of a system at one of its pressures (kbar); none of a formula."""
+        return next((hull for hull in self.hulls if hull.pressure == pressure), None)
 
     def by_pressure(self) -> list[PredictionDocument]:
         """Return the ranking at each pressure, as if it were that of a campaign of its own."""
@@ -504,10 +540,21 @@ class PredictionDocument(StageDocument):
                     "pressure": pressure,
                     "pressures": [],
                     "candidates": [one for one in self.candidates if one.pressure == pressure],
+                    "known": [one for one in self.known if one.pressure == pressure],
+                    "hulls": [one for one in self.hulls if one.pressure == pressure],
                 }
             )
             for pressure in self.pressures
         ]
+
+    def _of_system(self, left_out: set[str]) -> dict[str, Any]:
+        """Hulls and known phases as JSON types, of a system."""
+        if not self.hulls:
+            return {}
+        return {
+            "hulls": [hull.model_dump(exclude={"version"}) for hull in self.hulls],
+            "known_phases": [one.model_dump(exclude=left_out) for one in self.known],
+        }
 
     def _of_phases(self) -> dict[str, Any]:
         """Phases and transitions as JSON types, where there are several pressures."""

@@ -1,10 +1,15 @@
-"""What belongs to one of several pressures: enthalpies compare at one pressure only."""
+"""Which enthalpies compare: those at one pressure, of one composition or against a hull."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain, zip_longest
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from workflows.hull import Point, levels_of
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
 
 Entry = TypeVar("Entry")
 
@@ -23,6 +28,10 @@ class WithEnthalpy(AtPressure, Protocol):
     @property
     def enthalpy(self) -> float:
         """Energy and pressure times volume, eV/atom."""
+
+    @property
+    def structure(self) -> Structure:
+        """The crystal."""
 
 
 Found = TypeVar("Found", bound=AtPressure)
@@ -46,7 +55,7 @@ def lowest(entries: Iterable[WithEnthalpy]) -> dict[float, float]:
 
 def levels(entries: Sequence[WithEnthalpy]) -> list[float]:
     """
-    What is taken away from enthalpies before those of several pressures are compared.
+    What is taken away from enthalpies before those of several pressures, or compositions, compare.
 
     Parameters
     ----------
@@ -57,11 +66,49 @@ def levels(entries: Sequence[WithEnthalpy]) -> list[float]:
     -------
     list of float
         For each the lowest enthalpy at its pressure, eV/atom; nothing if all have one pressure.
+        Where there are several compositions, that of their hull at its own.
     """
+    if of_several_compositions(entries):
+        return _levels_of_hulls(entries)
     found = lowest(entries)
     if len(found) < 2:
         return [0.0] * len(entries)
     return [found[entry.pressure] for entry in entries]
+
+
+def of_several_compositions(entries: Sequence[WithEnthalpy]) -> bool:
+    """Whether crystals are of more than one composition, as those of a system are."""
+    return len({one.structure.composition.reduced_formula for one in entries}) > 1
+
+
+def above_lowest(entries: Sequence[WithEnthalpy]) -> list[float]:
+    """
+    How far each lies above the lowest of its pressure, or above the hull there, eV/atom.
+
+    Parameters
+    ----------
+    entries : sequence
+        At any pressures, of any compositions.
+    """
+    if of_several_compositions(entries):
+        zeros = _levels_of_hulls(entries)
+        return [one.enthalpy - zero for one, zero in zip(entries, zeros, strict=True)]
+    found = lowest(entries)
+    return [one.enthalpy - found[one.pressure] for one in entries]
+
+
+def _levels_of_hulls(entries: Sequence[WithEnthalpy]) -> list[float]:
+    """Enthalpy of the hull at the pressure and the composition of each, eV/atom."""
+    zeros = [0.0] * len(entries)
+    for pressure in {one.pressure for one in entries}:
+        own = [k for k, one in enumerate(entries) if one.pressure == pressure]
+        points = [
+            Point(entries[k].structure.composition.reduced_formula, entries[k].enthalpy)
+            for k in own
+        ]
+        for k, level in zip(own, levels_of(points), strict=True):
+            zeros[k] = level
+    return zeros
 
 
 def interleaved(groups: Iterable[Sequence[Entry]]) -> list[Entry]:

@@ -19,6 +19,8 @@ from workflows.stages.candidate_state import AskedCandidates
 from workflows.stages.reference_search import relaxed_by_engine
 
 if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
     from search.relax.limits import RelaxationLimits
     from search.state.fitness import Fitness
     from workflows.composition import Target
@@ -68,6 +70,9 @@ class CandidateDocuments:
             self.one(_as_result(one, is_finished(one, self.limits)), one.found, one.job)
             for one in asked.before
         ]
+        # in the rows of known phases their labels: behind all other new ones
+        for row, label in zip(new[len(new) - len(asked.known) :], asked.known, strict=True):
+            row.known = label
         return [*new, *earlier]
 
     def one(self, result: RelaxDocument, candidate: SearchCandidate, job: str) -> CandidateDocument:
@@ -87,8 +92,8 @@ class CandidateDocuments:
         symbol, number = find_space_group(to_atoms(structure), TIGHT_TOLERANCE)
         by_potential = candidate.energy_of == POTENTIAL
         return CandidateDocument(
-            formula=self.target.formula,
-            chemical_system="-".join(sorted(self.target.elements)),
+            formula=self.target.formula_of(structure),
+            chemical_system=_chemical_system(structure),
             formula_units=candidate.formula_units,
             space_group=symbol,
             space_group_number=number,
@@ -116,6 +121,10 @@ class CandidateDocuments:
             relaxed=structure,
             structure=structure,
         )
+
+
+def _chemical_system(structure: Structure) -> str:
+    return "-".join(sorted(element.symbol for element in structure.elements))
 
 
 def is_finished(one: RelaxedStructure, limits: RelaxationLimits) -> bool:

@@ -45,6 +45,10 @@ class AskedCandidates(Document):
         default_factory=list, description="to be relaxed, as the search gave them"
     )
     jobs: list[str] = Field(default_factory=list, description="that relax them")
+    known: list[str] = Field(
+        default_factory=list,
+        description="labels of the last of them, which are known phases of a system",
+    )
     before: list[RelaxedStructure] = Field(
         default_factory=list, description="relaxed by the rounds of learning, and not again"
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from jobflow import Flow, Job, JobConfig, Maker, OnMissing, Response, job
+from pymatgen.core import Structure
 
 from nnp.frames import Frames
 from search.relax.limits import RelaxationLimits
@@ -29,6 +31,7 @@ from workflows.jobs.progress import report_progress
 from workflows.jobs.stage import REFERENCE_QUEUE
 from workflows.jobs.tags import tag
 from workflows.stages.agreement import Gate
+from workflows.stages.at_pressures import above_lowest
 from workflows.stages.candidate_documents import CandidateDocuments, is_finished
 from workflows.stages.candidate_state import AskedCandidates, CandidateChain
 from workflows.stages.chain import ChainContext
@@ -54,7 +57,10 @@ from workflows.stages.refinement import (
 from workflows.stages.relaxation_labels import labels_of
 from workflows.stages.search_labels import pick, without_known
 from workflows.stages.search_series import candidates_at, name_by_pressure, relaxed_at
+from workflows.stages.system_ranking import SystemRanking
+from workflows.stages.system_series import join_pressures, known_as_candidates, of_compound
 from workflows.stages.table import STAGES
+from workflows.system import SystemTarget
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -62,6 +68,8 @@ if TYPE_CHECKING:
 
 #: Part of the budget that is kept for the symmetry of what was relaxed: one of so many.
 REFINEMENT_SHARE = 7
+#: Of the relaxation of a known phase, unless the candidates have more.
+STEPS_OF_KNOWN = 500
 
 
 @dataclass
@@ -150,6 +158,7 @@ class CandidateMaker(Maker):
         improved: ImproveDocument | OutputReference | None = None,
         potential: str | None = None,
         gate: Gate | None = None,
+        known: Mapping[str, Structure] | None = None,
     ) -> Job:
         """
         Relax and rank.
@@ -169,6 +178,8 @@ class CandidateMaker(Maker):
             Job that trained the potential of the first search; none: it searched without one.
         gate : Gate or None
             What is asked of the potential; none: the defaults.
+        known : mapping of str to Structure, or None
+            Known phases of a system, by their labels, which are relaxed and put on the hull.
 
         Returns
         -------
@@ -176,7 +187,7 @@ class CandidateMaker(Maker):
             Its output is a :class:`PredictionDocument`.
         """
         chain = CandidateChain(target, engine, potential, gate or Gate())
-        work = self.relax(search, chain, improved)
+        work = self.relax(search, chain, improved, **({"known": dict(known)} if known else {}))
         work.name = "candidates"
         return tag(work, STAGES["candidates"])
 
@@ -195,6 +206,7 @@ class CandidateMaker(Maker):
                 improved=improved,
                 potential=potential,
                 gate=gate,
+                known=context.known,
             )
 
         target = context.target
@@ -202,6 +214,11 @@ class CandidateMaker(Maker):
             return at(target)
         rankings = [at(target.at(pressure)) for pressure in target.pressures]
         name_by_pressure(zip(rankings, target.pressures, strict=True))
+        if target.is_system:
+            together = join_pressures(target, [ranking.output for ranking in rankings])
+            together.config.on_missing_references = OnMissing.NONE
+            tag(together, STAGES["candidates"], name="all pressures")
+            return Flow([*rankings, together], output=together.output, name="candidates")
         chain = CandidateChain(target, context.reference, potential, gate or Gate())
         together = self._exchange.make(
             rankings, chain, None if improved is None else improved.potential
@@ -230,8 +247,8 @@ class CandidateMaker(Maker):
             repeated_decisions("candidates", 2),
         ]
         times = len(context.target.all_pressures)
-        if times < 2:
-            return at_one
+        if times < 2 or context.target.is_system:
+            return at_one * times
         # some of what is the best at one pressure is so at another
         exchanged = self.exchanged * (times - 1) * math.ceil((times + 1) / 2)
         return [
@@ -251,6 +268,7 @@ class CandidateMaker(Maker):
         search: SearchDocument | ImproveDocument,
         chain: CandidateChain,
         improved: ImproveDocument | None = None,
+        known: dict[str, Structure] | None = None,
     ) -> Response:
         """Make one relaxation for each candidate that has none yet, and what comes after them."""
         if improved is not None:
@@ -269,10 +287,16 @@ class CandidateMaker(Maker):
         relaxations = []
         for number, candidate in enumerate(candidates, start=1):
             work = maker.make(candidate.structure, "candidates")
-            work.name = f"relax candidate {number}"
+            work.name = f"relax candidate {number}{of_compound(chain.target, candidate)}"
             relaxations.append(tag(work, STAGES["candidates"], REFERENCE_QUEUE))
+        relaxations += self._relaxations_of_known(known or {}, chain)
         jobs = [work.uuid for work in relaxations]
-        asked = AskedCandidates(candidates=candidates, jobs=jobs, before=before)
+        asked = AskedCandidates(
+            candidates=[*candidates, *known_as_candidates(known or {}, chain.target.pressure)],
+            jobs=jobs,
+            known=list(known or {}),
+            before=before,
+        )
         refining = self.refine([work.output for work in relaxations], chain, asked)
         refining.name = "symmetry"
         # a relaxation that failed for good leaves a gap, not a dead campaign
@@ -301,7 +325,8 @@ class CandidateMaker(Maker):
         # the ways of the relaxations stay where they are
         relaxed = [one and one.model_copy(update={"frames": None}) for one in relaxed]
         rows = self._documents(chain).all(relaxed, asked)
-        variants, limits = self._variants(rows, sum(one.steps + 1 for one in relaxed if one))
+        counted = relaxed[: len(relaxed) - len(asked.known)]  # known phases have no budget
+        variants, limits = self._variants(rows, sum(one.steps + 1 for one in counted if one))
         maker = chain.engine.relax(replace(limits, pressure=chain.target.pressure))
         refinements = []
         for variant in variants:
@@ -374,12 +399,27 @@ class CandidateMaker(Maker):
         if improved is None:
             return pick(candidates, self.n_candidates)
         begun = [one for one in improved.relaxed if not is_finished(one, self.limits)]
-        begun.sort(key=lambda one: one.enthalpy)
+        begun = [begun[k] for k in np.argsort(above_lowest(begun), kind="stable")]
         number = self.n_candidates + (0 if improved.trusted else self.n_candidates // 2)
         number -= len(improved.relaxed) - len(begun)
         new = without_known(candidates, improved.relaxed)
         least = math.ceil(self.n_candidates / 4)
         return pick([*map(as_candidate, begun), *new], max(number, least))
+
+    def _relaxations_of_known(
+        self, known: Mapping[str, Structure], chain: CandidateChain
+    ) -> list[Job]:
+        """Relax known phases to the end, whatever evaluations the candidates have to share."""
+        steps = max(STEPS_OF_KNOWN, self.limits.max_steps)
+        limits = replace(self.limits, max_steps=steps, pressure=chain.target.pressure)
+        maker = chain.engine.relax(limits)
+        return [
+            tag(
+                maker.make(structure, "candidates"), STAGES["candidates"], REFERENCE_QUEUE,
+                name=f"relax known phase {label}",
+            )
+            for label, structure in known.items()
+        ]  # fmt: skip
 
     def _documents(self, chain: CandidateChain) -> CandidateDocuments:
         """Return what describes relaxed structures."""
@@ -420,10 +460,18 @@ class CandidateMaker(Maker):
         rows = self._documents(chain).all(relaxed, asked)
         new = rows[: len(asked.candidates)]
         after = [Refined(*of, one) for of, one in zip(variants, refined, strict=True)]
-        unit = sum(chain.target.counts.values())
-        ranked = rank_rows(rows, after, unit, self.fitness, self.symmetry_energy / 1000)
-        lowest = enthalpy_of(ranked[0]) if ranked else float("nan")
-        report_progress("candidates", 1, 1, best_eV_atom=lowest)
+        energy = self.symmetry_energy / 1000
+        more: dict[str, Any] = {}
+        if isinstance(chain.target, SystemTarget):
+            ranking = SystemRanking(chain.target, chain.engine.name, self.fitness, energy)
+            ranked, known, hull = ranking.rank(rows, after)
+            more = {"known": known, "hulls": [hull]}
+            report_progress("candidates", 1, 1, on_hull=", ".join(hull.stable))
+        else:
+            unit = sum(chain.target.counts.values())
+            ranked = rank_rows(rows, after, unit, self.fitness, energy)
+            lowest = enthalpy_of(ranked[0]) if ranked else float("nan")
+            report_progress("candidates", 1, 1, best_eV_atom=lowest)
         potential, gate = chain.potential, chain.gate
         frames = labels_of([*map(output_of, ways), *(one for one in refined if one)])
         return PredictionDocument(
@@ -432,7 +480,7 @@ class CandidateMaker(Maker):
             pressure=chain.target.pressure,
             candidates=ranked,
             failures=[
-                f"candidate {number}: {document.failure}"
+                f"{document.known or f'candidate {number}'}: {document.failure}"
                 for number, document in enumerate(new, start=1)
                 if document.failure
             ],
@@ -443,5 +491,6 @@ class CandidateMaker(Maker):
             + sum(one.steps + 1 for one in refined if one),
             n_frames=len(frames),
             frames=frames,
+            **more,
             warning=warning_of(chain.target, None if potential is None else doubt(new, gate)),
         )

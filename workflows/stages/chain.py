@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from jobflow import Flow, Job, OutputReference
+    from pymatgen.core import Structure
 
     from workflows.composition import Target
     from workflows.engines.base import Engine
@@ -31,6 +32,8 @@ class ChainContext:
         By stage, in the order in which they run.
     makers : Mapping of str to Maker
         By stage, for a stage that makes others run again.
+    known : Mapping of str to Structure
+        Known phases of a system, by their labels.
     """
 
     target: Target
@@ -38,6 +41,7 @@ class ChainContext:
     seed: int
     outputs: dict[str, OutputReference] = field(default_factory=dict)
     makers: Mapping[str, Any] = field(default_factory=dict)
+    known: Mapping[str, Structure] = field(default_factory=dict)
 
     @property
     def previous(self) -> OutputReference:

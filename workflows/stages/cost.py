@@ -67,6 +67,8 @@ class CostContext:
     seconds_per_step : Mapping
         Wall seconds of a step of 100 atoms on one node by the names of engines, where somebody
         has measured them; else the engines' own guesses.
+    n_melts : int
+        At several compositions or pressures.
     n_frames : int
         Frames of the training set.
     n_crystals : int
@@ -80,6 +82,7 @@ class CostContext:
     n_atoms: int = USUAL_ATOMS
     cores: int = 64
     seconds_per_step: Mapping[str, float] = field(default_factory=dict)
+    n_melts: int = 1
     n_frames: int = 0
     n_crystals: int = 0
     makers: Mapping[str, Any] = field(default_factory=dict)
@@ -110,11 +113,10 @@ class CostContext:
             Steps allowed.
         """
         steps = min(RELAXATION_STEPS, max_steps)
-        unit = sum(self.target.counts.values())
         volume = estimate_volume(self.target.composition)
         hours = [
             self.step_hours(self.reference, n) * self.reference.crystal_k_points(n * volume)
-            for n in (z * unit for z in self.target.formula_units)
+            for n in self.target.cell_sizes
         ]
         return Cost(stage, queue, number, number * steps, number * steps * sum(hours) / len(hours))
 

@@ -35,6 +35,7 @@ from workflows.stages.round_outcome import agreement_of, take_in
 from workflows.stages.search import SearchMaker
 from workflows.stages.search_labels import LabelChoice, pick, without_known
 from workflows.stages.selection import SelectionMaker
+from workflows.stages.system_series import of_compound
 from workflows.stages.table import STAGES
 
 
@@ -202,12 +203,12 @@ class ImproveMaker(Maker):
         by_kind : dict or None
             These by what they are of.
         """
-        state = take_in(state, relaxed, n_labels, self.gate, by_kind)
+        state = take_in(state, relaxed, n_labels, self.gate, by_kind, chain.target)
         fresh = without_known(search.candidates, state.relaxed)
         reason, trusted = self.verdict(
             state, search.candidates, fresh, len(chain.target.all_pressures)
         )
-        _report(state, self.rounds)
+        _report(state, self.rounds, chain.target.is_system)
         if reason is not None:
             return Response(output=self._sum_up(chain, state, search, reason, trusted))
         return Response(replace=spawn(self._round(chain, state, search, fresh)))
@@ -316,7 +317,7 @@ class ImproveMaker(Maker):
             pressure = candidate.pressure if chain.target.pressures else chain.target.pressure
             limits = replace(chain.limits, max_steps=steps, pressure=pressure)
             work = chain.reference.relax(limits).make(candidate.structure, "relaxation")
-            name = f"relax{suffix} structure {number}"
+            name = f"relax{suffix} structure {number}{of_compound(chain.target, candidate)}"
             works.append(tag(work, STAGES["improve"], REFERENCE_QUEUE, name=name))
         return works
 
@@ -432,7 +433,7 @@ class ImproveMaker(Maker):
         )
 
 
-def _report(state: LearningState, rounds: int) -> None:
+def _report(state: LearningState, rounds: int, is_system: bool) -> None:
     """Say where the rounds stand."""
     last = state.rounds[-1] if state.rounds else None
     figures: dict[str, float] = {}
@@ -440,5 +441,6 @@ def _report(state: LearningState, rounds: int) -> None:
         figures["error_meV_atom"] = last.before.mean_error
     if last is not None and last.lowest_energy is not None:
         several = len({one.pressure for one in state.relaxed}) > 1
-        figures["mean_best_eV_atom" if several else "best_eV_atom"] = last.lowest_energy
+        what = "hull" if is_system else "mean_best" if several else "best"
+        figures[f"{what}_eV_atom"] = last.lowest_energy
     report_progress("improve", len(state.rounds), max(rounds, len(state.rounds)), **figures)

@@ -13,7 +13,7 @@ from search.relax.limits import RelaxationLimits
 from search.state.fitness import Fitness, better_first
 from workflows.composition import Target
 from workflows.documents.known import KnownPhase, KnownPhasesDocument
-from workflows.documents.schemas import RelaxDocument, SearchCandidate
+from workflows.documents.schemas import KNOWN, RelaxDocument, SearchCandidate
 from workflows.engines.base import Engine
 from workflows.jobs.idempotency import once, spawn
 from workflows.jobs.outputs import output_of
@@ -24,9 +24,6 @@ from workflows.stages.ranking import fitness_of
 from workflows.stages.refinement import in_standard_cell
 from workflows.stages.table import STAGES
 from workflows.stages.unseen_crystals import Relaxations
-
-#: In the place of an operator of the search.
-KNOWN = "known"
 
 
 @dataclass

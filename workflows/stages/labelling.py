@@ -21,6 +21,7 @@ from workflows.documents.schemas import (
     SelectionDocument,
 )
 from workflows.engines.base import Engine
+from workflows.frame_compositions import beside_atoms, compositions_of, formula_of_frames
 from workflows.jobs.checkpoints import checkpoint
 from workflows.jobs.idempotency import once
 from workflows.jobs.outputs import output_of
@@ -210,15 +211,14 @@ class LabellingMaker(Maker):
         new = [document.frames for document in batches if document is not None]
         # a round of learning has other frames to go on with
         self._require_enough(sum(map(len, new)), chosen.n_chosen, failures, optional=bool(before))
-        ceiling = _highest(known.frames) + self.max_energy if known is not None else math.inf
-        usable = [frames[_below(frames, ceiling)] for frames in new]
+        usable = new if known is None else _not_above(new, known.frames, self.max_energy)
         done = [one for one in relaxations or [] if one is not None and one.frames is not None]
         ways = [one.frames for one in done if one.frames is not None]
         frames = Frames.concatenate([*(d.frames for d in before), *usable, *ways])
         more, evaluations = former_labels(former, frames)
         frames = Frames.concatenate([frames, more])
         return SampleDocument(
-            formula=frames[0].to_atoms()[0].symbols.formula.reduce()[0].format("reduce"),
+            formula=formula_of_frames(frames),
             n_frames=len(frames),
             n_atoms=int(frames.counts[0]),
             frames_by_stage=_count(frames),
@@ -254,6 +254,21 @@ class LabellingMaker(Maker):
                 f"the reference engine labelled {labelled} of {asked} frames "
                 f"({failures[0] if failures else 'none were chosen'}); see what is wrong with it"
             )
+
+
+def _not_above(new: Sequence[Frames], known: Frames, most: float) -> list[Frames]:
+    """Frames whose energies are not above the highest known one by more than `most` eV/atom."""
+    everything = Frames.concatenate([known, *new])
+    if not len(known) or len(compositions_of(everything)) < 2:
+        ceiling = _highest(known) + most
+        return [frames[_below(frames, ceiling)] for frames in new]
+    beside = beside_atoms(everything, np.arange(len(known)))
+    ceiling = float(np.nanmax(beside[: len(known)])) + most
+    starts = np.cumsum([len(known), *map(len, new)])
+    return [
+        frames[np.flatnonzero(beside[start : start + len(frames)] <= ceiling)]
+        for frames, start in zip(new, starts, strict=False)
+    ]
 
 
 def _highest(frames: Frames) -> float:

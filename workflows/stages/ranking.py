@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from jobflow import CURRENT_JOB
+from pymatgen.core import Structure
 
 from search.state.fitness import better_first
 from search.state.similarity import REFERENCE_ENERGY_TOLERANCE, TIGHTLY_RELAXED, match
@@ -68,7 +69,7 @@ def compare(ranked: Sequence[CandidateDocument], potential: str, gate: Gate) -> 
         document.single_point = float(energy)
         document.expected_error = float(error) if training.potential.n_members > 1 else None
     # at one geometry pressure and volume add the same to both: it counts for what is near the best
-    level = levels([_AtPressure(d.pressure, enthalpy_of(d)) for d in ranked])
+    level = levels([_AtPressure(d.pressure, enthalpy_of(d), d.structure) for d in ranked])
     return gate.compare(
         [enthalpy_of(d) - zero for d, zero in zip(ranked, level, strict=True)],
         [energy + d.work - zero for d, energy, zero in zip(ranked, energies, level, strict=True)],
@@ -77,10 +78,11 @@ def compare(ranked: Sequence[CandidateDocument], potential: str, gate: Gate) -> 
 
 
 class _AtPressure(NamedTuple):
-    """Enthalpy (eV/atom) at a pressure (kbar)."""
+    """Enthalpy (eV/atom) of a crystal at a pressure (kbar)."""
 
     pressure: float
     enthalpy: float
+    structure: Structure
 
 
 def doubt(found: Sequence[CandidateDocument], gate: Gate) -> str | None:
@@ -124,7 +126,7 @@ def warning_of(target: Target, doubtful: str | None) -> str | None:
 
     Of one of several pressures, what holds for the compound is left to who joins them.
     """
-    of_formula = None if target.pressures else unbalanced(target.formula)
+    of_formula = None if target.pressures or target.is_system else unbalanced(target.formula)
     return "; ".join(filter(None, [doubtful, of_formula])) or None
 
 

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nnp.potential import Potential
+from workflows.composition import Target
 from workflows.documents.agreement import Agreement
 from workflows.documents.improvement import RelaxedStructure, RoundDocument
 from workflows.documents.schemas import RelaxDocument, TrainingDocument
+from workflows.hull import Hull, Point
 from workflows.jobs.outputs import output_of
 from workflows.stages.agreement import Gate, single_points
-from workflows.stages.at_pressures import levels, lowest
+from workflows.stages.at_pressures import by_pressure, levels, lowest
 from workflows.stages.learning_state import LearningState
 
 
@@ -22,6 +24,7 @@ def take_in(
     n_labels: int | None,
     gate: Gate,
     by_kind: Mapping[str, int] | None = None,
+    target: Target | None = None,
 ) -> LearningState:
     """
     Add what the engine relaxed, and how well potentials before and after agree with it.
@@ -38,6 +41,8 @@ def take_in(
         Says which of them count.
     by_kind : mapping or None
         These structures by what they are; none: before they were counted.
+    target : Target or None
+        What is looked for, if it is a system.
     """
     if state.searched is None:
         return state
@@ -60,7 +65,6 @@ def take_in(
     ]
     new = foretold(new, output_of(state.searched).potential)
     everything = [*state.relaxed, *new]
-    at_best = lowest(everything)
     level = levels(new)
     figures = RoundDocument(
         number=state.begun,
@@ -79,7 +83,7 @@ def take_in(
             np.array([one.expected_error for one in new], dtype=float),
         ),
         after=agreement_of(everything, state.potential, gate),
-        lowest_energy=sum(at_best.values()) / len(at_best) if at_best else None,
+        lowest_energy=_lowest_energy(everything, target),
     )
     return LearningState(
         potential=state.potential,
@@ -87,6 +91,20 @@ def take_in(
         rounds=[*state.rounds, figures],
         relaxed=everything,
     )
+
+
+def _lowest_energy(relaxed: Sequence[RelaxedStructure], target: Target | None) -> float | None:
+    """Lowest enthalpy, eV/atom; of several pressures the mean, of a system its middle's hull."""
+    if target is None or not target.is_system:
+        at_best = list(lowest(relaxed).values())
+        return sum(at_best) / len(at_best) if at_best else None
+    hulls = [
+        Hull([Point(one.structure.composition.reduced_formula, one.enthalpy) for one in group])
+        for group in by_pressure(relaxed).values()
+    ]
+    middle = [hull.energy(target.composition.reduced_formula) for hull in hulls]
+    there = [energy for energy in middle if energy is not None]
+    return sum(there) / len(there) if there and len(there) == len(middle) else None
 
 
 def agreement_of(relaxed: Sequence[RelaxedStructure], potential: str, gate: Gate) -> Agreement:

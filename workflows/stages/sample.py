@@ -13,7 +13,9 @@ from jobflow import Job, JobConfig, Maker, job
 from nnp.frames import Frames
 from nnp.storage.electronegativity import no_warnings_of_noble_gases
 from nnp.training.distances import shortest_distances
+from search.create.random_crystals import typical_volume
 from workflows.documents.schemas import SampleDocument, SegmentDocument
+from workflows.frame_compositions import compositions_of, formula_of_frames
 from workflows.jobs.idempotency import once
 from workflows.jobs.outputs import output_of
 from workflows.jobs.progress import report_progress
@@ -116,6 +118,8 @@ class SampleMaker(Maker):
         kept = frames[np.flatnonzero(usable)]
         with no_warnings_of_noble_gases():
             formula = flat[0].structure.composition.reduced_formula
+        if len(compositions_of(kept)) > 1:
+            formula = formula_of_frames(kept)
         return SampleDocument(
             formula=formula,
             n_frames=len(kept),
@@ -123,7 +127,7 @@ class SampleMaker(Maker):
             frames_by_stage=dict(Counter(map(str, kept.stages))),
             frames_left_out=len(finite) - len(kept),
             shortest_distances=_by_pair(distances[usable].min(axis=0), frames.elements),
-            volume_per_atom=flat[-1].volume / len(flat[-1].structure),
+            volume_per_atom=glass_volume(flat),
             series=_series(flat),
             frames=kept,
         )
@@ -135,6 +139,29 @@ class SampleMaker(Maker):
             return frames
         nearest = shortest_distances(frames, frames.elements).min(axis=(1, 2), initial=np.inf)
         return frames[np.flatnonzero(nearest >= self.min_distance)]
+
+
+def glass_volume(segments: Sequence[SegmentDocument]) -> float:
+    """
+    Volume of the last glass, Å³/atom.
+
+    Of several compositions that of as many atoms of each element, by the mean ratio of the glasses'
+    volumes to those of covalent radii: so a search begins at volumes of all compositions.
+
+    Parameters
+    ----------
+    segments : sequence of SegmentDocument
+        In the order of time; the last one of each composition counts.
+    """
+    last = {one.structure.composition.reduced_formula: one for one in segments}
+    if len(last) == 1:
+        return segments[-1].volume / len(segments[-1].structure)
+    ratios = [
+        one.volume / typical_volume(Counter(site.specie.symbol for site in one.structure))
+        for one in last.values()
+    ]
+    elements = {e.symbol for one in last.values() for e in one.structure.elements}
+    return float(np.mean(ratios)) * typical_volume(dict.fromkeys(elements, 1)) / len(elements)
 
 
 def _finite(frames: Frames) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ from jobflow import Flow, Job, JobConfig, Maker, OnMissing, OutputReference, Res
 from pymatgen.core import Structure
 
 from nnp.potential import Potential
+from search.composition_space import CompositionSpace
 from search.geometry import DistanceLimits
 from search.options import EvolutionOptions
 from search.relax.pressure import compressed
@@ -20,6 +21,7 @@ from search.relax.relaxer import Relaxer
 from search.relax.trust import Trust
 from search.run.driver import SearchFigures, run_generations
 from search.run.islands import exchange, set_up_islands, share_budget
+from search.state.above_hull import AboveHull
 from search.state.changes import StateChanges
 from search.state.evolution import Evolution
 from search.state.fitness import Fitness
@@ -44,6 +46,7 @@ from workflows.stages.search_states import (
     stored_state,
 )
 from workflows.stages.table import STAGES
+from workflows.system import SystemTarget
 
 #: For estimates: core seconds of a relaxation on the potential.
 RELAXATION_SECONDS = 1.0
@@ -243,18 +246,21 @@ class SearchMaker(Maker):
         """Set up the islands and start their first blocks."""
         if volume_pressure is not None:
             volume_per_atom *= compressed(1.0, target.pressure) / compressed(1.0, volume_pressure)
+        composition, evolution = searched(target, self.evolution)
+        fitness = self.fitness
+        if isinstance(composition, CompositionSpace):
+            fitness = AboveHull.of_space(composition)
         options = replace(
-            self.evolution,
-            formula_units=target.formula_units,
+            evolution,
             volume_per_atom=self.evolution.volume_per_atom or volume_per_atom,
             shortest_distances=self.distance_limits(target, shortest_distances),
         )
         states = set_up_islands(
-            target.counts,
+            composition,
             options,
             [derive_seed(seed, "search", island) for island in range(self.islands)],
             [to_atoms(structure) for structure in seeds or [] if structure is not None],
-            replace(self.fitness.trusting(self.trust), pressure=target.pressure),
+            replace(fitness.trusting(self.trust), pressure=target.pressure),
         )
         return self._next_round(potential, target, list(states), [None] * self.islands)
 
@@ -328,7 +334,7 @@ class SearchMaker(Maker):
                 output_of(potential).potential if isinstance(potential, str) else potential,
                 state.generation + self.block,
                 threads=self.threads or share_of_cores(self.islands),
-                progress=lambda figures: _report(figures, state.options.generations),
+                progress=lambda figures: _report(figures, state),
                 checkpoint=path,
                 n_best=self.n_best,
             )
@@ -359,6 +365,24 @@ class SearchMaker(Maker):
         return Response(output=found)
 
 
+def searched(
+    target: Target, options: EvolutionOptions
+) -> tuple[dict[str, int] | CompositionSpace, EvolutionOptions]:
+    """
+    Say what a search varies: cells of a composition, or the compositions of a system.
+
+    Parameters
+    ----------
+    target : Target
+        What is looked for.
+    options : EvolutionOptions
+        Of the search, formula units aside.
+    """
+    if isinstance(target, SystemTarget):
+        return target.space, options
+    return target.counts, replace(options, formula_units=target.formula_units)
+
+
 def expected_extent(options: EvolutionOptions, target: Target, islands: int = 1) -> tuple[int, int]:
     """
     Generations of a search and structures of all together, as its options and the target say.
@@ -377,8 +401,8 @@ def expected_extent(options: EvolutionOptions, target: Target, islands: int = 1)
     ValueError
         If the budget is smaller than the number of islands.
     """
-    whole = replace(options, formula_units=target.formula_units)
-    population = Evolution(target.counts, whole).population
+    composition, whole = searched(target, options)
+    population = Evolution(composition, whole).population
     most = whole.generations * population
     structures = [
         most if budget is None else min(most, budget)
@@ -387,12 +411,14 @@ def expected_extent(options: EvolutionOptions, target: Target, islands: int = 1)
     return math.ceil(max(structures) / population), sum(structures)
 
 
-def _report(figures: SearchFigures, generations: int) -> None:
+def _report(figures: SearchFigures, state: Evolution) -> None:
+    what = "formation" if state.is_of_system else "best"
+    best = {f"{what}_eV_atom": figures.best_energy} if math.isfinite(figures.best_energy) else {}
     report_progress(
         "search",
         figures.generation,
-        generations,
-        best_eV_atom=figures.best_energy,
+        state.options.generations,
+        **best,
         structures=figures.structures,
         structures_per_s=figures.structures_per_second,
     )

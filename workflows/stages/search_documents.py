@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from search.run.islands import summarise
+from search.run.islands import SearchSummary, summarise
 from search.state.evolution import Evolution
 from search.state.fitness import Fitness
 from search.state.individual import Individual
 from workflows.composition import Target
 from workflows.conversion import to_structure
 from workflows.documents.schemas import IslandDocument, SearchCandidate, SearchDocument
+from workflows.stages.at_pressures import above_lowest
 
 
 class NothingFoundError(RuntimeError):
@@ -73,7 +75,6 @@ def search_document(
     if not summary.best:
         raise NothingFoundError(summary.reason)
     fitness, best = states[0].fitness, summary.best[0]
-    at_pressure = bool(fitness.pressure)
     return SearchDocument(
         formula=target.formula,
         formula_units=list(target.formula_units),
@@ -83,12 +84,8 @@ def search_document(
         ended=summary.ended,
         n_went_on=summary.went_on,
         pressure=fitness.pressure,
-        best_energy=fitness.without_pressure(best.energy, best.volume),
-        best_enthalpy=best.energy if at_pressure else None,
-        candidates=[
-            _candidate(member, energies_of, fitness)
-            for member in [*summary.best, *summary.at_other_pressures]
-        ],
+        **_of_best(target, summary.leader, best),
+        candidates=_candidates(target, summary, energies_of, fitness),
         unknown=[_candidate(member, energies_of, fitness) for member in summary.unknown],
         histories=[
             {
@@ -96,12 +93,38 @@ def search_document(
                 f"best_{fitness.quantity}": [new.energy for new in history],
             }
             for history in summary.new_bests
+            if not target.is_system  # energies of several compositions have no lowest one
         ],
         shares=summary.leader.share_history.shares(),
         discarded=list(summary.discards.items()),
         warning=summary.warning,
         cpu_seconds=sum(island.cpu_seconds for island in islands),
     )
+
+
+def _of_best(target: Target, leader: Evolution, best: Individual) -> dict[str, Any]:
+    """Energy and enthalpy of the best structure; of a system the lowest of formation."""
+    fitness = leader.fitness
+    if target.is_system:
+        lowest = leader.best_energy
+        return {"best_energy": lowest, "best_enthalpy": lowest if fitness.pressure else None}
+    energy = fitness.without_pressure(best.energy, best.volume)
+    return {"best_energy": energy, "best_enthalpy": best.energy if fitness.pressure else None}
+
+
+def _candidates(
+    target: Target, summary: SearchSummary, energies_of: str, fitness: Fitness
+) -> list[SearchCandidate]:
+    """Describe what is reported; of a system from the hull upwards."""
+    if not target.is_system:
+        members = [*summary.best, *summary.at_other_pressures]
+        return [_candidate(member, energies_of, fitness) for member in members]
+    found = [_candidate(member, energies_of, fitness) for member in summary.best]
+    above = above_lowest(found)
+    return [
+        found[k].model_copy(update={"above_hull": above[k]})
+        for k in sorted(range(len(found)), key=above.__getitem__)
+    ]
 
 
 def _candidate(member: Individual, energies_of: str, fitness: Fitness) -> SearchCandidate:

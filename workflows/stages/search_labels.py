@@ -17,12 +17,18 @@ from search.state.seen import SeenStructures
 from workflows.conversion import to_atoms
 from workflows.documents.improvement import RelaxedStructure
 from workflows.documents.schemas import SearchCandidate
-from workflows.stages.at_pressures import by_pressure, lowest
+from workflows.stages.at_pressures import (
+    above_lowest,
+    by_pressure,
+    of_several_compositions,
+)
 
 #: Stages of the frames that are labelled, by their kind.
 MINIMUM, UNKNOWN, STRAINED = "minimum", "unknown", "strain"
 #: Strained copies that are made for each one that is labelled: there must be something to choose.
 COPIES = 3
+#: eV/atom that counts against a structure of a system for each other of its composition before it.
+TURN = 0.02
 
 
 @dataclass(frozen=True)
@@ -103,8 +109,8 @@ class LabelChoice(MSONable):
         """
         if not minima and not unknown:
             return Frames.from_atoms([])
-        best = lowest(minima)
-        near = [one for one in minima if one.enthalpy <= best[one.pressure] + self.window]
+        above = above_lowest(minima)
+        near = [one for one, far in zip(minima, above, strict=True) if far <= self.window]
         best_first = list(near if strained is None else strained)[: self.n_strained]
         n_strained = round(self.strained * number) if best_first else 0
         copies = self.strain(best_first, COPIES * n_strained, seed)
@@ -177,12 +183,38 @@ def pick(candidates: Sequence[SearchCandidate], number: int) -> list[SearchCandi
     number : int
         How many.
     """
+    if of_several_compositions(candidates):
+        candidates = by_turns(candidates)
     # motifs take half a second a structure, and those far up are not in question
     low = candidates[: 3 * number]
     # in the order that the search gave them, which counts more than their energies
     structures = [to_atoms(candidate.structure) for candidate in low]
     chosen = spread_over_motifs(structures, range(len(low)), number)
     return [low[k] for k in chosen]
+
+
+def by_turns(candidates: Sequence[SearchCandidate]) -> list[SearchCandidate]:
+    """
+    Order structures of a system so that the first ones are near the hull, of many compositions.
+
+    Parameters
+    ----------
+    candidates : sequence of SearchCandidate
+        Of one pressure, those of each composition from best to worst.
+
+    Returns
+    -------
+    list of SearchCandidate
+        By their distance from the hull; it counts against one that others of its composition
+        precede it.
+    """
+    before: dict[str, int] = {}
+    keys = []
+    for one, above in zip(candidates, above_lowest(candidates), strict=True):
+        formula = one.structure.composition.reduced_formula
+        keys.append(above + TURN * before.get(formula, 0))
+        before[formula] = before.get(formula, 0) + 1
+    return [candidates[k] for k in sorted(range(len(candidates)), key=keys.__getitem__)]
 
 
 def _strain(kind: int, largest: float, generator: np.random.Generator) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from workflows.stages.search_documents import NothingFoundError
 from workflows.stages.table import STAGES
 
 
-def search_at_each(target: Target, make: Callable[[Target], Job]) -> Job | Flow:
+def search_at_each(target: Target, make: Callable[[Target], Job | Flow]) -> Job | Flow:
     """
     Search at each pressure of a target.
 

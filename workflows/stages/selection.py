@@ -15,6 +15,7 @@ from nnp.evaluation import expected_errors, predict
 from nnp.frames import Frames
 from nnp.training.dataset import moments_of
 from workflows.documents.schemas import SegmentDocument, SelectionDocument
+from workflows.frame_compositions import compositions_of
 from workflows.jobs.cores import usable_cores
 from workflows.jobs.idempotency import once
 from workflows.jobs.progress import report_progress
@@ -202,7 +203,7 @@ class SelectionMaker(Maker):
             (len(known), number - n_scaled),
             (len(known) + len(pool), n_scaled),
         ):
-            groups = [self.least_certain(errors, start + rows) for rows in by_stage(pool.stages)]
+            groups = [self.least_certain(errors, start + rows) for rows in groups_of(pool)]
             order = spread_over_groups(features, groups, share, done)
             chosen.append(parts[np.sort(order)])
             done = np.concatenate([done, order])
@@ -231,6 +232,14 @@ class SelectionMaker(Maker):
 def by_stage(stages: NDArray[np.str_]) -> list[NDArray[np.int64]]:
     """Rows of each stage, in the order in which stages first occur."""
     return [np.flatnonzero(stages == stage) for stage in dict.fromkeys(stages.tolist())]
+
+
+def groups_of(frames: Frames) -> list[NDArray[np.int64]]:
+    """Rows of each stage, where there are several compositions of each at each of them."""
+    compositions = compositions_of(frames)
+    if len(compositions) < 2:
+        return by_stage(frames.stages)
+    return [rows[part] for rows in compositions for part in by_stage(frames.stages[rows])]
 
 
 def spread_over_groups(

@@ -23,6 +23,7 @@ from workflows.documents.schemas import (
     LearningCurvePoint,
     TrainingDocument,
 )
+from workflows.frame_compositions import formula_of_frames
 from workflows.jobs.checkpoints import checkpoint
 from workflows.jobs.cores import usable_cores
 from workflows.jobs.idempotency import once
@@ -174,7 +175,7 @@ class TrainingMaker(Maker):
                 "or larger train.options.max_epochs and train.options.patience may help"
             )
         return TrainingDocument(
-            formula=frames[0].to_atoms()[0].symbols.formula.reduce()[0].format("reduce"),
+            formula=formula_of_frames(frames),
             n_training=len(result.training_frames),
             n_validation=len(result.validation_frames),
             validation_split=options.split,

@@ -51,11 +51,22 @@ def target_of(results: CampaignResults, formula: str, settings: dict[str, Any]) 
     formula : str
     settings : dict
         Of the campaign; empty where nobody knows them.
+
+    Raises
+    ------
+    CampaignError
+        If it is of a system, which has many.
     """
+    from search.composition_parsing import is_system
     from search.relax.pressure import GPA
     from workflows.composition import Target
     from workflows.documents.schemas import SearchDocument
 
+    if is_system(formula):
+        raise CampaignError(
+            f"The campaign {results.campaign} is of a system, {formula}, and this is for campaigns "
+            "of a formula: known phases of a system are given to devitrify run by --known."
+        )
     units, pressure = settings.get("formula_units"), GPA * settings.get(PRESSURE_SETTING, 0.0)
     if units is None:
         search = results.newest(SearchDocument)

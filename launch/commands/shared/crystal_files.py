@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 
-def read_crystals_of(path: Path, counts: Mapping[str, int]) -> list[Atoms]:
+def read_crystals_of(path: Path, counts: Mapping[str, int] | None) -> list[Atoms]:
     """
     Read the crystals of a file.
 
@@ -22,8 +22,8 @@ def read_crystals_of(path: Path, counts: Mapping[str, int]) -> list[Atoms]:
     ----------
     path : Path
         CIF, POSCAR, extended XYZ, or what else ASE reads.
-    counts : mapping of str to int
-        Atoms of each element in a formula unit.
+    counts : mapping of str to int, or None
+        Atoms of each element in a formula unit; none: of any composition.
 
     Returns
     -------
@@ -41,6 +41,8 @@ def read_crystals_of(path: Path, counts: Mapping[str, int]) -> list[Atoms]:
     if not path.is_file():
         raise CampaignError(f"There is no file {path}.")
     crystals = read_crystals(path)
+    if counts is None:
+        return crystals
     for number, atoms in enumerate(crystals, start=1):
         units = len(atoms) // sum(counts.values())
         wanted = {symbol: n * units for symbol, n in counts.items()}
@@ -74,6 +76,23 @@ def read_known(paths: Sequence[Path], counts: Mapping[str, int]) -> dict[str, St
     CampaignError
         If one is missing, of another composition, or a folder is empty.
     """
+    return _read_labelled(paths, counts)
+
+
+def read_all_known(paths: Sequence[Path]) -> dict[str, Structure]:
+    """
+    Read known phases of any compositions, as :func:`read_known` does those of one.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files of crystals, and folders of such files.
+    """
+    return _read_labelled(paths, None)
+
+
+def _read_labelled(paths: Sequence[Path], counts: Mapping[str, int] | None) -> dict[str, Structure]:
+    """Read crystals by the names of their files."""
     from search.create.operators import plain_sorted
     from workflows.conversion import to_structure
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +18,11 @@ from launch.commands.shared.parsing import (
     require_foreign,
     require_size,
 )
+from launch.commands.shared.system import (
+    SystemOptions,
+    read_known_of_system,
+    require_no_units,
+)
 from launch.errors import CampaignError, as_sentence
 from launch.yaml_files import read_mapping
 from workflows.chains.protocol_numbers import DEFAULT_PROTOCOL, PROTOCOLS
@@ -26,17 +31,21 @@ from workflows.engines.registry import DEFAULT_ENGINE, ENGINES, sampler_names
 
 if TYPE_CHECKING:
     from jobflow import Flow
+    from pymatgen.core import Structure
 
     from launch.local.campaign_document import CampaignDocument
     from workflows.chains.prediction import StructurePredictionMaker
     from workflows.composition import Target
     from workflows.engines.base import Engine
+    from workflows.system import SystemTarget
 
 
 #: Name of the pressure among a campaign's settings.
 PRESSURE_SETTING = "pressure_GPa"
 #: Name of all pressures among them, where there are several.
 PRESSURES_SETTING = "pressures_GPa"
+#: Names of what a system is, and of the phases that are known of it, among them.
+SPACE_SETTING, KNOWN_SETTING = "space", "known"
 
 
 @dataclass(frozen=True)
@@ -52,11 +61,14 @@ class Prediction:
         Protocol with all overrides applied.
     protocol : str
         Name of the protocol.
+    known : dict of str to Structure
+        Known phases of a system, by their labels.
     """
 
     target: Target
     maker: StructurePredictionMaker
     protocol: str
+    known: dict[str, Structure] = field(default_factory=dict)
 
     @property
     def engine(self) -> str:
@@ -67,18 +79,33 @@ class Prediction:
         """Everything that changes the result, by path."""
         from search.relax.pressure import GPA
         from workflows.settings import list_settings
+        from workflows.system import SystemTarget
 
         numbers = {setting.path: setting.value for setting in list_settings(self.maker)}
         engines = {"engine": _without_cost(self.maker.reference)}
         if self.maker.sampler is not None:
             engines["sampler"] = _without_cost(self.maker.sampler)
-        target = {
+        target: dict[str, Any] = {
             "formula_units": list(self.target.formula_units),
             PRESSURE_SETTING: self.target.pressure / GPA,
         }
         if self.target.pressures:
             target[PRESSURES_SETTING] = [pressure / GPA for pressure in self.target.pressures]
+        if isinstance(self.target, SystemTarget):
+            target |= self._of_system(self.target)
+        else:  # these numbers change nothing of a formula
+            numbers = {p: value for p, value in numbers.items() if not p.startswith("system.")}
         return {**numbers, **target, **engines}
+
+    def _of_system(self, target: SystemTarget) -> dict[str, Any]:
+        """What is looked for, and what is known, by ids of their contents."""
+        from workflows.jobs.idempotency import content_id
+
+        space = target.space.as_dict()
+        return {
+            SPACE_SETTING: {key: value for key, value in space.items() if key[0] != "@"},
+            KNOWN_SETTING: {label: content_id(one) for label, one in self.known.items()},
+        }
 
     def describe(self, campaign: str, command: Sequence[str]) -> CampaignDocument:
         """
@@ -105,14 +132,25 @@ class Prediction:
 
     def flow(self, campaign: str) -> Flow:
         """Build the task graph."""
-        return self.maker.make(self.target, campaign)
+        return self.maker.make(self.target, campaign, self.known)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictionOptions(StructureOptions):
+class PredictionOptions(StructureOptions, SystemOptions):
     """What to predict, and how: what ``run`` and ``workflow`` are told alike."""
 
-    formula: Annotated[str, typer.Argument(help="Chemical formula, e.g. LiAlCl4.")]
+    formula: Annotated[
+        str,
+        typer.Argument(help="Chemical formula, e.g. LiAlCl4, or a system: Mg-Si, MgO-SiO2."),
+    ]
+    known: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--known",
+            "-k",
+            help="Of a system: known phases for its hull; CIF, POSCAR, extXYZ or a folder.",
+        ),
+    ] = None
     protocol: Annotated[
         str,
         typer.Option("--protocol", "-p", help=f"Named set of numbers: {', '.join(PROTOCOLS)}."),
@@ -167,30 +205,55 @@ class PredictionOptions(StructureOptions):
             If anything does not fit; the message says what to do.
         """
         from workflows.chains.protocols import find_protocol
-        from workflows.composition import parse_target
         from workflows.settings import override_all, require_valid
 
         engine = _find_engine(name_with(self.engine, self.dispersion), self.engine_arguments)
-        target = parse_target(
-            self.formula,
-            engine.elements(),
-            engine.name,
-            read_numbers(self.z),
-            self.atoms_max,
-        ).under(read_pressures(self.pressures, self.pressure))
-        require_size(target)
+        target, known = self._target(engine)
         maker = find_protocol(self.protocol)
         if self.config is not None:
             maker = override_all(maker, read_mapping(self.config))
         made_of = self.structure_overrides("search.evolution", "reference_search.evolution")
         maker = apply_overrides(maker, [*made_of, *(self.overrides or ())])
         require_valid(maker)
-        maker = with_prototypes(maker, target)
-        require_room(maker, target)
+        if target.is_system:
+            require_fit_for_system(maker, target)
+        else:
+            maker = with_prototypes(maker, target)
+            require_room(maker, target)
         maker = replace(maker, sampler=self._sampler(maker, engine, target))
         seed = maker.seed if self.seed is None else self.seed
         maker = replace(maker, seed=seed).with_reference(engine)
-        return Prediction(target=target, maker=maker, protocol=self.protocol)
+        return Prediction(target=target, maker=maker, protocol=self.protocol, known=known)
+
+    def _target(self, engine: Engine) -> tuple[Target, dict[str, Structure]]:
+        """Read the formula, or the system and what is known of it."""
+        from search.composition_parsing import is_system
+        from workflows.composition import parse_target
+        from workflows.system import parse_system
+
+        pressures = read_pressures(self.pressures, self.pressure)
+        if is_system(self.formula):
+            require_no_units(self.formula, self.z)
+            system = parse_system(
+                self.formula,
+                engine.elements(),
+                engine.name,
+                atoms_max=self.atoms_max,
+                ranges=self.composition_range or "",
+                charge_balance=self.charge_balance,
+            )
+            known = read_known_of_system(self.known or [], system)
+            return system.under(pressures), known
+        self.require_formula(self.formula, self.known)
+        target = parse_target(
+            self.formula,
+            engine.elements(),
+            engine.name,
+            read_numbers(self.z),
+            self.atoms_max,
+        ).under(pressures)
+        require_size(target)
+        return target, {}
 
     def _sampler(
         self, maker: StructurePredictionMaker, engine: Engine, target: Target
@@ -221,6 +284,41 @@ class PredictionOptions(StructureOptions):
                 f"--sampler: {' or '.join(sampler_names())}, or an ASE calculator module:callable."
             )
         return sampler
+
+
+def require_fit_for_system(maker: StructurePredictionMaker, target: Target) -> None:
+    """
+    Refuse settings that have no meaning for a system, and space groups that no cell of it fits.
+
+    Raises
+    ------
+    SettingError
+        If there are any.
+    """
+    from search.create.space_groups import SpaceGroupError
+    from search.state.contents import contents_of
+    from workflows.settings import SettingError
+    from workflows.stages.search import searched
+    from workflows.stages.table import STAGES
+
+    evolution, improve = maker.search.evolution, getattr(maker, STAGES["improve"].name)
+    refused = {
+        "search_level": maker.search_level == "reference",
+        "until": maker.until == "judge",
+        "improve.melt_quench": bool(improve.melting.melt_quench),
+        "search.evolution.prototypes": evolution.prototypes is not None,
+    }
+    for path, wrong in refused.items():
+        if wrong:
+            raise SettingError(
+                f"{path!r} is for a formula, and not for a system: leave it as it is"
+            )
+    try:
+        contents_of(*searched(target, evolution))
+    except SpaceGroupError as error:
+        raise SettingError(
+            f"'search.evolution.space_groups' cannot be {evolution.space_groups!r}: {error}"
+        ) from None
 
 
 def with_prototypes(maker: StructurePredictionMaker, target: Target) -> StructurePredictionMaker:

@@ -11,13 +11,19 @@ from launch.report.known import PhaseFound, find_known
 from launch.report.page.charts import charts_of
 from launch.report.page.content import METHOD, Chart, Deed, Page
 from launch.report.page.crystals import Crystal, appearance
+from launch.report.page.hull import hull_chart
 from launch.report.page.landscape import Marked, landscape
 from launch.report.page.neighbors import bond_limits
-from launch.report.page.ranking import Table, add_found, add_known, add_ranking
+from launch.report.page.ranking import (
+    Table,
+    add_found,
+    add_known,
+    add_known_of_system,
+    add_ranking,
+)
 from launch.report.pressure import at_pressure, at_pressures
 from launch.report.status import format_duration
 from launch.shell import command_line
-from workflows.composition import parse_composition
 from workflows.conversion import to_atoms
 from workflows.documents.improvement import ImproveDocument
 from workflows.documents.schemas import (
@@ -27,6 +33,7 @@ from workflows.documents.schemas import (
     SearchDocument,
     TrainingDocument,
 )
+from workflows.system import elements_of
 
 if TYPE_CHECKING:
     from launch.report.results import CampaignResults
@@ -74,7 +81,7 @@ def campaign_page(results: CampaignResults, origin: Origin) -> Page:
     origin : Origin
     """
     prediction = results.newest(PredictionDocument)
-    elements = {element.symbol for element in parse_composition(origin.formula).elements}
+    elements = set(elements_of(origin.formula))
     limits = bond_limits(elements)
     table = Table(limits)
     found: Sequence[SearchCandidate] = []
@@ -83,6 +90,7 @@ def campaign_page(results: CampaignResults, origin: Origin) -> Page:
         add_ranking(table, prediction)
         known = find_known(results)
         add_known(table, known)
+        add_known_of_system(table, prediction)
     else:
         found = _found(results)
         add_found(table, found, origin.formula)
@@ -123,8 +131,12 @@ def _charts(
     """Draw all figures, and fetch the crystals that only the landscape shows."""
     charts: list[Chart] = []
     more: list[Crystal] = []
+    hull = None if prediction is None else hull_chart(prediction, len(prediction.candidates))
+    if hull is not None:
+        charts.append(hull)
     state = results.search_state()
-    if state is not None and len(state.archive):
+    # a landscape is of one composition
+    if state is not None and not state.is_of_system and len(state.archive):
         marked = [] if prediction is None else [_ranked(prediction)]
         if known:
             marked.append(_known(known, first - len(known)))
@@ -155,6 +167,13 @@ def _known(known: Sequence[PhaseFound], first: int) -> Marked:
 
 
 def _subtitle(prediction: PredictionDocument | None, found: Sequence[SearchCandidate]) -> str:
+    if prediction is not None and prediction.hulls and prediction.candidates:
+        hulls = [
+            f"on the hull{at_pressure(hull.pressure)}: {', '.join(hull.stable)}"
+            for hull in prediction.hulls
+        ]
+        n = len(prediction.candidates)
+        return f"{n} structures by {prediction.engine}; {'; '.join(hulls)}."
     if prediction is not None and prediction.candidates:
         best = prediction.candidates[0]
         motifs = motifs_in_words(prediction) or f"{len(prediction.candidates)} structures"

@@ -97,9 +97,10 @@ def search_progress(document: SearchDocument) -> Chart:
         }
         for name, colour in zip(operators, many_colours(len(operators)), strict=True)
     ]  # fmt: skip
-    panels = [
-        Panel("structures relaxed", f"best {source} {quantity} above the last (meV/atom)", best)
-    ]
+    panels = []
+    if best:  # a system has no best energy
+        title = f"best {source} {quantity} above the last (meV/atom)"
+        panels.append(Panel("structures relaxed", title, best))
     if shares:
         panels.append(Panel("generation", "share of the operators", shares))
     return Chart(
@@ -113,8 +114,7 @@ def search_progress(document: SearchDocument) -> Chart:
 
 def ranking_agreement(document: PredictionDocument) -> Chart | None:
     """Energies of the candidates by the potential and by the engine, at each pressure."""
-    from launch.report.plots import potential_enthalpy
-    from workflows.stages.ranking import enthalpy_of
+    from launch.report.plots import energies_above_best, potential_enthalpy
 
     rows = {id(candidate): row for row, candidate in enumerate(document.candidates)}
     traces, highest = [], 0.0
@@ -123,8 +123,7 @@ def ranking_agreement(document: PredictionDocument) -> Chart | None:
         potential = np.array([potential_enthalpy(candidate) for candidate in ranked], dtype=float)
         if not np.isfinite(potential).any():
             continue
-        reference = np.array([enthalpy_of(candidate) for candidate in ranked])
-        x, y = 1000 * (reference - reference.min()), 1000 * (potential - np.nanmin(potential))
+        x, y = energies_above_best(ranked, potential)
         highest = max(highest, float(x.max()))
         texts = [f"{candidate.rank}: {candidate.space_group}" for candidate in ranked]
         name = in_gpa(one.pressure) if document.pressures else "ranked"
@@ -142,8 +141,10 @@ def ranking_agreement(document: PredictionDocument) -> Chart | None:
         "a better one.",
         [
             Panel(
-                f"{label(document.engine)} {quantity} above the best (meV/atom)",
-                f"NNP {quantity} above its lowest (meV/atom)",
+                f"{label(document.engine)} {quantity} above the "
+                f"{'hull' if document.hulls else 'best'} (meV/atom)",
+                f"NNP {quantity} above {'that hull' if document.hulls else 'its lowest'} "
+                "(meV/atom)",
                 [line_of_equality([0.0, highest]), *traces],
             )
         ],

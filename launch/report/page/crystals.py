@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from launch.report.crystals import symmetric_cif
+from nnp.storage.electronegativity import no_warnings_of_noble_gases
 from search.symmetry import TIGHT_TOLERANCE
 
 if TYPE_CHECKING:
@@ -145,11 +146,14 @@ def appearance(elements: set[str]) -> dict[str, dict[str, Any]]:
     from ase.data.colors import jmol_colors
     from pymatgen.core import Element
 
+    with no_warnings_of_noble_gases():
+        pulling = {symbol: float(Element(symbol).X) for symbol in elements}
     return {
         symbol: {
             "color": "#" + "".join(f"{round(255 * c):02x}" for c in jmol_colors[number]),
             "radius": round(float(covalent_radii[number]), 2),
-            "electronegativity": float(Element(symbol).X),
+            # argon, for one, has none, and is no anion; JSON has no NaN
+            "electronegativity": pulling[symbol] if pulling[symbol] > 0.0 else 0.0,
         }
         for symbol, number in sorted((symbol, atomic_numbers[symbol]) for symbol in elements)
     }

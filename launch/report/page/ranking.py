@@ -39,6 +39,8 @@ COLUMNS = (
     Column("within", "within", "Å", 2, "by how much atoms miss the symmetry at the most"),
     Column("above", "above best", "meV/atom", 1, "energy, or enthalpy, above the best structure"),
     Column("above_hull", "above hull", "meV/atom", 1, "above the convex hull of the compounds"),
+    Column("formation", "formation", "eV/atom", 4, "energy, or enthalpy, beside that of the ends"),
+    Column("reaction", "in equilibrium", hint="what it becomes"),
     Column("known", "known as", hint="known phase that is the same structure"),
     Column("above_known", "above known", "meV/atom", 1, "above the lowest known phase; below: -"),
     Column("enthalpy", "enthalpy", "eV/atom", 4, "by the reference engine"),
@@ -137,6 +139,7 @@ def _values(candidate: CandidateDocument, has_prototypes: bool) -> dict[str, Any
         "space_group": f"{candidate.space_group} ({candidate.space_group_number})",
         "within": candidate.symmetry_tolerance,
         "above": candidate.energy_above_best,
+        **_on_hull(candidate),
         "enthalpy": candidate.enthalpy,
         "energy": candidate.energy,
         "potential": potential_of(candidate),
@@ -145,6 +148,36 @@ def _values(candidate: CandidateDocument, has_prototypes: bool) -> dict[str, Any
         "found_at": candidate.found_at or None,
         "origin": ORIGINS[candidate.of_prototype] if has_prototypes else None,
     }
+
+
+def _on_hull(candidate: CandidateDocument) -> dict[str, Any]:
+    """Where a crystal of a system lies; nothing of a formula."""
+    if candidate.above_hull is None:
+        return {"known": candidate.known}
+    return {
+        "above_hull": candidate.above_hull,
+        "formation": candidate.formation_energy,
+        "reaction": candidate.reaction or "stable",
+        "known": candidate.known,
+    }
+
+
+def add_known_of_system(table: Table, prediction: PredictionDocument) -> None:
+    """
+    Add the known phases of a system, which are on its hull or above it.
+
+    Parameters
+    ----------
+    table : Table
+        With the ranking.
+    prediction : PredictionDocument
+    """
+    for one in prediction.known:
+        values = {**_values(one, has_prototypes=False), "name": one.known, "found_by": None}
+        if prediction.pressures:
+            values["pressure"] = one.pressure / GPA
+        marks = ["known"] if one.converged else ["known", "unconverged"]
+        table.add(one.structure, file_name("known", one.known or ""), values, marks)
 
 
 def add_known(table: Table, found: Sequence[PhaseFound]) -> None:
@@ -198,19 +231,25 @@ def add_found(table: Table, found: Sequence[SearchCandidate], formula: str) -> N
     found : sequence of SearchCandidate
         Best first.
     formula : str
+        Or name of a system.
     """
+    from search.composition_parsing import is_system as names_system
     from search.symmetry import find_space_group, primitive_cell
+
+    is_system = names_system(formula)
 
     for rank, one in enumerate(found[:MOST_FOUND], start=1):
         group = find_space_group(to_atoms(one.structure))
+        own = one.structure.composition.reduced_formula if is_system else formula
         whose = "potential" if one.energy_of == "potential" else "energy"
         values = {
             "name": f"{rank}",
             "rank": rank,
-            "formula": formula,
+            "formula": own,
             "units": one.formula_units,
             "space_group": f"{group.symbol} ({group.number})",
-            "above": 1000 * (one.enthalpy - found[0].enthalpy),
+            "above": None if is_system else 1000 * (one.enthalpy - found[0].enthalpy),
+            "above_hull": _milli(one.above_hull),
             "enthalpy": one.enthalpy if one.pressure else None,
             whose: one.energy,
             "error": _milli(one.uncertainty),
@@ -218,7 +257,7 @@ def add_found(table: Table, found: Sequence[SearchCandidate], formula: str) -> N
             "found_at": one.found_at,
             "origin": ORIGINS[True] if one.of_prototype else None,
         }
-        name = file_name(f"{rank:02d}", formula, f"Z{one.formula_units}", group.symbol)
+        name = file_name(f"{rank:02d}", own, f"Z{one.formula_units}", group.symbol)
         structure = to_structure(primitive_cell(to_atoms(one.structure)))
         table.add(structure, name, values, [] if one.converged else ["unconverged"])
 

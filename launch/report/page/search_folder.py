@@ -11,12 +11,16 @@ from launch.report.page.campaign import METHOD, TOOLS
 from launch.report.page.charts import search_progress
 from launch.report.page.content import Page
 from launch.report.page.crystals import appearance
+from launch.report.page.hull import hull_chart
 from launch.report.page.landscape import landscape
 from launch.report.page.neighbors import bond_limits
-from launch.report.page.ranking import MOST_FOUND, Table, add_found
+from launch.report.page.ranking import MOST_FOUND, Table, add_found, add_ranking
 from launch.report.pressure import at_pressure
+from launch.report.system_search import ranked_on_hull, system_of
+from search.composition_space import CompositionSpace
+from search.run.islands import merge_archives
 from workflows.composition import Target
-from workflows.documents.schemas import POTENTIAL
+from workflows.documents.schemas import POTENTIAL, SearchDocument
 from workflows.stages.search_documents import island_document, search_document
 
 if TYPE_CHECKING:
@@ -68,6 +72,8 @@ def search_page(islands: Sequence[Evolution], cpu_seconds: float = 0.0) -> Page:
     """
     first = islands[0]
     counts = first.composition
+    if isinstance(counts, CompositionSpace):
+        return _page_of_system(islands, cpu_seconds)
     formula = "".join(f"{symbol}{n if n > 1 else ''}" for symbol, n in counts.items())
     pressure = first.fitness.pressure
     target = Target(formula, tuple(first.options.formula_units), pressure)
@@ -82,14 +88,6 @@ def search_page(islands: Sequence[Evolution], cpu_seconds: float = 0.0) -> Page:
     add_found(table, found.candidates, formula)
     leader = min(islands, key=lambda island: island.best_fitness)
     chart, more = landscape(leader, [], len(table.crystals))
-    facts = {
-        "structures relaxed": f"{found.n_structures} in {found.generations} generations",
-        "formula units": ", ".join(map(str, found.formula_units)),
-        "seed": ", ".join(str(island.seed) for island in islands),
-        "CPU time": f"{cpu_seconds:.0f} s" if cpu_seconds else "",
-        "ended": "; ".join(dict.fromkeys(found.ended)),
-        "left out": "; ".join(f"{n} times {reason}" for reason, n in found.discarded),
-    }
     return Page(
         title=f"{formula}: crystal structures of a search",
         subtitle=f"The {len(table.rows)} best of {found.n_structures} structures, by energies of "
@@ -101,6 +99,51 @@ def search_page(islands: Sequence[Evolution], cpu_seconds: float = 0.0) -> Page:
         bonds=[[*pair, length] for pair, length in limits.items()],
         warnings=[found.warning] if found.warning else [],
         charts=[chart, search_progress(found)],
-        facts=[[name, value] for name, value in facts.items() if value],
+        facts=_facts(found, islands, cpu_seconds),
         citations=[METHOD, *TOOLS],
     )
+
+
+def _page_of_system(islands: Sequence[Evolution], cpu_seconds: float) -> Page:
+    """Put the page of a search of a system together: its hull, and what is near it."""
+    target = system_of(islands[0])
+    if not any(len(island.archive) for island in islands):
+        raise CampaignError("This search has found no structure yet: give it more.")
+    found = search_document(
+        target, [island_document(island, cpu_seconds / len(islands)) for island in islands],
+        MOST_FOUND, POTENTIAL,
+    )  # fmt: skip
+    prediction = ranked_on_hull(target, merge_archives(islands)[:MOST_FOUND], POTENTIAL)
+    limits = bond_limits(target.space.elements)
+    table = Table(limits)
+    add_ranking(table, prediction)
+    hull = hull_chart(prediction, len(prediction.candidates))
+    return Page(
+        title=f"{target.formula}: crystal structures of a search",
+        subtitle=f"On the hull: {', '.join(prediction.hulls[0].stable)}; of {found.n_structures} "
+        f"structures, by energies of the potential{at_pressure(target.pressure)}.",
+        columns=table.columns(),
+        rows=table.rows,
+        crystals=table.crystals,
+        elements=appearance(set(target.space.elements)),
+        bonds=[[*pair, length] for pair, length in limits.items()],
+        warnings=[found.warning] if found.warning else [],
+        charts=[*([hull] if hull is not None else []), search_progress(found)],
+        facts=_facts(found, islands, cpu_seconds),
+        citations=[METHOD, *TOOLS],
+    )
+
+
+def _facts(
+    found: SearchDocument, islands: Sequence[Evolution], cpu_seconds: float
+) -> list[list[str]]:
+    """What a search did, and how it ended."""
+    facts = {
+        "structures relaxed": f"{found.n_structures} in {found.generations} generations",
+        "formula units": ", ".join(map(str, found.formula_units)),
+        "seed": ", ".join(str(island.seed) for island in islands),
+        "CPU time": f"{cpu_seconds:.0f} s" if cpu_seconds else "",
+        "ended": "; ".join(dict.fromkeys(found.ended)),
+        "left out": "; ".join(f"{n} times {reason}" for reason, n in found.discarded),
+    }
+    return [[name, value] for name, value in facts.items() if value]

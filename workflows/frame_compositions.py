@@ -1,0 +1,54 @@
+"""Compositions of frames: of a formula all have one, of a system many."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnp.frames import Frames
+
+
+def counts_of(frames: Frames) -> NDArray[np.int64]:
+    """Atoms (n_frames, n_elements) of each of the frames' elements, in the order of these."""
+    from ase.data import atomic_numbers
+
+    numbers = [atomic_numbers[symbol] for symbol in frames.elements]
+    owners = np.repeat(np.arange(len(frames)), frames.counts)
+    return np.array(
+        [np.bincount(owners[frames.numbers == z], minlength=len(frames)) for z in numbers],
+        dtype=np.int64,
+    ).reshape(len(numbers), len(frames)).T  # fmt: skip
+
+
+def compositions_of(frames: Frames) -> list[NDArray[np.int64]]:
+    """Rows of the frames of each composition, in the order in which these first occur."""
+    counts = counts_of(frames)
+    units = np.gcd.reduce(counts, axis=1)[:, None] if len(counts) else counts
+    rows: dict[tuple[int, ...], list[int]] = {}
+    for k, row in enumerate((counts // units).tolist() if len(counts) else []):
+        rows.setdefault(tuple(row), []).append(k)
+    return [np.array(found, dtype=np.int64) for found in rows.values()]
+
+
+def formula_of_frames(frames: Frames) -> str:
+    """Reduced formula of frames; of several compositions the elements with dashes between them."""
+    if len(compositions_of(frames)) > 1:
+        return "-".join(frames.elements)
+    formula: str = frames[0].to_atoms()[0].symbols.formula.reduce()[0].format("reduce")
+    return formula
+
+
+def beside_atoms(frames: Frames, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+    """
+    Energies (n_frames,) beside those of their atoms, eV/atom: what compositions have in common.
+
+    Parameters
+    ----------
+    frames : Frames
+        With energies.
+    chosen : ndarray of int
+        Rows whose energies say those of atoms, by least squares.
+    """
+    counts = counts_of(frames).astype(float)
+    atoms = np.linalg.lstsq(counts[chosen], frames.energies[chosen], rcond=None)[0]
+    return np.asarray((frames.energies - counts @ atoms) / frames.counts)
