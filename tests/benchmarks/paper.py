@@ -5,7 +5,7 @@ The paper's work for one of its compounds, and the section of docs/reproduction.
     python -m tests.benchmarks.paper LiAlCl4 --engine pair --scale tiny -o FOLDER
     python -m tests.benchmarks.paper LiAlCl4 --engine gpaw --scale labels --known KNOWN -o FOLDER
     python -m tests.benchmarks.paper LiAlCl4 --engine chgnet --scale paper -o FOLDER --section-only
-    python -m tests.benchmarks.paper Mg2SiO4 --scale paper --known KNOWN -o FOLDER --default CAMPAIGN
+    python -m tests.benchmarks.paper Mg2SiO4 --known KNOWN -o FOLDER --default CAMPAIGN
     python -m tests.benchmarks.paper page FOLDER... -o docs/reproduction.md
 
 Runs ``devitrify run --protocol paper``, ``judge`` and ``search`` one after the other in
@@ -13,7 +13,10 @@ FOLDER/COMPOUND-ENGINE-SCALE; a second call goes on where the first was stopped,
 be. KNOWN is a folder of known phases, ``FORMULA_NAME.vasp``. What stands behind ``--`` goes to
 ``devitrify run``. After each step the section is written anew, ``section.md`` in that folder, of
 what there is by then; ``--section-only`` runs nothing. ``--default`` judges a campaign that has
-been made with the default protocol (in a copy) and runs nothing else.
+been made with the default protocol (in a copy) and runs nothing else; with ``--own-candidates`` the
+judging set is the known phases and the candidates of that campaign, in the place of a search by the
+engine that takes hours. The potential has chosen these: their figures are no figures of the paper's
+kind, and the section says so.
 
 ``page`` joins sections under the introduction and copies their judging sets beside the tests, from
 which the headline figures are computed anew.
@@ -23,15 +26,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from pymatgen.core import Structure
 
 from nnp.storage.files import write_atomically
-from tests.benchmarks.paper_facts import evaluation_times, facts_of, keep, kept
+from tests.benchmarks.paper_facts import CANDIDATE, evaluation_times, facts_of, keep, kept
 from tests.benchmarks.paper_numbers import COMPOUNDS
 from tests.benchmarks.paper_page import write_page
 from tests.benchmarks.paper_sections import NAMES, Kept, section
@@ -99,7 +102,7 @@ def write_section(work: Reproduction) -> str:
     return text
 
 
-def steps_of(work: Reproduction, default: Path | None) -> list[Step]:
+def steps_of(work: Reproduction, default: Path | None, own_candidates: bool) -> list[Step]:
     """
     List what is to be done.
 
@@ -108,17 +111,39 @@ def steps_of(work: Reproduction, default: Path | None) -> list[Step]:
     work : Reproduction
     default : Path or None
         A campaign of the default protocol that there is already: it alone is judged, in a copy.
+    own_candidates : bool
+        Whether its candidates take the place of a search by the engine.
     """
     if default is None:
         return list(work.steps())
+    more = candidate_files(default, work.folder / "candidates") if own_candidates else []
     folder = work.folder / DEFAULT
-    judged = [step for step in replace_scale(work).steps() if step.name == "judge default"]
-    return [Step("copy of the default", folder, source=default), *judged]
+    return [
+        Step("copy of the default", folder, source=default),
+        Step("judge default", folder, work.judge(folder, more), facts=True),
+    ]
 
 
-def replace_scale(work: Reproduction) -> Reproduction:
-    """Take the scale that has a campaign of the default protocol."""
-    return work if SCALES[work.scale].default else replace(work, scale="paper")
+def candidate_files(campaign: Path, folder: Path) -> list[Path]:
+    """
+    Copy the candidates of a campaign, as relaxed, under names that tell what they are.
+
+    Parameters
+    ----------
+    campaign : Path
+    folder : Path
+        Where they go.
+
+    Returns
+    -------
+    list of Path
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for source in sorted((campaign / "structures" / "relaxed").glob("*.cif")):
+        found.append(folder / f"{CANDIDATE}{source.name.partition('_')[0]}.cif")
+        shutil.copyfile(source, found[-1])
+    return found
 
 
 def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, tuple[str, ...]]:
@@ -134,6 +159,7 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, tuple[str, ...]
     parser.add_argument("--known", type=Path, help="folder of known phases, FORMULA_NAME.vasp")
     parser.add_argument("--section-only", action="store_true", help="run nothing")
     parser.add_argument("--default", type=Path, help="a campaign of the default protocol")
+    parser.add_argument("--own-candidates", action="store_true", help="judge --default by them")
     parser.add_argument("-o", "--out", type=Path, default=Path("paper"))
     return parser.parse_args(arguments[:split]), tuple(arguments[split + 1 :])
 
@@ -152,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     if not chosen.section_only:
         try:
-            steps = steps_of(work, chosen.default)
+            steps = steps_of(work, chosen.default, chosen.own_candidates)
             perform(steps, work.folder / DONE, lambda step: record(work, step))
         except StepFailedError as error:
             sys.exit(f"{error}.")

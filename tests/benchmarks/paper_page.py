@@ -18,8 +18,10 @@ DATA = Path(__file__).with_name("data")
 #: Columns of such a set.
 COLUMNS = ("label", "origin", "reference_energy", "potential_energy", "relaxed_energy",
            "in_training")  # fmt: skip
-HEADINGS = ("compound", "potential", "scale", "n", "r (paper)", "r", "rank correlation",
-            "RMSE (paper)", "RMSE", "known phase lowest: before, after relaxing", "commit")  # fmt: skip
+HEADINGS = (
+    "compound", "potential", "scale", "n", "r (paper)", "r", "rank correlation", "RMSE (paper)",
+    "RMSE", "judged by", "known phase lowest: before, after", "commit",
+)  # fmt: skip
 #: Bytes; a larger figure is left out of the page.
 LARGEST_FIGURE = 200_000
 CAPTIONS = {
@@ -50,7 +52,8 @@ def write_page(folders: Sequence[Path], out: Path) -> None:
         for name, found in facts.items():
             if found["judge"]:
                 rows.append(headline(found, name, folder.name))
-                write_set(found["judge"], DATA / f"judging_{set_name(folder.name, name)}.csv")
+                own = _own_name(found, name, folder)
+                write_set(found["judge"], DATA / f"judging_{own}.csv")
         text = (folder / "section.md").read_text().rstrip()
         sections.append("\n\n".join([text, *_figures(folder, facts, out.parent)]))
     head = table(HEADINGS, rows) if rows else "Nothing has been judged yet."
@@ -62,9 +65,19 @@ def write_page(folders: Sequence[Path], out: Path) -> None:
     write_atomically(out, page + "\n")
 
 
-def set_name(folder: str, step: str) -> str:
-    """Name of a judging set: compound, engine, scale and step."""
-    return f"{folder}-{step.removeprefix('judge-')}"
+def scale_of(facts: Facts, step: str, folder: str) -> str:
+    """Scale of a campaign, the last word of its compound's folder; of the default its protocol."""
+    return str(facts["protocol"]) if step == "judge-default" else folder.rsplit("-", 1)[1]
+
+
+def set_name(formula: str, engine: str, scale: str, step: str) -> str:
+    """Name of a judging set."""
+    return f"{formula}-{engine}-{scale}-{step.removeprefix('judge-')}"
+
+
+def _own_name(facts: Facts, step: str, folder: Path) -> str:
+    scale = scale_of(facts, step, folder.name)
+    return set_name(facts["formula"], facts["engine"], scale, step)
 
 
 def headline(facts: Facts, step: str, folder: str) -> tuple[str, ...]:
@@ -84,13 +97,23 @@ def headline(facts: Facts, step: str, folder: str) -> tuple[str, ...]:
     phase = lowest["known_phase"]
     is_lowest = ("yes" if phase and lowest[key] == phase else "no" if phase else "–"
                  for key in ("potential", "potential_relaxed"))  # fmt: skip
-    scale = facts["protocol"] if step == "judge-default" else folder.rsplit("-", 1)[1]
+    scale = scale_of(facts, step, folder)
     return (
         paper.formula, NAMES[step], f"{scale}, {facts['engine']}", str(row["n"]),
         number(paper.pearson, ".3f"), number(row["pearson"], ".3f"),
         number(row["spearman"], ".3f"), number(paper.rmse), number(row["rmse"]),
-        ", ".join(is_lowest), ", ".join(facts["commits"]),
+        judged_by(judge), ", ".join(is_lowest), ", ".join(facts["commits"]),
     )  # fmt: skip
+
+
+def judged_by(judge: Facts) -> str:
+    """Say where the crystals of a judging set come from."""
+    origins = {point["origin"] for point in judge["points"] if not point["in_training"]}
+    words = {
+        "search": "search by the engine", "candidate": "own candidates",
+        "known": "known phases", "random": "random crystals",
+    }  # fmt: skip
+    return ", ".join(what for origin, what in words.items() if origin in origins)
 
 
 def write_set(judge: Facts, path: Path) -> None:
@@ -114,7 +137,8 @@ def _figures(folder: Path, facts: dict[str, Facts], docs: Path) -> list[str]:
             source = folder / "facts" / f"{step}-{plot}.png"
             if not source.exists() or source.stat().st_size >= LARGEST_FIGURE:
                 continue
-            name = f"paper-{set_name(folder.name, step)}-{plot.replace('_', '-')}.png"
+            own = _own_name(facts[step], step, folder)
+            name = f"paper-{own}-{plot.replace('_', '-')}.png"
             (docs / "images").mkdir(exist_ok=True)
             shutil.copyfile(source, docs / "images" / name)
             commits = ", ".join(facts[step]["commits"])

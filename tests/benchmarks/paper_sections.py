@@ -34,6 +34,8 @@ MAKES_TRAINING_SET = (
     "pack", "convergence", "melt", "melting_temperature", "volume", "liquid", "quench", "anneal",
     "select", "label", "sample", "check",
 )  # fmt: skip
+#: Where crystals of a judging set come from.
+ORIGINS = ("known", "search", "random", "candidate")
 #: meV/atom within which an energy is that of the stable phase.
 SAME = 1.0
 
@@ -257,10 +259,16 @@ def _judged_row(name: str, rows: Sequence[Facts]) -> tuple[str, ...]:
 def _judged_in_words(kept: Kept, judge: Facts) -> str:
     lowest = judge["lowest"]
     origins = [point["origin"] for point in judge["points"]]
-    listed = ", ".join(f"{origins.count(kind)} {kind}" for kind in ("known", "search", "random")
+    listed = ", ".join(f"{origins.count(kind)} {kind}" for kind in (*ORIGINS,)
                        if kind in origins)  # fmt: skip
     said = [f"{judge['n_tested']} crystals ({listed}; {judge['n_in_training']} more are in the "
             "training set and count in no figure)."]  # fmt: skip
+    if "candidate" in origins:
+        said.append(
+            "There was no search by the engine: the candidates are the campaign's own, which its "
+            "potential has chosen after it had learnt from others like them. The paper's judging "
+            "sets are harder."
+        )
     if lowest["known_phase"] is None:
         said.append("There is no known phase to be the lowest.")
     else:
@@ -304,9 +312,9 @@ def search(kept: Kept, own: Facts) -> str:
     found = [c["energy"] for f in kept.facts.values() for c in f["candidates"] or []] + first
     if found:
         lowest = 1e3 * (min(found) - zero)
-        said.append("The ground state of the engine, as far as it is known, was found."
-                    if lowest <= SAME else
-                    f"The stable phase was not found: {lowest:.1f} meV/atom are missing.")  # fmt: skip
+        solved = "The ground state of the engine, as far as it is known, was found."
+        missed = f"The stable phase was not found: {lowest:.1f} meV/atom are missing."
+        said.append(solved if lowest <= SAME else missed)
     said.append(_learning_on(kept))
     if kept.searches:
         said += ["", _by_units(kept)]

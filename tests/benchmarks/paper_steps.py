@@ -204,16 +204,16 @@ class Reproduction:
         scale = SCALES[self.scale]
         paper, melt = self.folder / PAPER, self.folder / MELT
         yield Step("first", paper, self._run(paper, {"until": "train"}))
-        yield Step("judge first", paper, self._judge(paper), facts=True)
+        yield Step("judge first", paper, self.judge(paper), facts=True)
         if scale.melt_labels:
             few = {"improve.rounds": 1, "improve.relaxations": 1, "improve.relaxation_steps": 1,
                    "improve.labels": 0, "improve.melt_quench": scale.melt_labels,
                    "improve.generations": 1}  # fmt: skip
             yield Step("copy for the melt", melt, source=paper)
             yield Step("melt", melt, self._run(melt, {"until": "improve"} | few))
-            yield Step("judge melt", melt, self._judge(melt), facts=True)
+            yield Step("judge melt", melt, self.judge(melt), facts=True)
         yield Step("learnt", paper, self._run(paper, {"until": "candidates"} | scale.improve))
-        yield Step("judge learnt", paper, self._judge(paper), facts=True)
+        yield Step("judge learnt", paper, self.judge(paper), facts=True)
         for z in scale.z:
             search = self.folder / f"z{z}"
             yield Step(
@@ -225,7 +225,7 @@ class Reproduction:
             default = self.folder / DEFAULT
             run = ("run", self.formula, "--z", self._units, "--engine", self.engine)
             yield Step("default", default, (*run, "-f", str(default), "-w", "1"))
-            yield Step("judge default", default, self._judge(default), facts=True)
+            yield Step("judge default", default, self.judge(default), facts=True)
 
     @property
     def _units(self) -> str:
@@ -239,11 +239,22 @@ class Reproduction:
             *_as_words(scale.settings | settings),
         )  # fmt: skip
 
-    def _judge(self, folder: Path) -> tuple[str, ...]:
+    def judge(self, folder: Path, more: Sequence[Path] = ()) -> tuple[str, ...]:
+        """
+        Return the words of a judgement.
+
+        Parameters
+        ----------
+        folder : Path
+            Of the campaign.
+        more : sequence of Path
+            Crystals that take the place of a search by the engine.
+        """
         scale = SCALES[self.scale]
-        known = [word for path in self.known for word in ("--known", str(path))]
-        generations = scale.judge_generations
-        if not (generations or self.known):
+        crystals = (*self.known, *more)
+        known = [word for path in crystals for word in ("--known", str(path))]
+        generations = 0 if more else scale.judge_generations
+        if not (generations or crystals):
             generations = 1
         return (
             "judge", str(folder), *known, "--generations", str(generations), "--random", "0", "-w",
