@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,9 +33,11 @@ from pathlib import Path
 from pymatgen.core import Structure
 
 from nnp.storage.files import write_atomically
-from tests.benchmarks.paper_facts import CANDIDATE, evaluation_times, facts_of, keep, kept
+from tests.benchmarks.campaigns import current_commit
+from tests.benchmarks.paper_facts import evaluation_times, facts_of, keep, kept
 from tests.benchmarks.paper_numbers import COMPOUNDS
 from tests.benchmarks.paper_page import write_page
+from tests.benchmarks.paper_ranking import judge_by_ranking
 from tests.benchmarks.paper_sections import NAMES, Kept, section
 from tests.benchmarks.paper_steps import (
     DEFAULT,
@@ -102,7 +103,7 @@ def write_section(work: Reproduction) -> str:
     return text
 
 
-def steps_of(work: Reproduction, default: Path | None, own_candidates: bool) -> list[Step]:
+def steps_of(work: Reproduction, default: Path | None) -> list[Step]:
     """
     List what is to be done.
 
@@ -111,39 +112,35 @@ def steps_of(work: Reproduction, default: Path | None, own_candidates: bool) -> 
     work : Reproduction
     default : Path or None
         A campaign of the default protocol that there is already: it alone is judged, in a copy.
-    own_candidates : bool
-        Whether its candidates take the place of a search by the engine.
     """
     if default is None:
         return list(work.steps())
-    more = candidate_files(default, work.folder / "candidates") if own_candidates else []
     folder = work.folder / DEFAULT
     return [
         Step("copy of the default", folder, source=default),
-        Step("judge default", folder, work.judge(folder, more), facts=True),
+        Step("judge default", folder, work.judge(folder), facts=True),
     ]
 
 
-def candidate_files(campaign: Path, folder: Path) -> list[Path]:
+def keep_ranking(work: Reproduction, campaign: Path, commit: str | None) -> None:
     """
-    Copy the candidates of a campaign, as relaxed, under names that tell what they are.
+    Judge a campaign of the default protocol by its own candidates, in a copy; keep what comes out.
 
     Parameters
     ----------
+    work : Reproduction
     campaign : Path
-    folder : Path
-        Where they go.
-
-    Returns
-    -------
-    list of Path
+    commit : str or None
+        That the campaign was run at; none: this one.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    found = []
-    for source in sorted((campaign / "structures" / "relaxed").glob("*.cif")):
-        found.append(folder / f"{CANDIDATE}{source.name.partition('_')[0]}.cif")
-        shutil.copyfile(source, found[-1])
-    return found
+    folder, done = work.folder / DEFAULT, work.folder / DONE
+    copy = Step("copy of the default", folder, source=campaign)
+    perform([copy], done, lambda step: record(work, step))
+    facts = facts_of(folder)
+    if commit:
+        facts["commits"] = [commit, f"judged at {current_commit()}"]
+    facts["judge"] = judge_by_ranking(folder, work.known, facts["engine"])
+    keep(facts, "judge-default", folder, work.folder / FACTS)
 
 
 def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, tuple[str, ...]]:
@@ -160,6 +157,7 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, tuple[str, ...]
     parser.add_argument("--section-only", action="store_true", help="run nothing")
     parser.add_argument("--default", type=Path, help="a campaign of the default protocol")
     parser.add_argument("--own-candidates", action="store_true", help="judge --default by them")
+    parser.add_argument("--campaign-commit", help="that --default was run at")
     parser.add_argument("-o", "--out", type=Path, default=Path("paper"))
     return parser.parse_args(arguments[:split]), tuple(arguments[split + 1 :])
 
@@ -178,8 +176,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     if not chosen.section_only:
         try:
-            steps = steps_of(work, chosen.default, chosen.own_candidates)
-            perform(steps, work.folder / DONE, lambda step: record(work, step))
+            if chosen.default and chosen.own_candidates:
+                keep_ranking(work, chosen.default, chosen.campaign_commit)
+            else:
+                steps = steps_of(work, chosen.default)
+                perform(steps, work.folder / DONE, lambda step: record(work, step))
         except StepFailedError as error:
             sys.exit(f"{error}.")
     print(write_section(work))

@@ -56,8 +56,6 @@ COMPARED = (
 )  # fmt: skip
 #: A relaxation of the search that gives the judging set.
 OF_A_GENERATION = re.compile(r"generation \d+ structure \d+")
-#: How labels of a campaign's own candidates begin in a judging set.
-CANDIDATE = "candidate_"
 #: Figures that a section shows, of those in the campaign's folder.
 PLOTS = ("judge", "judge_coverage", "judge_rounds", "learning_curve", "melting_temperature")
 
@@ -128,7 +126,7 @@ def _documents(store: JobStore, campaign: str) -> Facts:
         ("curve", LearningCurveDocument, lambda d: [one.model_dump() for one in d.points]),
         ("round", ImproveDocument, _round),
         ("candidates", PredictionDocument, _candidates),
-        ("judge", JudgeDocument, _judge),
+        ("judge", JudgeDocument, lambda d: d.model_dump(mode="json", exclude={"frames"})),
     )
     for name, kind, read in readers:
         document = results.newest(kind)
@@ -201,15 +199,6 @@ def _round(document: ImproveDocument) -> Facts:
         "evaluations": [one.evaluations for one in document.rounds],
         "reason": document.reason,
     }
-
-
-def _judge(document: JudgeDocument) -> Facts:
-    """All but the geometries; of crystals that were given, those of the ranking are no phases."""
-    found: Facts = document.model_dump(mode="json", exclude={"frames"})
-    for point in found["points"]:
-        if point["label"].startswith(CANDIDATE):
-            point["origin"] = "candidate"
-    return found
 
 
 def _candidates(document: PredictionDocument) -> list[Facts]:

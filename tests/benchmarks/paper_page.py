@@ -95,8 +95,10 @@ def headline(facts: Facts, step: str, folder: str) -> tuple[str, ...]:
     judge, paper = facts["judge"], COMPOUNDS[facts["formula"]]
     row, lowest = window_row(judge["single_points"]), judge["lowest"]
     phase = lowest["known_phase"]
-    is_lowest = ("yes" if phase and lowest[key] == phase else "no" if phase else "–"
-                 for key in ("potential", "potential_relaxed"))  # fmt: skip
+    is_lowest = (
+        "–" if phase is None or lowest[key] is None else "yes" if lowest[key] == phase else "no"
+        for key in ("potential", "potential_relaxed")
+    )
     scale = scale_of(facts, step, folder)
     return (
         paper.formula, NAMES[step], f"{scale}, {facts['engine']}", str(row["n"]),

@@ -274,13 +274,16 @@ def _judged_in_words(kept: Kept, judge: Facts) -> str:
     else:
         before, after = ("is" if lowest[key] == lowest["known_phase"] else "is not"
                          for key in ("potential", "potential_relaxed"))  # fmt: skip
+        also_after = "" if judge["relaxed"] is None else f" and {after} after it"
         also = (
             ""
             if lowest["reference"] == lowest["known_phase"]
             else (f" (by the engine itself {lowest['reference']} is lower)")
         )
         said.append(f"The lowest known phase, {lowest['known_phase']}, {before} the lowest by the "
-                    f"potential before relaxation and {after} after it{also}.")  # fmt: skip
+                    f"potential before relaxation{also_after}{also}.")  # fmt: skip
+    if judge["relaxed"] is None:
+        return " ".join([*said, "Nothing was relaxed by the potential, and no coverage computed."])
     up, down = (window_row(judge[key], 500.0)["mean_error"] for key in ("single_points", "relaxed"))
     said.append(f"Up to 500 meV/atom the potential is off by {number(up, '+.1f')} meV/atom at the "
                 f"engine's geometries and by {number(down, '+.1f')} at its own (paper: upwards and "

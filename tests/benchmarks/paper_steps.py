@@ -239,7 +239,7 @@ class Reproduction:
             *_as_words(scale.settings | settings),
         )  # fmt: skip
 
-    def judge(self, folder: Path, more: Sequence[Path] = ()) -> tuple[str, ...]:
+    def judge(self, folder: Path) -> tuple[str, ...]:
         """
         Return the words of a judgement.
 
@@ -247,15 +247,11 @@ class Reproduction:
         ----------
         folder : Path
             Of the campaign.
-        more : sequence of Path
-            Crystals that take the place of a search by the engine.
         """
         scale = SCALES[self.scale]
-        crystals = (*self.known, *more)
-        known = [word for path in crystals for word in ("--known", str(path))]
-        generations = 0 if more else scale.judge_generations
-        if not (generations or crystals):
-            generations = 1
+        known = [word for path in self.known for word in ("--known", str(path))]
+        # without known phases there must be something to judge by
+        generations = scale.judge_generations or (0 if self.known else 1)
         return (
             "judge", str(folder), *known, "--generations", str(generations), "--random", "0", "-w",
             "1", *_as_words(scale.judge_settings),
