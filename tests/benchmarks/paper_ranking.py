@@ -22,6 +22,7 @@ from workflows.stages.comparison import (
     distinct_crystals,
     errors_of,
     in_training,
+    labelled,
     lowest_of,
 )
 
@@ -57,7 +58,7 @@ def judge_by_ranking(campaign: Path, known: Sequence[Path], engine: str) -> Fact
     frames = Frames.read(campaign / "frames.extxyz")
     training = frames[[k for k, stage in enumerate(frames.stages) if stage != CANDIDATE]]
     seen = in_training(crystals, training)
-    found = predict(potential, Frames.from_atoms([crystal.atoms for crystal in crystals]))
+    found = predict(potential, labelled(crystals))
     points = [
         JudgePoint(
             label=crystal.label,
