@@ -81,8 +81,16 @@ def _keep_times(work: Reproduction) -> None:
     write_atomically(work.folder / FACTS / "times.json", json.dumps(times))
 
 
-def write_section(work: Reproduction) -> str:
-    """Write what there is by now to ``section.md``, and return it."""
+def write_section(work: Reproduction, more: str = "") -> str:
+    """
+    Write what there is by now to ``section.md``, and return it.
+
+    Parameters
+    ----------
+    work : Reproduction
+    more : str
+        Of the command.
+    """
     searches = {}
     for z in SCALES[work.scale].z:
         path = work.folder / f"z{z}" / "summary.json"
@@ -95,7 +103,7 @@ def write_section(work: Reproduction) -> str:
             kept(list(NAMES), work.folder / FACTS),
             searches,
             json.loads(times.read_text()) if times.exists() else [],
-            work.command,
+            work.command + more,
         )
     )
     work.folder.mkdir(parents=True, exist_ok=True)
@@ -183,7 +191,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 perform(steps, work.folder / DONE, lambda step: record(work, step))
         except StepFailedError as error:
             sys.exit(f"{error}.")
-    print(write_section(work))
+    more = " --default CAMPAIGN" if chosen.default else ""
+    print(write_section(work, more + " --own-candidates" * chosen.own_candidates))
 
 
 if __name__ == "__main__":

@@ -108,6 +108,7 @@ def changed_settings(settings: dict[str, Any]) -> list[tuple[str, Any, Any, str]
         for one in paper
         if one.path.startswith(COMPARED)
         and one.path in settings
+        and not one.path.endswith("side_by_side")
         and json.loads(json.dumps(one.value)) != settings[one.path]
     ]
 
@@ -161,12 +162,16 @@ def _melt(document: MeltingTemperatureDocument) -> Facts:
 
 
 def _sample(document: SampleDocument) -> Facts:
-    """Frames, and how high the glass is: potential energies of the anneal without 3/2 k_B T."""
+    """
+    Frames, and how high the glass is: potential energies of the anneal without 3/2 k_B T.
+
+    Where the engine only labels, some of the frames are those of another engine's glass.
+    """
     frames = document.frames
     chosen = [stage == "anneal" for stage in frames.stages]
     energies, temperatures = frames.energies / frames.counts, frames.temperatures
     glass = None
-    if any(chosen):
+    if any(chosen) and document.evaluations is None:
         thermal = 1.5 * units.kB * temperatures[chosen]
         glass = float(np.mean(energies[chosen] - thermal))
     return {

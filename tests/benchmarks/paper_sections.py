@@ -34,6 +34,8 @@ MAKES_TRAINING_SET = (
     "pack", "convergence", "melt", "melting_temperature", "volume", "liquid", "quench", "anneal",
     "select", "label", "sample", "check",
 )  # fmt: skip
+#: Fewer crystals than these give a correlation that a single one may turn.
+FEW = 20
 #: Where crystals of a judging set come from.
 ORIGINS = ("known", "search", "random", "candidate")
 #: meV/atom within which an energy is that of the stable phase.
@@ -162,10 +164,10 @@ def _shortened(own: Facts) -> str:
     if not changed:
         return "Every length, rate and limit is that of the paper's protocol."
     listed = "; ".join(
-        f"`{path}` {_plain(ours)} (paper's protocol: {_plain(theirs)}{f' {unit}' if unit else ''})"
+        f"`{path}` {_plain(ours)} (paper's {_plain(theirs)}{f' {unit}' if unit else ''})"
         for path, ours, theirs, unit in changed
     )
-    return f"Other than in the paper's protocol: {listed}."
+    return f"Other than in the `paper` protocol: {listed}."
 
 
 def _plain(value: Any) -> str:
@@ -261,8 +263,12 @@ def _judged_in_words(kept: Kept, judge: Facts) -> str:
     origins = [point["origin"] for point in judge["points"]]
     listed = ", ".join(f"{origins.count(kind)} {kind}" for kind in (*ORIGINS,)
                        if kind in origins)  # fmt: skip
-    said = [f"{judge['n_tested']} crystals ({listed}; {judge['n_in_training']} more are in the "
-            "training set and count in no figure)."]  # fmt: skip
+    said = [
+        f"Of {len(origins)} crystals ({listed}) {judge['n_in_training']} are in the training set "
+        f"and count in no figure: {judge['n_tested']} are left."
+    ]
+    if judge["n_tested"] < FEW:
+        said.append("A correlation of so few says little.")
     if "candidate" in origins:
         said.append(
             "There was no search by the engine: the candidates are the campaign's own, which its "
@@ -325,7 +331,8 @@ def search(kept: Kept, own: Facts) -> str:
 
 
 def _above(energies: Sequence[float], zero: float) -> str:
-    return f"{1e3 * (min(energies) - zero):.1f}" if energies else "not yet"
+    # adding zero leaves no negative one
+    return f"{round(1e3 * (min(energies) - zero), 1) + 0.0:.1f}" if energies else "not yet"
 
 
 def _learning_on(kept: Kept) -> str:

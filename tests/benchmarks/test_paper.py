@@ -114,7 +114,7 @@ def test_the_whole_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         assert absent not in text.replace("There is no learning curve yet", "")
     for heading in ("II.A", "II.B", "III.B", "III.C", "III.D"):
         assert f"### {heading}" in text
-    assert "`pack.n_atoms` 12 (paper's protocol: 100)" in text
+    assert "`pack.n_atoms` 12 (paper's 100)" in text
     judged = json.loads((tmp_path / "LiAlCl4-pair-tiny/facts/judge-learnt.json").read_text())
     # the same crystals by both potentials: nothing is relaxed again by the engine
     first = json.loads((tmp_path / "LiAlCl4-pair-tiny/facts/judge-first.json").read_text())
