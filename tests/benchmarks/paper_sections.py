@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from tests.benchmarks.paper_facts import Facts
 from tests.benchmarks.paper_numbers import (
     CHECK,
@@ -136,7 +138,14 @@ def training_set(kept: Kept, own: Facts) -> str:
         height = 1e3 * (sample["glass"] - zero)
         rows.append(("glass above the crystal, meV/atom (anneal less 3/2 k_B T)",
                      f"{GLASS[0]:.0f} to {GLASS[1]:.0f}", f"{height:.0f}"))  # fmt: skip
-    said = [table(("", "paper", "here"), rows), "", _convergence(own, paper), _shortened(own)]
+    if len(melting["tried"]) and not any(
+        float(t) > melting["melting_temperature_K"] for t in melting["tried"]
+    ):
+        said = ["T_m is the highest temperature that was tried."]
+    else:
+        said = []
+    said = [table(("", "paper", "here"), rows), "", *said, _convergence(own, paper),
+            _shortened(own)]  # fmt: skip
     return "\n".join(said)
 
 
@@ -267,8 +276,11 @@ def _judged_in_words(kept: Kept, judge: Facts) -> str:
         f"Of {len(origins)} crystals ({listed}) {judge['n_in_training']} are in the training set "
         f"and count in no figure: {judge['n_tested']} are left."
     ]
-    if judge["n_tested"] < FEW:
-        said.append("A correlation of so few says little.")
+    if 1 < judge["n_tested"] < FEW:
+        span = np.ptp([p["reference_energy"] for p in judge["points"] if not p["in_training"]])
+        said.append(
+            f"A correlation of so few, within {1e3 * span:.0f} meV/atom of each other, says little."
+        )
     if "candidate" in origins:
         said.append(
             "There was no search by the engine: the candidates are the campaign's own, which its "
