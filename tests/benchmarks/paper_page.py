@@ -101,7 +101,7 @@ def headline(facts: Facts, step: str, folder: str) -> tuple[str, ...]:
     )
     scale = scale_of(facts, step, folder)
     return (
-        paper.formula, NAMES[step], f"{scale}, {facts['engine']}", str(row["n"]),
+        paper.formula, NAMES[step], f"{scale}, {facts['engine']}", f"{row['n']:.0f}",
         number(paper.pearson, ".3f"), number(row["pearson"], ".3f"),
         number(row["spearman"], ".3f"), number(paper.rmse), number(row["rmse"]),
         judged_by(judge), ", ".join(is_lowest), ", ".join(facts["commits"]),

@@ -262,7 +262,7 @@ def judgement(kept: Kept, own: Facts) -> str:
 def _judged_row(name: str, rows: Sequence[Facts]) -> tuple[str, ...]:
     row = window_row(rows)
     return (
-        name, str(row["n"]), number(row["pearson"], ".3f"), number(row["spearman"], ".3f"),
+        name, f"{row['n']:.0f}", number(row["pearson"], ".3f"), number(row["spearman"], ".3f"),
         number(row["rmse"]), number(row["mean_error"], "+.1f"),
     )  # fmt: skip
 
@@ -330,6 +330,9 @@ def search(kept: Kept, own: Facts) -> str:
         rows.append((what, "–", _above([c["energy"] for c in candidates or []], zero)))
     said = [table(("lowest energy by the engine above the stable phase, meV/atom", "paper",
                    "here"), rows), ""]  # fmt: skip
+    if not any(p["origin"] == "known" for f in kept.facts.values() if f["judge"]
+               for p in f["judge"]["points"]):  # fmt: skip
+        said.append("No known phase was given: the lowest crystal of all of these is the zero.")
     found = [c["energy"] for f in kept.facts.values() for c in f["candidates"] or []] + first
     if found:
         lowest = 1e3 * (min(found) - zero)
@@ -386,9 +389,9 @@ def cost(kept: Kept, own: Facts) -> str:
     reference = found["seconds"] / found["generations"] if found.get("generations") else None
     potential, engine = SECONDS_PER_ATOM["potential"], SECONDS_PER_ATOM["reference"]
     rows = [
-        ("generation on the potential, s", str(paper[0]) if paper else "–",
+        ("generation on the potential, CPU s", str(paper[0]) if paper else "–",
          number(nnp[0] if nnp else None, ".2f")),
-        ("generation by the reference, s", str(paper[1]) if paper else "–", number(reference)),
+        ("generation by the reference, wall s of its relaxations (paper: CPU)", str(paper[1]) if paper else "–", number(reference)),
         *_atom_rows(kept, own, potential, engine),
         ("training set, training: wall time",
          f"{DAYS['training set']:g} days, {DAYS['training']:g} day", _parts(own)),
