@@ -38,7 +38,7 @@ from tests.benchmarks.paper_facts import evaluation_times, facts_of, keep, kept
 from tests.benchmarks.paper_numbers import COMPOUNDS
 from tests.benchmarks.paper_page import write_page
 from tests.benchmarks.paper_ranking import judge_by_ranking
-from tests.benchmarks.paper_sections import NAMES, Kept, section
+from tests.benchmarks.paper_sections import section
 from tests.benchmarks.paper_steps import (
     DEFAULT,
     PAPER,
@@ -48,6 +48,7 @@ from tests.benchmarks.paper_steps import (
     StepFailedError,
     perform,
 )
+from tests.benchmarks.paper_tables import NAMES, Kept
 from workflows.engines.registry import find_engine
 
 #: Folders beside the campaigns: what is kept of them, and which steps have ended.

@@ -11,7 +11,7 @@ from pathlib import Path
 from nnp.storage.files import write_atomically
 from tests.benchmarks.paper_facts import PLOTS, Facts, kept
 from tests.benchmarks.paper_numbers import COMPOUNDS
-from tests.benchmarks.paper_sections import NAMES, number, table, window_row
+from tests.benchmarks.paper_tables import NAMES, number, table, window_row
 
 #: Where judging sets are kept for the test that computes the headline figures anew.
 DATA = Path(__file__).with_name("data")

@@ -2,91 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from tests.benchmarks.paper_cost import cost
 from tests.benchmarks.paper_facts import Facts
 from tests.benchmarks.paper_numbers import (
     CHECK,
-    DAYS,
     FRAMES,
-    GAIN_OF_1000_GENERATIONS,
     GLASS,
     JUDGED_ON_AVERAGE,
-    JUDGED_WINDOW,
     RETRAINING,
-    SECONDS_PER_ATOM,
-    SECONDS_PER_GENERATION,
     THRESHOLDS,
     PaperCompound,
 )
+from tests.benchmarks.paper_tables import NAMES, Kept, number, table, window_row
 
-#: What a campaign is called in tables, by the step after which its facts were kept.
-NAMES = {
-    "judge-first": "potential of the melt and its glass, as in the paper",
-    "judge-learnt": "after learning from the search's candidates",
-    "judge-melt": "after learning from a melt-quench by the potential",
-    "judge-default": "protocol `quick`, the default",
-}
-#: Stages of dynamics and labels: what the paper calls the making of the training set.
-MAKES_TRAINING_SET = (
-    "pack", "convergence", "melt", "melting_temperature", "volume", "liquid", "quench", "anneal",
-    "select", "label", "sample", "check",
-)  # fmt: skip
 #: Fewer crystals than these give a correlation that a single one may turn.
 FEW = 20
 #: Where crystals of a judging set come from.
 ORIGINS = ("known", "search", "random", "candidate")
 #: meV/atom within which an energy is that of the stable phase.
 SAME = 1.0
-
-
-@dataclass(frozen=True)
-class Kept:
-    """
-    What has been kept of a compound.
-
-    Attributes
-    ----------
-    paper : PaperCompound
-    facts : dict of str to dict
-        By step.
-    searches : dict of int to dict
-        Summaries of searches by their formula units.
-    times : list of dict
-        Of evaluations in growing cells.
-    command : str
-        What makes it.
-    """
-
-    paper: PaperCompound
-    facts: dict[str, Facts]
-    searches: dict[int, Facts] = field(default_factory=dict)
-    times: list[Facts] = field(default_factory=list)
-    command: str = ""
-
-    def first(self) -> Facts | None:
-        """Facts of the campaign that is nearest to the paper's, if there is one."""
-        return next((self.facts[name] for name in NAMES if name in self.facts), None)
-
-
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table in Markdown."""
-    lines = [f"| {' | '.join(headings)} |", "|" + "---|" * len(headings)]
-    return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows])
-
-
-def number(value: float | None, form: str = ".1f") -> str:
-    """Spell a number, or a dash where there is none."""
-    return "–" if value is None else format(value, form)
-
-
-def window_row(rows: Sequence[Facts], window: float = JUDGED_WINDOW) -> Facts:
-    """Return the figures within a window, meV/atom."""
-    return next(row for row in rows if row["window"] == window)
 
 
 def section(kept: Kept) -> str:
@@ -378,62 +317,3 @@ def _by_units(kept: Kept) -> str:
     ]  # fmt: skip
     return table(("Z", "structures relaxed", "CPU s a structure",
                   "lowest by the potential, eV/atom"), rows)  # fmt: skip
-
-
-def cost(kept: Kept, own: Facts) -> str:
-    """III.D: a generation, an atom, the whole, and what 1000 generations would take."""
-    paper = SECONDS_PER_GENERATION.get(kept.paper.formula)
-    facts = next((f for f in kept.facts.values() if f["searches"]), own)
-    nnp = [s["cpu_seconds"] / s["generations"] for s in facts["searches"] if s["generations"]]
-    found = own["reference_search"]
-    reference = found["seconds"] / found["generations"] if found.get("generations") else None
-    potential, engine = SECONDS_PER_ATOM["potential"], SECONDS_PER_ATOM["reference"]
-    rows = [
-        ("generation on the potential, CPU s", str(paper[0]) if paper else "–",
-         number(nnp[0] if nnp else None, ".2f")),
-        ("generation by the reference, wall s of its relaxations (paper: CPU)", str(paper[1]) if paper else "–", number(reference)),
-        *_atom_rows(kept, own, potential, engine),
-        ("training set, training: wall time",
-         f"{DAYS['training set']:g} days, {DAYS['training']:g} day", _parts(own)),
-        ("1000 generations: times faster than by the reference, with the training set",
-         f"up to {GAIN_OF_1000_GENERATIONS}", number(_gain(own, nnp, reference))),
-    ]  # fmt: skip
-    said = table(("", "paper", "here"), rows)
-    if kept.times:
-        said += "\n\n" + table(
-            ("atoms", "potential, CPU s", "engine, CPU s"),
-            [(str(t["atoms"]), f"{t['potential']:.4f}", f"{t['reference']:.2f}")
-             for t in kept.times],
-        )  # fmt: skip
-    return said
-
-
-def _atom_rows(
-    kept: Kept, own: Facts, potential: tuple[float, float], engine: tuple[float, float]
-) -> list[tuple[str, str, str]]:
-    judge, times = own["judge"], kept.times
-    nnp = judge["potential_seconds"] if judge else None
-    by_engine = times[0]["reference"] / times[0]["atoms"] if times else None
-    return [
-        ("an atom and evaluation by the potential, s", f"{potential[0]:g} to {potential[1]:g}",
-         number(nnp, ".1e")),
-        ("an atom and evaluation by the engine, s", f"{engine[0]:g} to {engine[1]:g}",
-         number(by_engine, ".1e")),
-    ]  # fmt: skip
-
-
-def _training_set_seconds(own: Facts) -> float:
-    return sum(own["stages"].get(stage, 0.0) for stage in MAKES_TRAINING_SET)
-
-
-def _parts(own: Facts) -> str:
-    return (f"{_training_set_seconds(own) / 60:.0f} min, "
-            f"{own['stages'].get('train', 0.0) / 60:.0f} min")  # fmt: skip
-
-
-def _gain(own: Facts, nnp: Sequence[float], reference: float | None) -> float | None:
-    """How many times longer 1000 generations take by the reference than all by the potential."""
-    if not nnp or reference is None:
-        return None
-    before = _training_set_seconds(own) + own["stages"].get("train", 0.0)
-    return 1000 * reference / (before + 1000 * nnp[0])

@@ -13,8 +13,9 @@ from scipy.stats import pearsonr, spearmanr
 from tests.benchmarks.paper import main
 from tests.benchmarks.paper_numbers import COMPOUNDS, RETRAINING, SECONDS_PER_GENERATION
 from tests.benchmarks.paper_page import DATA, read_headlines, set_name
-from tests.benchmarks.paper_sections import NAMES, Kept, section
+from tests.benchmarks.paper_sections import section
 from tests.benchmarks.paper_steps import Reproduction, Step, StepFailedError, perform
+from tests.benchmarks.paper_tables import NAMES, Kept
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reproduction.md"
