@@ -47,7 +47,12 @@ class CandidateRecord(BaseModel):
     reaction: str | None = Field(None, description="what it becomes; none: on the hull")
     known: str | None = Field(None, description="label of the known phase of a system that it is")
     potential_energy: float | None = Field(
-        None, description="neural network potential (eV/atom); none if none was searched on"
+        None,
+        description="neural network potential that found it, relaxed by it (eV/atom); none if none "
+        "was searched on",
+    )
+    single_point: float | None = Field(
+        None, description="last neural network potential, at this geometry (eV/atom)"
     )
     magnetic_moments: dict[str, list[float]] | None = Field(
         None, description="by element, smallest and largest magnitude (μB); none: all are zero"

@@ -175,15 +175,20 @@ class CampaignResults:
         found: dict[tuple[str, float], dict[str, Any]] = {}
         for kind in (MeltingTemperatureDocument, VolumeDocument):
             criteria = {"metadata.campaign": self.campaign, "output.@class": kind.__name__}
-            if len(self.store.docs_store.distinct("output.aimed_at", criteria)) < 2:
+            of_system = any(
+                map(is_system, self.store.docs_store.distinct("metadata.formula", criteria))
+            )
+            pressures = self.store.docs_store.distinct("output.aimed_at", criteria)
+            if len(pressures) < 2 and not of_system:
                 continue  # nearly all campaigns have one melt
             shown = [f"output.{name}" for name in kind.model_fields if name not in NOT_IN_SUMMARIES]
+            shown += ["output.structure"] * of_system  # which says of what composition the melt is
             rows = self.store.query(criteria, [*shown, "completed_at"], sort={"completed_at": 1})
             for row in rows:  # the last one counts
                 kind.require_version(row["output"])
                 document = kind.model_construct(**row["output"])
                 if document.aimed_at is not None:
-                    name = document.structure.composition.reduced_formula
+                    name = _composition_of(row["output"].get("structure"))
                     key = (name, document.aimed_at)
                     melt = found.setdefault(key, {"pressure_kbar": document.aimed_at})
                     melt |= document.summary()
@@ -467,6 +472,19 @@ class Results:
         if campaign is not None:
             wanted["metadata.campaign"] = campaign
         return wanted
+
+
+def _composition_of(structure: dict[str, Any] | None) -> str:
+    """Reduced formula of a stored structure; empty where there is none."""
+    if structure is None:
+        return ""
+    from pymatgen.core import Structure
+
+    from workflows.documents.decoding import require_stored
+
+    require_stored(structure)
+    formula: str = Structure.from_dict(structure).composition.reduced_formula
+    return formula
 
 
 def _figures(kind: type[StageDocument], output: dict[str, Any]) -> dict[str, Any]:
