@@ -90,6 +90,7 @@ def test_steps_of_the_paper() -> None:
     assert judge == next(step.words for step in work.steps() if step.name == "judge first")
 
 
+@pytest.mark.slow
 def test_steps_go_on(tmp_path: Path) -> None:
     """A command that fails is told and tried again; what has ended is not run again."""
     ended: list[str] = []
