@@ -281,7 +281,7 @@ def search(kept: Kept, own: Facts) -> str:
     said.append(_learning_on(kept))
     if kept.searches:
         said += ["", _by_units(kept)]
-    return "\n".join(filter(None, said))
+    return "\n".join(said)
 
 
 def _above(energies: Sequence[float], zero: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,7 @@ def test_steps_of_the_paper() -> None:
     assert judge == next(step.words for step in work.steps() if step.name == "judge first")
 
 
+@pytest.mark.slow
 def test_steps_go_on(tmp_path: Path) -> None:
     """A command that fails is told and tried again; what has ended is not run again."""
     ended: list[str] = []
@@ -111,8 +113,10 @@ def test_the_whole_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     main(words)
     text = capsys.readouterr().out
     assert "judge" not in text.splitlines()[0]  # no step is announced
-    for absent in ("yet", "nan"):
-        assert absent not in text.replace("There is no learning curve yet", "")
+    # but for what this scale leaves out
+    for left_out in ("There is no learning curve yet.", "| protocol `quick` | – | not yet |"):
+        text = text.replace(left_out, "")
+    assert not re.search(r"\b(yet|nan)\b", text)
     for heading in ("II.A", "II.B", "III.B", "III.C", "III.D"):
         assert f"### {heading}" in text
     assert "`pack.n_atoms` 12 (paper's 100)" in text
