@@ -21,7 +21,10 @@ PREDICTION = (
     "--sampler-arguments --config -c --set -s --z --atoms-max --space-groups --prototypes "
     "--pressure --pressures --seed"
 )
+SYSTEM = "--composition-range --charge-balance"
+PREDICTION += f" {SYSTEM} --known -k"
 WORDS = {
+    "clean": "FOLDER --campaign --yes -y --config --db",
     "compare": "FOLDER FILES --known -k --workers -w --db",
     "doctor": "--folder -f --formula --prepare",
     "evaluate": "POTENTIAL STRUCTURES --output -o --training -t --threads --energy-key --pressure",
@@ -31,19 +34,20 @@ WORDS = {
     "--constraint --walltime --nnp-walltime --nodes --cores --layout --modules --vasp-cmd "
     "--vasp-gamma-cmd --potcars --work --signal-seconds",
     "judge": "CAMPAIGN --known -k --generations --random --engine -e --engine-arguments "
-    "--dispersion --set -s --workers -w --output -o --config --db",
+    "--dispersion --set -s --workers -w --output -o --config --db --pressure",
     "protocol": "NAME --yaml",
     "reconcile": "--config --watch --interval",
-    "results": "FOLDER --formula --campaign --stage --above-best --format --html --output -o "
+    "results": "FOLDER --formula --campaign --stage --above-best --above-hull --format --html --output -o "
     "--config --db",
     "run": f"{PREDICTION} --workers -w --folder -f --db",
     "search": "POTENTIAL FORMULA --output -o --structures -n --population --z --atoms-max "
     "--space-groups --prototypes --pressure --pressures --dispersion "
     "--caution --max-uncertainty "
-    "--islands --workers -w --seed --seed-structures --calculator-arguments --set -s --best",
-    "status": "FOLDER --db --json --watch --interval --campaign --config",
+    "--islands --workers -w --seed --seed-structures --calculator-arguments --set -s --best "
+    f"{SYSTEM}",
+    "status": "FOLDER --db --json --watch --interval --campaign --config --size",
     "train": "FRAMES --output -o --set -s --seed --threads --simple-nn --list-options --energy-key",
-    "workflow": f"{PREDICTION} --output -o --campaign",
+    "workflow": f"{PREDICTION} --output -o --campaign --list --add --launchpad",
 }
 GREETING = '''
 """A command like any other."""

@@ -87,6 +87,7 @@ from jobflow.managers.fireworks import flow_to_workflow
 
 from launch.report.estimate import estimate
 from launch.report.files import write_report
+from launch.database.tallies import Member, Tally
 from launch.report.overview import _stage
 from launch.report.results import CampaignResults, Results
 from launch.report.status import _position
@@ -121,8 +122,10 @@ assert relaxed == 2  # one crystal, and its refinement
 
 # progress, status and overview know where it is
 assert _position("search") < _position("sieve") < _position("candidates")
-waiting = [{"state": "READY", "spec": {"stage": name}} for name in ("candidates", "sieve")]
-assert _stage(waiting, waiting) == "sieve"
+tally = Tally("mine")
+for number, name in enumerate(("candidates", "sieve")):
+    tally.add(Member.of(number, {"stage": name}, []), "READY")
+assert _stage(tally) == "sieve"
 
 # results, warnings, summary and report have its document
 found = SearchDocument(
