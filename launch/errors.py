@@ -25,14 +25,17 @@ class CampaignError(RuntimeError):
 
 def as_sentence(text: str) -> str:
     """
-    Start with a capital and end with a stop.
+    Start with a capital, where no name of a file would change by it, and end with a stop.
 
     Examples
     --------
     >>> as_sentence("there is no engine 'emf'")
     "There is no engine 'emf'."
     """
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?")) else ".")
+    first = text.split(maxsplit=1)[0] if text.strip() else ""
+    if not any(sign in first.rstrip(".?") for sign in "/."):
+        text = text[:1].upper() + text[1:]
+    return text + ("" if text.endswith((".", "?")) else ".")
 
 
 def explain(error: BaseException) -> str | None:

@@ -111,7 +111,10 @@ def _read(store: JobStore, name: str) -> LoadedCampaign:
     own = CampaignResults(store, name)
     return LoadedCampaign(
         name=name,
-        records=results.candidates(campaign=name),
+        records=sorted(
+            results.candidates(campaign=name),
+            key=lambda record: (record.pressure, record.rank is None, record.rank or 0),
+        ),
         frames=own.frames(),
         potential=results.potential(name),
         warnings=own.warnings(),

@@ -34,7 +34,7 @@ RC_PARAMS: dict[Any, Any] = {
 
 def many_colours(number: int) -> list[str]:
     """
-    Colours for areas that lie upon each other; neighbours differ.
+    Colours for areas that lie upon each other: all differ; from the tenth on they are pale.
 
     Parameters
     ----------
@@ -42,7 +42,17 @@ def many_colours(number: int) -> list[str]:
         How many.
     """
     known = (*COLOURS[:-1], GREY, COLOURS[-1])
-    return [known[n % len(known)] for n in range(number)]
+    found = []
+    for n in range(number):
+        turn, place = divmod(n, len(known))
+        found.append(_paler(known[place], 0.45**turn))
+    return found
+
+
+def _paler(colour: str, share: float) -> str:
+    """As much of a colour, the rest white."""
+    parts = (int(colour[n : n + 2], 16) for n in (1, 3, 5))
+    return "#" + "".join(f"{round(255 - share * (255 - part)):02X}" for part in parts)
 
 
 def sequence_colours(number: int) -> list[str]:

@@ -54,6 +54,11 @@ def test_sentences_end_once() -> None:
     assert [as_sentence(text) for text in ("a", "b.", "c?")] == ["A.", "B.", "C?"]
 
 
+@pytest.mark.parametrize("text", ["bad/a.cif is empty", "a.cif is empty", "./a is empty"])
+def test_names_of_files_keep_their_first_letter(text: str) -> None:
+    assert as_sentence(text) == f"{text}."
+
+
 def break_down(error: Exception) -> None:
     """Have the command line fail."""
     raise error

@@ -40,3 +40,23 @@ def test_what_was_found_is_pymatgen_pandas_and_ase() -> None:
     assert atoms.get_forces().shape == (4, 3)
     with pytest.raises(ValueError, match="no potential"):
         LoadedCampaign("mine", [], None, None, []).calculator()
+
+
+def test_structures_of_a_system_are_by_rank_not_by_compound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from launch import notebook
+    from launch.report.records import CandidateRecord
+    from launch.report.results import Results
+
+    def record(formula: str, rank: int) -> CandidateRecord:
+        return CandidateRecord(
+            campaign="mine", formula=formula, formula_units=1, space_group="P1",
+            space_group_number=1, energy=-1.0, density=1.0, volume=10.0, rank=rank,
+            converged=True, engine="emt", job="",
+        )  # fmt: skip
+
+    own = [record("Mg", 1), record("Mg", 3), record("Si", 2)]
+    monkeypatch.setattr(Results, "candidates", lambda *_, **__: own)
+    found = notebook._read(store_of(documents()), "mine")
+    assert [one.rank for one in found.records] == [1, 2, 3]

@@ -12,13 +12,14 @@ import pytest
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
-from launch.report.page.campaign import Origin
+from launch.report.page.campaign import TOOLS, Origin
 from launch.report.page.crystals import bare_crystal, whole_crystal
 from launch.report.page.html import render, write_page
 from launch.report.page.landscape import MOST_SHOWN
 from launch.report.page.neighbors import bond_limits, surroundings_of
 from launch.report.page.powder import powder_pattern
 from launch.report.page.search_folder import is_search, read_islands, search_page
+from launch.report.style import many_colours
 from search.run.driver import save
 from tests.launch.page_samples import (
     HOSTILE,
@@ -30,6 +31,7 @@ from tests.launch.page_samples import (
     rutile,
 )
 from tests.launch.test_report import documents
+from workflows.documents.schemas import SearchDocument
 
 
 def content_of(text: str) -> dict:
@@ -160,3 +162,27 @@ def test_a_search_has_a_page_of_its_own(tmp_path: Path) -> None:
     assert page.rows[0].values["potential"] == pytest.approx(-8.9, abs=0.1)
     assert ["CPU time", "12 s"] in page.facts
     assert [chart.title for chart in page.charts] == ["Energy landscape", "The search"]
+
+
+@pytest.mark.parametrize(("engine", "names"), [
+    ("chgnet", ["CHGNet"]), ("chgnet+d3zero", ["CHGNet", "DFT-D3,"]),
+    ("vasp+d3bj:pbe", ["Kresse", "DFT-D3(BJ)"]), ("mine", []),
+])  # fmt: skip
+def test_an_engine_is_cited_with_its_dispersion(engine: str, names: list[str]) -> None:
+    cited = page_of(prediction(), origin=Origin("TiO2", engine, "quick", 1)).citations
+    own = cited[1 : len(cited) - len(TOOLS)]
+    assert len(own) == len(names)
+    assert all(name in text for name, text in zip(names, own, strict=True))
+
+
+def test_a_search_of_a_system_has_no_formula_units_and_no_best_energy() -> None:
+    (searched,) = [one for one in documents() if isinstance(one, SearchDocument)]
+    system = searched.model_copy(update={"formula_units": [], "histories": []})
+    page = page_of(prediction(), system)
+    assert dict(page.facts)["first search"] == f"{system.n_structures} structures relaxed"
+    (search,) = [chart for chart in page.charts if chart.title == "The search"]
+    assert "best energy" not in search.sentence
+
+
+def test_areas_upon_each_other_have_colours_of_their_own() -> None:
+    assert len(set(many_colours(16))) == 16

@@ -88,6 +88,8 @@ def test_the_table_sorts_and_filters(opened: OpenPage) -> None:
     opened.page.fill("#filter", f"volume<{volumes[1] + 0.1:.1f}")
     assert sorted(opened.column("rank")) == ["1", "2"]
     assert opened.page.text_content("#count") == "2 of 3 structures"
+    opened.page.fill("#filter", f"volume={opened.column('volume')[0]}")
+    assert len(opened.column("rank")) >= 1
 
 
 def test_a_row_opens_its_structure(opened: OpenPage) -> None:

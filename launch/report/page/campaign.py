@@ -225,9 +225,9 @@ def _facts(
             f"{fitted.stress_rmse:.1f} kbar"
         )
     if searched is not None:
-        units = ", ".join(map(str, searched.formula_units))
+        units = ", ".join(map(str, searched.formula_units))  # none of a system
         facts["first search"] = (
-            f"{searched.n_structures} structures relaxed, Z = {units}"
+            f"{searched.n_structures} structures relaxed{units and f', Z = {units}'}"
             f"{at_pressure(searched.pressure)}"
         )
     if prediction is not None:
@@ -258,6 +258,12 @@ _ENGINES = {
     "gpaw": "J. J. Mortensen et al., GPAW, J. Chem. Phys. 160, 092503 (2024)",
     "emt": "K. W. Jacobsen, P. Stoltze and J. K. Nørskov, Surf. Sci. 366, 394 (1996)",
 }
+#: And for a dispersion on top of it, by its damping.
+_DISPERSIONS = {
+    "d3zero": "S. Grimme, J. Antony, S. Ehrlich and H. Krieg, DFT-D3, J. Chem. Phys. 132, 154104 "
+    "(2010)",
+    "d3bj": "S. Grimme, S. Ehrlich and L. Goerigk, DFT-D3(BJ), J. Comput. Chem. 32, 1456 (2011)",
+}
 #: What the page itself is made with.
 TOOLS = [
     "pymatgen (structures, powder patterns): S. P. Ong et al., Comput. Mater. Sci. 68, 314 (2013)",
@@ -268,4 +274,8 @@ TOOLS = [
 
 
 def _engine_citation(engine: str) -> list[str]:
-    return [_ENGINES[engine]] if engine in _ENGINES else []
+    """Of an engine as it is named, e.g. ``chgnet+d3zero``."""
+    name, _, dispersion = engine.partition("+")
+    damping = dispersion.partition(":")[0]
+    found = (_ENGINES.get(name), _DISPERSIONS.get(damping))
+    return [citation for citation in found if citation]

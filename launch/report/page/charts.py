@@ -103,13 +103,15 @@ def search_progress(document: SearchDocument) -> Chart:
         panels.append(Panel("structures relaxed", title, best))
     if shares:
         panels.append(Panel("generation", "share of the operators", shares))
-    return Chart(
-        "The search",
+    sentence = (
         "How the best energy fell while structures were searched, and what made the structures. A "
         "curve that still falls at its end, or islands that end at different energies, say that "
-        "the search was too short.",
-        panels,
+        "the search was too short."
+        if best
+        else "What made the structures. One operator that makes nearly all of them leaves little "
+        "variety."
     )
+    return Chart("The search", sentence, panels)
 
 
 def ranking_agreement(document: PredictionDocument) -> Chart | None:

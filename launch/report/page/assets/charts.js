@@ -43,10 +43,12 @@ function drawCharts(frame, open) {
 }
 
 // The legend is above the data; a panel with a long one is higher, so that the data keep their room.
-const LEGEND_LINE = 19, LEGEND_COLUMN = 165, HEIGHT = 310;
+const LEGEND_LINE = 19, LEGEND_COLUMN = 165, LETTER = 6.3, HEIGHT = 310;
 
 function heightOf(place, panel) {
-  const columns = Math.max(1, Math.floor((place.clientWidth - 60) / LEGEND_COLUMN));
+  const longest = Math.max(0, ...panel.traces.map((trace) => (trace.name || "").length));
+  const column = Math.max(LEGEND_COLUMN, 60 + LETTER * longest);
+  const columns = Math.max(1, Math.floor((place.clientWidth - 60) / column));
   return HEIGHT + LEGEND_LINE * Math.max(0, Math.ceil(panel.traces.length / columns) - 2);
 }
 

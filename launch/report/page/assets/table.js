@@ -63,7 +63,8 @@ class StructureTable {
       const value = row.values[column.key];
       const limit = Number(found[3]);
       if (typeof value !== "number") return false;
-      return { "<": value < limit, ">": value > limit, "<=": value <= limit, ">=": value >= limit, "=": value === limit }[found[2]];
+      // equal is what the cell shows
+      return { "<": value < limit, ">": value > limit, "<=": value <= limit, ">=": value >= limit, "=": value.toFixed(column.digits) === limit.toFixed(column.digits) }[found[2]];
     });
   }
 

@@ -141,7 +141,7 @@ class StructureViewer {
     const [a, b, c, alpha, beta, gamma] = parametersOf(cell.lattice).map((x) => x.toFixed(3));
     this.facts.textContent =
       `a ${a}, b ${b}, c ${c} Å; α ${alpha}, β ${beta}, γ ${gamma}°; ` +
-      `${cell.positions.length / 3} atoms in the cell`;
+      `${cell.positions.length / 3} ${cell.positions.length === 3 ? "atom" : "atoms"} in the cell`;
   }
 
   // A look along no axis, so that nothing hides behind something else.
