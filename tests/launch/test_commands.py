@@ -37,8 +37,8 @@ WORDS = {
     "--dispersion --set -s --workers -w --output -o --config --db --pressure",
     "protocol": "NAME --yaml",
     "reconcile": "--config --watch --interval",
-    "results": "FOLDER --formula --campaign --stage --above-best --above-hull --format --html --output -o "
-    "--config --db",
+    "results": "FOLDER --formula --campaign --stage --above-best --above-hull --format --html "
+    "--output -o --config --db",
     "run": f"{PREDICTION} --workers -w --folder -f --db",
     "search": "POTENTIAL FORMULA --output -o --structures -n --population --z --atoms-max "
     "--space-groups --prototypes --pressure --pressures --dispersion "

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.build import bulk
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from launch.report.page.campaign import TOOLS, Origin
-from launch.report.page.crystals import bare_crystal, whole_crystal
+from launch.report.page.crystals import appearance, bare_crystal, whole_crystal
 from launch.report.page.html import render, write_page
 from launch.report.page.landscape import MOST_SHOWN
 from launch.report.page.neighbors import bond_limits, surroundings_of
 from launch.report.page.powder import powder_pattern
+from launch.report.page.ranking import Table
 from launch.report.page.search_folder import is_search, read_islands, search_page
 from launch.report.style import many_colours
 from search.run.driver import save
@@ -59,6 +61,13 @@ def test_cations_are_no_neighbours_but_metals_among_metals_are() -> None:
     assert set(bond_limits(["Mg", "Si", "O"])) == {("Mg", "O"), ("O", "Si"), ("O", "O")}
     assert ("Cu", "Cu") in bond_limits(["Cu", "Au"])
     assert ("C", "C") in bond_limits(["C", "H", "O"])
+
+
+def test_a_metal_alone_has_neighbours_in_a_system_where_it_is_a_cation() -> None:
+    table = Table(bond_limits(["Mg", "O"]))
+    table.add(AseAtomsAdaptor.get_structure(bulk("Mg")), "Mg", {})
+    assert table.rows[0].values["coordination"] == "Mg: 12 Mg"
+    assert appearance({"Mg", "O"})["Mg"]["bond"] == pytest.approx(3.525)
 
 
 @pytest.mark.parametrize(("structure", "angle", "indices"), [

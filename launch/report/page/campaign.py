@@ -184,7 +184,10 @@ def _subtitle(prediction: PredictionDocument | None, found: Sequence[SearchCandi
         )
     if found:
         whose = "NNP" if found[0].energy_of == "potential" else found[0].energy_of
-        return f"{len(found)} structures that the search has found so far, by energies of {whose}."
+        return (
+            f"{len(found)} structures that the search has found so far, by energies of {whose}; an "
+            "uncertain energy counts against a structure in its rank."
+        )
     return "No structures yet."
 
 

@@ -104,9 +104,10 @@ def search_progress(document: SearchDocument) -> Chart:
     if shares:
         panels.append(Panel("generation", "share of the operators", shares))
     sentence = (
-        "How the best energy fell while structures were searched, and what made the structures. A "
-        "curve that still falls at its end, or islands that end at different energies, say that "
-        "the search was too short."
+        "The energy of the best structure while structures were searched, and what made them. An "
+        "uncertain energy counts against a structure, so that a better one may have a higher "
+        "energy. A curve that still falls at its end, or islands that end at different energies, "
+        "say that the search was too short."
         if best
         else "What made the structures. One operator that makes nearly all of them leaves little "
         "variety."

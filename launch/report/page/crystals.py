@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from launch.report.crystals import symmetric_cif
+from launch.report.page.neighbors import bond_limits
 from nnp.storage.electronegativity import no_warnings_of_noble_gases
 from search.symmetry import TIGHT_TOLERANCE
 
@@ -136,7 +137,7 @@ def _packed(lattice: Any, symbols: list[str], fractions: Any) -> dict[str, Any]:
 
 def appearance(elements: set[str]) -> dict[str, dict[str, Any]]:
     """
-    Colour (of Jmol) and covalent radius (Å) of elements.
+    Colour (of Jmol), covalent radius and bonds in a crystal of that element alone (Å) of elements.
 
     Parameters
     ----------
@@ -148,12 +149,14 @@ def appearance(elements: set[str]) -> dict[str, dict[str, Any]]:
 
     with no_warnings_of_noble_gases():
         pulling = {symbol: float(Element(symbol).X) for symbol in elements}
+        bonds = {symbol: bond_limits([symbol])[symbol, symbol] for symbol in elements}
     return {
         symbol: {
             "color": "#" + "".join(f"{round(255 * c):02x}" for c in jmol_colors[number]),
             "radius": round(float(covalent_radii[number]), 2),
             # argon, for one, has none, and is no anion; JSON has no NaN
             "electronegativity": pulling[symbol] if pulling[symbol] > 0.0 else 0.0,
+            "bond": bonds[symbol],
         }
         for symbol, number in sorted((symbol, atomic_numbers[symbol]) for symbol in elements)
     }

@@ -10,7 +10,7 @@ from launch.own_files import file_name
 from launch.report.files import ORIGINS
 from launch.report.page.content import Column, Row
 from launch.report.page.crystals import Crystal, whole_crystal
-from launch.report.page.neighbors import surroundings_of
+from launch.report.page.neighbors import bond_limits, surroundings_of
 from search.relax.pressure import GPA
 from workflows.conversion import to_atoms, to_structure
 from workflows.stages.ranking import potential_of
@@ -88,7 +88,10 @@ class Table:
         marks : sequence of str
             As of `Row`.
         """
-        around = surroundings_of(to_atoms(structure), self.limits)
+        elements = elements_of([structure])
+        # atoms of one element are neighbours where they are alone, whatever they are in compounds
+        limits = self.limits if len(elements) > 1 else bond_limits(elements)
+        around = surroundings_of(to_atoms(structure), limits)
         counted = {
             "coordination": "; ".join(f"{e}: {text}" for e, text in around.coordination.items()),
             "bonds": ", ".join(f"{pair} {d:.2f}" for pair, d in around.shortest.items()),
@@ -237,7 +240,7 @@ def add_found(table: Table, found: Sequence[SearchCandidate], formula: str) -> N
     from search.symmetry import find_space_group, primitive_cell
 
     is_system = names_system(formula)
-
+    lowest = min((one.enthalpy for one in found[:MOST_FOUND]), default=0.0)
     for rank, one in enumerate(found[:MOST_FOUND], start=1):
         group = find_space_group(to_atoms(one.structure))
         own = one.structure.composition.reduced_formula if is_system else formula
@@ -248,7 +251,7 @@ def add_found(table: Table, found: Sequence[SearchCandidate], formula: str) -> N
             "formula": own,
             "units": one.formula_units,
             "space_group": f"{group.symbol} ({group.number})",
-            "above": None if is_system else 1000 * (one.enthalpy - found[0].enthalpy),
+            "above": None if is_system else 1000 * (one.enthalpy - lowest),
             "above_hull": _milli(one.above_hull),
             "enthalpy": one.enthalpy if one.pressure else None,
             whose: one.energy,

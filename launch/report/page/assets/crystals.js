@@ -2,7 +2,8 @@
 // Cells of crystals: atoms to draw, neighbours, and files.
 
 const LIMITS = new Map(DATA.bonds.flatMap(([a, b, d]) => [[`${a} ${b}`, d], [`${b} ${a}`, d]]));
-const REACH = Math.max(0, ...LIMITS.values());
+const ALONE = new Map(Object.entries(DATA.elements).map(([symbol, { bond }]) => [symbol, bond]));
+const REACH = Math.max(0, ...LIMITS.values(), ...ALONE.values());
 const EDGE = 0.01; // of a cell's vector: an atom on a face is drawn on the opposite one, too
 
 function cellOf(crystal, conventional) {
@@ -56,6 +57,7 @@ function imagesNeeded(lattice) {
 function atomsToDraw(cell, repeats) {
   const symbols = symbolsOf(cell);
   const margin = imagesNeeded(cell.lattice);
+  const alone = cell.species.length === 1; // the element's own bonds, whatever it has in compounds
   const inside = [];
   const outside = [];
   for (let n = 0; n < symbols.length; n++) {
@@ -65,7 +67,7 @@ function atomsToDraw(cell, repeats) {
         for (let k = -margin[2]; k <= repeats[2] + margin[2]; k++) {
           const at = [f[0] + i, f[1] + j, f[2] + k];
           const within = at.every((x, axis) => x >= -EDGE && x <= repeats[axis] + EDGE);
-          const atom = { symbol: symbols[n], at: toCartesian(cell.lattice, at), inside: within };
+          const atom = { symbol: symbols[n], at: toCartesian(cell.lattice, at), inside: within, alone };
           (within ? inside : outside).push(atom);
         }
   }
@@ -82,7 +84,7 @@ function anionsOf(symbols) {
 }
 
 function areNeighbours(one, other) {
-  const limit = LIMITS.get(`${one.symbol} ${other.symbol}`);
+  const limit = one.alone ? ALONE.get(one.symbol) : LIMITS.get(`${one.symbol} ${other.symbol}`);
   if (!limit) return false;
   const apart = minus(one.at, other.at);
   if (Math.abs(apart[0]) > limit || Math.abs(apart[1]) > limit) return false;
