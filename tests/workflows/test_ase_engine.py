@@ -165,6 +165,14 @@ def test_an_explosion_starts_the_segment_over_with_half_the_step() -> None:
     assert len(document.frames) == 4
 
 
+def test_atoms_packed_upon_each_other_are_parted_before_a_second_run() -> None:
+    packed = to_atoms(copper(2))
+    packed.positions[1] = packed.positions[0] + [0.8, 0.1, 0.0]
+    document = run(find_engine("pair"), to_structure(packed), 4000.0, n_steps=40)
+    assert document.explosions == 1
+    assert max(document.temperatures) < 8000.0
+
+
 def test_a_run_that_keeps_exploding_ends_with_a_sentence() -> None:
     with pytest.raises(ExplodedError, match=r"exploded 3 times.*too dense"):
         run(engine("SometimesExploding", fail_at=3, failures=9), copper(), n_steps=40)

@@ -13,6 +13,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.md.bussi import Bussi
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.optimize import FIRE
 from jobflow import JobConfig, Maker, job
 from pymatgen.core import Structure
 
@@ -38,6 +39,11 @@ logger = logging.getLogger(__name__)
 
 #: Wall seconds between two checkpoints of a segment.
 CHECKPOINT_SECONDS = 30.0
+
+
+#: Before a run that exploded begins again: largest force it may start with (eV/Å), steps towards
+#: that, and the longest of them (Å).
+CALM_FORCE, CALMING_STEPS, CALMING_STEP = 1.0, 100, 0.05
 
 
 @dataclass
@@ -83,7 +89,8 @@ class AseDynamicsMaker(Maker):
         for attempt in range(ATTEMPTS):
             settings = self.settings.halved(attempt)
             generator = np.random.default_rng([task.seed, attempt])
-            run = _Run(self._start(structure, task, generator), settings, task, generator)
+            atoms = self._start(structure, task, generator, calm=attempt > 0)
+            run = _Run(atoms, settings, task, generator)
             run.stop_reason = engine.stop_reason
             try:
                 with checkpoint() as path:
@@ -93,7 +100,7 @@ class AseDynamicsMaker(Maker):
                     logger.warning("%s; the run ends here", error)
                     run.step_back()
                     return run.document(engine.name, explosions=attempt, stopped=str(error))
-                logger.warning("%s; starting over with half the time step", error)
+                logger.warning("%s; starting over, calmed and with half the time step", error)
                 failure = error
             else:
                 return run.document(engine.name, explosions=attempt)
@@ -104,11 +111,18 @@ class AseDynamicsMaker(Maker):
         )
 
     def _start(
-        self, structure: Structure, task: DynamicsTask, generator: np.random.Generator
+        self,
+        structure: Structure,
+        task: DynamicsTask,
+        generator: np.random.Generator,
+        *,
+        calm: bool,
     ) -> Atoms:
-        """Atoms with a calculator and with velocities."""
+        """Atoms with a calculator and with velocities; calm ones without their worst forces."""
         atoms = to_atoms(structure)
         atoms.calc = self.engine.build_for_job()
+        if calm:  # atoms packed at random may sit on each other's cores
+            FIRE(atoms, logfile=None, maxstep=CALMING_STEP).run(CALM_FORCE, CALMING_STEPS)
         if task.new_velocities or not atoms.get_velocities().any():
             MaxwellBoltzmannDistribution(atoms, temperature_K=task.targets[0], rng=generator)
             Stationary(atoms)
