@@ -36,7 +36,7 @@ def test_it_says_what_happens_how_long_it_may_take_and_the_best() -> None:
     lines = outlook(status(stage("train", "completed", 100.0), stage("search", "completed", 50.0,
                     best_eV_atom=-5.4), running))  # fmt: skip
     assert lines[0] == "Now: learning from what the search found, 1 of 4 jobs known so far."
-    assert lines[1] == "Time left: less than a minute to 3 min."
+    assert lines[1] == "Time left: less than a minute to 4 min."
     assert lines[2] == "Best so far: -5.5000 eV/atom by chgnet."
 
 
