@@ -72,7 +72,7 @@ def plot_melting_temperature(document: MeltingTemperatureDocument) -> Figure | N
         document.melting_temperature - 2 * document.uncertainty,
         document.melting_temperature,
         alpha=0.2,
-        label=f"T_m = {document.melting_temperature:.0f} K",
+        label=document.in_words(),
     )
     axes[-1].set(xlabel="T (K)", ylabel="diffusion coefficient (Å²/ps)")
     axes[-1].locator_params(axis="x", nbins=5)

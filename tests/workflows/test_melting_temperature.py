@@ -9,7 +9,11 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from nnp.frames import Frames
 from tests.workflows.samples import copper, emt
-from workflows.documents.schemas import MobilityPoint, SegmentDocument
+from workflows.documents.schemas import (
+    MeltingTemperatureDocument,
+    MobilityPoint,
+    SegmentDocument,
+)
 from workflows.stages.dynamics import DynamicsMaker
 from workflows.stages.melting_temperature import MeltingTemperatureMaker
 
@@ -136,3 +140,25 @@ def test_the_structure_handed_on_is_that_of_the_melting_temperature() -> None:
     response = advance(maker, copper(), DynamicsMaker(engine=emt()), [], runs, [])
     assert response.output.melting_temperature == 2000
     assert response.output.structure.volume == pytest.approx(copper().volume * 1.1)
+
+
+@pytest.mark.parametrize(
+    ("liquid", "said"),
+    [
+        ((False, True, True), "T_m = 1000 ± 250 K"),
+        ((True, True, True), "T_m ≤ 500 K"),
+        ((False, False, False), "T_m > 1500 K"),
+    ],
+)
+def test_what_was_not_bracketed_is_said_as_a_bound(liquid: tuple[bool, ...], said: str) -> None:
+    points = [
+        MobilityPoint(temperature=500.0 * n, liquid=one, pressure=0.0, pressure_error=1.0,
+                      species={"Cu": {"liquid": one}}, times=[], displacements={})
+        for n, one in enumerate(liquid, start=1)
+    ]  # fmt: skip
+    temperature = next((p.temperature for p in points if p.liquid), points[-1].temperature)
+    document = MeltingTemperatureDocument(
+        melting_temperature=temperature, uncertainty=250.0, pressure=0.0, structure=copper(1),
+        points=points, segments=[],
+    )  # fmt: skip
+    assert document.in_words() == said

@@ -108,6 +108,17 @@ class MeltingTemperatureDocument(StageDocument):
     points: list[MobilityPoint]
     segments: list[str] = Field(description="jobs of the runs")
 
+    def in_words(self) -> str:
+        """Say what is known of it: a value, or that it is not above or below what was tried."""
+        tried = [point.temperature for point in self.points if point.species]
+        liquid = [point.liquid for point in self.points if point.species]
+        at = f"{self.melting_temperature:.0f}"
+        if tried and all(liquid) and self.melting_temperature <= min(tried):
+            return f"T_m ≤ {at} K"
+        if tried and not any(liquid):
+            return f"T_m > {at} K"
+        return f"T_m = {at} ± {self.uncertainty:.0f} K"
+
     def summary(self) -> dict[str, Any]:
         """Melting temperature and its uncertainty."""
         return {

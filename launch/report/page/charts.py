@@ -317,9 +317,8 @@ def mobility(document: MeltingTemperatureDocument) -> Chart | None:
             for run, colour in zip(runs, sequence_colours(len(runs)), strict=True)
         ]  # fmt: skip
         panels.append(Panel("time (ps)", f"displacement² of {element} (Å²)", traces))
-    title = f"Melting: T_m = {document.melting_temperature:.0f} ± {document.uncertainty:.0f} K"
     return Chart(
-        title,
+        f"Melting: {document.in_words()}",
         "Mean-square displacements; solid lines diffuse. T_m is the lowest temperature at which "
         "all elements do. Lines that are not straight mean that the runs were too short.",
         panels,
