@@ -117,9 +117,6 @@ class Potential(MSONable):
         self._models: dict[str, Model] = {}
         self.validate()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_models": {}}
-
     def validate(self) -> None:
         """
         Check that all parts fit together and all numbers are finite.

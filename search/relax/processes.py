@@ -65,20 +65,23 @@ def side_by_side(
         return [work(task) for task in tasks]
     from loky import get_reusable_executor
 
-    results: list[Result] = []
     try:
         executor = get_reusable_executor(
             processes - 1, timeout=IDLE_SECONDS, initializer=_begin, initargs=(os.getpid(),)
         )
         futures = [executor.submit(_timed, work, task) for task in tasks[1:]]
-        results.append(work(tasks[0]))
-        for future in futures:
-            result, seconds = future.result()
-            results.append(result)
-            _helpers_seconds += seconds
     except (BrokenProcessPool, OSError) as error:
-        logger.warning("a process that relaxes structures ended: %s", error)
-        results += [work(task) for task in tasks[len(results) :]]
+        logger.warning("no other process can be had: %s", error)
+        return [work(task) for task in tasks]
+    results = [work(tasks[0])]
+    for task, future in zip(tasks[1:], futures, strict=True):
+        try:
+            result, seconds = future.result()
+            _helpers_seconds += seconds
+        except BrokenProcessPool as error:
+            logger.warning("a process that shared the work ended: %s", error)
+            result = work(task)
+        results.append(result)
     return results
 
 
