@@ -126,10 +126,12 @@ class CompositionSpace(MSONable):
         named = dict.fromkeys(symbol for counts in self.block_counts for symbol in counts)
         return tuple(sorted(named, key=electronegativity))
 
-    @property
-    def is_of_elements(self) -> bool:
-        """Whether every block is a single atom."""
-        return all(counts == {symbol: 1} for counts, symbol in self._blocks_and_names())
+    @cached_property
+    def atomic_numbers(self) -> NDArray[np.int64]:
+        """Atomic numbers (elements,)."""
+        from ase.data import atomic_numbers
+
+        return np.array([atomic_numbers[symbol] for symbol in self.elements])
 
     @cached_property
     def matrix(self) -> NDArray[np.int64]:
@@ -155,6 +157,11 @@ class CompositionSpace(MSONable):
     def cells(self) -> NDArray[np.int64]:
         """Atoms (n, elements) of each element in every cell allowed, small cells first."""
         return np.asarray(self.block_cells @ self.matrix)
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """Atoms (n,) of every cell allowed, in rising order."""
+        return np.asarray(self.cells.sum(axis=1))
 
     def compositions(self) -> list[dict[str, int]]:
         """
@@ -229,6 +236,10 @@ class CompositionSpace(MSONable):
     @cached_property
     def _rows(self) -> frozenset[tuple[int, ...]]:
         return frozenset(tuple(row) for row in self.cells.tolist())
+
+    def row_of(self, numbers: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Count the atoms (elements,) of each element among atomic numbers (n,)."""
+        return np.asarray(np.bincount(numbers, minlength=120)[self.atomic_numbers])
 
     def as_counts(self, row: Sequence[int] | NDArray[np.int64]) -> dict[str, int]:
         """Write numbers (elements,) of atoms as a composition."""

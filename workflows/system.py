@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from pymatgen.core import Composition, Structure
 
-from search.composition_parsing import parse_space
+from search.composition_parsing import is_system, parse_space
 from search.composition_space import CompositionSpace, CompositionSpaceError, formula_of
 from workflows.composition import Target, parse_composition
 
@@ -55,7 +55,7 @@ class SystemTarget(Target):
     @property
     def cell_sizes(self) -> tuple[int, ...]:
         """Atoms of the cells that are searched, in rising order."""
-        return tuple(sorted({int(row.sum()) for row in self.space.cells}))
+        return tuple(np.unique(self.space.sizes).tolist())
 
     @property
     def compounds(self) -> tuple[str, ...]:
@@ -106,10 +106,7 @@ class SystemTarget(Target):
     @property
     def block_formulas(self) -> tuple[str, ...]:
         """Reduced formulas of the blocks, in their order."""
-        return tuple(
-            formula_of({s: counts[s] for s in self.space.elements if s in counts})
-            for counts in self.space.block_counts
-        )
+        return tuple(formula_of(self.space.as_counts(row)) for row in self.space.matrix)
 
 
 def elements_of(name: str) -> tuple[str, ...]:
@@ -203,8 +200,6 @@ def same_system(one: str, other: str) -> bool:
     ----------
     one, other : str
     """
-    from search.composition_parsing import is_system
-
     if not (is_system(one) and is_system(other)):
         return False
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from search.composition_space import CompositionSpace
-from search.create.operators import TRIES, NoChildError, joined_slabs, plain_sorted
+from search.create.operators import NoChildError, first_apart, joined_slabs
 from search.create.random_crystals import typical_volume
 from search.geometry import DistanceLimits
 from search.symmetry_operations import Symmetry
@@ -43,21 +43,19 @@ def composition_heredity(
     The child has what the slabs happen to hold or, where the system does not allow that, the
     nearest contents that it allows and the parents have atoms for.
     """
-    available = _row(space, np.concatenate([one.numbers, other.numbers]))
+    available = space.row_of(np.concatenate([one.numbers, other.numbers]))
     possible = space.cells[(space.cells <= available).all(axis=1)]
 
     def nearest(numbers: NDArray[np.integer]) -> NDArray[np.integer]:
-        apart = np.abs(possible - _row(space, numbers)).sum(axis=1)
+        apart = np.abs(possible - space.row_of(numbers)).sum(axis=1)
         row = possible[int(rng.choice(np.flatnonzero(apart == apart.min())))]
-        return np.repeat(_numbers(space), row)
+        return np.repeat(space.atomic_numbers, row)
 
     if not len(possible):
         raise NoChildError("parents have atoms for no cell of the system")
-    for _ in range(TRIES):
-        child = joined_slabs(one, other, rng, nearest)
-        if limits.push_apart(child):
-            return plain_sorted(child)
-    raise NoChildError("joined slabs are too near")
+    return first_apart(
+        lambda: joined_slabs(one, other, rng, nearest), limits, "joined slabs are too near"
+    )
 
 
 def transmutation(
@@ -77,15 +75,13 @@ def transmutation(
     space : CompositionSpace
         Compositions allowed.
     """
-    for _ in range(TRIES):
+
+    def transmuted() -> Atoms | None:
         whole = rng.random() < WHOLE_ORBITS
         numbers = (_with_other_orbit if whole else _with_other_atoms)(parent, rng, space)
-        if numbers is None:
-            continue
-        child = _of_numbers(parent, numbers)
-        if limits.push_apart(child):
-            return plain_sorted(child)
-    raise NoChildError("no atoms can be turned into others")
+        return None if numbers is None else _of_numbers(parent, numbers)
+
+    return first_apart(transmuted, limits, "no atoms can be turned into others")
 
 
 def superlattice(
@@ -98,17 +94,16 @@ def superlattice(
     another distribution a larger cell would be the same crystal.
     """
     most = space.atoms_max // len(parent)
-    sizes = space.cells.sum(axis=1)
-    for _ in range(TRIES):
+
+    def distributed() -> Atoms | None:
         larger = _supercell(parent, int(rng.integers(1, most + 1)), rng) if most > 1 else parent
-        rows = space.cells[sizes == len(larger)]
+        rows = space.cells[space.sizes == len(larger)]
         if not len(rows):
-            continue
+            return None
         row = rows[int(rng.integers(len(rows)))]
-        child = _of_numbers(larger, rng.permutation(np.repeat(_numbers(space), row)))
-        if limits.push_apart(child):
-            return plain_sorted(child)
-    raise NoChildError("elements find no room on the sites")
+        return _of_numbers(larger, rng.permutation(np.repeat(space.atomic_numbers, row)))
+
+    return first_apart(distributed, limits, "elements find no room on the sites")
 
 
 def addition(
@@ -116,16 +111,16 @@ def addition(
 ) -> Atoms:
     """Add a block of the system, atom after atom where there is most room."""
     block = _chosen_block(parent, rng, space, 1)
-    for _ in range(TRIES):
+
+    def larger() -> Atoms:
         child = parent.copy()
         for symbol, n in block.items():
             for _ in range(n):
                 child.append(symbol)
                 child.positions[-1] = _roomiest_place(child, limits, rng)
-        child = _scaled(child, parent)
-        if limits.push_apart(child):
-            return plain_sorted(child)
-    raise NoChildError("atoms that are added find no room")
+        return _scaled(child, parent)
+
+    return first_apart(larger, limits, "atoms that are added find no room")
 
 
 def removal(
@@ -133,29 +128,17 @@ def removal(
 ) -> Atoms:
     """Take out random atoms of a block of the system."""
     block = _chosen_block(parent, rng, space, -1)
-    for _ in range(TRIES):
+
+    def smaller() -> Atoms:
         gone: list[int] = []
         for symbol, n in block.items():
             own = np.flatnonzero(np.array(parent.get_chemical_symbols()) == symbol)
             gone += rng.choice(own, n, replace=False).tolist()
         child = parent.copy()
         del child[gone]
-        child = _scaled(child, parent)
-        if limits.push_apart(child):
-            return plain_sorted(child)
-    raise NoChildError("atoms that are left are too near")
+        return _scaled(child, parent)
 
-
-def _numbers(space: CompositionSpace) -> NDArray[np.int64]:
-    """Atomic numbers (elements,) of a system."""
-    from ase.data import atomic_numbers
-
-    return np.array([atomic_numbers[symbol] for symbol in space.elements])
-
-
-def _row(space: CompositionSpace, numbers: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Atoms (elements,) of each element of a system among atomic numbers (n,)."""
-    return np.asarray(np.bincount(numbers, minlength=120)[_numbers(space)])
+    return first_apart(smaller, limits, "atoms that are left are too near")
 
 
 def _of_numbers(parent: Atoms, numbers: NDArray[np.integer]) -> Atoms:
@@ -179,19 +162,19 @@ def _with_other_orbit(
     """Atomic numbers (n,) after all atoms of an orbit have changed their element, if allowed."""
     orbits = Symmetry.of(parent).orbits()
     orbit = orbits[int(rng.integers(len(orbits)))]
-    elements = _numbers(space)
+    elements = space.atomic_numbers
     others = elements[elements != parent.numbers[orbit[0]]]
     numbers = parent.numbers.copy()
     numbers[orbit] = int(rng.choice(others))
-    return numbers if space.has_row(_row(space, numbers)) else None
+    return numbers if space.has_row(space.row_of(numbers)) else None
 
 
 def _with_other_atoms(
     parent: Atoms, rng: np.random.Generator, space: CompositionSpace
 ) -> NDArray[np.integer] | None:
     """Atomic numbers (n,) after random atoms have changed their element, if that can be."""
-    own = _row(space, parent.numbers)
-    rows = space.cells[space.cells.sum(axis=1) == len(parent)]
+    own = space.row_of(parent.numbers)
+    rows = space.cells[space.sizes == len(parent)]
     changes = np.abs(rows - own).sum(axis=1) // 2
     possible = np.unique(changes[changes > 0])
     if not len(possible):
@@ -200,7 +183,7 @@ def _with_other_atoms(
     wanted = possible[min(int(rng.geometric(0.5)), len(possible)) - 1]
     row = rows[int(rng.choice(np.flatnonzero(changes == wanted)))]
     numbers = parent.numbers.copy()
-    change, elements = row - own, _numbers(space)
+    change, elements = row - own, space.atomic_numbers
     free = [
         rng.choice(np.flatnonzero(parent.numbers == element), -n, replace=False)
         for element, n in zip(elements, change, strict=True)
@@ -233,7 +216,7 @@ def _chosen_block(
     parent: Atoms, rng: np.random.Generator, space: CompositionSpace, sign: int
 ) -> Mapping[str, int]:
     """Draw a block that can be added (`sign` 1) or taken out (-1)."""
-    own = _row(space, parent.numbers)
+    own = space.row_of(parent.numbers)
     possible = [
         block
         for block, row in zip(space.block_counts, space.matrix, strict=True)

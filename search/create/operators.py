@@ -35,6 +35,31 @@ class NoChildError(RuntimeError):
     """An operator found no acceptable child; the message says why."""
 
 
+def first_apart(make: Callable[[], Atoms | None], limits: DistanceLimits, otherwise: str) -> Atoms:
+    """
+    Return the first child whose atoms can be moved apart.
+
+    Parameters
+    ----------
+    make : callable
+        Tries to make a child; None where that attempt made none.
+    limits : DistanceLimits
+        Shortest distances allowed.
+    otherwise : str
+        Why there is no child, if none of several attempts gives one.
+
+    Raises
+    ------
+    NoChildError
+        If none does.
+    """
+    for _ in range(TRIES):
+        child = make()
+        if child is not None and limits.push_apart(child):
+            return plain_sorted(child)
+    raise NoChildError(otherwise)
+
+
 def permutation(parent: Atoms, limits: DistanceLimits, rng: np.random.Generator) -> Atoms:
     """
     Swap atoms of two elements: one pair up to half of the scarcer element.
@@ -51,7 +76,8 @@ def permutation(parent: Atoms, limits: DistanceLimits, rng: np.random.Generator)
     elements = np.unique(parent.numbers)
     if len(elements) < 2:
         raise NoChildError("nothing to permute in one element")
-    for _ in range(TRIES):
+
+    def swapped() -> Atoms:
         one, other = rng.choice(elements, 2, replace=False)
         first, second = (
             np.flatnonzero(parent.numbers == one),
@@ -61,9 +87,9 @@ def permutation(parent: Atoms, limits: DistanceLimits, rng: np.random.Generator)
         child = parent.copy()
         child.numbers[rng.choice(first, swaps, replace=False)] = other
         child.numbers[rng.choice(second, swaps, replace=False)] = one
-        if limits.push_apart(child):
-            return plain_sorted(child)
-    raise NoChildError("swapped atoms are too near")
+        return child
+
+    return first_apart(swapped, limits, "swapped atoms are too near")
 
 
 def lattice_mutation(
@@ -85,7 +111,8 @@ def lattice_mutation(
     """
     parent, symmetry = keeping_symmetry(parent, rng)
     cell = np.array(parent.cell)
-    for _ in range(TRIES):
+
+    def strained() -> Atoms | None:
         random = rng.normal(0.0, strength, (3, 3))
         shifts = rng.normal(0.0, displacement, parent.positions.shape)
         if symmetry is not None:
@@ -93,13 +120,13 @@ def lattice_mutation(
         deformation = np.eye(3) + (random + random.T) / 2
         size = np.linalg.det(deformation)
         if size < 0.3:
-            continue
+            return None
         child = parent.copy()
         child.positions += shifts
         child.set_cell(cell @ deformation / size ** (1 / 3), scale_atoms=True)
-        if limits.push_apart(child):
-            return plain_sorted(child)
-    raise NoChildError("strained atoms are too near")
+        return child
+
+    return first_apart(strained, limits, "strained atoms are too near")
 
 
 def rattle(
@@ -151,11 +178,11 @@ def heredity(one: Atoms, other: Atoms, limits: DistanceLimits, rng: np.random.Ge
     """
     if sorted(one.numbers) != sorted(other.numbers):
         raise NoChildError("parents differ in composition")
-    for _ in range(TRIES):
-        child = joined_slabs(one, other, rng, lambda _: one.numbers)
-        if limits.push_apart(child):
-            return plain_sorted(child)
-    raise NoChildError("joined slabs are too near")
+    return first_apart(
+        lambda: joined_slabs(one, other, rng, lambda _: one.numbers),
+        limits,
+        "joined slabs are too near",
+    )
 
 
 def joined_slabs(

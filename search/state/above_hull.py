@@ -112,10 +112,10 @@ class AboveHull(Fitness):
 
     def _with(self, structures: Sequence[Atoms], energies: Sequence[float]) -> Self:
         """Return the same with another hull; itself if the hull stays as it is."""
-        rows = self.hull.rows_of_atoms(structures).tolist()
+        space = self.hull.space
         points = [
-            HullPoint({s: n for s, n in zip(self.hull.elements, row, strict=True) if n}, energy)
-            for row, energy in zip(rows, energies, strict=True)
+            HullPoint(space.as_counts(space.row_of(atoms.numbers)), energy)
+            for atoms, energy in zip(structures, energies, strict=True)
         ]
         known = len(self.references)
         vertices = Hull(self.blocks, (*self.references, *points)).vertices

@@ -145,7 +145,7 @@ class SystemContents:
         self, id_: int, parents: Sequence[Individual], rng: np.random.Generator
     ) -> NDArray[np.int64]:
         cells = self.composition.cells
-        sizes = cells.sum(axis=1)
+        sizes = self.composition.sizes
         reduced: Mapping[str, int] | None = None
         if not parents:
             if id_ < len(self._spread):

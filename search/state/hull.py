@@ -59,14 +59,11 @@ class Hull:
     """
 
     def __init__(self, blocks: Sequence[str], points: Sequence[HullPoint] = ()) -> None:
-        from ase.data import atomic_numbers
-
         self.blocks = tuple(blocks)
         self.points = tuple(points)
-        space = _smallest_space(self.blocks)
-        self.elements = space.elements
-        self._numbers = np.array([atomic_numbers[symbol] for symbol in self.elements])
-        matrix = space.matrix.astype(float)
+        self.space = _smallest_space(self.blocks)
+        self.elements = self.space.elements
+        matrix = self.space.matrix.astype(float)
         self._of_atoms = np.linalg.pinv(matrix) * matrix.sum(axis=1)
 
     def coordinates(self, rows: NDArray[np.number]) -> NDArray[np.float64]:
@@ -90,11 +87,6 @@ class Hull:
         rows = [[one.get(symbol, 0) for symbol in self.elements] for one in counts]
         return np.array(rows, dtype=np.int64).reshape(-1, len(self.elements))
 
-    def rows_of_atoms(self, structures: Sequence[Atoms]) -> NDArray[np.int64]:
-        """Atoms (n, elements) of some structures."""
-        rows = [np.bincount(atoms.numbers, minlength=120)[self._numbers] for atoms in structures]
-        return np.array(rows, dtype=np.int64).reshape(-1, len(self.elements))
-
     def energies(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
         """Energies (n,) of the hull, eV/atom, at coordinates (n, blocks)."""
         # between its points the hull is the highest of its planes
@@ -106,7 +98,7 @@ class Hull:
 
     def energy_at(self, atoms: Atoms) -> float:
         """Energy of the hull at the composition of a structure, eV/atom."""
-        return float(self.energies(self.coordinates(self.rows_of_atoms([atoms])))[0])
+        return float(self.energies(self.coordinates(self.space.row_of(atoms.numbers)[None]))[0])
 
     @cached_property
     def corner_energies(self) -> NDArray[np.float64]:

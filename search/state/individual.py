@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import gcd
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -109,7 +110,7 @@ class Individual:
         numbers, counts = np.unique(self.structure.numbers, return_counts=True)
         return tuple(zip(numbers.tolist(), counts.tolist(), strict=True))
 
-    @property
+    @cached_property
     def compound(self) -> tuple[tuple[int, int], ...]:
         """Atomic numbers of the reduced formula, rising, and how often each of them is in it."""
         contents = self.contents

@@ -12,7 +12,7 @@ from pymatgen.core import Composition
 from search.relax.pressure import in_gpa
 from workflows.chains.labelling_rounds import MeltQuenchRuns
 from workflows.composition import Target
-from workflows.jobs.tags import derive_seed
+from workflows.jobs.tags import add_to_names, derive_seed
 from workflows.stages.dynamics import DynamicsMaker
 from workflows.system import SystemTarget, melt_compositions
 
@@ -83,8 +83,7 @@ def name_by_melt(works: Iterable[tuple[Job | Flow, Melt]], melts: Sequence[Melt]
     several = len({melt.formula for melt in melts}) > 1, len({melt.pressure for melt in melts}) > 1
     for work, melt in works:
         words = [f" of {melt.formula}"] * several[0] + [f" at {in_gpa(melt.pressure)}"] * several[1]
-        for one in [part for part, _ in work.iterflow()] if isinstance(work, Flow) else [work]:
-            one.name += "".join(words)
+        add_to_names(work, "".join(words))
 
 
 def joined(runs: Sequence[MeltQuenchRuns]) -> MeltQuenchRuns:

@@ -55,6 +55,12 @@ def tag(
     return work
 
 
+def add_to_names(work: Job | Flow, words: str) -> None:
+    """Put words behind the name of a job, or behind those of all jobs in a flow."""
+    for one in [part for part, _ in work.iterflow()] if isinstance(work, Flow) else [work]:
+        one.name += words
+
+
 def fireworks_spec(stage: Stage, queue: str = POTENTIAL_QUEUE) -> dict[str, Any]:
     """
     Return what FireWorks and its queue adapter are told of a job.

@@ -11,7 +11,7 @@ from search.relax.pressure import in_gpa
 from workflows.composition import Target
 from workflows.documents.improvement import ImproveDocument
 from workflows.documents.schemas import SearchCandidate, SearchDocument
-from workflows.jobs.tags import tag
+from workflows.jobs.tags import add_to_names, tag
 from workflows.stages.at_pressures import interleaved
 from workflows.stages.search_documents import NothingFoundError
 from workflows.stages.table import STAGES
@@ -112,8 +112,7 @@ def relaxed_at(improved: ImproveDocument, target: Target) -> ImproveDocument:
 def name_by_pressure(works: Iterable[tuple[Job | Flow, float]]) -> None:
     """Say in the names of jobs, and of all in a flow, at which pressure (kbar) they are."""
     for work, pressure in works:
-        for one in [part for part, _ in work.iterflow()] if isinstance(work, Flow) else [work]:
-            one.name = f"{one.name} at {in_gpa(pressure)}"
+        add_to_names(work, f" at {in_gpa(pressure)}")
 
 
 def _with_pressure(
