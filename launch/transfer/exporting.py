@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launch.database.blobs import blobs_in
 from launch.errors import CampaignError
 from launch.local.campaign_document import DESCRIPTION, N_FIRST, CampaignDocument
 from launch.transfer.archive import CampaignEntry, Manifest, write_archive
@@ -19,7 +20,6 @@ from launch.transfer.documents import (
     FILES,
     OUTPUTS_FILE,
     CampaignDocuments,
-    blobs_in,
     find_blobs,
     read_documents,
     read_outputs,
