@@ -130,8 +130,12 @@ def export_archive(sources: list[Source], path: Path) -> Manifest:
     Raises
     ------
     CampaignError
-        If there is no such campaign, or its jobs run.
+        If there is no such campaign, its jobs run, or two sources are copies of one campaign.
     """
+    names = [source.name for source in sources]
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:  # no import takes it
+        raise CampaignError(f"The campaign {twice[0]} is named twice, by copies of it.")
     with write_archive(path) as archive:
         archive.add(README_FILE, [README.encode()])
         entries = [
