@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -98,7 +98,6 @@ def _free(found: Iterator[Leftover], yes: bool) -> None:
     if not yes and not typer.confirm(f"Free {total}? Results, potentials and frames stay."):
         typer.echo("Nothing was touched.")
         return
-    actions: list[Callable[[], object]] = [one.remove for one in leftovers]
-    for action in actions:
-        action()
+    for one in leftovers:
+        one.remove()
     typer.echo(f"{total} freed.")

@@ -40,11 +40,6 @@ class ExportOptions:
     config: ConfigurationFolder = None
 
     @property
-    def folders(self) -> list[Path]:
-        """Those of the campaigns that are in folders."""
-        return [Path(typed) for typed in self.campaigns if _is_folder(typed)]
-
-    @property
     def names(self) -> list[str]:
         """Those of the campaigns that are in the cluster's database."""
         return [typed for typed in self.campaigns if not _is_folder(typed)]
@@ -102,10 +97,10 @@ def _sources(options: ExportOptions, stack: ExitStack) -> list[Source]:
         configuration = _configuration(options)
         opened = stack.enter_context(sources_in_database(configuration, options.names))
         found |= zip(options.names, opened, strict=True)
-    for folder in options.folders:
-        campaign = Campaign.open(folder)
-        source = stack.enter_context(source_in_folder(campaign, options.db))
-        found[next(typed for typed in options.campaigns if Path(typed) == folder)] = source
+    for typed in options.campaigns:
+        if typed not in found:
+            campaign = Campaign.open(typed)
+            found[typed] = stack.enter_context(source_in_folder(campaign, options.db))
     return [found[typed] for typed in options.campaigns]
 
 

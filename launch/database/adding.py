@@ -51,7 +51,8 @@ def add_campaigns(
 
 def _present(database: Database, names: Sequence[str]) -> set[str]:
     """Campaigns of these that are there, whole; of others what is left is taken away."""
-    counted = {row["_id"] for row in database[COLLECTION].find({"_id": {"$in": list(names)}})}
+    rows = database[COLLECTION].find({"_id": {"$in": list(names)}}, {"_id": 1})
+    counted = {row["_id"] for row in rows}
     there = set(counted)
     others = {"$in": sorted(set(names) - counted)}
     left: dict[str, list[Any]] = {}

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from launch.database.blobs import blobs_in
 from launch.database.connections import OUTPUTS
 from launch.errors import CampaignError
 from launch.own_files import require_own
@@ -153,7 +154,7 @@ def _blobs_of_nobody(
     database: Database, outputs: list[dict[str, Any]], states: dict[str, str]
 ) -> Iterator[Leftover]:
     """Blobs of finished jobs that their documents do not refer to: of launches before, or kills."""
-    known = {(o["uuid"], o["index"]): set(_references(o.get("output"))) for o in outputs}
+    known = {(o["uuid"], o["index"]): set(blobs_in(o.get("output"))) for o in outputs}
     finished = sorted({uuid for uuid, _ in known if states.get(uuid) == "COMPLETED"})
     for file in database[FILES].find({"metadata.job_uuid": {"$in": finished}}):
         metadata = file["metadata"]
@@ -162,18 +163,6 @@ def _blobs_of_nobody(
         if referred is not None and blob not in referred:
             remove = partial(_remove_blobs, database, [blob])
             yield Leftover("blobs of no document", int(file["length"]), remove)
-
-
-def _references(value: Any) -> Iterator[str]:
-    """Blobs that a document refers to."""
-    if isinstance(value, dict):
-        if isinstance(value.get("blob_uuid"), str):
-            yield value["blob_uuid"]
-        for part in value.values():
-            yield from _references(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _references(part)
 
 
 def _length(database: Database, blobs: list[str]) -> int:

@@ -57,12 +57,13 @@ def tally_added(database: Database, workflows: Sequence[Workflow]) -> None:
     """
     named = [(_campaign_of(workflow), workflow) for workflow in workflows]
     names = sorted({campaign for campaign, _ in named if campaign is not None})
-    rows = {row["_id"]: row for row in database[COLLECTION].find({"_id": {"$in": names}})}
+    rows = database[COLLECTION].find({"_id": {"$in": names}}, {"_id": 1})
+    known = {row["_id"] for row in rows}
     new: dict[str, Tally] = {}
     for campaign, workflow in named:
         if campaign is None:
             continue
-        if campaign in rows:  # it has another workflow already
+        if campaign in known:  # it has another workflow already
             count_campaign(database, campaign)
             continue
         tally = new.setdefault(campaign, Tally(campaign))

@@ -237,7 +237,7 @@ class ArchiveReader:
     def read(self, path: str) -> bytes:
         """Return a file of an archive, whole and verified."""
         if self._entry(path).bytes > LARGEST_BLOB:
-            raise self._foreign(f"{path!r} is larger than {LARGEST_BLOB / 1e9:g} GB")
+            raise self.foreign(f"{path!r} is larger than {LARGEST_BLOB / 1e9:g} GB")
         return b"".join(self._pieces(path))
 
     def lines(self, path: str) -> Iterator[dict[str, Any]]:
@@ -246,10 +246,10 @@ class ArchiveReader:
         for piece in self._pieces(path):
             *whole, rest = (rest + piece).split(b"\n")
             if len(rest) > LARGEST_LINE:
-                raise self._foreign(f"{path!r} has a document larger than any database takes")
+                raise self.foreign(f"{path!r} has a document larger than any database takes")
             yield from (self._document(line, path) for line in whole)
         if rest:
-            raise self._foreign(f"the last line of {path!r} has no end")
+            raise self.foreign(f"the last line of {path!r} has no end")
 
     def has(self, path: str) -> bool:
         """Whether there is such a file."""
@@ -259,14 +259,17 @@ class ArchiveReader:
         """Paths of the files in a folder."""
         return [path for path in self.manifest.files if path.startswith(f"{folder}/")]
 
-    def foreign(self, what: str) -> ArchiveError:
+    def foreign(self, why: str) -> ArchiveError:
         """Return the error for content that no export has made."""
-        return self._foreign(what)
+        return ArchiveError(
+            f"{self.path} is no archive that devitrify export has made ({why}): nothing was "
+            "imported."
+        )
 
     def _entry(self, path: str) -> FileEntry:
         entry = self.manifest.files.get(path)
         if entry is None:
-            raise self._foreign(f"{path!r} is missing")
+            raise self.foreign(f"{path!r} is missing")
         return entry
 
     def _document(self, line: bytes, path: str) -> dict[str, Any]:
@@ -275,7 +278,7 @@ class ArchiveReader:
         except (ValueError, TypeError, KeyError, RecursionError, OverflowError, BSONError):
             document = None
         if not isinstance(document, dict):
-            raise self._foreign(f"a line of {path!r} is no document")
+            raise self.foreign(f"a line of {path!r} is no document")
         return document
 
     def _pieces(self, path: str) -> Iterator[bytes]:
@@ -298,30 +301,30 @@ class ArchiveReader:
         try:
             size = self._zip.getinfo(MANIFEST).file_size
         except KeyError:
-            raise self._foreign("it has no manifest") from None
+            raise self.foreign("it has no manifest") from None
         if size > LARGEST_MANIFEST:
-            raise self._foreign("its manifest is too large")
+            raise self.foreign("its manifest is too large")
         try:
             content = json.loads(self._zip.read(MANIFEST))
         except (ValueError, RecursionError):
-            raise self._foreign("its manifest cannot be read") from None
+            raise self.foreign("its manifest cannot be read") from None
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError):
             raise self._damaged("its manifest cannot be unpacked") from None
         self._require_format(content)
         try:
             manifest = Manifest.model_validate(content)
         except ValidationError:
-            raise self._foreign("its manifest cannot be read") from None
+            raise self.foreign("its manifest cannot be read") from None
         if manifest.checksum != checksum_of(manifest.files):
             raise self._damaged("the checksum of its manifest does not fit")
         if manifest.size > LARGEST_ARCHIVE:
-            raise self._foreign(f"it would be larger than {LARGEST_ARCHIVE / 1e9:g} GB")
+            raise self.foreign(f"it would be larger than {LARGEST_ARCHIVE / 1e9:g} GB")
         return manifest
 
     def _require_format(self, content: Any) -> None:
         """Refuse what other programs, or later versions of this one, have made."""
         if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise self._foreign("its manifest is of something else")
+            raise self.foreign("its manifest is of something else")
         if content.get("version") != FORMAT_VERSION:
             raise ArchiveError(
                 f"{self.path} has format {content.get('version')!s:.20} of archives, and this "
@@ -343,12 +346,6 @@ class ArchiveReader:
         return ArchiveError(
             f"{self.path} has been damaged or is no archive of campaigns ({why}): nothing was "
             "imported; get it anew from where it was exported."
-        )
-
-    def _foreign(self, why: str) -> ArchiveError:
-        return ArchiveError(
-            f"{self.path} is no archive that devitrify export has made ({why}): nothing was "
-            "imported."
         )
 
 

@@ -115,19 +115,6 @@ def read_outputs(place: Place, name: str) -> Iterator[dict[str, Any]]:
         yield output
 
 
-def blobs_in(value: Any) -> Iterator[str]:
-    """Yield the ids of the blobs that a document refers to."""
-    waiting = [value]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, dict):
-            if isinstance(part.get("blob_uuid"), str):
-                yield part["blob_uuid"]
-            waiting += part.values()
-        elif isinstance(part, list):
-            waiting += part
-
-
 def find_blobs(place: Place, uuids: Iterable[str]) -> Documents:
     """
     Find what GridFS knows of blobs; of each the newest version.

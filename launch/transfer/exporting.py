@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launch.database.blobs import blobs_in
 from launch.errors import CampaignError
 from launch.local.campaign_document import DESCRIPTION, N_FIRST, CampaignDocument
 from launch.transfer.archive import CampaignEntry, Manifest, write_archive
@@ -19,7 +20,6 @@ from launch.transfer.documents import (
     FILES,
     OUTPUTS_FILE,
     CampaignDocuments,
-    blobs_in,
     find_blobs,
     read_documents,
     read_outputs,
@@ -130,8 +130,12 @@ def export_archive(sources: list[Source], path: Path) -> Manifest:
     Raises
     ------
     CampaignError
-        If there is no such campaign, or its jobs run.
+        If there is no such campaign, its jobs run, or two sources are copies of one campaign.
     """
+    names = [source.name for source in sources]
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:  # no import takes it
+        raise CampaignError(f"The campaign {twice[0]} is named twice, by copies of it.")
     with write_archive(path) as archive:
         archive.add(README_FILE, [README.encode()])
         entries = [

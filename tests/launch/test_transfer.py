@@ -102,6 +102,14 @@ def test_in_and_out_again(place: Place, tmp_path: Path) -> None:
         assert list(map(digest, launches[0])) == list(map(digest, launches[1]))
 
 
+def test_two_copies_of_a_campaign_are_not_exported_together(place: Place, tmp_path: Path) -> None:
+    put(place, UNFINISHED)
+    path = tmp_path / "twice.zip"
+    with pytest.raises(CampaignError, match=f"{NAME} is named twice"):
+        export_archive([Source(place, NAME, None)] * 2, path)
+    assert not path.exists()
+
+
 def digest(document: Any) -> str:
     """Tell documents apart without spelling them out."""
     return hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()

@@ -55,7 +55,7 @@ def read_crystals_of(path: Path, counts: Mapping[str, int] | None) -> list[Atoms
     return crystals
 
 
-def read_known(paths: Sequence[Path], counts: Mapping[str, int]) -> dict[str, Structure]:
+def read_known(paths: Sequence[Path], counts: Mapping[str, int] | None) -> dict[str, Structure]:
     """
     Read known phases.
 
@@ -63,8 +63,8 @@ def read_known(paths: Sequence[Path], counts: Mapping[str, int]) -> dict[str, St
     ----------
     paths : sequence of Path
         Files of crystals, and folders of such files.
-    counts : mapping of str to int
-        Atoms of each element in a formula unit.
+    counts : mapping of str to int, or None
+        Atoms of each element in a formula unit; none: of any composition.
 
     Returns
     -------
@@ -76,23 +76,6 @@ def read_known(paths: Sequence[Path], counts: Mapping[str, int]) -> dict[str, St
     CampaignError
         If one is missing, of another composition, or a folder is empty.
     """
-    return _read_labelled(paths, counts)
-
-
-def read_all_known(paths: Sequence[Path]) -> dict[str, Structure]:
-    """
-    Read known phases of any compositions, as :func:`read_known` does those of one.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        Files of crystals, and folders of such files.
-    """
-    return _read_labelled(paths, None)
-
-
-def _read_labelled(paths: Sequence[Path], counts: Mapping[str, int] | None) -> dict[str, Structure]:
-    """Read crystals by the names of their files."""
     from search.create.operators import plain_sorted
     from workflows.conversion import to_structure
 

@@ -99,16 +99,13 @@ def to_workflow(prediction: Prediction, campaign: str, options: PredictionOption
 
 def write_workflows(workflows: Iterable[Workflow], path: Path) -> int:
     """Write workflows to a file, one a line; return how many."""
+    from nnp.storage.files import open_text_atomically
+
     number = 0
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("w") as file:
-            for workflow in workflows:
-                file.write(json.dumps(json.loads(workflow.to_format("json"))) + "\n")
-                number += 1
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with open_text_atomically(path) as file:
+        for workflow in workflows:
+            file.write(json.dumps(json.loads(workflow.to_format("json"))) + "\n")
+            number += 1
     return number
 
 

@@ -96,9 +96,9 @@ def read_known_of_system(paths: Sequence[Path], target: SystemTarget) -> dict[st
     CampaignError
         If one is missing, of another system, or a folder is empty.
     """
-    from launch.commands.shared.crystal_files import read_all_known
+    from launch.commands.shared.crystal_files import read_known
 
-    found = read_all_known(paths)
+    found = read_known(paths, None)
     for label, structure in found.items():
         if target.space.amounts(structure.composition.get_el_amt_dict()) is None:
             raise CampaignError(
