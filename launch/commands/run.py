@@ -131,8 +131,8 @@ def _write(
 ) -> _Written:
     """Write the report and the page."""
     from launch.commands.shared.campaign_page import try_writing, write_campaign_page
+    from launch.report.campaign_results import CampaignResults
     from launch.report.files import write_report
-    from launch.report.results import CampaignResults
     from workflows.documents.schemas import PredictionDocument
     from workflows.stages.table import STAGES
 

@@ -48,9 +48,9 @@ def write_campaign_page(campaign: Campaign, store: JobStore, status: CampaignSta
     Path
         Of the page.
     """
+    from launch.report.campaign_results import CampaignResults
     from launch.report.page.campaign import campaign_page
     from launch.report.page.html import PAGE_FILE, write_page
-    from launch.report.results import CampaignResults
 
     require_no_links(campaign.folder, PAGE_FILE)
     page = campaign_page(CampaignResults(store, campaign.id), _origin(campaign, status))
@@ -110,9 +110,9 @@ def write_pages_of_database(results: Results, names: list[str], folder: Path) ->
     CampaignError
         If there is none, or one is not in the database.
     """
+    from launch.report.campaign_results import CampaignResults
     from launch.report.page.campaign import Origin, campaign_page
     from launch.report.page.html import write_page
-    from launch.report.results import CampaignResults
 
     if not names:
         raise CampaignError("There is no such campaign in the database: see devitrify results.")
