@@ -162,5 +162,5 @@ def _report(
             f"No known phase could be relaxed ({reasons}); the logs are in {campaign.logs}."
         )
     write_report(results, campaign.folder)
-    page = try_writing(lambda: write_campaign_page(campaign, store, status))
+    page = try_writing(lambda: write_campaign_page(campaign, results, status))
     return ranking, find_known(results), known.failures, page

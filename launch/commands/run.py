@@ -138,7 +138,7 @@ def _write(
 
     results = CampaignResults(store, campaign.id)
     write_report(results, campaign.folder)
-    page = try_writing(lambda: write_campaign_page(campaign, store, status))
+    page = try_writing(lambda: write_campaign_page(campaign, results, status))
     last = results.of_stage(STAGES[prediction.maker.until])
     return _Written(results.warnings(), page, last is not None, results.newest(PredictionDocument))
 
