@@ -105,7 +105,8 @@ def load(folder: Path | str, db: str | None = None) -> LoadedCampaign:
 
 
 def _read(store: JobStore, name: str) -> LoadedCampaign:
-    from launch.report.results import CampaignResults, Results
+    from launch.report.campaign_results import CampaignResults
+    from launch.report.results import Results
 
     results = Results(store)
     own = CampaignResults(store, name)

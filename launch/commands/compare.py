@@ -89,7 +89,7 @@ def _comparison(campaign: Campaign, options: CompareOptions, store: JobStore) ->
 
     from launch.commands.shared.campaign_numbers import engine_of, numbers_of, target_of
     from launch.commands.shared.crystal_files import read_known
-    from launch.report.results import CampaignResults
+    from launch.report.campaign_results import CampaignResults
     from workflows.chains.known_comparison import KnownComparison
     from workflows.documents.schemas import PredictionDocument
     from workflows.stages.known_phases import KnownPhasesMaker
@@ -148,9 +148,9 @@ def _report(
         If none could be relaxed.
     """
     from launch.commands.shared.campaign_page import try_writing, write_campaign_page
+    from launch.report.campaign_results import CampaignResults
     from launch.report.files import write_report
     from launch.report.known import find_known
-    from launch.report.results import CampaignResults
     from workflows.documents.known import KnownPhasesDocument
     from workflows.documents.schemas import PredictionDocument
 
@@ -162,5 +162,5 @@ def _report(
             f"No known phase could be relaxed ({reasons}); the logs are in {campaign.logs}."
         )
     write_report(results, campaign.folder)
-    page = try_writing(lambda: write_campaign_page(campaign, store, status))
+    page = try_writing(lambda: write_campaign_page(campaign, results, status))
     return ranking, find_known(results), known.failures, page

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from launch.local.campaign import Campaign
-    from launch.report.results import CampaignResults
+    from launch.report.campaign_results import CampaignResults
     from workflows.chains.judgement import Judgement
     from workflows.chains.prediction import StructurePredictionMaker
     from workflows.composition import Target
@@ -87,7 +87,8 @@ def judge(options: JudgeOptions) -> None:
     """Compare the potential of CAMPAIGN with its engine on crystals that training never saw."""
     from launch.commands.shared.campaign_results import read_store
     from launch.local.campaign import CAMPAIGN_FILE, Campaign
-    from launch.report.results import CampaignResults, Results
+    from launch.report.campaign_results import CampaignResults
+    from launch.report.results import Results
 
     if (Path(options.campaign) / CAMPAIGN_FILE).exists():
         campaign = Campaign.open(options.campaign)
@@ -289,8 +290,8 @@ def _run(campaign: Campaign, judgement: Judgement, options: JudgeOptions, severa
 
 def _report(store: JobStore, campaign: Campaign, judgement: Judgement) -> JudgeDocument | None:
     """Write the report; give the document of this judgement, if there is one."""
+    from launch.report.campaign_results import CampaignResults
     from launch.report.files import write_report
-    from launch.report.results import CampaignResults
     from workflows.documents.decoding import decode
     from workflows.documents.judge import JudgeDocument
 
@@ -318,8 +319,8 @@ def _show_costs(
     """Print what the stages of the campaign took, and a structure and an atom in each way."""
     from launch.commands.shared.campaign_results import read_store
     from launch.local.status import campaign_status
+    from launch.report.campaign_results import CampaignResults
     from launch.report.costs import cost_sentences, stage_costs
-    from launch.report.results import CampaignResults
     from workflows.documents.schemas import SearchDocument
 
     status = campaign_status(campaign.folder, uri)

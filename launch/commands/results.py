@@ -126,8 +126,8 @@ def _write_pages(options: ResultsOptions) -> list[Path]:
 def _report_anew(folder: Path, db: str | None, above_hull: float | None) -> None:
     """Print the ranking of one campaign and write its report anew."""
     from launch.local.campaign import Campaign
+    from launch.report.campaign_results import CampaignResults
     from launch.report.files import ranking_tables, wide_console, write_report
-    from launch.report.results import CampaignResults
     from workflows.documents.schemas import PredictionDocument
 
     campaign = Campaign.open(folder)

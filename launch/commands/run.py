@@ -131,14 +131,14 @@ def _write(
 ) -> _Written:
     """Write the report and the page."""
     from launch.commands.shared.campaign_page import try_writing, write_campaign_page
+    from launch.report.campaign_results import CampaignResults
     from launch.report.files import write_report
-    from launch.report.results import CampaignResults
     from workflows.documents.schemas import PredictionDocument
     from workflows.stages.table import STAGES
 
     results = CampaignResults(store, campaign.id)
     write_report(results, campaign.folder)
-    page = try_writing(lambda: write_campaign_page(campaign, store, status))
+    page = try_writing(lambda: write_campaign_page(campaign, results, status))
     last = results.of_stage(STAGES[prediction.maker.until])
     return _Written(results.warnings(), page, last is not None, results.newest(PredictionDocument))
 

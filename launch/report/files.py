@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from launch.report.campaign_results import CampaignResults
     from launch.report.known import PhaseFound
-    from launch.report.results import CampaignResults
     from workflows.documents.schemas import CandidateDocument, PredictionDocument
 
 #: Where a structure came from, by whether a known structure type was among its ancestors.

@@ -22,6 +22,8 @@ USUAL_WINDOW = 50.0
 ON_HULL = 1e-3
 #: Rows of the table at the most.
 MOST_ROWS = 60
+#: meV/atom above the hull that colours of a triangle end at.
+HIGHEST = 100.0
 
 
 @dataclass(frozen=True)
@@ -255,6 +257,27 @@ def stable_ones(shown: Sequence[Placed]) -> dict[str, Placed]:
         if one.is_stable:
             found.setdefault(one.crystal.formula, one)
     return found
+
+
+def best_of_each(shown: Sequence[Placed]) -> list[Placed]:
+    """
+    The lowest crystal of each composition, those far up first, so that they are drawn below.
+
+    Parameters
+    ----------
+    shown : sequence of Placed
+        From the hull upwards.
+    """
+    best: dict[str, Placed] = {}
+    for one in shown:
+        best.setdefault(one.crystal.formula, one)
+    return sorted(best.values(), key=lambda one: -one.above)
+
+
+def has_figure(prediction: PredictionDocument) -> bool:
+    """Whether a hull can be drawn: not of a formula, nor of more than three blocks."""
+    hulls = prediction.hulls
+    return bool(hulls and len(hulls[0].blocks) <= 3 and prediction.candidates)
 
 
 def _number(value: float | None, form: str) -> str:

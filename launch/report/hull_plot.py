@@ -8,9 +8,11 @@ import matplotlib.pyplot as plt
 
 from launch.report.figures import figure_of
 from launch.report.hull import (
-    Placed,
+    HIGHEST,
     at_each_pressure,
+    best_of_each,
     corners,
+    has_figure,
     placed,
     position,
     stable_ones,
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: meV/atom above the hull that colours of a triangle end at.
-HIGHEST = 100.0
 #: eV/atom above zero at which a figure of a binary system ends.
 TOP = 0.2
 
@@ -37,7 +37,7 @@ def plot_hull(document: PredictionDocument) -> Figure | None:
 
     None of a formula, and of more than three blocks, which have no plane figure.
     """
-    if not document.hulls or len(document.hulls[0].blocks) > 3 or not document.candidates:
+    if not has_figure(document):
         return None
     panels = at_each_pressure(document)
     number = len(panels)
@@ -103,7 +103,7 @@ def _draw_triangle(axis: Axes, document: PredictionDocument) -> None:
             *zip(position(hull, one), position(hull, other), strict=True), color=COLOURS[0],
             linewidth=1.0, zorder=1,
         )  # fmt: skip
-    best = _best_of_each(shown)
+    best = best_of_each(shown)
     places = [position(hull, one.crystal.formula) for one in best]
     drawn = axis.scatter(
         [x for x, _ in places], [y for _, y in places],
@@ -116,11 +116,3 @@ def _draw_triangle(axis: Axes, document: PredictionDocument) -> None:
     axis.set_aspect("equal")
     axis.axis("off")
     axis.figure.colorbar(drawn, ax=axis, shrink=0.7, label="lowest above the hull (meV/atom)")
-
-
-def _best_of_each(shown: list[Placed]) -> list[Placed]:
-    """The lowest crystal of each composition, those far up first, so that they lie below."""
-    best: dict[str, Placed] = {}
-    for one in shown:
-        best.setdefault(one.crystal.formula, one)
-    return sorted(best.values(), key=lambda one: -one.above)

@@ -13,7 +13,7 @@ from workflows.stages.ranking import fitness_of
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from launch.report.results import CampaignResults
+    from launch.report.campaign_results import CampaignResults
     from workflows.documents.known import KnownPhase
     from workflows.documents.schemas import CandidateDocument, PredictionDocument
 

@@ -63,8 +63,9 @@ def read_ranking(store: JobStore, campaign: str) -> SharedRanking:
     CampaignError
         If it has none.
     """
+    from launch.report.campaign_results import CampaignResults
     from launch.report.files import summarise
-    from launch.report.results import CampaignResults, Results
+    from launch.report.results import Results
 
     wanted = {"metadata.campaign": campaign, "output.@class": "PredictionDocument"}
     fields = ["output.provenance", "completed_at"]

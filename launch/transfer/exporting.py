@@ -207,8 +207,8 @@ def _add_blobs(archive: ArchiveWriter, place: Place, uuids: list[str], folder: s
 
 def _add_results(archive: ArchiveWriter, source: Source, folder: str) -> None:
     """Add what a report would have, for people; documents of other versions tell nothing here."""
+    from launch.report.campaign_results import CampaignResults
     from launch.report.files import write_report
-    from launch.report.results import CampaignResults
     from workflows.documents.base import DocumentVersionError
 
     with tempfile.TemporaryDirectory() as temporary:

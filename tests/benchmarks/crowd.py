@@ -39,9 +39,10 @@ from launch.database.launchpad import CampaignLaunchPad, indexable
 from launch.database.tallies import Member, Tally, run_of, stamp
 from launch.local.campaign import Campaign
 from launch.report import rankings
+from launch.report.campaign_results import CampaignResults
 from launch.report.overview import overview
 from launch.report.page.campaign import Origin, campaign_page
-from launch.report.results import CampaignResults, Results
+from launch.report.results import Results
 
 DATABASE = "crowd"
 #: Elements of copies; names as long as the template's own keep documents of the same length.

@@ -18,7 +18,7 @@ from launch.commands.shared.campaign_results import read_store
 from launch.database.connections import launchpad
 from launch.local.campaign import Campaign
 from launch.local.status import ANSWER_SECONDS, campaign_status, read_database
-from launch.report.results import CampaignResults
+from launch.report.campaign_results import CampaignResults
 from nnp.evaluation import predict
 from nnp.formats.files import load_potential
 from nnp.frames import Frames

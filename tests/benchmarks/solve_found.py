@@ -13,7 +13,7 @@ from pymatgen.core import Structure
 
 from launch.commands.shared.campaign_results import read_store
 from launch.local.campaign import Campaign
-from launch.report.results import CampaignResults
+from launch.report.campaign_results import CampaignResults
 from nnp.storage.files import write_atomically
 from search.run.islands import merge_archives
 from tests.benchmarks.campaigns import is_finished

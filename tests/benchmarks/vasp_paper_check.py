@@ -12,7 +12,7 @@ from typing import Any
 
 from monty.json import MontyDecoder
 
-from launch.report.results import CampaignResults
+from launch.report.campaign_results import CampaignResults
 from tests.integration.launchpad import LaunchpadFolder
 from workflows.documents.schemas import (
     CheckDocument,

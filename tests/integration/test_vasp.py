@@ -16,7 +16,7 @@ from ase.io import read
 
 from launch.database.connections import job_store
 from launch.local.campaign import Campaign
-from launch.report.results import CampaignResults
+from launch.report.campaign_results import CampaignResults
 from tests.fake_vasp.fixtures import FakeVasp
 from tests.integration.kills import fireworks
 from workflows.documents.schemas import CheckDocument, ConvergenceDocument, SampleDocument

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from pymatgen.core import Lattice, Structure
 
+from launch.report.campaign_results import CampaignResults
 from launch.report.page.campaign import Origin, campaign_page
 from launch.report.page.content import Page
-from launch.report.results import CampaignResults
 from search.options import EvolutionOptions
 from search.relax.relaxer import CONVERGED, Relaxed
 from search.state.evolution import Evolution

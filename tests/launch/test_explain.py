@@ -18,8 +18,9 @@ from launch.database.connections import job_store, launchpad
 from launch.database.embedded import EmbeddedDatabase
 from launch.database.indexes import create_indexes
 from launch.database.leftovers import find_leftovers
+from launch.report.campaign_results import CampaignResults
 from launch.report.overview import overview
-from launch.report.results import CampaignResults, Results
+from launch.report.results import Results
 from tests.launch.test_results import ranking
 from tests.launch.test_tallies import workflow
 from workflows.documents.schemas import PredictionDocument

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from pymatgen.core import Composition, Lattice, Structure
 
+from launch.report.campaign_results import CampaignResults
 from launch.report.files import ranking_tables, wide_console, write_report
 from launch.report.hull import hull_csv, placed, position, stable_ones, tie_lines
 from launch.report.page.campaign import Origin, campaign_page
 from launch.report.page.html import write_page
-from launch.report.results import CampaignResults, Results
+from launch.report.results import Results
 from search.state.fitness import Fitness
 from tests.launch.test_report import store_of
 from workflows.documents.schemas import KNOWN, CandidateDocument, PredictionDocument

@@ -7,7 +7,7 @@ from ase.build import bulk
 
 from launch.errors import CampaignError
 from launch.notebook import LoadedCampaign, load
-from launch.report.results import CampaignResults
+from launch.report.campaign_results import CampaignResults
 from tests.launch.test_report import documents, prediction, store_of
 from workflows.documents.schemas import TrainingDocument
 

@@ -9,8 +9,8 @@ import pytest
 from jobflow import JobStore
 
 from launch.commands.shared.campaign_numbers import targets_of
+from launch.report.campaign_results import CampaignResults
 from launch.report.files import ranking_tables, wide_console, write_report
-from launch.report.results import CampaignResults
 from nnp.units import KBAR
 from tests.launch.test_report import store_of
 from tests.workflows.samples import copper

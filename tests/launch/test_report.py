@@ -15,9 +15,10 @@ from maggma.stores import MemoryStore
 from monty.json import jsanitize
 from pymatgen.core import Structure
 
+from launch.report.campaign_results import CampaignResults
 from launch.report.files import ranking_table, summarise, wide_console, write_report
 from launch.report.judge import errors_table, plot_rounds, sentences
-from launch.report.results import CampaignResults, Results
+from launch.report.results import Results
 from nnp.frames import Frames
 from nnp.training.trainer import TrainingOptions, train
 from tests.workflows.samples import copper, emt

@@ -26,8 +26,8 @@ from launch.local.processes import WorkerProcess, worker_environment
 from launch.local.status import campaign_status
 from launch.local.worker import WorkerOptions
 from launch.own_files import require_own
+from launch.report.campaign_results import CampaignResults
 from launch.report.files import write_report
-from launch.report.results import CampaignResults
 from tests.launch.test_report import documents, store_of
 from workflows.documents.schemas import PredictionDocument, VolumeDocument
 

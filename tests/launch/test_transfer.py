@@ -21,7 +21,7 @@ from launch.database.embedded import EmbeddedDatabase
 from launch.database.failures import failures
 from launch.database.indexes import prepare
 from launch.errors import CampaignError
-from launch.report.results import CampaignResults
+from launch.report.campaign_results import CampaignResults
 from launch.report.shared_rankings import read_ranking, write_rankings
 from launch.transfer import inserting
 from launch.transfer.archive import ArchiveReader

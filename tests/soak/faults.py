@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from launch.database.embedded import EmbeddedDatabase
-from launch.local.processes import WorkerProcess
 from tests.integration.proxy import Proxy
 
 #: How often each happens, in parts of all faults.
@@ -40,11 +39,6 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[bool]:
     finally:
         if mounted:
             subprocess.run(["umount", "--lazy", str(folder)], check=False)
-
-
-def kill_worker(worker: WorkerProcess) -> None:
-    """End a worker, and what its job has started, without a word."""
-    worker.kill()
 
 
 def kill_server(database: EmbeddedDatabase) -> None:

@@ -89,7 +89,8 @@ from launch.report.estimate import estimate
 from launch.report.files import write_report
 from launch.database.tallies import Member, Tally
 from launch.report.overview import _stage
-from launch.report.results import CampaignResults, Results
+from launch.report.campaign_results import CampaignResults
+from launch.report.results import Results
 from launch.report.status import _position
 from tests.launch.test_report import prediction, store_of
 from tests.workflows.samples import copper, emt

@@ -10,7 +10,7 @@ from launch.errors import CampaignError
 
 if TYPE_CHECKING:
     from launch.local.campaign import Campaign
-    from launch.report.results import CampaignResults
+    from launch.report.campaign_results import CampaignResults
     from workflows.chains.prediction import StructurePredictionMaker
     from workflows.composition import Target
     from workflows.engines.base import Engine

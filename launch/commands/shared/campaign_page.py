@@ -17,9 +17,8 @@ from launch.own_files import file_name, require_no_links
 from launch.report.status import CampaignStatus
 
 if TYPE_CHECKING:
-    from jobflow import JobStore
-
     from launch.local.campaign import Campaign
+    from launch.report.campaign_results import CampaignResults
     from launch.report.page.campaign import Origin
     from launch.report.results import Results
 
@@ -31,15 +30,17 @@ SHARE = 0.05
 NICENESS = 15
 
 
-def write_campaign_page(campaign: Campaign, store: JobStore, status: CampaignStatus | None) -> Path:
+def write_campaign_page(
+    campaign: Campaign, results: CampaignResults, status: CampaignStatus | None
+) -> Path:
     """
     Write the page of a campaign into its folder.
 
     Parameters
     ----------
     campaign : Campaign
-    store : JobStore
-        Its job store.
+    results : CampaignResults
+        What it has found.
     status : CampaignStatus or None
         Of its stages; none: the page does not tell.
 
@@ -50,10 +51,9 @@ def write_campaign_page(campaign: Campaign, store: JobStore, status: CampaignSta
     """
     from launch.report.page.campaign import campaign_page
     from launch.report.page.html import PAGE_FILE, write_page
-    from launch.report.results import CampaignResults
 
     require_no_links(campaign.folder, PAGE_FILE)
-    page = campaign_page(CampaignResults(store, campaign.id), _origin(campaign, status))
+    page = campaign_page(results, _origin(campaign, status))
     return write_page(page, campaign.folder / PAGE_FILE)
 
 
@@ -72,7 +72,18 @@ def write_folder_page(folder: Path, uri: str | None) -> Path:
 
     campaign = Campaign.open(folder)
     status = campaign_status(folder, uri)
-    return read_store(campaign, uri, lambda store: write_campaign_page(campaign, store, status))
+    return _read_and_write(campaign, uri, status)
+
+
+def _read_and_write(campaign: Campaign, uri: str | None, status: CampaignStatus) -> Path:
+    """Write the page of a campaign by what its database holds now."""
+    from launch.report.campaign_results import CampaignResults
+
+    return read_store(
+        campaign,
+        uri,
+        lambda store: write_campaign_page(campaign, CampaignResults(store, campaign.id), status),
+    )
 
 
 def write_search_page(folder: Path) -> Path:
@@ -110,9 +121,9 @@ def write_pages_of_database(results: Results, names: list[str], folder: Path) ->
     CampaignError
         If there is none, or one is not in the database.
     """
+    from launch.report.campaign_results import CampaignResults
     from launch.report.page.campaign import Origin, campaign_page
     from launch.report.page.html import write_page
-    from launch.report.results import CampaignResults
 
     if not names:
         raise CampaignError("There is no such campaign in the database: see devitrify results.")
@@ -219,9 +230,7 @@ class PageKeeper:
         if sys.platform == "linux":  # elsewhere it would be that of the whole process
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         try:
-            read_store(
-                self.campaign, self.uri, lambda s: write_campaign_page(self.campaign, s, status)
-            )
+            _read_and_write(self.campaign, self.uri, status)
         except Exception:
             logger.warning("report.html cannot be written; the campaign goes on", exc_info=True)
         self._due = time.monotonic() + (time.monotonic() - begun) * (1 / self.share - 1)

@@ -36,7 +36,7 @@ from workflows.documents.schemas import (
 from workflows.system import elements_of
 
 if TYPE_CHECKING:
-    from launch.report.results import CampaignResults
+    from launch.report.campaign_results import CampaignResults
     from launch.report.status import CampaignStatus
 
 

@@ -34,7 +34,7 @@ from workflows.documents.schemas import (
 )
 
 if TYPE_CHECKING:
-    from launch.report.results import CampaignResults
+    from launch.report.campaign_results import CampaignResults
     from workflows.documents.base import StageDocument
 
 #: Points of a parity plot that are shown.

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from launch.report.hull import (
+    HIGHEST,
     Placed,
     at_each_pressure,
+    best_of_each,
     corners,
+    has_figure,
     placed,
     position,
     stable_ones,
@@ -20,9 +23,6 @@ from workflows.documents.schemas import PredictionDocument
 
 if TYPE_CHECKING:
     from workflows.documents.hull import HullDocument
-
-#: meV/atom above the hull that colours of a triangle end at.
-HIGHEST = 100.0
 
 
 def hull_chart(document: PredictionDocument, first_known: int) -> Chart | None:
@@ -41,7 +41,7 @@ def hull_chart(document: PredictionDocument, first_known: int) -> Chart | None:
     Chart or None
         None of a formula, and of more than three blocks, which have no plane figure.
     """
-    if not document.hulls or len(document.hulls[0].blocks) > 3 or not document.candidates:
+    if not has_figure(document):
         return None
     crystals = {id(one): k for k, one in enumerate(document.candidates)}
     crystals |= {id(one): first_known + k for k, one in enumerate(document.known)}
@@ -101,11 +101,7 @@ def _triangle(document: PredictionDocument, hull: HullDocument, crystals: dict[i
     for pair in tie_lines(hull, list(stable.values())):
         places = [position(hull, formula) for formula in pair]
         traces.append(curve([x for x, _ in places], [y for _, y in places], "", COLOURS[0]))
-    best: dict[str, Placed] = {}
-    for one in shown:
-        best.setdefault(one.crystal.formula, one)
-    # those far up first, so that they lie below
-    drawn = sorted(best.values(), key=lambda one: -one.above)
+    drawn = best_of_each(shown)
     places = [position(hull, one.crystal.formula) for one in drawn]
     trace = points(
         [x for x, _ in places], [y for _, y in places], "", COLOURS[1],

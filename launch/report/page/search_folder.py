@@ -10,7 +10,7 @@ from launch.errors import CampaignError
 from launch.report.page.campaign import METHOD, TOOLS
 from launch.report.page.charts import search_progress
 from launch.report.page.content import Page
-from launch.report.page.crystals import appearance
+from launch.report.page.crystals import Crystal, appearance
 from launch.report.page.hull import hull_chart
 from launch.report.page.landscape import landscape
 from launch.report.page.neighbors import bond_limits
@@ -22,6 +22,7 @@ from search.run.islands import merge_archives
 from workflows.composition import Target
 from workflows.documents.schemas import POTENTIAL, SearchDocument
 from workflows.stages.search_documents import island_document, search_document
+from workflows.system import SystemTarget
 
 if TYPE_CHECKING:
     from search.state.evolution import Evolution
@@ -70,65 +71,45 @@ def search_page(islands: Sequence[Evolution], cpu_seconds: float = 0.0) -> Page:
     CampaignError
         If it has found nothing yet.
     """
-    first = islands[0]
-    counts = first.composition
-    if isinstance(counts, CompositionSpace):
-        return _page_of_system(islands, cpu_seconds)
-    formula = "".join(f"{symbol}{n if n > 1 else ''}" for symbol, n in counts.items())
-    pressure = first.fitness.pressure
-    target = Target(formula, tuple(first.options.formula_units), pressure)
     if not any(len(island.archive) for island in islands):
         raise CampaignError("This search has found no structure yet: give it more.")
+    first = islands[0]
+    space = first.composition
+    target: Target
+    if isinstance(space, CompositionSpace):
+        target, elements = system_of(first), list(space.elements)
+    else:
+        formula = "".join(f"{symbol}{n if n > 1 else ''}" for symbol, n in space.items())
+        target = Target(formula, tuple(first.options.formula_units), first.fitness.pressure)
+        elements = list(space)
     found = search_document(
         target, [island_document(island, cpu_seconds / len(islands)) for island in islands],
         MOST_FOUND, POTENTIAL,
     )  # fmt: skip
-    limits = bond_limits(counts)
+    limits = bond_limits(elements)
     table = Table(limits)
-    add_found(table, found.candidates, formula)
-    leader = min(islands, key=lambda island: island.best_fitness)
-    chart, more = landscape(leader, [], len(table.crystals))
+    more: list[Crystal] = []
+    if isinstance(target, SystemTarget):
+        prediction = ranked_on_hull(target, merge_archives(islands)[:MOST_FOUND], POTENTIAL)
+        add_ranking(table, prediction)
+        chart = hull_chart(prediction, len(prediction.candidates))
+        told = f"On the hull: {', '.join(prediction.hulls[0].stable)}; of"
+    else:
+        add_found(table, found.candidates, target.formula)
+        leader = min(islands, key=lambda island: island.best_fitness)
+        chart, more = landscape(leader, [], len(table.crystals))
+        told = f"The {len(table.rows)} best of"
     return Page(
-        title=f"{formula}: crystal structures of a search",
-        subtitle=f"The {len(table.rows)} best of {found.n_structures} structures, by energies of "
-        f"the potential{at_pressure(pressure)}.",
+        title=f"{target.formula}: crystal structures of a search",
+        subtitle=f"{told} {found.n_structures} structures, by energies of the potential"
+        f"{at_pressure(target.pressure)}.",
         columns=table.columns(),
         rows=table.rows,
         crystals=[*table.crystals, *more],
-        elements=appearance(set(counts)),
+        elements=appearance(set(elements)),
         bonds=[[*pair, length] for pair, length in limits.items()],
         warnings=[found.warning] if found.warning else [],
-        charts=[chart, search_progress(found)],
-        facts=_facts(found, islands, cpu_seconds),
-        citations=[METHOD, *TOOLS],
-    )
-
-
-def _page_of_system(islands: Sequence[Evolution], cpu_seconds: float) -> Page:
-    """Put the page of a search of a system together: its hull, and what is near it."""
-    target = system_of(islands[0])
-    if not any(len(island.archive) for island in islands):
-        raise CampaignError("This search has found no structure yet: give it more.")
-    found = search_document(
-        target, [island_document(island, cpu_seconds / len(islands)) for island in islands],
-        MOST_FOUND, POTENTIAL,
-    )  # fmt: skip
-    prediction = ranked_on_hull(target, merge_archives(islands)[:MOST_FOUND], POTENTIAL)
-    limits = bond_limits(target.space.elements)
-    table = Table(limits)
-    add_ranking(table, prediction)
-    hull = hull_chart(prediction, len(prediction.candidates))
-    return Page(
-        title=f"{target.formula}: crystal structures of a search",
-        subtitle=f"On the hull: {', '.join(prediction.hulls[0].stable)}; of {found.n_structures} "
-        f"structures, by energies of the potential{at_pressure(target.pressure)}.",
-        columns=table.columns(),
-        rows=table.rows,
-        crystals=table.crystals,
-        elements=appearance(set(target.space.elements)),
-        bonds=[[*pair, length] for pair, length in limits.items()],
-        warnings=[found.warning] if found.warning else [],
-        charts=[*([hull] if hull is not None else []), search_progress(found)],
+        charts=[*([] if chart is None else [chart]), search_progress(found)],
         facts=_facts(found, islands, cpu_seconds),
         citations=[METHOD, *TOOLS],
     )
