@@ -12,7 +12,7 @@ from launch.report.campaign_results import CampaignResults
 from launch.report.page.campaign import Origin, campaign_page
 from launch.report.page.content import Page
 from search.options import EvolutionOptions
-from search.relax.relaxer import CONVERGED, Relaxed
+from search.relax.relaxed import CONVERGED, Relaxed
 from search.state.evolution import Evolution
 from tests.launch.test_report import store_of
 from workflows.documents.base import Document

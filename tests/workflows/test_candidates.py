@@ -12,7 +12,7 @@ from monty.json import MontyDecoder
 from pymatgen.core import Lattice, Structure
 
 from nnp.units import KBAR
-from search.relax.relaxer import Relaxed
+from search.relax.relaxed import Relaxed
 from search.state.fitness import FITNESSES, Fitness
 from search.symmetry import find_space_group
 from tests.workflows.samples import copper, emt, engine

@@ -12,7 +12,7 @@ from jobflow import CURRENT_JOB, Flow, Job, JobConfig, Maker, OnMissing, Respons
 from search.candidate import Candidate
 from search.options import EvolutionOptions
 from search.relax.limits import RelaxationLimits
-from search.relax.relaxer import CONVERGED, OUT_OF_STEPS, Relaxed
+from search.relax.relaxed import CONVERGED, OUT_OF_STEPS, Relaxed
 from search.run.islands import set_up_islands
 from search.state.evolution import Evolution
 from search.state.fitness import Fitness

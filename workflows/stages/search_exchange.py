@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from search.relax.limits import RelaxationLimits
-from search.relax.relaxer import Relaxed, Relaxer
+from search.relax.relaxed import Relaxed
+from search.relax.relaxer import Relaxer
 from workflows.conversion import to_atoms, to_structure
 from workflows.documents.schemas import (
     CandidateDocument,
