@@ -134,7 +134,7 @@ def _judgements(
     from launch.commands.shared.campaign_numbers import engine_of
     from launch.commands.shared.crystal_files import read_known
     from workflows.chains.judgement import Judgement
-    from workflows.documents.schemas import SampleDocument, TrainingDocument
+    from workflows.documents.training import SampleDocument, TrainingDocument
 
     trainings = results.jobs_of(TrainingDocument)
     samples = results.jobs_of(SampleDocument)
@@ -211,7 +211,7 @@ def _maker(options: JudgeOptions, campaign: Campaign | None) -> StructurePredict
 
 
 def _formula(results: CampaignResults) -> str:
-    from workflows.documents.schemas import TrainingDocument
+    from workflows.documents.training import TrainingDocument
 
     training = results.newest(TrainingDocument)
     assert training is not None
@@ -321,7 +321,7 @@ def _show_costs(
     from launch.local.status import campaign_status
     from launch.report.campaign_results import CampaignResults
     from launch.report.costs import cost_sentences, stage_costs
-    from workflows.documents.schemas import SearchDocument
+    from workflows.documents.search import SearchDocument
 
     status = campaign_status(campaign.folder, uri)
     search = read_store(

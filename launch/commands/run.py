@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from launch.database.failures import Failure
     from launch.local.campaign import Campaign
     from launch.report.status import CampaignStatus
-    from workflows.documents.schemas import PredictionDocument
+    from workflows.documents.prediction import PredictionDocument
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,7 @@ def _write(
     from launch.commands.shared.campaign_page import try_writing, write_campaign_page
     from launch.report.campaign_results import CampaignResults
     from launch.report.files import write_report
-    from workflows.documents.schemas import PredictionDocument
+    from workflows.documents.prediction import PredictionDocument
     from workflows.stages.table import STAGES
 
     results = CampaignResults(store, campaign.id)

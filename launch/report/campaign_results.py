@@ -95,7 +95,7 @@ class CampaignResults:
         Evolution or None
             None also if it was dropped, as those of ended searches are but for the last one.
         """
-        from workflows.documents.schemas import IslandDocument
+        from workflows.documents.search import IslandDocument
         from workflows.stages.search_states import DroppedStateError, state_of
 
         island = self.newest(IslandDocument)
@@ -157,7 +157,7 @@ class CampaignResults:
             By composition and rising pressure: these, melting temperature and volume; empty if
             there is one melt.
         """
-        from workflows.documents.schemas import MeltingTemperatureDocument, VolumeDocument
+        from workflows.documents.dynamics import MeltingTemperatureDocument, VolumeDocument
 
         found: dict[tuple[str, float], dict[str, Any]] = {}
         for kind in (MeltingTemperatureDocument, VolumeDocument):
@@ -195,7 +195,8 @@ class CampaignResults:
             stage ``"candidate"``; none if there is neither yet.
         """
         from nnp.frames import Frames
-        from workflows.documents.schemas import PredictionDocument, SampleDocument
+        from workflows.documents.prediction import PredictionDocument
+        from workflows.documents.training import SampleDocument
 
         found = [self.newest(SampleDocument), self.newest(PredictionDocument)]
         parts = [one.frames for one in found if one is not None and one.frames]

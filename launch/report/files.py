@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from launch.report.campaign_results import CampaignResults
     from launch.report.known import PhaseFound
-    from workflows.documents.schemas import CandidateDocument, PredictionDocument
+    from workflows.documents.prediction import CandidateDocument, PredictionDocument
 
 #: Where a structure came from, by whether a known structure type was among its ancestors.
 ORIGINS = {False: "nothing", True: "prototype"}
@@ -68,7 +68,8 @@ def write_report(
     from launch.report.judge import write_points
     from launch.report.known import find_known
     from workflows.documents.judge import JudgeDocument
-    from workflows.documents.schemas import PredictionDocument, TrainingDocument
+    from workflows.documents.prediction import PredictionDocument
+    from workflows.documents.training import TrainingDocument
 
     require_no_links(folder, *WRITTEN)
     known = find_known(results)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from workflows.documents.hull import HullDocument
-    from workflows.documents.schemas import CandidateDocument, PredictionDocument
+    from workflows.documents.prediction import CandidateDocument, PredictionDocument
 
 #: meV/atom above the hull up to which structures are written, unless told otherwise.
 USUAL_WINDOW = 50.0

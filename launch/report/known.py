@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from launch.report.campaign_results import CampaignResults
     from workflows.documents.known import KnownPhase
-    from workflows.documents.schemas import CandidateDocument, PredictionDocument
+    from workflows.documents.prediction import CandidateDocument, PredictionDocument
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def find_known(results: CampaignResults) -> list[PhaseFound]:
         The lowest first; empty if nobody gave any, or nothing is ranked.
     """
     from workflows.documents.known import KnownPhasesDocument
-    from workflows.documents.schemas import PredictionDocument
+    from workflows.documents.prediction import PredictionDocument
 
     known, ranking = results.newest(KnownPhasesDocument), results.newest(PredictionDocument)
     if known is None or ranking is None:

@@ -13,18 +13,12 @@ from launch.report.style import COLOURS, GREY, many_colours, sequence_colours
 from launch.report.training_history import broken
 from search.relax.pressure import in_gpa
 from search.state.fitness import better_first
+from workflows.documents.dynamics import MeltingTemperatureDocument
 from workflows.documents.improvement import ImproveDocument
 from workflows.documents.known import KnownPhasesDocument
-from workflows.documents.schemas import (
-    POTENTIAL,
-    CandidateDocument,
-    LearningCurveDocument,
-    MeltingTemperatureDocument,
-    PredictionDocument,
-    SampleDocument,
-    SearchDocument,
-    TrainingDocument,
-)
+from workflows.documents.prediction import CandidateDocument, PredictionDocument
+from workflows.documents.search import POTENTIAL, SearchDocument
+from workflows.documents.training import LearningCurveDocument, SampleDocument, TrainingDocument
 from workflows.stages.ranking import enthalpy_of, fitness_of
 
 if TYPE_CHECKING:

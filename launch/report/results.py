@@ -162,7 +162,7 @@ class Results:
     def _kept(self, formula: str | None) -> list[tuple[str, dict[str, Any]]] | None:
         """Campaign and candidates of the kept rankings; none where there are none kept."""
         from launch.report.rankings import read_rankings
-        from workflows.documents.schemas import PredictionDocument
+        from workflows.documents.prediction import PredictionDocument
 
         rows = read_rankings(self.outputs.database)
         if rows is None:
@@ -181,7 +181,7 @@ class Results:
         self, formula: str | None, campaign: str | None, above_best: float | None, structures: bool
     ) -> list[tuple[str, dict[str, Any]]]:
         """Campaign and candidates of the newest ranking of each campaign, by their documents."""
-        from workflows.documents.schemas import PredictionDocument
+        from workflows.documents.prediction import PredictionDocument
 
         wanted = self._wanted("PredictionDocument", formula, campaign)
         former = {FORMER_CAMPAIGN: wanted.pop(FORMER_CAMPAIGN)}
@@ -257,7 +257,7 @@ class Results:
 
     def potential(self, campaign: str) -> Potential | None:
         """Newest potential of a campaign; none if it has none yet."""
-        from workflows.documents.schemas import TrainingDocument
+        from workflows.documents.training import TrainingDocument
 
         training = CampaignResults(self.store, campaign).newest(TrainingDocument)
         return training.potential if training else None

@@ -20,7 +20,7 @@ from tests.benchmarks.training import Kept
 from workflows.chains.protocol_numbers import DEFAULT_PROTOCOL
 from workflows.chains.protocols import find_protocol
 from workflows.conversion import to_atoms, to_structure
-from workflows.documents.schemas import SearchCandidate
+from workflows.documents.search import SearchCandidate
 from workflows.stages.candidates import CandidateMaker
 
 #: In the folder of a random search that has ended: what it has found.

@@ -16,7 +16,8 @@ from search.relax.relaxed import CONVERGED, Relaxed
 from search.state.evolution import Evolution
 from tests.launch.test_report import store_of
 from workflows.documents.base import Document
-from workflows.documents.schemas import CandidateDocument, IslandDocument, PredictionDocument
+from workflows.documents.prediction import CandidateDocument, PredictionDocument
+from workflows.documents.search import IslandDocument
 
 #: Looks like a formula, a tag, an attribute and a script, and is none of them.
 HOSTILE = "<img src=x onerror=alert(1)></script><script>alert('x')</script>\"'&" + "z" * 300

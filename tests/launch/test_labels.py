@@ -11,7 +11,7 @@ from launch.report.page.charts import training
 from launch.report.page.traces import MOST_POINTS, curve
 from launch.report.plots import plot_ranking, plot_training
 from tests.launch.test_report import documents, prediction
-from workflows.documents.schemas import TrainingDocument
+from workflows.documents.training import TrainingDocument
 
 
 @pytest.mark.parametrize("seed", range(3))

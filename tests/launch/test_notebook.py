@@ -9,7 +9,7 @@ from launch.errors import CampaignError
 from launch.notebook import LoadedCampaign, load
 from launch.report.campaign_results import CampaignResults
 from tests.launch.test_report import documents, prediction, store_of
-from workflows.documents.schemas import TrainingDocument
+from workflows.documents.training import TrainingDocument
 
 
 def test_there_has_to_be_a_campaign(tmp_path: object) -> None:

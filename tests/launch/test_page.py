@@ -33,7 +33,7 @@ from tests.launch.page_samples import (
     rutile,
 )
 from tests.launch.test_report import documents
-from workflows.documents.schemas import SearchDocument
+from workflows.documents.search import SearchDocument
 
 
 def content_of(text: str) -> dict:

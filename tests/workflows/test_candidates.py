@@ -21,12 +21,8 @@ from workflows.composition import Target
 from workflows.conversion import to_atoms
 from workflows.documents.agreement import Agreement
 from workflows.documents.improvement import ImproveDocument, RelaxedStructure
-from workflows.documents.schemas import (
-    CandidateDocument,
-    PredictionDocument,
-    SearchCandidate,
-    SearchDocument,
-)
+from workflows.documents.prediction import CandidateDocument, PredictionDocument
+from workflows.documents.search import SearchCandidate, SearchDocument
 from workflows.engines.ase.engine import AseEngine
 from workflows.stages.agreement import Gate
 from workflows.stages.candidate_state import AskedCandidates, CandidateChain

@@ -22,7 +22,8 @@ from tests.workflows.samples import Wells, emt, shaken, wells
 from tests.workflows.test_candidates import search_result
 from workflows.composition import Target, parse_target
 from workflows.conversion import to_atoms
-from workflows.documents.schemas import CandidateDocument, PredictionDocument, RelaxDocument
+from workflows.documents.prediction import CandidateDocument, PredictionDocument
+from workflows.documents.relaxation import RelaxDocument
 from workflows.engines.base import Engine
 from workflows.engines.registry import find_engine
 from workflows.stages.candidate_state import AskedCandidates, CandidateChain

@@ -32,7 +32,7 @@ from tests.workflows.samples import emt
 from workflows.composition import Target
 from workflows.conversion import to_structure
 from workflows.documents.decoding import decode
-from workflows.documents.schemas import SearchDocument
+from workflows.documents.search import SearchDocument
 from workflows.settings import list_settings
 from workflows.stages.reference_search import ReferenceSearchMaker
 from workflows.stages.search import SearchMaker

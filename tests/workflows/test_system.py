@@ -26,7 +26,8 @@ from workflows.chains.melts import Melt, at_melt, melts_of, richest
 from workflows.chains.protocols import find_protocol
 from workflows.composition import Target, parse_target
 from workflows.conversion import to_structure
-from workflows.documents.schemas import PredictionDocument, SearchCandidate, SearchDocument
+from workflows.documents.prediction import PredictionDocument
+from workflows.documents.search import SearchCandidate, SearchDocument
 from workflows.frame_compositions import beside_atoms, compositions_of, formula_of_frames
 from workflows.stages.at_pressures import above_lowest, levels
 from workflows.stages.candidates import CandidateMaker

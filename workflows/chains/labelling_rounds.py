@@ -9,7 +9,7 @@ from jobflow import Flow, Job, OutputReference, job
 from monty.json import MSONable
 from pymatgen.core import Structure
 
-from workflows.documents.schemas import TrainingDocument
+from workflows.documents.training import TrainingDocument
 from workflows.engines.base import Engine, StepCost
 from workflows.engines.potential import NETWORK_SECONDS, PotentialEngine
 from workflows.jobs.stage import POTENTIAL_QUEUE
@@ -55,9 +55,10 @@ class LearningOutcome:
     earlier : list of Job or Flow
         All jobs but the two that follow.
     sample : Job or Flow
-        Its output is a :class:`~workflows.documents.schemas.SampleDocument` of all labelled frames.
+        Its output is a :class:`~workflows.documents.training.SampleDocument` of all labelled
+        frames.
     train : Job
-        Its output is a :class:`~workflows.documents.schemas.TrainingDocument`.
+        Its output is a :class:`~workflows.documents.training.TrainingDocument`.
     """
 
     earlier: list[Job | Flow]

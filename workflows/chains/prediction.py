@@ -194,7 +194,7 @@ class StructurePredictionMaker(Maker):
         -------
         Flow
             Its output is that of the last stage: of the whole chain, a
-            :class:`workflows.documents.schemas.PredictionDocument`.
+            :class:`workflows.documents.prediction.PredictionDocument`.
         """
         chain = self._of_system(target) if target.is_system else self
         return chain._flow(target, campaign, known or {})

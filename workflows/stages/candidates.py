@@ -17,13 +17,9 @@ from search.state.fitness import Fitness
 from search.symmetry import TIGHT_TOLERANCE, TOLERANCES
 from workflows.composition import Target
 from workflows.documents.improvement import ImproveDocument
-from workflows.documents.schemas import (
-    CandidateDocument,
-    PredictionDocument,
-    RelaxDocument,
-    SearchCandidate,
-    SearchDocument,
-)
+from workflows.documents.prediction import CandidateDocument, PredictionDocument
+from workflows.documents.relaxation import RelaxDocument
+from workflows.documents.search import SearchCandidate, SearchDocument
 from workflows.engines.base import Engine
 from workflows.jobs.idempotency import spawn
 from workflows.jobs.outputs import output_of

@@ -14,12 +14,9 @@ from search.relax.pressure import compressed, in_gpa
 from search.state.fitness import Fitness
 from search.state.similarity import LOOSELY_RELAXED, match
 from workflows.composition import Target
-from workflows.documents.schemas import (
-    CandidateDocument,
-    PredictionDocument,
-    RelaxDocument,
-    SearchCandidate,
-)
+from workflows.documents.prediction import CandidateDocument, PredictionDocument
+from workflows.documents.relaxation import RelaxDocument
+from workflows.documents.search import SearchCandidate
 from workflows.enthalpy_lines import crossings
 from workflows.jobs.idempotency import spawn
 from workflows.jobs.outputs import output_of

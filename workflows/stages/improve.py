@@ -9,15 +9,11 @@ from typing import Any
 from jobflow import Flow, Job, JobConfig, Maker, OnMissing, OutputReference, Response, job
 
 from nnp.frames import Frames
+from workflows.documents.dynamics import SegmentDocument
 from workflows.documents.improvement import ChoiceDocument, ImproveDocument
-from workflows.documents.schemas import (
-    RelaxDocument,
-    SampleDocument,
-    SearchCandidate,
-    SearchDocument,
-    SegmentDocument,
-    TrainingDocument,
-)
+from workflows.documents.relaxation import RelaxDocument
+from workflows.documents.search import SearchCandidate, SearchDocument
+from workflows.documents.training import SampleDocument, TrainingDocument
 from workflows.jobs.idempotency import once, spawn
 from workflows.jobs.outputs import output_of
 from workflows.jobs.progress import report_progress

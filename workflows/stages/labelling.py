@@ -14,12 +14,8 @@ from jobflow import Flow, JobConfig, Maker, OnMissing, job
 from nnp.frames import Frames
 from nnp.storage.checkpoint import read_checkpoint, write_checkpoint
 from workflows.documents.improvement import ChoiceDocument
-from workflows.documents.schemas import (
-    LabelDocument,
-    RelaxDocument,
-    SampleDocument,
-    SelectionDocument,
-)
+from workflows.documents.relaxation import RelaxDocument
+from workflows.documents.training import LabelDocument, SampleDocument, SelectionDocument
 from workflows.engines.base import Engine
 from workflows.frame_compositions import beside_atoms, compositions_of, formula_of_frames
 from workflows.jobs.checkpoints import checkpoint
@@ -102,7 +98,7 @@ class LabellingMaker(Maker):
             Result of the round before, whose frames come first in this one's; or the job that has
             it, for spawned jobs.
         relaxations : sequence of OutputReference
-            Of :class:`~workflows.documents.schemas.RelaxDocument`: their frames are labels, too.
+            Of :class:`~workflows.documents.relaxation.RelaxDocument`: their frames are labels, too.
         former : sequence of str
             Jobs whose labels a correction of the settings has left out: they count, too.
 

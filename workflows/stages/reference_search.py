@@ -18,7 +18,8 @@ from search.state.evolution import Evolution
 from search.state.fitness import Fitness
 from workflows.composition import Target
 from workflows.conversion import to_atoms, to_structure
-from workflows.documents.schemas import IslandDocument, RelaxDocument, SearchDocument
+from workflows.documents.relaxation import RelaxDocument
+from workflows.documents.search import IslandDocument, SearchDocument
 from workflows.engines.base import Engine
 from workflows.jobs.idempotency import spawn
 from workflows.jobs.outputs import output_of

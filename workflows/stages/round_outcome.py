@@ -10,7 +10,8 @@ from nnp.potential import Potential
 from workflows.composition import Target
 from workflows.documents.agreement import Agreement
 from workflows.documents.improvement import RelaxedStructure, RoundDocument
-from workflows.documents.schemas import RelaxDocument, TrainingDocument
+from workflows.documents.relaxation import RelaxDocument
+from workflows.documents.training import TrainingDocument
 from workflows.hull import Hull, Point
 from workflows.jobs.outputs import output_of
 from workflows.stages.agreement import Gate, single_points

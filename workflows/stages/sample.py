@@ -14,7 +14,8 @@ from nnp.frames import Frames
 from nnp.storage.electronegativity import no_warnings_of_noble_gases
 from nnp.training.distances import shortest_distances
 from search.create.random_crystals import typical_volume
-from workflows.documents.schemas import SampleDocument, SegmentDocument
+from workflows.documents.dynamics import SegmentDocument
+from workflows.documents.training import SampleDocument
 from workflows.frame_compositions import compositions_of, formula_of_frames
 from workflows.jobs.idempotency import once
 from workflows.jobs.outputs import output_of

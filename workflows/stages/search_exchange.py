@@ -10,12 +10,9 @@ from search.relax.limits import RelaxationLimits
 from search.relax.relaxed import Relaxed
 from search.relax.relaxer import Relaxer
 from workflows.conversion import to_atoms, to_structure
-from workflows.documents.schemas import (
-    CandidateDocument,
-    PredictionDocument,
-    RelaxDocument,
-    SearchCandidate,
-)
+from workflows.documents.prediction import CandidateDocument, PredictionDocument
+from workflows.documents.relaxation import RelaxDocument
+from workflows.documents.search import SearchCandidate
 from workflows.stages.candidate_documents import CandidateDocuments
 from workflows.stages.exchange import ExchangeMaker
 from workflows.stages.exchange_state import Attempt, ExchangeState

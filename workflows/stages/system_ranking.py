@@ -13,7 +13,8 @@ from search.state.fitness import Fitness, better_first
 from search.state.motifs import number_motifs
 from workflows.conversion import to_atoms
 from workflows.documents.hull import HullDocument, Reference
-from workflows.documents.schemas import KNOWN, CandidateDocument
+from workflows.documents.prediction import CandidateDocument
+from workflows.documents.search import KNOWN
 from workflows.hull import Hull, Point, products_in_words
 from workflows.stages.ranking import distinct, enthalpy_of, fitness_of, is_same
 from workflows.stages.refinement import Refined, Refinement, in_standard_cell

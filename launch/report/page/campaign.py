@@ -26,13 +26,9 @@ from launch.report.status import format_duration
 from launch.shell import command_line
 from workflows.conversion import to_atoms
 from workflows.documents.improvement import ImproveDocument
-from workflows.documents.schemas import (
-    PredictionDocument,
-    SampleDocument,
-    SearchCandidate,
-    SearchDocument,
-    TrainingDocument,
-)
+from workflows.documents.prediction import PredictionDocument
+from workflows.documents.search import SearchCandidate, SearchDocument
+from workflows.documents.training import SampleDocument, TrainingDocument
 from workflows.system import elements_of
 
 if TYPE_CHECKING:

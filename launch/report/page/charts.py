@@ -22,16 +22,12 @@ from launch.report.page.traces import (
 from launch.report.style import many_colours
 from launch.report.training_history import broken
 from search.relax.pressure import GPA, in_gpa
+from workflows.documents.dynamics import MeltingTemperatureDocument
 from workflows.documents.improvement import ImproveDocument
 from workflows.documents.judge import JudgeDocument
-from workflows.documents.schemas import (
-    POTENTIAL,
-    MeltingTemperatureDocument,
-    PredictionDocument,
-    SampleDocument,
-    SearchDocument,
-    TrainingDocument,
-)
+from workflows.documents.prediction import PredictionDocument
+from workflows.documents.search import POTENTIAL, SearchDocument
+from workflows.documents.training import SampleDocument, TrainingDocument
 
 if TYPE_CHECKING:
     from launch.report.campaign_results import CampaignResults

@@ -19,11 +19,8 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
     from launch.report.known import PhaseFound
-    from workflows.documents.schemas import (
-        CandidateDocument,
-        PredictionDocument,
-        SearchCandidate,
-    )
+    from workflows.documents.prediction import CandidateDocument, PredictionDocument
+    from workflows.documents.search import SearchCandidate
 
 #: Structures of an unfinished search that are shown.
 MOST_FOUND = 100
