@@ -15,6 +15,7 @@ from workflows.documents.relaxation import RelaxDocument
 from workflows.documents.search import SearchCandidate
 from workflows.stages.candidate_documents import CandidateDocuments
 from workflows.stages.exchange import ExchangeMaker
+from workflows.stages.exchange_starts import starts
 from workflows.stages.exchange_state import Attempt, ExchangeState
 from workflows.stages.phases import describe_phases, find_transitions, key_of
 
@@ -67,7 +68,7 @@ def exchange_found(
     while True:
         rankings = maker.rank(state, target)
         phases = maker.follow(state, rankings)
-        missing = maker.starts(state, rankings, phases)
+        missing = starts(state, rankings, phases)
         if not missing:
             break
         attempts = [
