@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 from ase.calculators.emt import EMT
@@ -25,6 +26,7 @@ from workflows.documents.prediction import CandidateDocument, PredictionDocument
 from workflows.documents.search import SearchCandidate, SearchDocument
 from workflows.engines.ase.engine import AseEngine
 from workflows.stages.agreement import Gate
+from workflows.stages.candidate_choice import choose_candidates
 from workflows.stages.candidate_state import AskedCandidates, CandidateChain
 from workflows.stages.candidates import CandidateMaker
 from workflows.stages.ranking import distinct, doubt, fitness_of
@@ -227,7 +229,7 @@ def test_what_the_rounds_have_relaxed_is_ranked_and_not_relaxed_again() -> None:
     done = relaxed_before(copper(1, 3.61), -0.01, stress=0.1)
     maker = CandidateMaker()
     candidates = search_result([copper(1, 3.6), BODY_CENTRED]).candidates
-    chosen = maker.choose(candidates, improved_by([done]))
+    chosen = choose_candidates(candidates, 20, maker.limits, improved_by([done]))
     assert [candidate.structure for candidate in chosen] == [BODY_CENTRED]
     ranked = CandidateMaker.rank.original(maker, [], CHAIN, AskedCandidates(before=[done]))
     assert [(c.job, c.rank, c.converged) for c in ranked.candidates] == [("at -0.01", 1, True)]
@@ -239,7 +241,7 @@ def test_what_the_rounds_left_half_way_goes_on_and_is_never_lost() -> None:
         relaxed_before(copper(1, 3.8), 0.02, 90.0), relaxed_before(BODY_CENTRED, 0.01, 90.0),
     ]  # fmt: skip
     maker = CandidateMaker(n_candidates=1)
-    (going_on,) = maker.choose([], improved_by(begun))
+    (going_on,) = choose_candidates([], 1, maker.limits, improved_by(begun))
     assert (going_on.energy, going_on.energy_of) == (0.01, "emt")
     assert going_on.structure is BODY_CENTRED
     flow = CandidateMaker.relax.original(
@@ -258,10 +260,10 @@ def test_a_potential_that_does_not_resolve_its_candidates_gets_more_of_them() ->
         for k in range(20)
     ]
     candidates = search_result(crystals).candidates
-    maker = CandidateMaker(n_candidates=8)
-    assert len(maker.choose(candidates, improved_by([], trusted=False))) == 12
-    assert len(maker.choose(candidates, improved_by([]))) == 8
-    assert len(maker.choose(candidates)) == 8
+    choose = partial(choose_candidates, candidates, 8, CandidateMaker().limits)
+    assert len(choose(improved_by([], trusted=False))) == 12
+    assert len(choose(improved_by([]))) == 8
+    assert len(choose()) == 8
 
 
 def test_a_ranking_that_the_engine_contradicts_is_not_to_be_trusted() -> None:
