@@ -9,6 +9,7 @@ from jobflow import Flow, Job, OutputReference, job
 from monty.json import MSONable
 from pymatgen.core import Structure
 
+from workflows.chains.melt_quench import MeltQuenchRuns
 from workflows.documents.training import TrainingDocument
 from workflows.engines.base import Engine, StepCost
 from workflows.engines.potential import NETWORK_SECONDS, PotentialEngine
@@ -21,28 +22,6 @@ from workflows.stages.sample import SampleMaker
 from workflows.stages.selection import SelectionMaker
 from workflows.stages.table import STAGES
 from workflows.stages.training import TrainingMaker
-
-
-@dataclass(frozen=True)
-class MeltQuenchRuns:
-    """
-    Jobs from a melt to its annealed glass, by one engine.
-
-    Attributes
-    ----------
-    jobs : list of Job or Flow
-    structures : list of OutputReference
-        The liquids at their melting temperatures, one for each melt.
-    segments : list of OutputReference
-        Lists of segments of liquid, quench and anneal.
-    search_runs : list of OutputReference
-        Lists of jobs that searched melting temperature and volume.
-    """
-
-    jobs: list[Job | Flow]
-    structures: list[OutputReference]
-    segments: list[OutputReference]
-    search_runs: list[OutputReference]
 
 
 @dataclass(frozen=True)
