@@ -121,7 +121,7 @@ def _run(
 ) -> CampaignStatus:
     """Relax here to the end."""
     from launch.commands.shared.added import run_added
-    from launch.commands.shared.prediction import require_installed
+    from launch.commands.shared.engines import require_installed
     from launch.local.addition import Addition
     from launch.report.files import wide_console
 

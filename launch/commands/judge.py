@@ -254,7 +254,7 @@ def _run(campaign: Campaign, judgement: Judgement, options: JudgeOptions, severa
     """
     from launch.commands.shared.added import run_added
     from launch.commands.shared.campaign_results import read_store
-    from launch.commands.shared.prediction import require_installed
+    from launch.commands.shared.engines import require_installed
     from launch.local.addition import Addition
     from launch.report.files import folder_of, wide_console
     from launch.report.judge import write_points

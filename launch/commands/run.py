@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from launch.commands.shared.engines import require_installed
 from launch.commands.shared.formula import warn_of_formula
 from launch.commands.shared.options import MOST_WORKERS, command_of, words_of
-from launch.commands.shared.prediction import Prediction, PredictionOptions, require_installed
+from launch.commands.shared.prediction import Prediction, PredictionOptions
 from launch.errors import CampaignError
 from launch.own_files import OwnLog
 from launch.shell import open_command

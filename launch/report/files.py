@@ -90,7 +90,7 @@ def write_report(
         written += write_points(judged, folder)
     if figures:
         # their figures are drawn, and those of judge
-        from launch.report import hull_plot, phase_plot, plots  # noqa: F401
+        from launch.report import hull_plot, phase_plot, plots, training_plots  # noqa: F401
         from launch.report.figures import write_plots
 
         written += write_plots(results, folder / "plots")
