@@ -150,7 +150,6 @@ def _report(
     from launch.commands.shared.campaign_page import try_writing, write_campaign_page
     from launch.report.campaign_results import CampaignResults
     from launch.report.files import write_report
-    from launch.report.known import find_known
     from workflows.documents.known import KnownPhasesDocument
     from workflows.documents.prediction import PredictionDocument
 
@@ -163,4 +162,4 @@ def _report(
         )
     write_report(results, campaign.folder)
     page = try_writing(lambda: write_campaign_page(campaign, results, status))
-    return ranking, find_known(results), known.failures, page
+    return ranking, results.known_phases(), known.failures, page

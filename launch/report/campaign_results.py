@@ -11,6 +11,7 @@ from workflows.stages.table import STAGES
 if TYPE_CHECKING:
     from jobflow import JobStore
 
+    from launch.report.known import PhaseFound
     from nnp.frames import Frames
     from search.state.evolution import Evolution
     from workflows.documents.base import Document, StageDocument
@@ -44,6 +45,7 @@ class CampaignResults:
         self.store = store
         self.campaign = campaign
         self._found: dict[str, Any] = {}
+        self._known: list[PhaseFound] | None = None
         store.connect()
 
     def newest(self, kind: type[AnyDocument]) -> AnyDocument | None:
@@ -85,6 +87,26 @@ class CampaignResults:
                 self._found[name] = decode(documents[0]["output"])
         found: AnyDocument | None = self._found.get(name)
         return found
+
+    def known_phases(self) -> list[PhaseFound]:
+        """
+        Compare the newest known phases with the newest ranking.
+
+        Returns
+        -------
+        list of PhaseFound
+            The lowest first; empty if nobody gave any, or nothing is ranked. Compared once.
+        """
+        from launch.report.known import find_known
+        from workflows.documents.known import KnownPhasesDocument
+        from workflows.documents.prediction import PredictionDocument
+
+        if self._known is None:
+            known, ranking = self.newest(KnownPhasesDocument), self.newest(PredictionDocument)
+            if known is None or ranking is None:
+                return []
+            self._known = find_known(known, ranking)
+        return self._known
 
     def search_state(self) -> Evolution | None:
         """

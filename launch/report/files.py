@@ -66,13 +66,12 @@ def write_report(
         What was written.
     """
     from launch.report.judge import write_points
-    from launch.report.known import find_known
     from workflows.documents.judge import JudgeDocument
     from workflows.documents.prediction import PredictionDocument
     from workflows.documents.training import TrainingDocument
 
     require_no_links(folder, *WRITTEN)
-    known = find_known(results)
+    known = results.known_phases()
     written = []
     if (frames := results.frames()) is not None:
         frames.write(folder / "frames.extxyz")

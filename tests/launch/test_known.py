@@ -55,6 +55,14 @@ def test_the_page_has_known_phases_among_the_others() -> None:
     assert page.crystals[3].name == "known_rutile"
 
 
+def test_phases_are_looked_for_once_however_many_ask() -> None:
+    results = CampaignResults(store_of([prediction(), known(-8.89, -8.8)]), "mine")
+    assert [one.rank for one in results.known_phases()] == [2, None]
+    assert results.known_phases() is results.known_phases()
+    nobody = CampaignResults(store_of([prediction()]), "mine")
+    assert nobody.known_phases() == []
+
+
 def test_a_known_phase_is_looked_for_at_its_own_pressure() -> None:
     """The second ranking has the same structures with other enthalpies, and says nothing of it."""
     first = prediction()
