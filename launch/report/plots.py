@@ -10,6 +10,7 @@ import numpy as np
 from launch.report.figures import figure_of, legend_beside, whole_numbers
 from launch.report.labels import label_points
 from launch.report.style import COLOURS, GREY, many_colours, sequence_colours
+from launch.report.trajectories import melts_in
 from search.relax.pressure import in_gpa
 from search.state.fitness import better_first
 from workflows.documents.dynamics import MeltingTemperatureDocument
@@ -75,15 +76,22 @@ def plot_melting_temperature(document: MeltingTemperatureDocument) -> Figure | N
 def plot_trajectory(document: SampleDocument) -> Figure:
     """Temperature, energy and pressure along liquid, quench and anneal."""
     figure, axes = plt.subplots(3, 1, figsize=(7, 6), sharex=True, layout="constrained")
-    series = document.series
     labels = {
         "temperature": "T (K)",
         "energy": "energy (eV/atom)",
         "pressure": "pressure (kbar)",
     }
+    melts = melts_in(document.series)
+    if len(melts) > 1:
+        labels["energy"] = "energy above\nthe lowest (eV/atom)"
     for axis, (name, text) in zip(axes, labels.items(), strict=True):
-        axis.plot(series["time"], series[name], linewidth=0.7)
+        for formula, series in melts.items():
+            zero = min(series[name]) if name == "energy" and len(melts) > 1 else 0.0
+            values = np.array(series[name]) - zero
+            axis.plot(series["time"], values, linewidth=0.7, label=formula)
         axis.set_ylabel(text)
+    if len(melts) > 1:
+        legend_beside(axes[0])
     axes[0].set_title(f"{document.formula}: {document.n_frames} frames of {document.n_atoms} atoms")
     axes[-1].set_xlabel("time (ps), trajectories one after the other")
     return figure

@@ -12,9 +12,11 @@ from maggma.stores import MemoryStore
 
 from launch.commands.shared.crystal_files import read_known
 from launch.errors import CampaignError
+from launch.report.campaign_results import CampaignResults
 from launch.report.known import compare_phase, in_words
 from search.relax.limits import RelaxationLimits
 from tests.launch.page_samples import anatase, candidate, page_of, prediction, rutile
+from tests.launch.test_report import store_of
 from tests.workflows.samples import emt
 from workflows.composition import Target
 from workflows.documents.decoding import decode

@@ -29,7 +29,7 @@ class SampleDocument(StageDocument):
     volume_per_atom: float = Field(description="of the glass (Å³)")
     series: dict[str, list[float]] = Field(
         description="along the trajectory: time (ps), temperature (K), energy (eV/atom), "
-        "pressure (kbar)"
+        "pressure (kbar); of several compositions the share of each element, by its symbol"
     )
     frames: Annotated[Frames, Blob]
 

@@ -184,7 +184,22 @@ def _by_pair(distances: NDArray[np.float64], elements: tuple[str, ...]) -> dict[
 
 
 def _series(segments: list[SegmentDocument]) -> dict[str, list[float]]:
-    """Temperature, energy and pressure along the trajectories, one after the other."""
+    """
+    Temperature, energy and pressure along the trajectories, one after the other.
+
+    Of several compositions also the share of the atoms that each element has, by its symbol.
+    """
+    compositions = [s.structure.composition for s in segments]
+    shares: dict[str, list[float]] = {}
+    if len({one.reduced_formula for one in compositions}) > 1:
+        shares = {
+            symbol: [
+                one.get_atomic_fraction(symbol)
+                for s, one in zip(segments, compositions, strict=True)
+                for _ in s.temperatures
+            ]
+            for symbol in sorted({e.symbol for one in compositions for e in one.elements})
+        }
     times: NDArray[np.float64] = np.cumsum(
         np.concatenate([[s.sample_interval] * len(s.temperatures) for s in segments])
     )
@@ -193,4 +208,5 @@ def _series(segments: list[SegmentDocument]) -> dict[str, list[float]]:
         "temperature": [value for s in segments for value in s.temperatures],
         "energy": [value for s in segments for value in s.energies],
         "pressure": [value for s in segments for value in s.pressures],
+        **shares,
     }
