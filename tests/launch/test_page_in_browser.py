@@ -113,7 +113,7 @@ def test_a_logarithmic_axis_is_labelled_by_whole_numbers(chromium: Any, tmp_path
     panel.locator(".ytick text").first.wait_for()
     labels = [float(text) for text in panel.locator(".ytick text").all_text_contents()]
     assert labels == sorted(set(labels))
-    assert {1.0, 10.0, 100.0} <= {1.0, *labels}
+    assert {10.0, 100.0} <= set(labels)
     assert all(0.5 <= one <= 500.0 for one in labels)
     opened.close()
 
