@@ -62,7 +62,8 @@ def run(
 ) -> PredictionDocument:
     """Run the stage and return its result."""
     found = search_result(structures, energies_of)
-    job = (maker or CandidateMaker()).make(found, Target("Cu", (4,), pressure), engine)
+    chain = CandidateChain(Target("Cu", (4,), pressure), engine)
+    job = (maker or CandidateMaker()).make(found, chain)
     store = store or JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     run_locally(job, store=store, create_folders=False, log=False, allow_external_references=True)
     store.connect()

@@ -65,7 +65,8 @@ def run(
     store = store or JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     formula = structures[0].composition.reduced_formula
     target = parse_target(formula, None, engine.name, (1,), None)
-    job = (maker or CandidateMaker(limits=ROUGH)).make(search_result(structures), target, engine)
+    chain = CandidateChain(target, engine)
+    job = (maker or CandidateMaker(limits=ROUGH)).make(search_result(structures), chain)
     job.set_uuid("f4ae7af5-3c3b-4d8a-8ca4-6d2b9b1f4a51")
     run_locally(job, store=store, create_folders=False, log=False, allow_external_references=True)
     store.connect()

@@ -19,7 +19,6 @@ from workflows.documents.improvement import ImproveDocument
 from workflows.documents.prediction import CandidateDocument, PredictionDocument
 from workflows.documents.relaxation import RelaxDocument
 from workflows.documents.search import SearchDocument
-from workflows.engines.base import Engine
 from workflows.jobs.idempotency import spawn
 from workflows.jobs.stage import REFERENCE_QUEUE
 from workflows.jobs.tags import tag
@@ -132,12 +131,9 @@ class CandidateMaker(Maker):
     def make(
         self,
         search: SearchDocument | ImproveDocument | OutputReference,
-        target: Target,
-        engine: Engine,
+        chain: CandidateChain,
         *,
         improved: ImproveDocument | OutputReference | None = None,
-        potential: str | None = None,
-        gate: Gate | None = None,
         known: Mapping[str, Structure] | None = None,
     ) -> Job:
         """
@@ -147,17 +143,11 @@ class CandidateMaker(Maker):
         ----------
         search : SearchDocument, ImproveDocument or OutputReference
             Result of the search, of the rounds of learning, or of a stage behind them.
-        target : Target
-            What was looked for.
-        engine : Engine
-            Reference engine.
+        chain : CandidateChain
+            What was looked for, by which engine, and on which potential first.
         improved : ImproveDocument, OutputReference or None
             Result of the rounds of learning, if there were any: what they have relaxed is ranked,
             too, and not relaxed again.
-        potential : str or None
-            Job that trained the potential of the first search; none: it searched without one.
-        gate : Gate or None
-            What is asked of the potential; none: the defaults.
         known : mapping of str to Structure, or None
             Known phases of a system, by their labels, which are relaxed and put on the hull.
 
@@ -166,7 +156,6 @@ class CandidateMaker(Maker):
         Job
             Its output is a :class:`PredictionDocument`.
         """
-        chain = CandidateChain(target, engine, potential, gate or Gate())
         work = self.relax(search, chain, improved, **({"known": dict(known)} if known else {}))
         work.name = "candidates"
         return tag(work, STAGES["candidates"])
@@ -174,22 +163,19 @@ class CandidateMaker(Maker):
     def follow(self, context: ChainContext) -> Job | Flow:
         """Relax and rank the candidates of the stage before, at each pressure if there are some."""
         training, improve = context.outputs.get("train"), context.makers.get("improve")
-        potential = None if training is None else training.uuid
-        gate = None if improve is None else improve.gate
         improved = context.outputs.get("improve")
-
-        def at(target: Target) -> Job:
-            return self.make(
-                context.previous,
-                target,
-                context.reference,
-                improved=improved,
-                potential=potential,
-                gate=gate,
-                known=context.known,
-            )
-
         target = context.target
+        chain = CandidateChain(
+            target,
+            context.reference,
+            None if training is None else training.uuid,
+            Gate() if improve is None else improve.gate,
+        )
+
+        def at(one: Target) -> Job:
+            asked = replace(chain, target=one)
+            return self.make(context.previous, asked, improved=improved, known=context.known)
+
         if not target.pressures:
             return at(target)
         rankings = [at(target.at(pressure)) for pressure in target.pressures]
@@ -199,7 +185,6 @@ class CandidateMaker(Maker):
             together.config.on_missing_references = OnMissing.NONE
             tag(together, STAGES["candidates"], name="all pressures")
             return Flow([*rankings, together], output=together.output, name="candidates")
-        chain = CandidateChain(target, context.reference, potential, gate or Gate())
         together = self._exchange.make(
             rankings, chain, None if improved is None else improved.potential
         )
