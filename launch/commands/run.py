@@ -77,7 +77,7 @@ def _run_and_report(campaign: Campaign, prediction: Prediction, options: RunOpti
     """Run to the end, write the report, and print the ranking or the reason why there is none."""
     from launch.commands.shared.campaign_page import PageKeeper
     from launch.commands.shared.campaign_results import read_store
-    from launch.commands.shared.expectations import described, expectations
+    from launch.commands.shared.expectations import expectations
     from launch.local.display import Display
     from launch.local.runner import run_campaign
     from launch.report.files import wide_console
@@ -87,7 +87,7 @@ def _run_and_report(campaign: Campaign, prediction: Prediction, options: RunOpti
     console = wide_console()
     target = prediction.target
     console.print(
-        f"{described(target)}{at_pressures(target.all_pressures)}; "
+        f"{target.in_words()}{at_pressures(target.all_pressures)}; "
         f"engine {prediction.engine}, protocol {prediction.protocol}; folder {campaign.folder}",
         markup=False,
     )

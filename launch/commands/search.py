@@ -38,7 +38,6 @@ from launch.shell import open_command
 
 if TYPE_CHECKING:
     from launch.report.search import ProgressLog, SearchReport
-    from search.composition_space import CompositionSpace
     from search.options import EvolutionOptions
     from search.relax.energy import BatchEnergy
     from search.relax.relaxer import Relaxer
@@ -185,7 +184,7 @@ class SearchOptions(StructureOptions, SystemOptions):
 
         return {
             "version": SEARCH_VERSION,
-            "composition": pack_composition(_searched(target)),
+            "composition": pack_composition(target.searched),
             "seed": self.seed,
             "potential": digest_or_name(self.level),
             "arguments": self.calculator_arguments,
@@ -271,13 +270,6 @@ def _search_at_one(target: Target, command: SearchOptions) -> SearchReport:
     return report
 
 
-def _searched(target: Target) -> dict[str, int] | CompositionSpace:
-    """One formula unit, or the system."""
-    from workflows.system import SystemTarget
-
-    return target.space if isinstance(target, SystemTarget) else target.counts
-
-
 def _islands(target: Target, tree: _Settings, command: SearchOptions) -> list[Evolution]:
     """
     Set up the islands, which share the budget and the seeds.
@@ -301,7 +293,7 @@ def _islands(target: Target, tree: _Settings, command: SearchOptions) -> list[Ev
     if command.islands > 1:
         seeds = [derive_seed(command.seed, "search", island) for island in range(command.islands)]
     try:
-        searched = _searched(target)
+        searched = target.searched
         fitness = replace(
             fitness_for(searched, None) if target.is_system else Fitness(),
             pressure=target.pressure,
