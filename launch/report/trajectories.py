@@ -30,14 +30,14 @@ def melts_in(series: Mapping[str, list[float]]) -> dict[str, dict[str, list[floa
     elements = [name for name in series if name not in ALONG]
     if not elements:
         return {"": dict(series)}
-    rows: dict[tuple[float, ...], list[int]] = {}
-    for k, shares in enumerate(zip(*(series[name] for name in elements), strict=True)):
-        rows.setdefault(shares, []).append(k)
+    shares = list(zip(*(series[name] for name in elements), strict=True))
+    formulas = {one: _formula(dict(zip(elements, one, strict=True))) for one in set(shares)}
+    rows: dict[str, list[int]] = {}
+    for k, one in enumerate(shares):
+        rows.setdefault(formulas[one], []).append(k)
     return {
-        _formula(dict(zip(elements, shares, strict=True))): {
-            name: [series[name][k] for k in own] for name in ALONG
-        }
-        for shares, own in rows.items()
+        formula: {name: [series[name][k] for k in own] for name in ALONG}
+        for formula, own in rows.items()
     }
 
 

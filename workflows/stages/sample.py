@@ -189,9 +189,9 @@ def _series(segments: list[SegmentDocument]) -> dict[str, list[float]]:
 
     Of several compositions also the share of the atoms that each element has, by its symbol.
     """
-    compositions = [s.structure.composition for s in segments]
+    compositions = [s.structure.composition.fractional_composition for s in segments]
     shares: dict[str, list[float]] = {}
-    if len({one.reduced_formula for one in compositions}) > 1:
+    if any(one != compositions[0] for one in compositions):
         shares = {
             symbol: [
                 one.get_atomic_fraction(symbol)
