@@ -60,10 +60,21 @@ class LoadedCampaign:
 
     @property
     def table(self) -> DataFrame:
-        """A row for each ranked structure; energies in eV/atom, volumes in Å³/atom."""
-        from launch.report.records import to_dataframe
+        """
+        A row for each ranked structure; energies in eV/atom, volumes in Å³/atom.
 
-        return to_dataframe(self.records)
+        Neighbours are counted as on the page.
+        """
+        from launch.report.page.neighbors import bond_limits, surroundings_of
+        from launch.report.records import to_dataframe
+        from workflows.conversion import to_atoms
+
+        crystals = [to_atoms(structure) for structure in self.structures]
+        limits = bond_limits({symbol for atoms in crystals for symbol in atoms.symbols})
+        around = [surroundings_of(atoms, limits) for atoms in crystals]
+        table = to_dataframe(self.records)
+        table["coordination"] = [one.coordination_in_words for one in around]
+        return table
 
     def calculator(self) -> NeuralNetworkCalculator:
         """

@@ -8,11 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import isfinite
+from typing import TYPE_CHECKING
 
 from monty.json import MSONable
 from pymatgen.core import Composition, Element, Structure
 
 from nnp.storage.electronegativity import no_warnings_of_noble_gases
+
+if TYPE_CHECKING:
+    from search.composition_space import CompositionSpace
 
 #: Formula units tried if nothing is said: most inorganic crystals have one of these.
 USUAL_FORMULA_UNITS = (1, 2, 4)
@@ -68,6 +72,15 @@ class Target(MSONable):
     def is_system(self) -> bool:
         """Whether the composition varies, see :class:`workflows.system.SystemTarget`."""
         return False
+
+    @property
+    def searched(self) -> dict[str, int] | CompositionSpace:
+        """What a search takes: the atoms of one formula unit, or of a system its space."""
+        return self.counts
+
+    def in_words(self) -> str:
+        """Say what is looked for, and in which cells."""
+        return f"{self.formula}, Z = {', '.join(map(str, self.formula_units))}"
 
     @property
     def all_pressures(self) -> tuple[float, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,6 +38,19 @@ def formula_of_frames(frames: Frames) -> str:
         return "-".join(frames.elements)
     formula: str = frames[0].to_atoms()[0].symbols.formula.reduce()[0].format("reduce")
     return formula
+
+
+def are_of_one_composition(parts: Sequence[Frames]) -> bool:
+    """
+    Whether all frames have the same composition, whatever their cells.
+
+    Parameters
+    ----------
+    parts : sequence of Frames
+        Empty ones among them do not matter.
+    """
+    formulas = {formula_of_frames(part) for part in parts if len(part)}
+    return len(formulas) < 2 and all(len(compositions_of(part)) < 2 for part in parts)
 
 
 def beside_atoms(frames: Frames, chosen: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -43,7 +43,7 @@ class Point(NamedTuple):
         return Composition(self.formula)
 
 
-class Hull:
+class PartialPhaseDiagram:
     """
     Lower convex hull of the energies of crystals of several compositions.
 
@@ -59,7 +59,7 @@ class Hull:
     Examples
     --------
     >>> oxides = {"MgO": -6.0, "SiO2": -8.0, "Mg2SiO4": -7.0, "MgSiO3": -7.26}
-    >>> hull = Hull([Point(formula, energy) for formula, energy in oxides.items()])
+    >>> hull = PartialPhaseDiagram([Point(formula, energy) for formula, energy in oxides.items()])
     >>> round(hull.above(Point("MgSiO3", -7.26)), 3)
     0.04
     >>> products_in_words("MgSiO3", hull.products("MgSiO3"))
@@ -182,7 +182,7 @@ def levels_of(points: Sequence[Point]) -> list[float]:
     """
     if not points:
         return []
-    hull = Hull(points)
+    hull = PartialPhaseDiagram(points)
     # each can make its own composition
     return [point.energy - (hull.above(point) or 0.0) for point in points]
 
@@ -196,7 +196,7 @@ def products_in_words(formula: str, products: Mapping[str, float] | None) -> str
     formula : str
         Of the compound.
     products : mapping or None
-        As of :meth:`Hull.products`.
+        As of :meth:`PartialPhaseDiagram.products`.
 
     Returns
     -------

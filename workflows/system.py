@@ -39,6 +39,18 @@ class SystemTarget(Target):
         return True
 
     @property
+    def searched(self) -> CompositionSpace:
+        """The space of its compositions."""
+        return self.space
+
+    def in_words(self) -> str:
+        """Say what is looked for, and in which cells."""
+        return (
+            f"{self.formula}: {len(self.compounds)} compositions in cells of up to "
+            f"{self.space.atoms_max} atoms"
+        )
+
+    @property
     def composition(self) -> Composition:
         """One of each block: the middle of the system."""
         return Composition(self.counts)

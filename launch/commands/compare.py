@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from launch.report.known import PhaseFound
     from launch.report.status import CampaignStatus
     from workflows.chains.known_comparison import KnownComparison
-    from workflows.documents.schemas import PredictionDocument
+    from workflows.documents.prediction import PredictionDocument
 
 #: Branches of a campaign's settings that matter to a relaxation by its engine.
 BRANCHES = ("candidates.", "vasp.", "gpaw.")
@@ -91,7 +91,7 @@ def _comparison(campaign: Campaign, options: CompareOptions, store: JobStore) ->
     from launch.commands.shared.crystal_files import read_known
     from launch.report.campaign_results import CampaignResults
     from workflows.chains.known_comparison import KnownComparison
-    from workflows.documents.schemas import PredictionDocument
+    from workflows.documents.prediction import PredictionDocument
     from workflows.stages.known_phases import KnownPhasesMaker
 
     results = CampaignResults(store, campaign.id)
@@ -121,7 +121,7 @@ def _run(
 ) -> CampaignStatus:
     """Relax here to the end."""
     from launch.commands.shared.added import run_added
-    from launch.commands.shared.prediction import require_installed
+    from launch.commands.shared.engines import require_installed
     from launch.local.addition import Addition
     from launch.report.files import wide_console
 
@@ -150,9 +150,8 @@ def _report(
     from launch.commands.shared.campaign_page import try_writing, write_campaign_page
     from launch.report.campaign_results import CampaignResults
     from launch.report.files import write_report
-    from launch.report.known import find_known
     from workflows.documents.known import KnownPhasesDocument
-    from workflows.documents.schemas import PredictionDocument
+    from workflows.documents.prediction import PredictionDocument
 
     results = CampaignResults(store, campaign.id)
     known, ranking = results.newest(KnownPhasesDocument), results.newest(PredictionDocument)
@@ -163,4 +162,4 @@ def _report(
         )
     write_report(results, campaign.folder)
     page = try_writing(lambda: write_campaign_page(campaign, results, status))
-    return ranking, find_known(results), known.failures, page
+    return ranking, results.known_phases(), known.failures, page

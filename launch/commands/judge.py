@@ -134,7 +134,7 @@ def _judgements(
     from launch.commands.shared.campaign_numbers import engine_of
     from launch.commands.shared.crystal_files import read_known
     from workflows.chains.judgement import Judgement
-    from workflows.documents.schemas import SampleDocument, TrainingDocument
+    from workflows.documents.training import SampleDocument, TrainingDocument
 
     trainings = results.jobs_of(TrainingDocument)
     samples = results.jobs_of(SampleDocument)
@@ -211,7 +211,7 @@ def _maker(options: JudgeOptions, campaign: Campaign | None) -> StructurePredict
 
 
 def _formula(results: CampaignResults) -> str:
-    from workflows.documents.schemas import TrainingDocument
+    from workflows.documents.training import TrainingDocument
 
     training = results.newest(TrainingDocument)
     assert training is not None
@@ -254,7 +254,7 @@ def _run(campaign: Campaign, judgement: Judgement, options: JudgeOptions, severa
     """
     from launch.commands.shared.added import run_added
     from launch.commands.shared.campaign_results import read_store
-    from launch.commands.shared.prediction import require_installed
+    from launch.commands.shared.engines import require_installed
     from launch.local.addition import Addition
     from launch.report.files import folder_of, wide_console
     from launch.report.judge import write_points
@@ -321,7 +321,7 @@ def _show_costs(
     from launch.local.status import campaign_status
     from launch.report.campaign_results import CampaignResults
     from launch.report.costs import cost_sentences, stage_costs
-    from workflows.documents.schemas import SearchDocument
+    from workflows.documents.search import SearchDocument
 
     status = campaign_status(campaign.folder, uri)
     search = read_store(

@@ -128,7 +128,7 @@ def _report_anew(folder: Path, db: str | None, above_hull: float | None) -> None
     from launch.local.campaign import Campaign
     from launch.report.campaign_results import CampaignResults
     from launch.report.files import ranking_tables, wide_console, write_report
-    from workflows.documents.schemas import PredictionDocument
+    from workflows.documents.prediction import PredictionDocument
 
     campaign = Campaign.open(folder)
 

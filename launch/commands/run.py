@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from launch.commands.shared.engines import require_installed
 from launch.commands.shared.formula import warn_of_formula
 from launch.commands.shared.options import MOST_WORKERS, command_of, words_of
-from launch.commands.shared.prediction import Prediction, PredictionOptions, require_installed
+from launch.commands.shared.prediction import Prediction, PredictionOptions
 from launch.errors import CampaignError
 from launch.own_files import OwnLog
 from launch.shell import open_command
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from launch.database.failures import Failure
     from launch.local.campaign import Campaign
     from launch.report.status import CampaignStatus
-    from workflows.documents.schemas import PredictionDocument
+    from workflows.documents.prediction import PredictionDocument
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,7 @@ def _run_and_report(campaign: Campaign, prediction: Prediction, options: RunOpti
     """Run to the end, write the report, and print the ranking or the reason why there is none."""
     from launch.commands.shared.campaign_page import PageKeeper
     from launch.commands.shared.campaign_results import read_store
-    from launch.commands.shared.expectations import described, expectations
+    from launch.commands.shared.expectations import expectations
     from launch.local.display import Display
     from launch.local.runner import run_campaign
     from launch.report.files import wide_console
@@ -86,7 +87,7 @@ def _run_and_report(campaign: Campaign, prediction: Prediction, options: RunOpti
     console = wide_console()
     target = prediction.target
     console.print(
-        f"{described(target)}{at_pressures(target.all_pressures)}; "
+        f"{target.in_words()}{at_pressures(target.all_pressures)}; "
         f"engine {prediction.engine}, protocol {prediction.protocol}; folder {campaign.folder}",
         markup=False,
     )
@@ -133,7 +134,7 @@ def _write(
     from launch.commands.shared.campaign_page import try_writing, write_campaign_page
     from launch.report.campaign_results import CampaignResults
     from launch.report.files import write_report
-    from workflows.documents.schemas import PredictionDocument
+    from workflows.documents.prediction import PredictionDocument
     from workflows.stages.table import STAGES
 
     results = CampaignResults(store, campaign.id)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import functools
-import json
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from launch.commands.shared.begun_search import (
+    SEARCH_VERSION,
+    digest_of,
+    digest_or_name,
+    require_same_search,
+)
 from launch.commands.shared.crystal_files import read_crystals_of
 from launch.commands.shared.energies import find_energy, named_with_dispersion
 from launch.commands.shared.formula import warn_of_formula
@@ -34,7 +38,6 @@ from launch.shell import open_command
 
 if TYPE_CHECKING:
     from launch.report.search import ProgressLog, SearchReport
-    from search.composition_space import CompositionSpace
     from search.options import EvolutionOptions
     from search.relax.energy import BatchEnergy
     from search.relax.relaxer import Relaxer
@@ -44,8 +47,6 @@ if TYPE_CHECKING:
 
 #: Generations that nobody reaches: the budget of structures ends the search.
 ENDLESS = 1_000_000
-#: Of what a search leaves in its folder, raised where an earlier one cannot be gone on with.
-SEARCH_VERSION = 3
 #: Relaxations that no machine gets through.
 MOST_STRUCTURES = 1_000_000_000
 
@@ -183,12 +184,12 @@ class SearchOptions(StructureOptions, SystemOptions):
 
         return {
             "version": SEARCH_VERSION,
-            "composition": pack_composition(_searched(target)),
+            "composition": pack_composition(target.searched),
             "seed": self.seed,
-            "potential": _digest_or_name(self.level),
+            "potential": digest_or_name(self.level),
             "arguments": self.calculator_arguments,
             "islands": self.islands,
-            "seeds": [_digest(path) for path in self.seed_structures or []],
+            "seeds": [digest_of(path) for path in self.seed_structures or []],
             "evolution": {**tree.evolution.as_dict(), "max_structures": None},
             "relaxer": tree.relaxer.as_dict(),
             "trust": tree.trust.as_dict(),
@@ -245,7 +246,7 @@ def _search_at_one(target: Target, command: SearchOptions) -> SearchReport:
     tree = _settings(target, command)
     islands = _islands(target, tree, command)
     _make_folder(folder)
-    _require_same_search(folder, command.settings(target, tree), islands)
+    require_same_search(folder, command.settings(target, tree), islands)
     quantity = FORMATION if target.is_system else islands[0].fitness.quantity
     log = ProgressLog(command.structures, command.islands, folder / PROGRESS_FILE, quantity)
     ended = _run(islands, tree.relaxer, command, log)
@@ -267,13 +268,6 @@ def _search_at_one(target: Target, command: SearchOptions) -> SearchReport:
     if (page := try_writing(lambda: write_search_page(folder))) is not None:
         typer.echo(f"Look at it: {open_command(page)}")
     return report
-
-
-def _searched(target: Target) -> dict[str, int] | CompositionSpace:
-    """One formula unit, or the system."""
-    from workflows.system import SystemTarget
-
-    return target.space if isinstance(target, SystemTarget) else target.counts
 
 
 def _islands(target: Target, tree: _Settings, command: SearchOptions) -> list[Evolution]:
@@ -299,7 +293,7 @@ def _islands(target: Target, tree: _Settings, command: SearchOptions) -> list[Ev
     if command.islands > 1:
         seeds = [derive_seed(command.seed, "search", island) for island in range(command.islands)]
     try:
-        searched = _searched(target)
+        searched = target.searched
         fitness = replace(
             fitness_for(searched, None) if target.is_system else Fitness(),
             pressure=target.pressure,
@@ -377,63 +371,3 @@ def _make_folder(folder: Path) -> None:
     except OSError as error:
         raise CampaignError(f"The folder {folder} cannot be made: {error.strerror}.") from None
     require_no_links(folder, *WRITTEN)
-
-
-def _digest_or_name(potential: str) -> str:
-    """What tells this potential from another: the digest of its file, or its name."""
-    file = Path(potential)
-    return _digest(file) if file.is_file() else potential
-
-
-def _digest(file: Path) -> str:
-    return sha256(file.read_bytes()).hexdigest()
-
-
-def _with_defaults(stored: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a search that was begun before the last options came to be."""
-    from search.options import EvolutionOptions
-    from search.relax.relaxer import Relaxer
-
-    defaults = {
-        "evolution": EvolutionOptions().as_dict(),
-        "relaxer": Relaxer().as_dict(),
-        "pressure": 0.0,
-    }
-    return _laid_over(defaults, stored)
-
-
-def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Join the fields of two documents, and of the documents in them; the second counts."""
-    found = {**below, **above}
-    for key in below.keys() & above.keys():
-        # shares, for one, are a value: what they leave out is none
-        if isinstance(below[key], dict) and "@class" in below[key]:
-            found[key] = _laid_over(below[key], above[key])
-    return found
-
-
-def _require_same_search(folder: Path, settings: dict[str, Any], islands: list[Evolution]) -> None:
-    """Refuse to go on with another potential or other settings; allow a larger budget."""
-    from launch.local.campaign_document import digest
-    from nnp.storage.files import write_atomically
-    from search.run.driver import read_object as read_stored
-    from search.run.islands import change_budget
-
-    record = folder / "settings.json"
-    begun = bool(list(folder.glob("island_*.json")))
-    stored = read_stored(record) if begun and record.exists() else None
-    # the first version kept one population, in a file of its own
-    first = (folder / "search.json").exists()
-    if first or (stored is not None and stored.get("version") != SEARCH_VERSION):
-        raise CampaignError(
-            f"{folder} holds a search saved by an earlier version; use another --output."
-        )
-    if not begun:
-        write_atomically(record, json.dumps(settings, indent=1) + "\n")
-        return
-    if stored is None or digest(_with_defaults(stored)) != digest(settings):
-        raise CampaignError(
-            f"{folder} holds a search with another formula, pressure, seed, potential or "
-            "settings; use another --output."
-        )
-    change_budget(folder, islands)

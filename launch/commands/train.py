@@ -226,7 +226,7 @@ def _warn_if_not_learned(errors: Errors, frames: Frames) -> None:
 def _plot(result: TrainingResult, data: Frames, path: Path) -> None:
     """Draw learning curves and parity in one figure."""
     from launch.report.figures import save_figure
-    from launch.report.plots import plot_fit
+    from launch.report.training_plots import plot_fit
 
     save_figure(plot_fit(result, data), path)
     typer.echo(f"learning curves and parity drawn in {path}")

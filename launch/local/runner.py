@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launch.database.connections import launchpad
@@ -30,6 +29,7 @@ from launch.errors import CampaignError
 from launch.local.addition import OWN_WORKFLOW, Addition
 from launch.local.campaign import Campaign, require_space
 from launch.local.campaign_document import workflow_metadata
+from launch.local.campaign_log import log_to
 from launch.local.processes import (
     WorkerProcess,
     end_orphans,
@@ -38,7 +38,6 @@ from launch.local.processes import (
     worker_environment,
 )
 from launch.local.worker import WorkerOptions
-from launch.own_files import FOLDER_MODE, OwnLog
 from launch.report.status import CampaignStatus, collect, state_counts
 from launch.versions import CAMPAIGN_VERSION
 
@@ -113,7 +112,7 @@ def run_campaign(
     CampaignResult
         How it ended.
     """
-    with campaign.lock(), _log_to(campaign.logs / "campaign.log"), display or nullcontext():
+    with campaign.lock(), log_to(campaign.logs / "campaign.log"), display or nullcontext():
         require_space(campaign.folder)
         end_orphans(campaign.folder)
         remove_empty_folders(campaign.launches)
@@ -343,28 +342,6 @@ class _Run:
             self.display.update(status)
         pad.connection.close()
         return CampaignResult(state, status, status.failures)
-
-
-class _CampaignLog(OwnLog):
-    """A log that a full disk does not turn into a traceback on the terminal."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        """Lose the record: what ends the campaign is reported by an exception."""
-
-
-@contextmanager
-def _log_to(path: Path) -> Iterator[None]:
-    """Write what this package logs to a file, and not to the terminal."""
-    path.parent.mkdir(exist_ok=True, mode=FOLDER_MODE)
-    handler = _CampaignLog(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    package = logging.getLogger("launch")
-    package.addHandler(handler)
-    try:
-        yield
-    finally:
-        package.removeHandler(handler)
-        handler.close()
 
 
 def _require_own(pad: LaunchPad, campaign: Campaign) -> None:

@@ -11,6 +11,7 @@ from workflows.stages.table import STAGES
 if TYPE_CHECKING:
     from jobflow import JobStore
 
+    from launch.report.known import PhaseFound
     from nnp.frames import Frames
     from search.state.evolution import Evolution
     from workflows.documents.base import Document, StageDocument
@@ -44,6 +45,7 @@ class CampaignResults:
         self.store = store
         self.campaign = campaign
         self._found: dict[str, Any] = {}
+        self._known: list[PhaseFound] | None = None
         store.connect()
 
     def newest(self, kind: type[AnyDocument]) -> AnyDocument | None:
@@ -86,6 +88,26 @@ class CampaignResults:
         found: AnyDocument | None = self._found.get(name)
         return found
 
+    def known_phases(self) -> list[PhaseFound]:
+        """
+        Compare the newest known phases with the newest ranking.
+
+        Returns
+        -------
+        list of PhaseFound
+            The lowest first; empty if nobody gave any, or nothing is ranked. Compared once.
+        """
+        from launch.report.known import find_known
+        from workflows.documents.known import KnownPhasesDocument
+        from workflows.documents.prediction import PredictionDocument
+
+        if self._known is None:
+            known, ranking = self.newest(KnownPhasesDocument), self.newest(PredictionDocument)
+            if known is None or ranking is None:
+                return []
+            self._known = find_known(known, ranking)
+        return self._known
+
     def search_state(self) -> Evolution | None:
         """
         Return the state that a block of the search has left last; none before the first.
@@ -95,7 +117,7 @@ class CampaignResults:
         Evolution or None
             None also if it was dropped, as those of ended searches are but for the last one.
         """
-        from workflows.documents.schemas import IslandDocument
+        from workflows.documents.search import IslandDocument
         from workflows.stages.search_states import DroppedStateError, state_of
 
         island = self.newest(IslandDocument)
@@ -157,7 +179,7 @@ class CampaignResults:
             By composition and rising pressure: these, melting temperature and volume; empty if
             there is one melt.
         """
-        from workflows.documents.schemas import MeltingTemperatureDocument, VolumeDocument
+        from workflows.documents.dynamics import MeltingTemperatureDocument, VolumeDocument
 
         found: dict[tuple[str, float], dict[str, Any]] = {}
         for kind in (MeltingTemperatureDocument, VolumeDocument):
@@ -195,7 +217,8 @@ class CampaignResults:
             stage ``"candidate"``; none if there is neither yet.
         """
         from nnp.frames import Frames
-        from workflows.documents.schemas import PredictionDocument, SampleDocument
+        from workflows.documents.prediction import PredictionDocument
+        from workflows.documents.training import SampleDocument
 
         found = [self.newest(SampleDocument), self.newest(PredictionDocument)]
         parts = [one.frames for one in found if one is not None and one.frames]

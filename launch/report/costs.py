@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from launch.report.status import CampaignStatus
     from workflows.documents.judge import JudgeDocument
-    from workflows.documents.schemas import SearchDocument
+    from workflows.documents.search import SearchDocument
 
 
 def stage_costs(status: CampaignStatus) -> Table:

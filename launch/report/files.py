@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from launch.report.campaign_results import CampaignResults
     from launch.report.known import PhaseFound
-    from workflows.documents.schemas import CandidateDocument, PredictionDocument
+    from workflows.documents.prediction import CandidateDocument, PredictionDocument
 
 #: Where a structure came from, by whether a known structure type was among its ancestors.
 ORIGINS = {False: "nothing", True: "prototype"}
@@ -66,12 +66,12 @@ def write_report(
         What was written.
     """
     from launch.report.judge import write_points
-    from launch.report.known import find_known
     from workflows.documents.judge import JudgeDocument
-    from workflows.documents.schemas import PredictionDocument, TrainingDocument
+    from workflows.documents.prediction import PredictionDocument
+    from workflows.documents.training import TrainingDocument
 
     require_no_links(folder, *WRITTEN)
-    known = find_known(results)
+    known = results.known_phases()
     written = []
     if (frames := results.frames()) is not None:
         frames.write(folder / "frames.extxyz")
@@ -89,7 +89,7 @@ def write_report(
         written += write_points(judged, folder)
     if figures:
         # their figures are drawn, and those of judge
-        from launch.report import hull_plot, phase_plot, plots  # noqa: F401
+        from launch.report import hull_plot, phase_plot, plots, training_plots  # noqa: F401
         from launch.report.figures import write_plots
 
         written += write_plots(results, folder / "plots")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from workflows.documents.hull import HullDocument
-    from workflows.documents.schemas import CandidateDocument, PredictionDocument
+    from workflows.documents.prediction import CandidateDocument, PredictionDocument
 
 #: meV/atom above the hull up to which structures are written, unless told otherwise.
 USUAL_WINDOW = 50.0
@@ -229,14 +229,14 @@ def tie_lines(hull: HullDocument, stable: Sequence[Placed]) -> list[tuple[str, s
 
     from pymatgen.core import Composition
 
-    from workflows.hull import Hull, Point
+    from workflows.hull import PartialPhaseDiagram, Point
 
     points = [
         Point(one.crystal.formula, enthalpy)
         for one in stable
         if (enthalpy := one.crystal.enthalpy or one.crystal.energy) is not None
     ]
-    whole = Hull(points)
+    whole = PartialPhaseDiagram(points)
     energies = dict(points)
     found = []
     for one, other in combinations(hull.stable, 2):

@@ -20,7 +20,7 @@ from launch.report.hull import (
 )
 from launch.report.pressure import at_pressure
 from launch.report.style import COLOURS, GREY
-from workflows.documents.schemas import PredictionDocument
+from workflows.documents.prediction import PredictionDocument
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,7 +17,7 @@ from launch.report.pressure import at_pressure
 from launch.report.style import COLOURS
 from nnp.storage.files import write_atomically
 from workflows.documents.judge import JudgeDocument
-from workflows.documents.schemas import SampleDocument, TrainingDocument
+from workflows.documents.training import SampleDocument, TrainingDocument
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

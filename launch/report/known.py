@@ -13,9 +13,8 @@ from workflows.stages.ranking import fitness_of
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from launch.report.campaign_results import CampaignResults
-    from workflows.documents.known import KnownPhase
-    from workflows.documents.schemas import CandidateDocument, PredictionDocument
+    from workflows.documents.known import KnownPhase, KnownPhasesDocument
+    from workflows.documents.prediction import CandidateDocument, PredictionDocument
 
 
 @dataclass(frozen=True)
@@ -43,25 +42,21 @@ class PhaseFound:
     ranked: int
 
 
-def find_known(results: CampaignResults) -> list[PhaseFound]:
+def find_known(known: KnownPhasesDocument, ranking: PredictionDocument) -> list[PhaseFound]:
     """
-    Compare the newest known phases of a campaign with its newest ranking.
+    Compare known phases with a ranking.
 
     Parameters
     ----------
-    results : CampaignResults
+    known : KnownPhasesDocument
+        The lowest first.
+    ranking : PredictionDocument
 
     Returns
     -------
     list of PhaseFound
-        The lowest first; empty if nobody gave any, or nothing is ranked.
+        The lowest first; empty if nothing is ranked at their pressure.
     """
-    from workflows.documents.known import KnownPhasesDocument
-    from workflows.documents.schemas import PredictionDocument
-
-    known, ranking = results.newest(KnownPhasesDocument), results.newest(PredictionDocument)
-    if known is None or ranking is None:
-        return []
     ranked = [one for one in ranking.candidates if one.pressure == known.pressure]
     return [compare_phase(phase, ranked) for phase in known.phases] if ranked else []
 

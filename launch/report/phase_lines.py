@@ -11,7 +11,7 @@ from workflows.stages.phases import line_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from workflows.documents.schemas import PredictionDocument
+    from workflows.documents.prediction import PredictionDocument
 
 #: Pressures at which lines are drawn.
 FINE = 301

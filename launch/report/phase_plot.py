@@ -11,7 +11,7 @@ from launch.report.phase_lines import lines_above_lowest
 from launch.report.phases import pressure_in_words
 from launch.report.style import GREY
 from search.relax.pressure import GPA
-from workflows.documents.schemas import PredictionDocument
+from workflows.documents.prediction import PredictionDocument
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from workflows.documents.phases import Phase, Transition
-    from workflows.documents.schemas import PredictionDocument
+    from workflows.documents.prediction import PredictionDocument
 
 
 def phase_table(prediction: PredictionDocument) -> Table:

@@ -7,24 +7,18 @@ from typing import TYPE_CHECKING, Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from launch.report.figures import figure_of, legend_beside, plain_logarithms, whole_numbers
+from launch.report.figures import figure_of, legend_beside, whole_numbers
 from launch.report.labels import label_points
 from launch.report.style import COLOURS, GREY, many_colours, sequence_colours
-from launch.report.training_history import broken
+from launch.report.trajectories import melts_in
 from search.relax.pressure import in_gpa
 from search.state.fitness import better_first
+from workflows.documents.dynamics import MeltingTemperatureDocument
 from workflows.documents.improvement import ImproveDocument
 from workflows.documents.known import KnownPhasesDocument
-from workflows.documents.schemas import (
-    POTENTIAL,
-    CandidateDocument,
-    LearningCurveDocument,
-    MeltingTemperatureDocument,
-    PredictionDocument,
-    SampleDocument,
-    SearchDocument,
-    TrainingDocument,
-)
+from workflows.documents.prediction import CandidateDocument, PredictionDocument
+from workflows.documents.search import POTENTIAL, SearchDocument
+from workflows.documents.training import SampleDocument, TrainingDocument
 from workflows.stages.ranking import enthalpy_of, fitness_of
 
 if TYPE_CHECKING:
@@ -34,8 +28,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from nnp.frames import Frames
-    from nnp.training.trainer import TrainingResult
     from search.state.evolution import Evolution
 
 
@@ -84,95 +76,25 @@ def plot_melting_temperature(document: MeltingTemperatureDocument) -> Figure | N
 def plot_trajectory(document: SampleDocument) -> Figure:
     """Temperature, energy and pressure along liquid, quench and anneal."""
     figure, axes = plt.subplots(3, 1, figsize=(7, 6), sharex=True, layout="constrained")
-    series = document.series
     labels = {
         "temperature": "T (K)",
         "energy": "energy (eV/atom)",
         "pressure": "pressure (kbar)",
     }
+    melts = melts_in(document.series)
+    if len(melts) > 1:
+        labels["energy"] = "energy above\nthe lowest (eV/atom)"
     for axis, (name, text) in zip(axes, labels.items(), strict=True):
-        axis.plot(series["time"], series[name], linewidth=0.7)
+        for formula, series in melts.items():
+            zero = min(series[name]) if name == "energy" and len(melts) > 1 else 0.0
+            values = np.array(series[name]) - zero
+            axis.plot(series["time"], values, linewidth=0.7, label=formula)
         axis.set_ylabel(text)
+    if len(melts) > 1:
+        legend_beside(axes[0])
     axes[0].set_title(f"{document.formula}: {document.n_frames} frames of {document.n_atoms} atoms")
     axes[-1].set_xlabel("time (ps), trajectories one after the other")
     return figure
-
-
-@figure_of("training", TrainingDocument)
-def plot_training(document: TrainingDocument) -> Figure:
-    """Errors of training and validation set against epochs."""
-    figure, axes = plt.subplots(1, 3, figsize=(10, 3), layout="constrained")
-    _draw_curves(axes, document.history)
-    return figure
-
-
-@figure_of("learning_curve", LearningCurveDocument)
-def plot_learning_curve(document: LearningCurveDocument) -> Figure | None:
-    """Validation errors against the number of training frames."""
-    if not document.points:
-        return None
-    figure, axes = plt.subplots(1, 3, figsize=(10, 3), layout="constrained")
-    numbers = [point.n_training for point in document.points]
-    for axis, name, unit in zip(
-        axes, ("energy", "force", "stress"), ("meV/atom", "eV/Å", "kbar"), strict=True
-    ):
-        errors = [getattr(point, f"{name}_rmse") for point in document.points]
-        axis.loglog(numbers, errors, marker="o")
-        plain_logarithms(axis.xaxis)
-        plain_logarithms(axis.yaxis)
-        axis.set(xlabel="training frames", ylabel=f"{name} RMSE ({unit})")
-    return figure
-
-
-@figure_of("parity", TrainingDocument)
-def plot_parity(document: TrainingDocument) -> Figure:
-    """Potential against reference on the validation set."""
-    figure, axes = plt.subplots(1, 2, figsize=(7.5, 3.6), layout="constrained")
-    _draw_parity(axes, document.parity, document.energy_rmse, document.force_rmse)
-    return figure
-
-
-def plot_fit(result: TrainingResult, frames: Frames) -> Figure:
-    """Learning curves, and parity on the validation set, of a potential trained by itself."""
-    from workflows.stages.training import history_entry, parity_of
-
-    figure, axes = plt.subplots(1, 5, figsize=(17, 3), layout="constrained")
-    _draw_curves(axes[:3], [history_entry(step) for step in result.history])
-    parity = parity_of(result, frames[result.validation_frames])
-    _draw_parity(axes[3:], parity, result.validation.energy, result.validation.force)
-    return figure
-
-
-def _draw_curves(axes: Sequence[Axes], history: list[dict[str, float]]) -> None:
-    """One panel for each of energy, force and stress."""
-    history = broken(history)
-    epochs = [entry["epoch"] for entry in history]
-    for axis, quantity, unit in zip(
-        axes, ("energy", "force", "stress"), ("meV/atom", "eV/Å", "kbar"), strict=True
-    ):
-        for part in ("training", "validation"):
-            values = [entry.get(f"{part}_{quantity}", np.nan) for entry in history]
-            axis.semilogy(epochs, values, label=part)
-        plain_logarithms(axis.yaxis)
-        axis.set(xlabel="epoch", ylabel=f"{quantity} RMSE ({unit})")
-    axes[0].legend()
-
-
-def _draw_parity(
-    axes: Sequence[Axes], parity: dict[str, list[float]], energy_rmse: float, force_rmse: float
-) -> None:
-    """One panel for energies, one for force components."""
-    for axis, name, unit, error in (
-        (axes[0], "energy", "eV/atom", f"{energy_rmse:.1f} meV/atom"),
-        (axes[1], "force", "eV/Å", f"{force_rmse:.2f} eV/Å"),
-    ):
-        x, y = parity[f"{name}_reference"], parity[f"{name}_predicted"]
-        ends = [min(x), max(x)]
-        axis.plot(ends, ends, color=GREY, linewidth=0.8)
-        axis.scatter(x, y, s=4, alpha=0.5, rasterized=True)
-        axis.set(
-            xlabel=f"reference {name} ({unit})", ylabel=f"potential ({unit})", title=f"RMSE {error}"
-        )
 
 
 @figure_of("search", SearchDocument)

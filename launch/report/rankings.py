@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from launch.database.connections import OUTPUTS
 from launch.database.tally_reading import read_tallies
-from workflows.documents.schemas import PredictionDocument
+from workflows.documents.prediction import PredictionDocument
 from workflows.stages.table import STAGES
 
 if TYPE_CHECKING:

@@ -54,6 +54,9 @@ class CandidateRecord(BaseModel):
     single_point: float | None = Field(
         None, description="last neural network potential, at this geometry (eV/atom)"
     )
+    expected_error: float | None = Field(
+        None, description="that this potential expects of that energy (eV/atom)"
+    )
     magnetic_moments: dict[str, list[float]] | None = Field(
         None, description="by element, smallest and largest magnitude (μB); none: all are zero"
     )

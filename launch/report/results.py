@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -139,30 +139,19 @@ class Results:
         """
         kept = None if structures or campaign is not None else self._kept(formula)
         rows = self._stored(formula, campaign, above_best, structures) if kept is None else kept
-        found = [CandidateRecord(campaign=name, **_plain(candidate)) for name, candidate in rows]
+        found = [record_of(name, candidate) for name, candidate in rows]
         if above_best is not None:
             # no structure is nearer to the best of all campaigns than to that of its own
             found = [record for record in found if record.energy_above_best <= above_best]
         if formula is not None and not is_system(formula):  # a system has others, too
             found = [record for record in found if same_compound(record.formula, formula)]
-        spelling = {formula: compound(formula) for formula in {r.formula for r in found}}
-        ranked = better_first(sorted(found, key=lambda r: r.campaign), fitness_of)
-
-        def group(record: CandidateRecord) -> tuple[str, str, float]:
-            return spelling[record.formula], record.engine, record.pressure
-
-        ranked.sort(key=group)  # the best of each stay first
-        best: dict[tuple[str, str, float], float] = {}
-        for record in ranked:
-            fitness = fitness_of(record)
-            first = best.setdefault(group(record), fitness)
-            record.energy_above_best = 1000 * (fitness - first)
+        ranked = ranked_together(found)
         return [r for r in ranked if above_best is None or r.energy_above_best <= above_best + 1e-9]
 
     def _kept(self, formula: str | None) -> list[tuple[str, dict[str, Any]]] | None:
         """Campaign and candidates of the kept rankings; none where there are none kept."""
         from launch.report.rankings import read_rankings
-        from workflows.documents.schemas import PredictionDocument
+        from workflows.documents.prediction import PredictionDocument
 
         rows = read_rankings(self.outputs.database)
         if rows is None:
@@ -181,7 +170,7 @@ class Results:
         self, formula: str | None, campaign: str | None, above_best: float | None, structures: bool
     ) -> list[tuple[str, dict[str, Any]]]:
         """Campaign and candidates of the newest ranking of each campaign, by their documents."""
-        from workflows.documents.schemas import PredictionDocument
+        from workflows.documents.prediction import PredictionDocument
 
         wanted = self._wanted("PredictionDocument", formula, campaign)
         former = {FORMER_CAMPAIGN: wanted.pop(FORMER_CAMPAIGN)}
@@ -257,7 +246,7 @@ class Results:
 
     def potential(self, campaign: str) -> Potential | None:
         """Newest potential of a campaign; none if it has none yet."""
-        from workflows.documents.schemas import TrainingDocument
+        from workflows.documents.training import TrainingDocument
 
         training = CampaignResults(self.store, campaign).newest(TrainingDocument)
         return training.potential if training else None
@@ -315,5 +304,40 @@ def _flat(summary: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield f"{prefix}{name}", value
 
 
-def _plain(candidate: dict[str, Any]) -> dict[str, Any]:
-    return {name: candidate.get(name) for name in CandidateRecord.model_fields if name in candidate}
+def record_of(campaign: str, candidate: dict[str, Any]) -> CandidateRecord:
+    """
+    Make a record of a candidate as it is stored.
+
+    Parameters
+    ----------
+    campaign : str
+        Name of its campaign.
+    candidate : dict
+        Row of a stored ranking.
+    """
+    fields = {name: candidate[name] for name in CandidateRecord.model_fields if name in candidate}
+    return CandidateRecord(campaign=campaign, **fields)
+
+
+def ranked_together(records: Sequence[CandidateRecord]) -> list[CandidateRecord]:
+    """
+    Sort records by compound, engine, pressure and fitness, and tell how far each is above the best.
+
+    Parameters
+    ----------
+    records : sequence of CandidateRecord
+        Of any campaigns; their distances from the best become those among all of them.
+    """
+    spelling = {formula: compound(formula) for formula in {r.formula for r in records}}
+    ranked = better_first(sorted(records, key=lambda r: r.campaign), fitness_of)
+
+    def group(record: CandidateRecord) -> tuple[str, str, float]:
+        return spelling[record.formula], record.engine, record.pressure
+
+    ranked.sort(key=group)  # the best of each stay first
+    best: dict[tuple[str, str, float], float] = {}
+    for record in ranked:
+        fitness = fitness_of(record)
+        first = best.setdefault(group(record), fitness)
+        record.energy_above_best = 1000 * (fitness - first)
+    return ranked

@@ -17,7 +17,7 @@ from nnp.storage.files import write_atomically
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from workflows.documents.schemas import PredictionDocument
+    from workflows.documents.prediction import PredictionDocument
 
 #: Figures of a summary that a search has none of.
 NOT_OF_SEARCHES = ("agreement", "notes", "relaxation_frames")

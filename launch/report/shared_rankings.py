@@ -65,20 +65,24 @@ def read_ranking(store: JobStore, campaign: str) -> SharedRanking:
     """
     from launch.report.campaign_results import CampaignResults
     from launch.report.files import summarise
-    from launch.report.results import Results
+    from launch.report.results import ranked_together, record_of
+    from workflows.documents.prediction import PredictionDocument
 
     wanted = {"metadata.campaign": campaign, "output.@class": "PredictionDocument"}
-    fields = ["output.provenance", "completed_at"]
+    shown = ("candidates", "provenance", "version")
+    fields = [*(f"output.{name}" for name in shown), "completed_at"]
     newest = list(store.query(wanted, fields, sort={"completed_at": -1}, limit=1))
     if not newest:
         raise CampaignError(
             f"The campaign {campaign} has no ranking yet; --format zip exports what there is."
         )
-    provenance = newest[0]["output"].get("provenance") or {}
+    output = newest[0]["output"]
+    PredictionDocument.require_version(output)
+    provenance = output.get("provenance") or {}
     summary = summarise(CampaignResults(store, campaign))
     return SharedRanking(
         campaign=campaign,
-        records=Results(store).candidates(campaign=campaign),
+        records=ranked_together([record_of(campaign, one) for one in output["candidates"]]),
         versions={name: found for name, found in provenance.items() if name != "campaign"},
         modified=_time(newest[0]["completed_at"]),
         summary={name: found for name, found in summary.items() if name != "candidates"},

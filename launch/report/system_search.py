@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from search.state.evolution import Evolution
     from search.state.individual import Individual
-    from workflows.documents.schemas import CandidateDocument, PredictionDocument
+    from workflows.documents.prediction import CandidateDocument, PredictionDocument
     from workflows.system import SystemTarget
 
 #: What the energies are called that people follow.
@@ -60,7 +60,7 @@ def ranked_on_hull(
         Whose energies they are.
     """
     from search.state.fitness import Fitness
-    from workflows.documents.schemas import PredictionDocument
+    from workflows.documents.prediction import PredictionDocument
     from workflows.stages.system_ranking import SystemRanking
 
     rows = [_document(target, member, level) for member in members]
@@ -77,7 +77,7 @@ def _document(target: SystemTarget, member: Individual, level: str) -> Candidate
     from search.relax.pressure import work_of
     from search.symmetry import TIGHT_TOLERANCE, find_space_group
     from workflows.conversion import to_structure
-    from workflows.documents.schemas import CandidateDocument
+    from workflows.documents.prediction import CandidateDocument
 
     structure = to_structure(member.structure)
     symbol, number = find_space_group(member.structure, TIGHT_TOLERANCE)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from search.relax.relaxer import LOOSE, OUT_OF_STEPS, Relaxed, Relaxer
+from search.relax.relaxed import LOOSE, OUT_OF_STEPS, Relaxed
+from search.relax.relaxer import Relaxer
 from search.relax.trust import UNCONDITIONAL, Trust
 
 if TYPE_CHECKING:

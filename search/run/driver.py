@@ -14,7 +14,8 @@ from nnp.storage.files import write_atomically
 from search.relax.energy import BatchEnergy
 from search.relax.onward import relax_on, relax_on_nearest
 from search.relax.processes import cpu_seconds
-from search.relax.relaxer import Relaxed, Relaxer
+from search.relax.relaxed import Relaxed
+from search.relax.relaxer import Relaxer
 from search.state.acceptance import as_relaxed
 from search.state.evolution import Evolution
 

@@ -20,7 +20,7 @@ from search.candidate import MIGRANT
 from search.composition_space import CompositionSpace
 from search.create.random_crystals import typical_volume
 from search.relax.pressure import compressed
-from search.relax.relaxer import GIVEN_UP
+from search.relax.relaxed import GIVEN_UP
 from search.run.driver import load, save
 from search.state.evolution import Evolution
 from search.state.fitness import better_first

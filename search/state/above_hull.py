@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
 
-    from search.relax.relaxer import Relaxed
+    from search.relax.relaxed import Relaxed
     from search.state.individual import Individual
 
 ROUNDING = 1e-9

@@ -9,7 +9,7 @@ import numpy as np
 
 from search.candidate import MIGRANT
 from search.create.operators import ATOMIC_ENERGIES, plain_sorted
-from search.relax.relaxer import GIVEN_UP, LOOSE, OUT_OF_STEPS, Relaxed
+from search.relax.relaxed import GIVEN_UP, LOOSE, OUT_OF_STEPS, Relaxed
 from search.relax.trust import UNKNOWN
 from search.state.individual import Individual
 

@@ -17,7 +17,7 @@ from search.relax.trust import Trust
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from search.relax.relaxer import Relaxed
+    from search.relax.relaxed import Relaxed
     from search.state.individual import Individual
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from search.relax.relaxer import CONVERGED
+from search.relax.relaxed import CONVERGED
 from search.state.similarity import reduced_structure
 
 if TYPE_CHECKING:

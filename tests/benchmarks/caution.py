@@ -33,7 +33,8 @@ from nnp.training.options import TrainingOptions
 from nnp.training.trainer import train
 from search.options import EvolutionOptions
 from search.relax.limits import RelaxationLimits
-from search.relax.relaxer import GIVEN_UP, Relaxer
+from search.relax.relaxed import GIVEN_UP
+from search.relax.relaxer import Relaxer
 from search.relax.trust import UNCONDITIONAL, UNKNOWN, Trust
 from search.run.driver import run_generations
 from search.state.evolution import Evolution

@@ -26,20 +26,14 @@ from nnp.storage.files import write_atomically
 from tests.benchmarks.campaigns import Times, current_commit
 from workflows.chains.protocols import find_protocol
 from workflows.conversion import to_atoms
+from workflows.documents.convergence import CheckDocument, ConvergenceDocument
 from workflows.documents.decoding import decode
+from workflows.documents.dynamics import MeltingTemperatureDocument, VolumeDocument
 from workflows.documents.improvement import ImproveDocument
 from workflows.documents.judge import JudgeDocument
-from workflows.documents.schemas import (
-    CheckDocument,
-    ConvergenceDocument,
-    LearningCurveDocument,
-    MeltingTemperatureDocument,
-    PredictionDocument,
-    SampleDocument,
-    SearchDocument,
-    TrainingDocument,
-    VolumeDocument,
-)
+from workflows.documents.prediction import PredictionDocument
+from workflows.documents.search import SearchDocument
+from workflows.documents.training import LearningCurveDocument, SampleDocument, TrainingDocument
 from workflows.engines.registry import find_engine
 from workflows.settings import list_settings
 

@@ -20,15 +20,10 @@ from tests.benchmarks.campaigns import is_finished
 from workflows.conversion import to_structure, to_structures
 from workflows.documents.decoding import decode
 from workflows.documents.improvement import ImproveDocument
-from workflows.documents.schemas import (
-    POTENTIAL,
-    IslandDocument,
-    PredictionDocument,
-    RelaxDocument,
-    SampleDocument,
-    SearchCandidate,
-    SearchDocument,
-)
+from workflows.documents.prediction import PredictionDocument
+from workflows.documents.relaxation import RelaxDocument
+from workflows.documents.search import POTENTIAL, IslandDocument, SearchCandidate, SearchDocument
+from workflows.documents.training import SampleDocument
 
 if TYPE_CHECKING:
     from jobflow import JobStore

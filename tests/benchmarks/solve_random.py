@@ -20,8 +20,9 @@ from tests.benchmarks.training import Kept
 from workflows.chains.protocol_numbers import DEFAULT_PROTOCOL
 from workflows.chains.protocols import find_protocol
 from workflows.conversion import to_atoms, to_structure
-from workflows.documents.schemas import SearchCandidate
+from workflows.documents.search import SearchCandidate
 from workflows.stages.candidates import CandidateMaker
+from workflows.stages.search_labels import pick
 
 #: In the folder of a random search that has ended: what it has found.
 FOUND = "found.json"
@@ -66,7 +67,7 @@ def search_randomly(
             raise RuntimeError(f"the random search failed, see {searched}.log")
     candidates = _candidates(searched)
     maker = find_protocol(DEFAULT_PROTOCOL).candidates
-    chosen = CandidateMaker(n_candidates=number).choose(candidates)
+    chosen = pick(candidates, number)
     relaxed = _relax(chosen, maker, engine, Kept(folder / "relaxed"))
     times = Times.of(searched)
     times.wall += sum(one["wall"] for one in relaxed)

@@ -17,7 +17,8 @@ from pathlib import Path
 from tests.benchmarks.vasp_paper_check import Campaign, findings
 from tests.fake_vasp.install import install
 from tests.integration.launchpad import LaunchpadFolder
-from workflows.documents.schemas import PredictionDocument, SearchDocument
+from workflows.documents.prediction import PredictionDocument
+from workflows.documents.search import SearchDocument
 
 NAME = "paper"
 

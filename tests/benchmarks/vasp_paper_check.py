@@ -14,17 +14,11 @@ from monty.json import MontyDecoder
 
 from launch.report.campaign_results import CampaignResults
 from tests.integration.launchpad import LaunchpadFolder
-from workflows.documents.schemas import (
-    CheckDocument,
-    ConvergenceDocument,
-    MeltingTemperatureDocument,
-    PredictionDocument,
-    SampleDocument,
-    SearchDocument,
-    SegmentDocument,
-    TrainingDocument,
-    VolumeDocument,
-)
+from workflows.documents.convergence import CheckDocument, ConvergenceDocument
+from workflows.documents.dynamics import MeltingTemperatureDocument, SegmentDocument, VolumeDocument
+from workflows.documents.prediction import PredictionDocument
+from workflows.documents.search import SearchDocument
+from workflows.documents.training import SampleDocument, TrainingDocument
 
 #: Stages whose runs are the training set, in their order.
 TRAJECTORY = ("liquid", "quench", "anneal")

@@ -19,7 +19,9 @@ from tests.workflows.samples import emt
 from workflows.chains.prediction import StructurePredictionMaker
 from workflows.chains.protocols import find_protocol
 from workflows.composition import Target
-from workflows.documents.schemas import LabelDocument, RelaxDocument, SegmentDocument
+from workflows.documents.dynamics import SegmentDocument
+from workflows.documents.relaxation import RelaxDocument
+from workflows.documents.training import LabelDocument
 from workflows.engines.registry import find_engine
 from workflows.settings import override_all
 

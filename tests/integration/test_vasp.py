@@ -19,7 +19,8 @@ from launch.local.campaign import Campaign
 from launch.report.campaign_results import CampaignResults
 from tests.fake_vasp.fixtures import FakeVasp
 from tests.integration.kills import fireworks
-from workflows.documents.schemas import CheckDocument, ConvergenceDocument, SampleDocument
+from workflows.documents.convergence import CheckDocument, ConvergenceDocument
+from workflows.documents.training import SampleDocument
 
 SETTINGS = Path(__file__).with_name("vasp.yaml")
 RUN = ["--engine", "vasp", "--config", str(SETTINGS), "--z", "1", "--seed", "1"]

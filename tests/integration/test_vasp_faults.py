@@ -20,7 +20,7 @@ from tests.fake_vasp.fixtures import FakeVasp
 from tests.integration.launchpad import LaunchpadFolder
 from tests.integration.vasp_faults import SOUND, STEPS, STRUCK, SUPERVISION, Case, FaultRuns
 from tests.workflows.vasp.stages import rock_salt
-from workflows.documents.schemas import SegmentDocument
+from workflows.documents.dynamics import SegmentDocument
 from workflows.engines.base import DynamicsTask, SegmentSettings
 from workflows.engines.vasp.engine import VaspEngine
 from workflows.engines.vasp.settings import VaspSettings

@@ -13,7 +13,7 @@ from jobflow.managers.fireworks import flow_to_workflow
 from launch.commands.shared.workflow_file import write_workflow
 from tests.integration.launchpad import LaunchpadFolder
 from tests.workflows.vasp.stages import rock_salt
-from workflows.documents.schemas import SegmentDocument
+from workflows.documents.dynamics import SegmentDocument
 from workflows.engines.base import DynamicsTask, SegmentSettings
 from workflows.engines.vasp.engine import VaspEngine
 from workflows.engines.vasp.settings import Supervision, VaspSettings

@@ -12,11 +12,12 @@ from launch.report.campaign_results import CampaignResults
 from launch.report.page.campaign import Origin, campaign_page
 from launch.report.page.content import Page
 from search.options import EvolutionOptions
-from search.relax.relaxer import CONVERGED, Relaxed
+from search.relax.relaxed import CONVERGED, Relaxed
 from search.state.evolution import Evolution
 from tests.launch.test_report import store_of
 from workflows.documents.base import Document
-from workflows.documents.schemas import CandidateDocument, IslandDocument, PredictionDocument
+from workflows.documents.prediction import CandidateDocument, PredictionDocument
+from workflows.documents.search import IslandDocument
 
 #: Looks like a formula, a tag, an attribute and a script, and is none of them.
 HOSTILE = "<img src=x onerror=alert(1)></script><script>alert('x')</script>\"'&" + "z" * 300

@@ -23,7 +23,7 @@ from launch.report.overview import overview
 from launch.report.results import Results
 from tests.launch.test_results import ranking
 from tests.launch.test_tallies import workflow
-from workflows.documents.schemas import PredictionDocument
+from workflows.documents.prediction import PredictionDocument
 
 #: Read as a whole, or of one document: they have one small document a campaign at most.
 SMALL = {"tallies", "tally_checks", "rankings", "fw_id_assigner"}

@@ -17,7 +17,8 @@ from launch.report.page.html import write_page
 from launch.report.results import Results
 from search.state.fitness import Fitness
 from tests.launch.test_report import store_of
-from workflows.documents.schemas import KNOWN, CandidateDocument, PredictionDocument
+from workflows.documents.prediction import CandidateDocument, PredictionDocument
+from workflows.documents.search import KNOWN
 from workflows.stages.system_ranking import SystemRanking
 from workflows.system import parse_system
 

@@ -12,9 +12,11 @@ from maggma.stores import MemoryStore
 
 from launch.commands.shared.crystal_files import read_known
 from launch.errors import CampaignError
+from launch.report.campaign_results import CampaignResults
 from launch.report.known import compare_phase, in_words
 from search.relax.limits import RelaxationLimits
 from tests.launch.page_samples import anatase, candidate, page_of, prediction, rutile
+from tests.launch.test_report import store_of
 from tests.workflows.samples import emt
 from workflows.composition import Target
 from workflows.documents.decoding import decode
@@ -53,6 +55,14 @@ def test_the_page_has_known_phases_among_the_others() -> None:
     assert [row.marks for row in page.rows[3:]] == [["known"], ["known"]]
     assert page.rows[0].values["above_known"] == pytest.approx(-10.0)
     assert page.crystals[3].name == "known_rutile"
+
+
+def test_phases_are_looked_for_once_however_many_ask() -> None:
+    results = CampaignResults(store_of([prediction(), known(-8.89, -8.8)]), "mine")
+    assert [one.rank for one in results.known_phases()] == [2, None]
+    assert results.known_phases() is results.known_phases()
+    nobody = CampaignResults(store_of([prediction()]), "mine")
+    assert nobody.known_phases() == []
 
 
 def test_a_known_phase_is_looked_for_at_its_own_pressure() -> None:

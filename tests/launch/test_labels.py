@@ -9,9 +9,10 @@ import pytest
 from launch.report.labels import joined, label_points
 from launch.report.page.charts import training
 from launch.report.page.traces import MOST_POINTS, curve
-from launch.report.plots import plot_ranking, plot_training
+from launch.report.plots import plot_ranking
+from launch.report.training_plots import plot_training
 from tests.launch.test_report import documents, prediction
-from workflows.documents.schemas import TrainingDocument
+from workflows.documents.training import TrainingDocument
 
 
 @pytest.mark.parametrize("seed", range(3))

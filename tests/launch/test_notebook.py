@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 from ase.build import bulk
+from monty.json import jsanitize
 
 from launch.errors import CampaignError
 from launch.notebook import LoadedCampaign, load
 from launch.report.campaign_results import CampaignResults
+from launch.report.results import record_of
+from tests.launch import page_samples
 from tests.launch.test_report import documents, prediction, store_of
-from workflows.documents.schemas import TrainingDocument
+from workflows.documents.training import TrainingDocument
 
 
 def test_there_has_to_be_a_campaign(tmp_path: object) -> None:
@@ -35,11 +38,24 @@ def test_what_was_found_is_pymatgen_pandas_and_ase() -> None:
     found = LoadedCampaign("mine", records, results.frames(), training.potential, [])
     assert len(found.structures) == len(found.table) == len(records)
     assert found.structures[0].composition.reduced_formula == "Cu"
+    assert found.table["coordination"].tolist() == ["Cu: 12 Cu"] * len(records)
     atoms = bulk("Cu", cubic=True)
     atoms.calc = found.calculator()
     assert atoms.get_forces().shape == (4, 3)
     with pytest.raises(ValueError, match="no potential"):
         LoadedCampaign("mine", [], None, None, []).calculator()
+
+
+def test_the_table_has_neighbours_and_expected_errors_as_the_page_has() -> None:
+    ranked = page_samples.prediction()
+    records = [
+        record_of("mine", jsanitize(one.model_dump(), strict=True)) for one in ranked.candidates
+    ]
+    table = LoadedCampaign("mine", records, None, None, []).table
+    rows = page_samples.page_of(ranked).rows
+    assert table["coordination"].tolist() == [row.values["coordination"] for row in rows]
+    assert table["coordination"][1] == "O: 3 Ti; Ti: 6 O"
+    assert (1000 * table["expected_error"]).tolist() == [row.values["error"] for row in rows]
 
 
 def test_structures_of_a_system_are_by_rank_not_by_compound(

@@ -22,6 +22,7 @@ from launch.report.page.powder import powder_pattern
 from launch.report.page.ranking import Table
 from launch.report.page.search_folder import is_search, read_islands, search_page
 from launch.report.style import many_colours
+from launch.report.trajectories import melts_in
 from search.run.driver import save
 from tests.launch.page_samples import (
     HOSTILE,
@@ -33,7 +34,8 @@ from tests.launch.page_samples import (
     rutile,
 )
 from tests.launch.test_report import documents
-from workflows.documents.schemas import SearchDocument
+from workflows.documents.search import SearchDocument
+from workflows.documents.training import SampleDocument
 
 
 def content_of(text: str) -> dict:
@@ -135,6 +137,27 @@ def test_every_stage_has_its_figure() -> None:
         assert title in titles
     assert all(chart.sentence.count(".") >= 2 for chart in page.charts)
     assert page.warnings == ["melting temperature: still liquid."]
+
+
+def test_each_melt_of_a_system_has_its_own_curve() -> None:
+    sample = next(one for one in documents() if isinstance(one, SampleDocument))
+    series = {
+        "time": [1.0, 2.0, 3.0, 4.0], "temperature": [900.0, 300.0, 1200.0, 300.0],
+        "energy": [-1.4, -1.5, -3.9, -4.2], "pressure": [0.0] * 4,
+        "Mg": [1.0, 1.0, 2 / 3, 2 / 3], "Si": [0.0, 0.0, 1 / 3, 1 / 3],
+    }  # fmt: skip
+    melts = melts_in(series)
+    assert list(melts) == ["Mg", "Mg2Si"]
+    assert melts["Mg2Si"]["time"] == [3.0, 4.0]
+    page = page_of(sample.model_copy(update={"series": series}), origin=Origin("Mg-Si"))
+    (chart,) = [one for one in page.charts if one.title == "Melt, quench and anneal"]
+    states, temperatures, pressures = chart.panels
+    for panel in chart.panels:
+        assert [trace["name"] for trace in panel.traces] == ["Mg", "Mg2Si"]
+    # each above the lowest of its own composition
+    assert [trace["y"] for trace in states.traces] == [[0.1, 0.0], [0.3, 0.0]]
+    assert [trace["x"] for trace in temperatures.traces] == [[1.0, 2.0], [3.0, 4.0]]
+    assert pressures.y == "pressure (kbar)"
 
 
 def test_a_campaign_without_anything_has_a_page(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from tests.launch.page_samples import (
 )
 from tests.launch.powder_samples import Measurement, as_text
 from tests.launch.test_report import documents
+from workflows.documents.training import TrainingDocument
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +89,33 @@ def test_the_table_sorts_and_filters(opened: OpenPage) -> None:
     opened.page.fill("#filter", f"volume<{volumes[1] + 0.1:.1f}")
     assert sorted(opened.column("rank")) == ["1", "2"]
     assert opened.page.text_content("#count") == "2 of 3 structures"
+    for term in ("space group=P4_2/mnm", "space group = p4_2/mnm", "space group=136"):
+        opened.page.fill("#filter", term)
+        assert opened.column("rank") == ["2"]
+    for term in ("space group=P4_2", "space group<P4_2/mnm", "volume=P4_2/mnm"):
+        opened.page.fill("#filter", term)
+        assert opened.column("rank") == []
+    opened.page.fill("#filter", "formula=TiO2")
+    assert sorted(opened.column("rank")) == ["1", "2", "3 *"]
     opened.page.fill("#filter", f"volume={opened.column('volume')[0]}")
     assert len(opened.column("rank")) >= 1
+
+
+def test_a_logarithmic_axis_is_labelled_by_whole_numbers(chromium: Any, tmp_path: Path) -> None:
+    """Plotly alone writes 2 and 5 between 10 and 100."""
+    errors = {"training_energy": 30.0, "validation_energy": 300.0}
+    history = [{"epoch": 1.0 + n, **{k: e / 2**n for k, e in errors.items()}} for n in range(6)]
+    trained = next(one for one in documents() if isinstance(one, TrainingDocument))
+    page = page_of(trained.model_copy(update={"history": history}))
+    opened = OpenPage(chromium, write_page(page, tmp_path / "report.html"))
+    panel = opened.page.get_by_label("Training: energy RMSE (meV/atom) against epoch")
+    panel.scroll_into_view_if_needed()
+    panel.locator(".ytick text").first.wait_for()
+    labels = [float(text) for text in panel.locator(".ytick text").all_text_contents()]
+    assert labels == sorted(set(labels))
+    assert {10.0, 100.0} <= set(labels)
+    assert all(0.5 <= one <= 500.0 for one in labels)
+    opened.close()
 
 
 def test_a_row_opens_its_structure(opened: OpenPage) -> None:

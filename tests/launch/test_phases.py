@@ -16,13 +16,9 @@ from tests.launch.test_report import store_of
 from tests.workflows.samples import copper
 from tests.workflows.test_enthalpy_lines import DENSE, MIDDLE, OPEN
 from workflows.composition import Target
-from workflows.documents.schemas import (
-    CandidateDocument,
-    MeltingTemperatureDocument,
-    PredictionDocument,
-    SearchDocument,
-    VolumeDocument,
-)
+from workflows.documents.dynamics import MeltingTemperatureDocument, VolumeDocument
+from workflows.documents.prediction import CandidateDocument, PredictionDocument
+from workflows.documents.search import SearchDocument
 from workflows.stages.phases import FollowedPhase, describe_phases, find_transitions
 
 PRESSURES = [0.0, 75.0, 150.0]

@@ -24,18 +24,12 @@ from nnp.training.trainer import TrainingOptions, train
 from tests.workflows.samples import copper, emt
 from workflows.composition import Target
 from workflows.documents.base import Document
+from workflows.documents.dynamics import MeltingTemperatureDocument, MobilityPoint, VolumeDocument
 from workflows.documents.judge import EarlierPotential, JudgeDocument, JudgePoint
-from workflows.documents.schemas import (
-    MeltingTemperatureDocument,
-    MobilityPoint,
-    PredictionDocument,
-    RelaxDocument,
-    SampleDocument,
-    SearchCandidate,
-    SearchDocument,
-    TrainingDocument,
-    VolumeDocument,
-)
+from workflows.documents.prediction import PredictionDocument
+from workflows.documents.relaxation import RelaxDocument
+from workflows.documents.search import SearchCandidate, SearchDocument
+from workflows.documents.training import SampleDocument, TrainingDocument
 from workflows.stages.candidate_state import AskedCandidates, CandidateChain
 from workflows.stages.candidates import CandidateMaker
 from workflows.stages.comparison import TestCrystal, errors_of, labelled, lowest_of

@@ -31,11 +31,8 @@ from tests.launch.test_cli import call
 from tests.launch.test_page import content_of
 from tests.launch.test_report import documents
 from workflows.composition import FormulaError
-from workflows.documents.schemas import (
-    CandidateDocument,
-    MeltingTemperatureDocument,
-    PredictionDocument,
-)
+from workflows.documents.dynamics import MeltingTemperatureDocument
+from workflows.documents.prediction import CandidateDocument, PredictionDocument
 
 numbers = itertools.count()
 ROCKSALT = Structure.from_spacegroup(
@@ -300,7 +297,7 @@ def test_a_blob_travels(server: EmbeddedDatabase) -> None:
     from ase.build import bulk
     from ase.calculators.emt import EMT
 
-    from workflows.documents.schemas import SampleDocument
+    from workflows.documents.training import SampleDocument
 
     name = f"results_{next(numbers)}"
     atoms = bulk("Cu", cubic=True)

@@ -29,7 +29,8 @@ from launch.own_files import require_own
 from launch.report.campaign_results import CampaignResults
 from launch.report.files import write_report
 from tests.launch.test_report import documents, store_of
-from workflows.documents.schemas import PredictionDocument, VolumeDocument
+from workflows.documents.dynamics import VolumeDocument
+from workflows.documents.prediction import PredictionDocument
 
 NOBODY = 65534
 needs_root = pytest.mark.skipif(

@@ -35,7 +35,7 @@ from launch.transfer.places import Place, opened
 from launch.versions import LAST_TO_RUN
 from tests.launch.archives import COMPLETE, UNFINISHED, rebuilt
 from tests.launch.sample_jobs import sleep
-from workflows.documents.schemas import TrainingDocument
+from workflows.documents.training import TrainingDocument
 
 NAME = "Cu-68ab1e1c"
 COLLECTIONS = ("fireworks", "launches", "workflows", "progress", "archived_fireworks", NOTES)

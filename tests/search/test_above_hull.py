@@ -14,7 +14,7 @@ from pymatgen.core import Composition
 
 from search.composition_parsing import parse_space
 from search.options import EvolutionOptions
-from search.relax.relaxer import Relaxed
+from search.relax.relaxed import Relaxed
 from search.relax.trust import Trust
 from search.state.above_hull import AboveHull
 from search.state.evolution import Evolution

@@ -12,7 +12,8 @@ from ase.build import bulk
 from search.options import EvolutionOptions
 from search.relax.energy import BatchEnergy
 from search.relax.limits import RelaxationLimits
-from search.relax.relaxer import Relaxed, Relaxer
+from search.relax.relaxed import Relaxed
+from search.relax.relaxer import Relaxer
 from search.state.evolution import Evolution
 from search.state.fingerprint import distances
 from search.state.individual import Individual

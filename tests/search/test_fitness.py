@@ -13,7 +13,8 @@ from ase.build import bulk
 
 from nnp.storage.documents import UnknownClassError
 from search.options import EvolutionOptions
-from search.relax.relaxer import Relaxed, Relaxer
+from search.relax.relaxed import Relaxed
+from search.relax.relaxer import Relaxer
 from search.run.driver import run_generations
 from search.run.islands import summarise
 from search.state.evolution import Evolution

@@ -10,7 +10,8 @@ from ase import Atoms
 from ase.build import bulk
 
 from search.options import EvolutionOptions
-from search.relax.relaxer import Relaxed, Relaxer
+from search.relax.relaxed import Relaxed
+from search.relax.relaxer import Relaxer
 from search.run.driver import SearchFigures, run_generations
 from search.run.islands import exchange, summarise
 from search.state.evolution import Evolution

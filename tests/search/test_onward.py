@@ -17,7 +17,8 @@ from search.options import EvolutionOptions
 from search.relax.energy import AseEnergy
 from search.relax.limits import RelaxationLimits
 from search.relax.onward import relax_on, relax_on_nearest
-from search.relax.relaxer import CONVERGED, LOOSE, OUT_OF_STEPS, Relaxer
+from search.relax.relaxed import CONVERGED, LOOSE, OUT_OF_STEPS
+from search.relax.relaxer import Relaxer
 from search.run.driver import SearchFigures, load, run_generations
 from search.state.evolution import Evolution
 

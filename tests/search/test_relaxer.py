@@ -16,7 +16,8 @@ from search.geometry import DistanceLimits
 from search.relax.energy import AseEnergy, AseEvaluator
 from search.relax.lbfgs import LbfgsOptions
 from search.relax.limits import RelaxationLimits
-from search.relax.relaxer import OUT_OF_STEPS, Relaxer
+from search.relax.relaxed import OUT_OF_STEPS
+from search.relax.relaxer import Relaxer
 from tests.search.pair_energy import PairEnergy
 
 

@@ -27,7 +27,8 @@ from search.relax.energy import AseEnergy, uncertainties_of
 from search.relax.limits import RelaxationLimits
 from search.relax.onward import relax_on
 from search.relax.pressure import PressurizedEnergy
-from search.relax.relaxer import GIVEN_UP, Relaxed, Relaxer
+from search.relax.relaxed import GIVEN_UP, Relaxed
+from search.relax.relaxer import Relaxer
 from search.relax.trust import UNKNOWN, Trust
 from search.run.driver import load, run_generations
 from search.run.islands import summarise

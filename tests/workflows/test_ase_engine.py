@@ -17,7 +17,7 @@ from search.relax.energy import AseEnergy
 from search.relax.limits import RelaxationLimits
 from tests.workflows.samples import copper, emt, engine
 from workflows.conversion import to_atoms, to_structure
-from workflows.documents.schemas import SegmentDocument
+from workflows.documents.dynamics import SegmentDocument
 from workflows.engines.ase import dynamics
 from workflows.engines.ase.dynamics import AseDynamicsMaker
 from workflows.engines.ase.engine import AseEngine

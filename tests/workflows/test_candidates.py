@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 from ase.calculators.emt import EMT
@@ -12,7 +13,7 @@ from monty.json import MontyDecoder
 from pymatgen.core import Lattice, Structure
 
 from nnp.units import KBAR
-from search.relax.relaxer import Relaxed
+from search.relax.relaxed import Relaxed
 from search.state.fitness import FITNESSES, Fitness
 from search.symmetry import find_space_group
 from tests.workflows.samples import copper, emt, engine
@@ -21,14 +22,11 @@ from workflows.composition import Target
 from workflows.conversion import to_atoms
 from workflows.documents.agreement import Agreement
 from workflows.documents.improvement import ImproveDocument, RelaxedStructure
-from workflows.documents.schemas import (
-    CandidateDocument,
-    PredictionDocument,
-    SearchCandidate,
-    SearchDocument,
-)
+from workflows.documents.prediction import CandidateDocument, PredictionDocument
+from workflows.documents.search import SearchCandidate, SearchDocument
 from workflows.engines.ase.engine import AseEngine
 from workflows.stages.agreement import Gate
+from workflows.stages.candidate_choice import choose_candidates
 from workflows.stages.candidate_state import AskedCandidates, CandidateChain
 from workflows.stages.candidates import CandidateMaker
 from workflows.stages.ranking import distinct, doubt, fitness_of
@@ -64,7 +62,8 @@ def run(
 ) -> PredictionDocument:
     """Run the stage and return its result."""
     found = search_result(structures, energies_of)
-    job = (maker or CandidateMaker()).make(found, Target("Cu", (4,), pressure), engine)
+    chain = CandidateChain(Target("Cu", (4,), pressure), engine)
+    job = (maker or CandidateMaker()).make(found, chain)
     store = store or JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     run_locally(job, store=store, create_folders=False, log=False, allow_external_references=True)
     store.connect()
@@ -231,7 +230,7 @@ def test_what_the_rounds_have_relaxed_is_ranked_and_not_relaxed_again() -> None:
     done = relaxed_before(copper(1, 3.61), -0.01, stress=0.1)
     maker = CandidateMaker()
     candidates = search_result([copper(1, 3.6), BODY_CENTRED]).candidates
-    chosen = maker.choose(candidates, improved_by([done]))
+    chosen = choose_candidates(candidates, 20, maker.limits, improved_by([done]))
     assert [candidate.structure for candidate in chosen] == [BODY_CENTRED]
     ranked = CandidateMaker.rank.original(maker, [], CHAIN, AskedCandidates(before=[done]))
     assert [(c.job, c.rank, c.converged) for c in ranked.candidates] == [("at -0.01", 1, True)]
@@ -243,7 +242,7 @@ def test_what_the_rounds_left_half_way_goes_on_and_is_never_lost() -> None:
         relaxed_before(copper(1, 3.8), 0.02, 90.0), relaxed_before(BODY_CENTRED, 0.01, 90.0),
     ]  # fmt: skip
     maker = CandidateMaker(n_candidates=1)
-    (going_on,) = maker.choose([], improved_by(begun))
+    (going_on,) = choose_candidates([], 1, maker.limits, improved_by(begun))
     assert (going_on.energy, going_on.energy_of) == (0.01, "emt")
     assert going_on.structure is BODY_CENTRED
     flow = CandidateMaker.relax.original(
@@ -262,10 +261,10 @@ def test_a_potential_that_does_not_resolve_its_candidates_gets_more_of_them() ->
         for k in range(20)
     ]
     candidates = search_result(crystals).candidates
-    maker = CandidateMaker(n_candidates=8)
-    assert len(maker.choose(candidates, improved_by([], trusted=False))) == 12
-    assert len(maker.choose(candidates, improved_by([]))) == 8
-    assert len(maker.choose(candidates)) == 8
+    choose = partial(choose_candidates, candidates, 8, CandidateMaker().limits)
+    assert len(choose(improved_by([], trusted=False))) == 12
+    assert len(choose(improved_by([]))) == 8
+    assert len(choose()) == 8
 
 
 def test_a_ranking_that_the_engine_contradicts_is_not_to_be_trusted() -> None:

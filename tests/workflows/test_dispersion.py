@@ -20,7 +20,7 @@ from tests.search.derivatives import numerical_force, numerical_stress
 from tests.workflows.samples import IdealGas, copper
 from tests.workflows.vasp.running import output, run
 from workflows.chains.protocols import find_protocol
-from workflows.documents.schemas import RelaxDocument
+from workflows.documents.relaxation import RelaxDocument
 from workflows.engines.ase.dispersion import (
     PAIR_CUTOFF,
     DispersedEngine,

@@ -11,7 +11,8 @@ from nnp.storage.documents import UnknownClassError
 from tests.workflows.samples import copper
 from workflows.documents.base import DocumentVersionError, StageDocument
 from workflows.documents.decoding import decode
-from workflows.documents.schemas import RelaxDocument, VolumeDocument
+from workflows.documents.dynamics import VolumeDocument
+from workflows.documents.relaxation import RelaxDocument
 
 
 class NewerDocument(StageDocument):
@@ -49,6 +50,14 @@ def test_a_document_without_a_version_is_of_an_earlier_one() -> None:
     del stored["version"]
     with pytest.raises(DocumentVersionError, match=r"VolumeDocument.*an earlier version.*anew"):
         decode(stored)
+
+
+def test_a_document_is_read_by_the_module_that_campaigns_of_this_version_name() -> None:
+    stored = jsanitize(volume(), strict=True)
+    assert stored["@module"] == "workflows.documents.dynamics"
+    found = decode({**stored, "@module": "workflows.documents.schemas"})
+    assert isinstance(found, VolumeDocument)
+    assert found.volume == 12.0
 
 
 @pytest.mark.parametrize("wrapped", [False, True])

@@ -12,7 +12,7 @@ from jobflow import Flow, Job, JobStore, job, run_locally
 from maggma.stores import MemoryStore
 
 from tests.workflows.samples import copper, emt, engine
-from workflows.documents.schemas import SegmentDocument
+from workflows.documents.dynamics import SegmentDocument
 from workflows.engines.base import DynamicsTask
 from workflows.stages.dynamics import DynamicsMaker, mean_pressure
 from workflows.stages.liquid import QuenchMaker

@@ -15,7 +15,8 @@ from search.relax.limits import RelaxationLimits
 from tests.workflows.vasp.running import output, run
 from workflows.chains.protocols import find_protocol
 from workflows.conversion import to_structure
-from workflows.documents.schemas import RelaxDocument, SegmentDocument
+from workflows.documents.dynamics import SegmentDocument
+from workflows.documents.relaxation import RelaxDocument
 from workflows.engines import registry
 from workflows.engines.ase.engine import AseEngine
 from workflows.engines.base import (

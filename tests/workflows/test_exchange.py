@@ -16,12 +16,8 @@ from search.relax.limits import RelaxationLimits
 from tests.search.pair_energy import oxide_calculator
 from workflows.composition import Target
 from workflows.conversion import to_structure
-from workflows.documents.schemas import (
-    CandidateDocument,
-    PredictionDocument,
-    SearchCandidate,
-    SearchDocument,
-)
+from workflows.documents.prediction import CandidateDocument, PredictionDocument
+from workflows.documents.search import SearchCandidate, SearchDocument
 from workflows.engines.ase.engine import AseEngine
 from workflows.enthalpy_lines import EnthalpyLine, crossings
 from workflows.stages.candidates import CandidateMaker

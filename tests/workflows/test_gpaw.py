@@ -22,8 +22,10 @@ from tests.integration.conftest import environment
 from tests.workflows.vasp.running import output, run
 from workflows.chains.protocols import find_protocol
 from workflows.conversion import to_atoms, to_structure
+from workflows.documents.convergence import ConvergenceDocument
+from workflows.documents.dynamics import SegmentDocument
 from workflows.documents.plane_waves import PlaneWaves
-from workflows.documents.schemas import ConvergenceDocument, RelaxDocument, SegmentDocument
+from workflows.documents.relaxation import RelaxDocument
 from workflows.engines.base import DynamicsTask, MissingEngineError, SegmentSettings
 from workflows.engines.gpaw.datasets import CUTOFFS, ELEMENTS, recommended_cutoffs
 from workflows.engines.gpaw.engine import GpawEngine

@@ -10,7 +10,7 @@ from pymatgen.core import Composition
 from scipy.optimize import linprog
 
 import workflows.hull
-from workflows.hull import Hull, Point, levels_of, products_in_words
+from workflows.hull import PartialPhaseDiagram, Point, levels_of, products_in_words
 
 #: Made up: Mg2Si is stable, MgSi lies 0.05 eV/atom above Mg2Si and Si.
 BINARY = [Point("Mg", -1.5), Point("Si", -5.4), Point("Mg2Si", -3.0), Point("MgSi", -3.55)]
@@ -32,7 +32,7 @@ def test_examples() -> None:
 
 
 def test_a_binary_hull_by_hand() -> None:
-    hull = Hull(BINARY)
+    hull = PartialPhaseDiagram(BINARY)
     assert hull.stable == ["Mg", "Mg2Si", "Si"]
     # MgSi: 3/4 of the atoms in Mg2Si, 1/4 in Si: -3.0 * 3/4 - 5.4 / 4 = -3.6
     assert hull.above(BINARY[3]) == pytest.approx(0.05, abs=1e-12)
@@ -54,7 +54,7 @@ def test_random_energies_as_by_linear_programming(elements: tuple[str, ...]) -> 
         if counts.sum():
             formula = Composition(dict(zip(elements, counts.tolist(), strict=True)))
             points.append(Point(formula.reduced_formula, float(rng.normal(-4.5, 0.3))))
-    hull = Hull(points)
+    hull = PartialPhaseDiagram(points)
     for point in points:
         composition = Composition(point.formula)
         level = lowest_mixture(points, composition)
@@ -82,7 +82,7 @@ def atoms_of(side: str) -> dict[str, float]:
 
 def test_without_elements_only_what_the_others_make_is_within_reach() -> None:
     oxides = [Point("MgO", -6.0), Point("SiO2", -8.0), Point("Mg2SiO4", -7.0)]
-    hull = Hull(oxides)
+    hull = PartialPhaseDiagram(oxides)
     assert set(hull.missing) == {"Mg", "Si", "O"}
     assert hull.stable == ["Mg2SiO4", "MgO", "SiO2"]
     # 10 atoms of MgSiO3 twice: 7 in Mg2SiO4, 3 in SiO2

@@ -19,7 +19,8 @@ from tests.workflows.samples import copper
 from workflows.conversion import to_atoms, to_structure
 from workflows.documents.agreement import Agreement
 from workflows.documents.improvement import RelaxedStructure, RoundDocument
-from workflows.documents.schemas import RelaxDocument, SearchCandidate
+from workflows.documents.relaxation import RelaxDocument
+from workflows.documents.search import SearchCandidate
 from workflows.stages import agreement, round_outcome
 from workflows.stages.agreement import Gate
 from workflows.stages.improve import ImproveMaker

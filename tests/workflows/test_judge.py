@@ -26,7 +26,8 @@ from workflows.composition import Target
 from workflows.conversion import to_structure
 from workflows.documents.decoding import decode
 from workflows.documents.judge import JudgeDocument
-from workflows.documents.schemas import SampleDocument, SearchDocument, TrainingDocument
+from workflows.documents.search import SearchDocument
+from workflows.documents.training import SampleDocument, TrainingDocument
 from workflows.engines.ase.engine import AseEngine
 from workflows.engines.ase.relax import AseRelaxMaker
 from workflows.stages.comparison import TestCrystal, distinct_crystals, in_training

@@ -18,12 +18,8 @@ from monty.json import MontyDecoder, jsanitize
 from nnp.frames import Frames
 from tests.workflows.samples import copper, emt, engine
 from workflows.conversion import to_atoms
-from workflows.documents.schemas import (
-    LabelDocument,
-    RelaxDocument,
-    SampleDocument,
-    SelectionDocument,
-)
+from workflows.documents.relaxation import RelaxDocument
+from workflows.documents.training import LabelDocument, SampleDocument, SelectionDocument
 from workflows.engines.ase.engine import AseEngine
 from workflows.jobs.checkpoints import remove_checkpoints
 from workflows.stages import labelling

@@ -14,7 +14,7 @@ from search.relax.limits import RelaxationLimits
 from tests.workflows.samples import copper
 from tests.workflows.test_candidates import run
 from workflows.conversion import to_structure
-from workflows.documents.schemas import RelaxDocument
+from workflows.documents.relaxation import RelaxDocument
 from workflows.engines.ase.engine import AseEngine
 from workflows.engines.ase.relax import AseRelaxMaker
 from workflows.engines.gpaw.engine import GpawEngine

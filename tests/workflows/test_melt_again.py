@@ -15,7 +15,7 @@ from tests.nnp.samples import disordered, random_potential
 from tests.workflows.samples import emt
 from workflows.chains.protocols import find_protocol
 from workflows.composition import Target
-from workflows.documents.schemas import SegmentDocument
+from workflows.documents.dynamics import SegmentDocument
 from workflows.engines.potential import PotentialEngine
 from workflows.jobs.stage import POTENTIAL_QUEUE
 from workflows.settings import list_settings, override_all

@@ -9,11 +9,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from nnp.frames import Frames
 from tests.workflows.samples import copper, emt
-from workflows.documents.schemas import (
-    MeltingTemperatureDocument,
-    MobilityPoint,
-    SegmentDocument,
-)
+from workflows.documents.dynamics import MeltingTemperatureDocument, MobilityPoint, SegmentDocument
 from workflows.stages.dynamics import DynamicsMaker
 from workflows.stages.melting_temperature import MeltingTemperatureMaker
 

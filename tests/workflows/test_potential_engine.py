@@ -18,7 +18,8 @@ from nnp.potential import Potential
 from tests.nnp.samples import random_potential
 from tests.workflows.samples import copper, shaken
 from workflows.conversion import to_atoms
-from workflows.documents.schemas import SegmentDocument, TrainingDocument
+from workflows.documents.dynamics import SegmentDocument
+from workflows.documents.training import TrainingDocument
 from workflows.engines.ase.dynamics import AseDynamicsMaker
 from workflows.engines.ase.engine import AseEngine
 from workflows.engines.ase.relax import AseRelaxMaker

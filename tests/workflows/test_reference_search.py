@@ -20,7 +20,8 @@ from search.relax.limits import RelaxationLimits
 from tests.workflows.samples import emt, engine
 from workflows.composition import Target
 from workflows.conversion import to_atoms, to_structure
-from workflows.documents.schemas import RelaxDocument, SearchDocument
+from workflows.documents.relaxation import RelaxDocument
+from workflows.documents.search import SearchDocument
 from workflows.engines.base import Engine
 from workflows.stages.reference_search import ReferenceSearchMaker, to_relaxed
 

@@ -22,7 +22,8 @@ from tests.workflows.samples import Wells, emt, shaken, wells
 from tests.workflows.test_candidates import search_result
 from workflows.composition import Target, parse_target
 from workflows.conversion import to_atoms
-from workflows.documents.schemas import CandidateDocument, PredictionDocument, RelaxDocument
+from workflows.documents.prediction import CandidateDocument, PredictionDocument
+from workflows.documents.relaxation import RelaxDocument
 from workflows.engines.base import Engine
 from workflows.engines.registry import find_engine
 from workflows.stages.candidate_state import AskedCandidates, CandidateChain
@@ -64,7 +65,8 @@ def run(
     store = store or JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     formula = structures[0].composition.reduced_formula
     target = parse_target(formula, None, engine.name, (1,), None)
-    job = (maker or CandidateMaker(limits=ROUGH)).make(search_result(structures), target, engine)
+    chain = CandidateChain(target, engine)
+    job = (maker or CandidateMaker(limits=ROUGH)).make(search_result(structures), chain)
     job.set_uuid("f4ae7af5-3c3b-4d8a-8ca4-6d2b9b1f4a51")
     run_locally(job, store=store, create_folders=False, log=False, allow_external_references=True)
     store.connect()

@@ -44,6 +44,16 @@ def test_exploded_frames_are_left_out() -> None:
         SampleMaker().describe([[segment([0.3, np.nan], [-1.0, -1.0])]], [])
 
 
+def test_compositions_are_noted_along_trajectories_of_several() -> None:
+    parts = [segment([2.4, 2.3], [-1.0, -1.0]), segment([2.4], [-1.0], pair=("Na", "Na"))]
+    several = SampleMaker().describe([cast(Any, [part]) for part in parts], []).series
+    assert several["Na"] == [0.5, 0.5, 1.0]
+    assert several["Cl"] == [0.5, 0.5, 0.0]
+    assert len(several["time"]) == 3
+    one = SampleMaker().describe([cast(Any, parts[:1])], []).series
+    assert set(one) == {"time", "temperature", "energy", "pressure"}
+
+
 def test_a_noble_gas_is_sampled_without_a_warning() -> None:
     parts = [segment([2.4, 2.2], [-1.0, -1.0], pair=("Ar", "Ne"))]
     with warnings.catch_warnings():

@@ -21,7 +21,8 @@ from monty.json import MontyDecoder, jsanitize
 from search.options import EvolutionOptions
 from search.relax.energy import AseEnergy
 from search.relax.limits import RelaxationLimits
-from search.relax.relaxer import Relaxed, Relaxer
+from search.relax.relaxed import Relaxed
+from search.relax.relaxer import Relaxer
 from search.relax.trust import UNCONDITIONAL, UNKNOWN, Trust
 from search.run.driver import run_generations
 from search.state.evolution import Evolution
@@ -31,7 +32,7 @@ from tests.workflows.samples import emt
 from workflows.composition import Target
 from workflows.conversion import to_structure
 from workflows.documents.decoding import decode
-from workflows.documents.schemas import SearchDocument
+from workflows.documents.search import SearchDocument
 from workflows.settings import list_settings
 from workflows.stages.reference_search import ReferenceSearchMaker
 from workflows.stages.search import SearchMaker

@@ -17,7 +17,7 @@ from search.relax.trust import UNCONDITIONAL
 from tests.search.ensemble import gold_and_copper
 from workflows.composition import Target
 from workflows.documents.decoding import decode
-from workflows.documents.schemas import IslandDocument
+from workflows.documents.search import IslandDocument
 from workflows.stages import search, search_states
 from workflows.stages.search import SearchMaker
 from workflows.stages.search_states import (

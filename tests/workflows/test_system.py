@@ -26,8 +26,14 @@ from workflows.chains.melts import Melt, at_melt, melts_of, richest
 from workflows.chains.protocols import find_protocol
 from workflows.composition import Target, parse_target
 from workflows.conversion import to_structure
-from workflows.documents.schemas import PredictionDocument, SearchCandidate, SearchDocument
-from workflows.frame_compositions import beside_atoms, compositions_of, formula_of_frames
+from workflows.documents.prediction import PredictionDocument
+from workflows.documents.search import SearchCandidate, SearchDocument
+from workflows.frame_compositions import (
+    are_of_one_composition,
+    beside_atoms,
+    compositions_of,
+    formula_of_frames,
+)
 from workflows.stages.at_pressures import above_lowest, levels
 from workflows.stages.candidates import CandidateMaker
 from workflows.stages.chain import ChainContext
@@ -281,6 +287,11 @@ def test_frames_of_several_compositions_are_told_apart() -> None:
     assert [rows.tolist() for rows in compositions_of(frames)] == [[0, 2], [1], [3]]
     assert formula_of_frames(frames) == "Cu-Au"
     assert formula_of_frames(frames[[0, 2]]) == "Cu"
+    apart = [frames[[k]] for k in range(4)]
+    assert are_of_one_composition([apart[0], apart[2], Frames.from_atoms([])])
+    assert not are_of_one_composition([apart[0], apart[1]])
+    assert not are_of_one_composition([apart[0], apart[3]])
+    assert not are_of_one_composition([frames])
     # -3 eV an atom of copper, -2 of gold, and the alloy 0.1 eV/atom below them
     energies = np.array([-3.0, -10.0 - 0.4, -6.0, -2.0])
     labelled = Frames(**{**vars_of(frames), "energies": energies})

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field, replace
 from jobflow import Job, Maker, job
 
 from workflows.documents.base import StageDocument
-from workflows.documents.schemas import SearchCandidate, SearchDocument
+from workflows.documents.search import SearchCandidate, SearchDocument
 from workflows.jobs.progress import report_progress
 from workflows.jobs.tags import tag
 from workflows.stages.chain import ChainContext
@@ -96,7 +96,7 @@ from tests.launch.test_report import prediction, store_of
 from tests.workflows.samples import copper, emt
 from workflows.chains.protocols import find_protocol
 from workflows.composition import Target
-from workflows.documents.schemas import SearchCandidate, SearchDocument
+from workflows.documents.search import SearchCandidate, SearchDocument
 from workflows.settings import list_settings, override
 from workflows.stages.sieve import SieveMaker
 from workflows.stages.table import STAGES

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from search.relax.pressure import compressed
 from tests.workflows.samples import copper
-from workflows.documents.schemas import PressurePoint, SegmentDocument
+from workflows.documents.dynamics import PressurePoint, SegmentDocument
 from workflows.stages.melt import MeltMaker, relieve, scale_volume
 from workflows.stages.volume import EquilibriumVolumeMaker, join_point
 from workflows.stages.zero_pressure import FIT_RANGE, fit_zero_pressure

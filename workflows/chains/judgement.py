@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jobflow import Flow
 from pymatgen.core import Structure
 
-from workflows.chains.added import added_flow
+from workflows.chains.campaign_flow import added_flow
 from workflows.composition import Target
 from workflows.engines.base import Engine
 from workflows.jobs.idempotency import content_id

@@ -9,7 +9,8 @@ from jobflow import Flow, Job, OutputReference, job
 from monty.json import MSONable
 from pymatgen.core import Structure
 
-from workflows.documents.schemas import TrainingDocument
+from workflows.chains.melt_quench import MeltQuenchRuns
+from workflows.documents.training import TrainingDocument
 from workflows.engines.base import Engine, StepCost
 from workflows.engines.potential import NETWORK_SECONDS, PotentialEngine
 from workflows.jobs.stage import POTENTIAL_QUEUE
@@ -24,28 +25,6 @@ from workflows.stages.training import TrainingMaker
 
 
 @dataclass(frozen=True)
-class MeltQuenchRuns:
-    """
-    Jobs from a melt to its annealed glass, by one engine.
-
-    Attributes
-    ----------
-    jobs : list of Job or Flow
-    structures : list of OutputReference
-        The liquids at their melting temperatures, one for each melt.
-    segments : list of OutputReference
-        Lists of segments of liquid, quench and anneal.
-    search_runs : list of OutputReference
-        Lists of jobs that searched melting temperature and volume.
-    """
-
-    jobs: list[Job | Flow]
-    structures: list[OutputReference]
-    segments: list[OutputReference]
-    search_runs: list[OutputReference]
-
-
-@dataclass(frozen=True)
 class LearningOutcome:
     """
     Training set and potential, and the jobs that lead to them.
@@ -55,9 +34,10 @@ class LearningOutcome:
     earlier : list of Job or Flow
         All jobs but the two that follow.
     sample : Job or Flow
-        Its output is a :class:`~workflows.documents.schemas.SampleDocument` of all labelled frames.
+        Its output is a :class:`~workflows.documents.training.SampleDocument` of all labelled
+        frames.
     train : Job
-        Its output is a :class:`~workflows.documents.schemas.TrainingDocument`.
+        Its output is a :class:`~workflows.documents.training.TrainingDocument`.
     """
 
     earlier: list[Job | Flow]

@@ -10,7 +10,7 @@ from jobflow import Flow, Job
 from pymatgen.core import Composition
 
 from search.relax.pressure import in_gpa
-from workflows.chains.labelling_rounds import MeltQuenchRuns
+from workflows.chains.melt_quench import MeltQuenchRuns
 from workflows.composition import Target
 from workflows.jobs.tags import add_to_names, derive_seed
 from workflows.stages.dynamics import DynamicsMaker

@@ -91,18 +91,20 @@ def require_stored(document: Any) -> None:
 
 def _has_moved(error: UnknownClassError, stored: set[tuple[str, str]]) -> bool:
     """Whether a class of ours, by its name, is named with a module where it is not any more."""
-    ours = {name: module for module, name in stored if module.startswith(PACKAGES)}
     return (
         isinstance(error.module, str)
         and error.module.startswith(PACKAGES)
-        and isinstance(error.name, str)
-        and ours.get(error.name, error.module) != error.module
+        and (error.module, error.name) not in stored
+        and any(error.name == name for module, name in stored if module.startswith(PACKAGES))
     )
 
 
 def _stored() -> set[tuple[str, str]]:
     """Modules and names of the classes of documents and of what is in them."""
+    from workflows.documents import schemas  # loads them, too
+
     return {
+        *((schemas.__name__, name) for name in schemas.__all__),
         *((kind.__module__, kind.__name__) for kind in _with_derived(Document)),
         *known_fitnesses(),
         *((module, name) for module, names in PARTS.items() for name in names),

@@ -10,7 +10,7 @@ from nnp.frames import Frames
 from workflows.documents.agreement import Agreement
 from workflows.documents.base import Blob, Document, StageDocument
 from workflows.documents.crystal import CrystalDocument
-from workflows.documents.schemas import SearchCandidate
+from workflows.documents.search import SearchCandidate
 
 
 class RelaxedStructure(CrystalDocument):

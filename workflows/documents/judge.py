@@ -8,7 +8,7 @@ from pydantic import Field
 
 from nnp.frames import Frames
 from workflows.documents.base import Blob, Document, StageDocument
-from workflows.documents.schemas import SearchDocument
+from workflows.documents.search import SearchDocument
 
 
 class JudgeSearchDocument(SearchDocument):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from workflows.documents.base import Document
-from workflows.documents.schemas import CandidateDocument
+from workflows.documents.prediction import CandidateDocument
 
 
 class KnownPhase(Document):

@@ -142,7 +142,7 @@ class SegmentMaker(Protocol):
         Returns
         -------
         Job
-            Its output is a :class:`~workflows.documents.schemas.SegmentDocument`.
+            Its output is a :class:`~workflows.documents.dynamics.SegmentDocument`.
         """
 
 
@@ -163,7 +163,7 @@ class RelaxMaker(Protocol):
         Returns
         -------
         Job
-            Its output is a :class:`~workflows.documents.schemas.RelaxDocument`.
+            Its output is a :class:`~workflows.documents.relaxation.RelaxDocument`.
         """
 
 

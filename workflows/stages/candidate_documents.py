@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING
 from search.symmetry import TIGHT_TOLERANCE, find_space_group
 from workflows.conversion import to_atoms
 from workflows.documents.improvement import RelaxedStructure
-from workflows.documents.schemas import (
-    POTENTIAL,
-    CandidateDocument,
-    RelaxDocument,
-    SearchCandidate,
-)
+from workflows.documents.prediction import CandidateDocument
+from workflows.documents.relaxation import RelaxDocument
+from workflows.documents.search import POTENTIAL, SearchCandidate
 from workflows.stages.candidate_state import AskedCandidates
 from workflows.stages.reference_search import relaxed_by_engine
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from workflows.composition import Target
 from workflows.documents.base import Document
 from workflows.documents.improvement import RelaxedStructure
-from workflows.documents.schemas import SearchCandidate
+from workflows.documents.search import SearchCandidate
 from workflows.engines.base import Engine
 from workflows.stages.agreement import Gate
 

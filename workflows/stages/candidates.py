@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 from jobflow import Flow, Job, JobConfig, Maker, OnMissing, Response, job
 from pymatgen.core import Structure
 
@@ -17,36 +16,22 @@ from search.state.fitness import Fitness
 from search.symmetry import TIGHT_TOLERANCE, TOLERANCES
 from workflows.composition import Target
 from workflows.documents.improvement import ImproveDocument
-from workflows.documents.schemas import (
-    CandidateDocument,
-    PredictionDocument,
-    RelaxDocument,
-    SearchCandidate,
-    SearchDocument,
-)
-from workflows.engines.base import Engine
+from workflows.documents.prediction import CandidateDocument, PredictionDocument
+from workflows.documents.relaxation import RelaxDocument
+from workflows.documents.search import SearchDocument
 from workflows.jobs.idempotency import spawn
-from workflows.jobs.outputs import output_of
-from workflows.jobs.progress import report_progress
 from workflows.jobs.stage import REFERENCE_QUEUE
 from workflows.jobs.tags import tag
 from workflows.stages.agreement import Gate
-from workflows.stages.at_pressures import above_lowest
-from workflows.stages.candidate_documents import CandidateDocuments, is_finished
+from workflows.stages.candidate_choice import choose_candidates
+from workflows.stages.candidate_ranking import CandidateRanking
+from workflows.stages.candidate_relaxations import relaxations_of, relaxations_of_known
 from workflows.stages.candidate_state import AskedCandidates, CandidateChain
 from workflows.stages.chain import ChainContext
 from workflows.stages.cost import Cost, CostContext, repeated_decisions
 from workflows.stages.exchange import ExchangeMaker
-from workflows.stages.final_ranking import rank_rows
 from workflows.stages.ranking import (
-    as_candidate,
-    compare,
     distinct,
-    doubt,
-    enthalpy_of,
-    notes_on,
-    provenance,
-    warning_of,
 )
 from workflows.stages.refinement import (
     Refined,
@@ -54,13 +39,9 @@ from workflows.stages.refinement import (
     share_out,
     variants_of,
 )
-from workflows.stages.relaxation_labels import labels_of
-from workflows.stages.search_labels import pick, without_known
 from workflows.stages.search_series import candidates_at, name_by_pressure, relaxed_at
-from workflows.stages.system_ranking import SystemRanking
-from workflows.stages.system_series import join_pressures, known_as_candidates, of_compound
+from workflows.stages.system_series import join_pressures, known_as_candidates
 from workflows.stages.table import STAGES
-from workflows.system import SystemTarget
 
 if TYPE_CHECKING:
     from jobflow import OutputReference
@@ -68,8 +49,6 @@ if TYPE_CHECKING:
 
 #: Part of the budget that is kept for the symmetry of what was relaxed: one of so many.
 REFINEMENT_SHARE = 7
-#: Of the relaxation of a known phase, unless the candidates have more.
-STEPS_OF_KNOWN = 500
 
 
 @dataclass
@@ -152,12 +131,9 @@ class CandidateMaker(Maker):
     def make(
         self,
         search: SearchDocument | ImproveDocument | OutputReference,
-        target: Target,
-        engine: Engine,
+        chain: CandidateChain,
         *,
         improved: ImproveDocument | OutputReference | None = None,
-        potential: str | None = None,
-        gate: Gate | None = None,
         known: Mapping[str, Structure] | None = None,
     ) -> Job:
         """
@@ -167,17 +143,11 @@ class CandidateMaker(Maker):
         ----------
         search : SearchDocument, ImproveDocument or OutputReference
             Result of the search, of the rounds of learning, or of a stage behind them.
-        target : Target
-            What was looked for.
-        engine : Engine
-            Reference engine.
+        chain : CandidateChain
+            What was looked for, by which engine, and on which potential first.
         improved : ImproveDocument, OutputReference or None
             Result of the rounds of learning, if there were any: what they have relaxed is ranked,
             too, and not relaxed again.
-        potential : str or None
-            Job that trained the potential of the first search; none: it searched without one.
-        gate : Gate or None
-            What is asked of the potential; none: the defaults.
         known : mapping of str to Structure, or None
             Known phases of a system, by their labels, which are relaxed and put on the hull.
 
@@ -186,7 +156,6 @@ class CandidateMaker(Maker):
         Job
             Its output is a :class:`PredictionDocument`.
         """
-        chain = CandidateChain(target, engine, potential, gate or Gate())
         work = self.relax(search, chain, improved, **({"known": dict(known)} if known else {}))
         work.name = "candidates"
         return tag(work, STAGES["candidates"])
@@ -194,22 +163,19 @@ class CandidateMaker(Maker):
     def follow(self, context: ChainContext) -> Job | Flow:
         """Relax and rank the candidates of the stage before, at each pressure if there are some."""
         training, improve = context.outputs.get("train"), context.makers.get("improve")
-        potential = None if training is None else training.uuid
-        gate = None if improve is None else improve.gate
         improved = context.outputs.get("improve")
-
-        def at(target: Target) -> Job:
-            return self.make(
-                context.previous,
-                target,
-                context.reference,
-                improved=improved,
-                potential=potential,
-                gate=gate,
-                known=context.known,
-            )
-
         target = context.target
+        chain = CandidateChain(
+            target,
+            context.reference,
+            None if training is None else training.uuid,
+            Gate() if improve is None else improve.gate,
+        )
+
+        def at(one: Target) -> Job:
+            asked = replace(chain, target=one)
+            return self.make(context.previous, asked, improved=improved, known=context.known)
+
         if not target.pressures:
             return at(target)
         rankings = [at(target.at(pressure)) for pressure in target.pressures]
@@ -219,7 +185,6 @@ class CandidateMaker(Maker):
             together.config.on_missing_references = OnMissing.NONE
             tag(together, STAGES["candidates"], name="all pressures")
             return Flow([*rankings, together], output=together.output, name="candidates")
-        chain = CandidateChain(target, context.reference, potential, gate or Gate())
         together = self._exchange.make(
             rankings, chain, None if improved is None else improved.potential
         )
@@ -274,7 +239,9 @@ class CandidateMaker(Maker):
         if improved is not None:
             chain = replace(chain, potential=improved.potential)
             improved = relaxed_at(improved, chain.target)
-        candidates = self.choose(candidates_at(search.candidates, chain.target), improved)
+        candidates = choose_candidates(
+            candidates_at(search.candidates, chain.target), self.n_candidates, self.limits, improved
+        )
         gone_on = {id(candidate.structure) for candidate in candidates}
         done = [] if improved is None else improved.relaxed
         before = [one for one in done if id(one.structure) not in gone_on]
@@ -282,14 +249,11 @@ class CandidateMaker(Maker):
             raise ValueError(
                 "the search found no acceptable structure; raise search.evolution.generations"
             )
-        limits = replace(self.limits_of(len(candidates)), pressure=chain.target.pressure)
-        maker = chain.engine.relax(limits)
-        relaxations = []
-        for number, candidate in enumerate(candidates, start=1):
-            work = maker.make(candidate.structure, "candidates")
-            work.name = f"relax candidate {number}{of_compound(chain.target, candidate)}"
-            relaxations.append(tag(work, STAGES["candidates"], REFERENCE_QUEUE))
-        relaxations += self._relaxations_of_known(known or {}, chain)
+        limits = self.limits_of(len(candidates))
+        relaxations = [
+            *relaxations_of(candidates, chain, limits),
+            *relaxations_of_known(known or {}, chain, self.limits),
+        ]
         jobs = [work.uuid for work in relaxations]
         asked = AskedCandidates(
             candidates=[*candidates, *known_as_candidates(known or {}, chain.target.pressure)],
@@ -324,7 +288,7 @@ class CandidateMaker(Maker):
         """
         # the ways of the relaxations stay where they are
         relaxed = [one and one.model_copy(update={"frames": None}) for one in relaxed]
-        rows = self._documents(chain).all(relaxed, asked)
+        rows = self._ranking(chain).rows(relaxed, asked)
         counted = relaxed[: len(relaxed) - len(asked.known)]  # known phases have no budget
         variants, limits = self._variants(rows, sum(one.steps + 1 for one in counted if one))
         maker = chain.engine.relax(replace(limits, pressure=chain.target.pressure))
@@ -379,51 +343,9 @@ class CandidateMaker(Maker):
         share = max(1, budget // max(1, number) - 1)
         return replace(self.limits, max_steps=min(self.limits.max_steps, share))
 
-    def choose(
-        self, candidates: Sequence[SearchCandidate], improved: ImproveDocument | None = None
-    ) -> list[SearchCandidate]:
-        """
-        Choose what is relaxed, spread over motifs.
-
-        What the rounds of learning have relaxed counts as chosen; what they left half-way goes on
-        from there. Where the potential does not resolve its best candidates, half as many again are
-        taken. Some new ones are, however many there are already.
-
-        Parameters
-        ----------
-        candidates : sequence of SearchCandidate
-            Found by the search, best first.
-        improved : ImproveDocument or None
-            Result of the rounds of learning, if there were any.
-        """
-        if improved is None:
-            return pick(candidates, self.n_candidates)
-        begun = [one for one in improved.relaxed if not is_finished(one, self.limits)]
-        begun = [begun[k] for k in np.argsort(above_lowest(begun), kind="stable")]
-        number = self.n_candidates + (0 if improved.trusted else self.n_candidates // 2)
-        number -= len(improved.relaxed) - len(begun)
-        new = without_known(candidates, improved.relaxed)
-        least = math.ceil(self.n_candidates / 4)
-        return pick([*map(as_candidate, begun), *new], max(number, least))
-
-    def _relaxations_of_known(
-        self, known: Mapping[str, Structure], chain: CandidateChain
-    ) -> list[Job]:
-        """Relax known phases to the end, whatever evaluations the candidates have to share."""
-        steps = max(STEPS_OF_KNOWN, self.limits.max_steps)
-        limits = replace(self.limits, max_steps=steps, pressure=chain.target.pressure)
-        maker = chain.engine.relax(limits)
-        return [
-            tag(
-                maker.make(structure, "candidates"), STAGES["candidates"], REFERENCE_QUEUE,
-                name=f"relax known phase {label}",
-            )
-            for label, structure in known.items()
-        ]  # fmt: skip
-
-    def _documents(self, chain: CandidateChain) -> CandidateDocuments:
-        """Return what describes relaxed structures."""
-        return CandidateDocuments(chain.target, chain.engine.name, self.fitness, self.limits)
+    def _ranking(self, chain: CandidateChain) -> CandidateRanking:
+        """Return what describes and ranks relaxed structures."""
+        return CandidateRanking(chain, self.fitness, self.limits, self.symmetry_energy / 1000)
 
     @job(
         data=[Frames],
@@ -457,40 +379,5 @@ class CandidateMaker(Maker):
         ways : sequence of str
             Jobs that relaxed the candidates, whose configurations are kept as labels.
         """
-        rows = self._documents(chain).all(relaxed, asked)
-        new = rows[: len(asked.candidates)]
         after = [Refined(*of, one) for of, one in zip(variants, refined, strict=True)]
-        energy = self.symmetry_energy / 1000
-        more: dict[str, Any] = {}
-        if isinstance(chain.target, SystemTarget):
-            ranking = SystemRanking(chain.target, chain.engine.name, self.fitness, energy)
-            ranked, known, hull = ranking.rank(rows, after)
-            more = {"known": known, "hulls": [hull]}
-            report_progress("candidates", 1, 1, on_hull=", ".join(hull.stable))
-        else:
-            unit = sum(chain.target.counts.values())
-            ranked = rank_rows(rows, after, unit, self.fitness, energy)
-            lowest = enthalpy_of(ranked[0]) if ranked else float("nan")
-            report_progress("candidates", 1, 1, best_eV_atom=lowest)
-        potential, gate = chain.potential, chain.gate
-        frames = labels_of([*map(output_of, ways), *(one for one in refined if one)])
-        return PredictionDocument(
-            formula=chain.target.formula,
-            engine=chain.engine.name,
-            pressure=chain.target.pressure,
-            candidates=ranked,
-            failures=[
-                f"{document.known or f'candidate {number}'}: {document.failure}"
-                for number, document in enumerate(new, start=1)
-                if document.failure
-            ],
-            notes=notes_on(chain.target, chain.engine),
-            provenance=provenance(),
-            agreement=None if potential is None else compare(ranked, potential, gate),
-            evaluations=sum(one.steps + 1 if one else 1 for one in relaxed)
-            + sum(one.steps + 1 for one in refined if one),
-            n_frames=len(frames),
-            frames=frames,
-            **more,
-            warning=warning_of(chain.target, None if potential is None else doubt(new, gate)),
-        )
+        return self._ranking(chain).prediction(relaxed, asked, after, ways)

@@ -11,8 +11,8 @@ from jobflow import Job, JobConfig, Maker, OnMissing, Response, job
 
 from nnp.frames import Frames
 from nnp.units import KBAR
+from workflows.documents.convergence import CheckDocument
 from workflows.documents.plane_waves import PlaneWaves
-from workflows.documents.schemas import CheckDocument
 from workflows.engines.base import Engine
 from workflows.engines.registry import settings_branch
 from workflows.jobs.idempotency import replace_by

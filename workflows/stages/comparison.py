@@ -18,7 +18,8 @@ from nnp.evaluator import Predictions
 from nnp.frames import Frames
 from nnp.potential import Potential
 from search.relax.pressure import work_of
-from search.relax.relaxer import Relaxed, Relaxer
+from search.relax.relaxed import Relaxed
+from search.relax.relaxer import Relaxer
 from search.state.fingerprint import distances, fingerprint
 from search.state.similarity import REFERENCE_ENERGY_TOLERANCE, TIGHTLY_RELAXED, match
 from search.symmetry import find_space_group

@@ -11,8 +11,9 @@ from jobflow import Flow, JobConfig, Maker, Response, job
 
 from nnp.frames import Frames
 from nnp.units import KBAR
+from workflows.documents.convergence import ConvergenceDocument, ConvergencePoint
+from workflows.documents.dynamics import SegmentDocument
 from workflows.documents.plane_waves import PlaneWaves
-from workflows.documents.schemas import ConvergenceDocument, ConvergencePoint, SegmentDocument
 from workflows.engines.base import Engine
 from workflows.jobs.idempotency import replace_by
 from workflows.jobs.outputs import output_of

@@ -21,7 +21,7 @@ from workflows.statistics import block_error
 if TYPE_CHECKING:
     from jobflow import OutputReference
 
-    from workflows.documents.schemas import SegmentDocument
+    from workflows.documents.dynamics import SegmentDocument
 
 
 #: fs, of materials without hydrogen.

@@ -10,17 +10,12 @@ from jobflow import Flow, Job, JobConfig, Maker, OnMissing, OutputReference, Res
 
 from nnp.frames import Frames
 from search.relax.limits import RelaxationLimits
-from search.relax.pressure import compressed, in_gpa
+from search.relax.pressure import in_gpa
 from search.state.fitness import Fitness
 from search.state.similarity import LOOSELY_RELAXED, match
 from workflows.composition import Target
-from workflows.documents.schemas import (
-    CandidateDocument,
-    PredictionDocument,
-    RelaxDocument,
-    SearchCandidate,
-)
-from workflows.enthalpy_lines import crossings
+from workflows.documents.prediction import CandidateDocument, PredictionDocument
+from workflows.documents.relaxation import RelaxDocument
 from workflows.jobs.idempotency import spawn
 from workflows.jobs.outputs import output_of
 from workflows.jobs.progress import report_progress
@@ -29,6 +24,7 @@ from workflows.jobs.tags import tag
 from workflows.oxidation import unbalanced
 from workflows.stages.candidate_documents import CandidateDocuments
 from workflows.stages.candidate_state import CandidateChain
+from workflows.stages.exchange_starts import starts
 from workflows.stages.exchange_state import Attempt, ExchangeState
 from workflows.stages.final_ranking import rank_rows
 from workflows.stages.phases import (
@@ -38,16 +34,11 @@ from workflows.stages.phases import (
     find_transitions,
     follow_phases,
     key_of,
-    line_of,
     standing_for,
 )
 from workflows.stages.ranking import compare, enthalpy_of
 from workflows.stages.relaxation_labels import labels_of
 from workflows.stages.table import STAGES
-
-#: Rounds of relaxations at the most, before those at transitions: in the first one a crystal may
-#: become a new one, which is relaxed at the other pressures in the second.
-MOST_ROUNDS = 2
 
 
 @dataclass
@@ -216,7 +207,7 @@ class ExchangeMaker(Maker):
         """Relax what is missing, or sum up."""
         rankings = self.rank(state, chain.target)
         phases = self.follow(state, rankings)
-        missing = self.starts(state, rankings, phases)
+        missing = starts(state, rankings, phases)
         if not missing:
             return Response(output=self._sum_up(state, chain, rankings, phases))
         number = max(Counter(start.pressure for _, start in missing).values())
@@ -300,62 +291,6 @@ class ExchangeMaker(Maker):
                     phase.rows[row.pressure] = row
         return phases
 
-    def starts(
-        self, state: ExchangeState, rankings: Rankings, phases: Sequence[FollowedPhase]
-    ) -> list[tuple[CandidateDocument, SearchCandidate]]:
-        """
-        Find what is to be relaxed next: crystals at other pressures, and then at the transitions.
-
-        Between two pressures a cubic may be off by much where crystals are soft; two more points
-        where it says that lines cross make the crossing exact.
-
-        Parameters
-        ----------
-        state : ExchangeState
-            With the relaxations.
-        rankings : mapping
-            As :meth:`rank` gives them.
-        phases : sequence of FollowedPhase
-            As :meth:`follow` gives them.
-
-        Returns
-        -------
-        list of tuple
-            Row of a crystal, and where its relaxation at another pressure begins; empty after the
-            last round.
-        """
-        if any(attempt.start.pressure not in rankings for attempt in state.attempts):
-            return []
-        missing = self._missing(state, rankings, phases) if state.rounds < MOST_ROUNDS else []
-        if missing:
-            return missing
-        lines = [line_of(phase) for phase in describe_phases(phases, in_order=False)]
-        return [
-            (row, _start(row, one.pressure))
-            for one in crossings(lines)
-            if one.pressure is not None
-            for row in (phases[k].nearest(one.pressure) for k in (one.below, one.above))
-        ]
-
-    def _missing(
-        self, state: ExchangeState, rankings: Rankings, phases: Sequence[FollowedPhase]
-    ) -> list[tuple[CandidateDocument, SearchCandidate]]:
-        """Crystals that no relaxation has led to another pressure yet, and where they begin."""
-        by_key = {key_of(row): row for row in state.rows}
-        tried = set()
-        for attempt in state.attempts:
-            row = by_key[attempt.row]
-            stand = standing_for(row, rankings[row.pressure]) or row
-            tried.add((key_of(stand), attempt.start.pressure))
-        found = []
-        for phase in phases:
-            for pressure in rankings:
-                done = any((key_of(row), pressure) in tried for row in phase.rows.values())
-                if pressure not in phase.rows and not done:
-                    row = phase.nearest(pressure)
-                    found.append((row, _start(row, pressure)))
-        return found
-
     def _sum_up(
         self,
         state: ExchangeState,
@@ -394,21 +329,3 @@ class ExchangeMaker(Maker):
             frames=frames,
             warning="; ".join([*warnings, *filter(None, [of_formula])]) or None,
         )
-
-
-def _start(row: CandidateDocument, pressure: float) -> SearchCandidate:
-    """Crystal of a ranking at another pressure (kbar), compressed as compounds usually are."""
-    structure = row.structure.copy()
-    ratio = compressed(1.0, pressure) / compressed(1.0, row.pressure)
-    structure.scale_lattice(structure.volume * ratio)
-    return SearchCandidate(
-        structure=structure,
-        pressure=pressure,
-        energy=row.energy if row.energy is not None else 0.0,
-        energy_of=row.engine,
-        formula_units=row.formula_units,
-        found_by=row.found_by,
-        found_at=row.found_at,
-        of_prototype=row.of_prototype,
-        converged=False,
-    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from workflows.documents.base import Document
-from workflows.documents.schemas import CandidateDocument, SearchCandidate
+from workflows.documents.prediction import CandidateDocument
+from workflows.documents.search import SearchCandidate
 
 
 class Attempt(Document):

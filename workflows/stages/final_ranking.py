@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from search.state.fitness import Fitness
 from search.state.motifs import number_motifs
 from workflows.conversion import to_atoms
-from workflows.documents.schemas import CandidateDocument
+from workflows.documents.prediction import CandidateDocument
 from workflows.stages.ranking import distinct, fitness_of
 from workflows.stages.refinement import Refined, Refinement, in_standard_cell
 

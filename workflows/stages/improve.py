@@ -9,15 +9,11 @@ from typing import Any
 from jobflow import Flow, Job, JobConfig, Maker, OnMissing, OutputReference, Response, job
 
 from nnp.frames import Frames
-from workflows.documents.improvement import ChoiceDocument, ImproveDocument
-from workflows.documents.schemas import (
-    RelaxDocument,
-    SampleDocument,
-    SearchCandidate,
-    SearchDocument,
-    SegmentDocument,
-    TrainingDocument,
-)
+from workflows.documents.dynamics import SegmentDocument
+from workflows.documents.improvement import ChoiceDocument
+from workflows.documents.relaxation import RelaxDocument
+from workflows.documents.search import SearchCandidate, SearchDocument
+from workflows.documents.training import SampleDocument, TrainingDocument
 from workflows.jobs.idempotency import once, spawn
 from workflows.jobs.outputs import output_of
 from workflows.jobs.progress import report_progress
@@ -31,7 +27,8 @@ from workflows.stages.labelling import LabellingMaker
 from workflows.stages.learning_state import LearningChain, LearningState
 from workflows.stages.melt_again import MeltAgain
 from workflows.stages.relaxation_labels import labels_left_out
-from workflows.stages.round_outcome import agreement_of, take_in
+from workflows.stages.round_outcome import take_in
+from workflows.stages.rounds_summary import RoundsEnd, report_rounds, sum_up
 from workflows.stages.search import SearchMaker
 from workflows.stages.search_labels import LabelChoice, pick, without_known
 from workflows.stages.selection import SelectionMaker
@@ -208,9 +205,10 @@ class ImproveMaker(Maker):
         reason, trusted = self.verdict(
             state, search.candidates, fresh, len(chain.target.all_pressures)
         )
-        _report(state, self.rounds, chain.target.is_system)
+        report_rounds(state, self.rounds, chain.target.is_system)
         if reason is not None:
-            return Response(output=self._sum_up(chain, state, search, reason, trusted))
+            end = RoundsEnd(reason, trusted)
+            return Response(output=sum_up(chain.target.formula, state, search, self.gate, end))
         return Response(replace=spawn(self._round(chain, state, search, fresh)))
 
     def verdict(
@@ -297,13 +295,8 @@ class ImproveMaker(Maker):
             part.name += suffix
         asked = [work.uuid for work in relaxations]
         after = state.in_round(fit.uuid, labels.output.uuid, picked, asked)
-        following = self._plan(
-            chain,
-            after,
-            again.output,
-            [work.output for work in relaxations],
-            choice.output,
-        )
+        results = [work.output for work in relaxations]
+        following = self._plan(chain, after, again.output, results, choice.output)
         parts: list[Job | Flow] = [*runs, choice, *relaxations, labels, fit, again, following]
         return Flow(parts, output=following.output, name=suffix.strip())
 
@@ -402,45 +395,3 @@ class ImproveMaker(Maker):
             series=before.series,
             frames=frames,
         )
-
-    def _sum_up(
-        self,
-        chain: LearningChain,
-        state: LearningState,
-        search: SearchDocument,
-        reason: str,
-        trusted: bool,
-    ) -> ImproveDocument:
-        after = state.rounds[-1].after
-        warning = None
-        if not trusted:
-            warning = (
-                f"the potential does not resolve its best candidates after {len(state.rounds)} "
-                f"rounds ({self.gate.describe(after)}); more candidates are relaxed instead; more "
-                "improve.rounds may help"
-            )
-        return ImproveDocument(
-            formula=chain.target.formula,
-            rounds=state.rounds,
-            reason=reason,
-            trusted=trusted,
-            potential=state.potential,
-            first=agreement_of(state.relaxed, state.rounds[0].potential, self.gate),
-            last=after,
-            candidates=search.candidates,
-            relaxed=state.relaxed,
-            warning=warning,
-        )
-
-
-def _report(state: LearningState, rounds: int, is_system: bool) -> None:
-    """Say where the rounds stand."""
-    last = state.rounds[-1] if state.rounds else None
-    figures: dict[str, float] = {}
-    if last is not None and last.before.mean_error is not None:
-        figures["error_meV_atom"] = last.before.mean_error
-    if last is not None and last.lowest_energy is not None:
-        several = len({one.pressure for one in state.relaxed}) > 1
-        what = "hull" if is_system else "mean_best" if several else "best"
-        figures[f"{what}_eV_atom"] = last.lowest_energy
-    report_progress("improve", len(state.rounds), max(rounds, len(state.rounds)), **figures)

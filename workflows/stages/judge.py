@@ -17,7 +17,8 @@ from search.relax.relaxer import Relaxer
 from workflows.composition import Target
 from workflows.conversion import to_atoms, to_structure
 from workflows.documents.judge import JudgeDocument, JudgeSearchDocument
-from workflows.documents.schemas import LabelDocument, RelaxDocument
+from workflows.documents.relaxation import RelaxDocument
+from workflows.documents.training import LabelDocument
 from workflows.engines.base import Engine
 from workflows.jobs.cores import usable_cores
 from workflows.jobs.idempotency import once, spawn
@@ -52,7 +53,7 @@ from workflows.stages.unseen_crystals import Relaxations, job_id, random_crystal
 if TYPE_CHECKING:
     from jobflow import OutputReference
 
-    from workflows.documents.schemas import IslandDocument
+    from workflows.documents.search import IslandDocument
 
 
 @dataclass

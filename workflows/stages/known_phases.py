@@ -13,7 +13,8 @@ from search.relax.limits import RelaxationLimits
 from search.state.fitness import Fitness, better_first
 from workflows.composition import Target
 from workflows.documents.known import KnownPhase, KnownPhasesDocument
-from workflows.documents.schemas import KNOWN, RelaxDocument, SearchCandidate
+from workflows.documents.relaxation import RelaxDocument
+from workflows.documents.search import KNOWN, SearchCandidate
 from workflows.engines.base import Engine
 from workflows.jobs.idempotency import once, spawn
 from workflows.jobs.outputs import output_of

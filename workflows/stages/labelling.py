@@ -14,14 +14,10 @@ from jobflow import Flow, JobConfig, Maker, OnMissing, job
 from nnp.frames import Frames
 from nnp.storage.checkpoint import read_checkpoint, write_checkpoint
 from workflows.documents.improvement import ChoiceDocument
-from workflows.documents.schemas import (
-    LabelDocument,
-    RelaxDocument,
-    SampleDocument,
-    SelectionDocument,
-)
+from workflows.documents.relaxation import RelaxDocument
+from workflows.documents.training import LabelDocument, SampleDocument, SelectionDocument
 from workflows.engines.base import Engine
-from workflows.frame_compositions import beside_atoms, compositions_of, formula_of_frames
+from workflows.frame_compositions import are_of_one_composition, beside_atoms, formula_of_frames
 from workflows.jobs.checkpoints import checkpoint
 from workflows.jobs.idempotency import once
 from workflows.jobs.outputs import output_of
@@ -102,7 +98,7 @@ class LabellingMaker(Maker):
             Result of the round before, whose frames come first in this one's; or the job that has
             it, for spawned jobs.
         relaxations : sequence of OutputReference
-            Of :class:`~workflows.documents.schemas.RelaxDocument`: their frames are labels, too.
+            Of :class:`~workflows.documents.relaxation.RelaxDocument`: their frames are labels, too.
         former : sequence of str
             Jobs whose labels a correction of the settings has left out: they count, too.
 
@@ -258,11 +254,10 @@ class LabellingMaker(Maker):
 
 def _not_above(new: Sequence[Frames], known: Frames, most: float) -> list[Frames]:
     """Frames whose energies are not above the highest known one by more than `most` eV/atom."""
-    everything = Frames.concatenate([known, *new])
-    if not len(known) or len(compositions_of(everything)) < 2:
+    if not len(known) or are_of_one_composition([known, *new]):
         ceiling = _highest(known) + most
         return [frames[_below(frames, ceiling)] for frames in new]
-    beside = beside_atoms(everything, np.arange(len(known)))
+    beside = beside_atoms(Frames.concatenate([known, *new]), np.arange(len(known)))
     ceiling = float(np.nanmax(beside[: len(known)])) + most
     starts = np.cumsum([len(known), *map(len, new)])
     return [

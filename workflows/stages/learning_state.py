@@ -11,7 +11,7 @@ from search.relax.limits import RelaxationLimits
 from workflows.composition import Target
 from workflows.documents.base import Document
 from workflows.documents.improvement import RelaxedStructure, RoundDocument
-from workflows.documents.schemas import SearchCandidate
+from workflows.documents.search import SearchCandidate
 from workflows.engines.base import Engine
 from workflows.stages.dynamics import DynamicsMaker
 from workflows.stages.search import SearchMaker

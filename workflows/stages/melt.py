@@ -10,7 +10,7 @@ from jobflow import Flow, Job, Maker, job
 from pymatgen.core import Structure
 
 from search.relax.pressure import STIFFENING
-from workflows.documents.schemas import SegmentDocument
+from workflows.documents.dynamics import SegmentDocument
 from workflows.jobs.tags import tag
 from workflows.stages.cost import Cost, CostContext, decisions
 from workflows.stages.dynamics import DynamicsMaker, mean_pressure

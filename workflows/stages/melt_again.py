@@ -12,7 +12,8 @@ from monty.json import MSONable
 from nnp.frames import Frames
 from nnp.potential import Potential
 from workflows.conversion import to_structure
-from workflows.documents.schemas import SampleDocument, SegmentDocument
+from workflows.documents.dynamics import SegmentDocument
+from workflows.documents.training import SampleDocument
 from workflows.engines.base import StepCost
 from workflows.engines.potential import NETWORK_SECONDS, PotentialEngine
 from workflows.jobs.outputs import output_of

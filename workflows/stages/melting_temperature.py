@@ -10,7 +10,7 @@ import numpy as np
 from jobflow import Job, Maker, Response, job
 
 from nnp.frames import Frames
-from workflows.documents.schemas import MeltingTemperatureDocument, MobilityPoint, SegmentDocument
+from workflows.documents.dynamics import MeltingTemperatureDocument, MobilityPoint, SegmentDocument
 from workflows.jobs.idempotency import replace_by
 from workflows.jobs.progress import report_progress
 from workflows.jobs.tags import tag

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from search.state.similarity import TIGHTLY_RELAXED, match
 from workflows.documents.phases import Phase, PhasePoint, Transition
-from workflows.documents.schemas import CandidateDocument
+from workflows.documents.prediction import CandidateDocument
 from workflows.enthalpy_lines import EnthalpyLine, crossings
 from workflows.stages.ranking import energy_of, enthalpy_of, is_same
 

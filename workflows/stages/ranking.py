@@ -16,11 +16,9 @@ from search.state.similarity import REFERENCE_ENERGY_TOLERANCE, TIGHTLY_RELAXED,
 from workflows.composition import Target
 from workflows.documents.agreement import Agreement
 from workflows.documents.improvement import RelaxedStructure
-from workflows.documents.schemas import (
-    CandidateDocument,
-    SearchCandidate,
-    TrainingDocument,
-)
+from workflows.documents.prediction import CandidateDocument
+from workflows.documents.search import SearchCandidate
+from workflows.documents.training import TrainingDocument
 from workflows.engines.base import Engine
 from workflows.engines.registry import installed_versions, magnetic_note
 from workflows.jobs.outputs import output_of

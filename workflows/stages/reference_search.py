@@ -12,13 +12,14 @@ from jobflow import CURRENT_JOB, Flow, Job, JobConfig, Maker, OnMissing, Respons
 from search.candidate import Candidate
 from search.options import EvolutionOptions
 from search.relax.limits import RelaxationLimits
-from search.relax.relaxer import CONVERGED, OUT_OF_STEPS, Relaxed
+from search.relax.relaxed import CONVERGED, OUT_OF_STEPS, Relaxed
 from search.run.islands import set_up_islands
 from search.state.evolution import Evolution
 from search.state.fitness import Fitness
 from workflows.composition import Target
 from workflows.conversion import to_atoms, to_structure
-from workflows.documents.schemas import IslandDocument, RelaxDocument, SearchDocument
+from workflows.documents.relaxation import RelaxDocument
+from workflows.documents.search import IslandDocument, SearchDocument
 from workflows.engines.base import Engine
 from workflows.jobs.idempotency import spawn
 from workflows.jobs.outputs import output_of

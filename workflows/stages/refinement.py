@@ -23,7 +23,8 @@ from search.symmetry import (
     primitive_cell,
 )
 from workflows.conversion import to_atoms, to_structure
-from workflows.documents.schemas import CandidateDocument, RelaxDocument
+from workflows.documents.prediction import CandidateDocument
+from workflows.documents.relaxation import RelaxDocument
 from workflows.stages.reference_search import relaxed_by_engine
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from nnp.frames import Frames
-from workflows.documents.schemas import LabelDocument, RelaxDocument
+from workflows.documents.relaxation import RelaxDocument
+from workflows.documents.training import LabelDocument
 from workflows.jobs.outputs import output_of, outputs_left_out
 
 #: Stage of the frames of candidates' relaxations.

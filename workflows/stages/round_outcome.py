@@ -10,8 +10,9 @@ from nnp.potential import Potential
 from workflows.composition import Target
 from workflows.documents.agreement import Agreement
 from workflows.documents.improvement import RelaxedStructure, RoundDocument
-from workflows.documents.schemas import RelaxDocument, TrainingDocument
-from workflows.hull import Hull, Point
+from workflows.documents.relaxation import RelaxDocument
+from workflows.documents.training import TrainingDocument
+from workflows.hull import PartialPhaseDiagram, Point
 from workflows.jobs.outputs import output_of
 from workflows.stages.agreement import Gate, single_points
 from workflows.stages.at_pressures import by_pressure, levels, lowest
@@ -99,7 +100,9 @@ def _lowest_energy(relaxed: Sequence[RelaxedStructure], target: Target | None) -
         at_best = list(lowest(relaxed).values())
         return sum(at_best) / len(at_best) if at_best else None
     hulls = [
-        Hull([Point(one.structure.composition.reduced_formula, one.enthalpy) for one in group])
+        PartialPhaseDiagram(
+            [Point(one.structure.composition.reduced_formula, one.enthalpy) for one in group]
+        )
         for group in by_pressure(relaxed).values()
     ]
     middle = [hull.energy(target.composition.reduced_formula) for hull in hulls]

@@ -14,7 +14,8 @@ from nnp.frames import Frames
 from nnp.storage.electronegativity import no_warnings_of_noble_gases
 from nnp.training.distances import shortest_distances
 from search.create.random_crystals import typical_volume
-from workflows.documents.schemas import SampleDocument, SegmentDocument
+from workflows.documents.dynamics import SegmentDocument
+from workflows.documents.training import SampleDocument
 from workflows.frame_compositions import compositions_of, formula_of_frames
 from workflows.jobs.idempotency import once
 from workflows.jobs.outputs import output_of
@@ -183,7 +184,22 @@ def _by_pair(distances: NDArray[np.float64], elements: tuple[str, ...]) -> dict[
 
 
 def _series(segments: list[SegmentDocument]) -> dict[str, list[float]]:
-    """Temperature, energy and pressure along the trajectories, one after the other."""
+    """
+    Temperature, energy and pressure along the trajectories, one after the other.
+
+    Of several compositions also the share of the atoms that each element has, by its symbol.
+    """
+    compositions = [s.structure.composition.fractional_composition for s in segments]
+    shares: dict[str, list[float]] = {}
+    if any(one != compositions[0] for one in compositions):
+        shares = {
+            symbol: [
+                one.get_atomic_fraction(symbol)
+                for s, one in zip(segments, compositions, strict=True)
+                for _ in s.temperatures
+            ]
+            for symbol in sorted({e.symbol for one in compositions for e in one.elements})
+        }
     times: NDArray[np.float64] = np.cumsum(
         np.concatenate([[s.sample_interval] * len(s.temperatures) for s in segments])
     )
@@ -192,4 +208,5 @@ def _series(segments: list[SegmentDocument]) -> dict[str, list[float]]:
         "temperature": [value for s in segments for value in s.temperatures],
         "energy": [value for s in segments for value in s.energies],
         "pressure": [value for s in segments for value in s.pressures],
+        **shares,
     }

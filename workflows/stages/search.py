@@ -27,7 +27,7 @@ from search.state.evolution import Evolution
 from search.state.fitness import Fitness
 from workflows.composition import Target
 from workflows.conversion import to_atoms
-from workflows.documents.schemas import POTENTIAL, IslandDocument
+from workflows.documents.search import POTENTIAL, IslandDocument
 from workflows.jobs.checkpoints import checkpoint
 from workflows.jobs.cores import share_of_cores
 from workflows.jobs.idempotency import once, spawn

@@ -11,7 +11,7 @@ from search.state.fitness import Fitness
 from search.state.individual import Individual
 from workflows.composition import Target
 from workflows.conversion import to_structure
-from workflows.documents.schemas import IslandDocument, SearchCandidate, SearchDocument
+from workflows.documents.search import IslandDocument, SearchCandidate, SearchDocument
 from workflows.stages.at_pressures import above_lowest
 
 

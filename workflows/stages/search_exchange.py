@@ -7,16 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from search.relax.limits import RelaxationLimits
-from search.relax.relaxer import Relaxed, Relaxer
+from search.relax.relaxed import Relaxed
+from search.relax.relaxer import Relaxer
 from workflows.conversion import to_atoms, to_structure
-from workflows.documents.schemas import (
-    CandidateDocument,
-    PredictionDocument,
-    RelaxDocument,
-    SearchCandidate,
-)
+from workflows.documents.prediction import CandidateDocument, PredictionDocument
+from workflows.documents.relaxation import RelaxDocument
+from workflows.documents.search import SearchCandidate
 from workflows.stages.candidate_documents import CandidateDocuments
 from workflows.stages.exchange import ExchangeMaker
+from workflows.stages.exchange_starts import starts
 from workflows.stages.exchange_state import Attempt, ExchangeState
 from workflows.stages.phases import describe_phases, find_transitions, key_of
 
@@ -69,7 +68,7 @@ def exchange_found(
     while True:
         rankings = maker.rank(state, target)
         phases = maker.follow(state, rankings)
-        missing = maker.starts(state, rankings, phases)
+        missing = starts(state, rankings, phases)
         if not missing:
             break
         attempts = [

@@ -16,7 +16,7 @@ from search.state.motifs import spread_over_motifs
 from search.state.seen import SeenStructures
 from workflows.conversion import to_atoms
 from workflows.documents.improvement import RelaxedStructure
-from workflows.documents.schemas import SearchCandidate
+from workflows.documents.search import SearchCandidate
 from workflows.stages.at_pressures import (
     above_lowest,
     by_pressure,

@@ -10,7 +10,7 @@ from jobflow import Flow, Job, OnMissing, job
 from search.relax.pressure import in_gpa
 from workflows.composition import Target
 from workflows.documents.improvement import ImproveDocument
-from workflows.documents.schemas import SearchCandidate, SearchDocument
+from workflows.documents.search import SearchCandidate, SearchDocument
 from workflows.jobs.tags import add_to_names, tag
 from workflows.stages.at_pressures import interleaved
 from workflows.stages.search_documents import NothingFoundError
@@ -32,7 +32,7 @@ def search_at_each(target: Target, make: Callable[[Target], Job | Flow]) -> Job 
     -------
     Job or Flow
         The search, if there is one pressure. Else a flow whose output is a
-        :class:`~workflows.documents.schemas.SearchDocument` of all together.
+        :class:`~workflows.documents.search.SearchDocument` of all together.
     """
     if not target.pressures:
         return make(target)

@@ -19,7 +19,7 @@ from maggma.core import Store
 
 from search.state.changes import StateChanges
 from search.state.evolution import Evolution
-from workflows.documents.schemas import IslandDocument
+from workflows.documents.search import IslandDocument
 from workflows.jobs.outputs import output_of
 from workflows.stages.search_documents import island_document
 

@@ -14,7 +14,8 @@ from nnp.descriptors import SymmetryFunctions
 from nnp.evaluation import expected_errors, predict
 from nnp.frames import Frames
 from nnp.training.dataset import moments_of
-from workflows.documents.schemas import SegmentDocument, SelectionDocument
+from workflows.documents.dynamics import SegmentDocument
+from workflows.documents.training import SelectionDocument
 from workflows.frame_compositions import compositions_of
 from workflows.jobs.cores import usable_cores
 from workflows.jobs.idempotency import once

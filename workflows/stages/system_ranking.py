@@ -13,8 +13,9 @@ from search.state.fitness import Fitness, better_first
 from search.state.motifs import number_motifs
 from workflows.conversion import to_atoms
 from workflows.documents.hull import HullDocument, Reference
-from workflows.documents.schemas import KNOWN, CandidateDocument
-from workflows.hull import Hull, Point, products_in_words
+from workflows.documents.prediction import CandidateDocument
+from workflows.documents.search import KNOWN
+from workflows.hull import PartialPhaseDiagram, Point, products_in_words
 from workflows.stages.ranking import distinct, enthalpy_of, fitness_of, is_same
 from workflows.stages.refinement import Refined, Refinement, in_standard_cell
 from workflows.system import SystemTarget, formation_energy, reference_energies
@@ -118,8 +119,8 @@ class SystemRanking:
                 engine=self.engine, pressure=self.target.pressure,
                 blocks=list(self.target.block_formulas), fractions={}, references=[], stable=[],
             )  # fmt: skip
-        hull = Hull([_point(row) for row in rows])
-        of_known = Hull([_point(row) for row in known]) if known else None
+        hull = PartialPhaseDiagram([_point(row) for row in rows])
+        of_known = PartialPhaseDiagram([_point(row) for row in known]) if known else None
         references = self._references(rows)
         energies = reference_energies(self.target, {one.formula: one.energy for one in references})
         for row in rows:
@@ -140,7 +141,7 @@ class SystemRanking:
             notes=self._notes(rows, references),
         )
 
-    def _reaction(self, formula: str, hull: Hull) -> str:
+    def _reaction(self, formula: str, hull: PartialPhaseDiagram) -> str:
         products = hull.products(formula)
         if products is not None and list(products) == [formula]:
             return f"becomes a lower structure of {formula}"

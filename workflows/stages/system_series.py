@@ -10,7 +10,8 @@ from pymatgen.core import Structure
 from nnp.frames import Frames
 from search.relax.pressure import in_gpa
 from workflows.composition import Target
-from workflows.documents.schemas import KNOWN, PredictionDocument, SearchCandidate
+from workflows.documents.prediction import PredictionDocument
+from workflows.documents.search import KNOWN, SearchCandidate
 from workflows.jobs.idempotency import once
 from workflows.system import SystemTarget
 

@@ -18,11 +18,7 @@ from nnp.training.trainer import (
     choose_split,
     train,
 )
-from workflows.documents.schemas import (
-    LearningCurveDocument,
-    LearningCurvePoint,
-    TrainingDocument,
-)
+from workflows.documents.training import LearningCurveDocument, LearningCurvePoint, TrainingDocument
 from workflows.frame_compositions import formula_of_frames
 from workflows.jobs.checkpoints import checkpoint
 from workflows.jobs.cores import usable_cores

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jobflow import Job, Maker, Response, job
 
-from workflows.documents.schemas import PressurePoint, VolumeDocument
+from workflows.documents.dynamics import PressurePoint, VolumeDocument
 from workflows.jobs.idempotency import replace_by
 from workflows.jobs.progress import report_progress
 from workflows.jobs.tags import tag

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workflows.documents.schemas import PressurePoint
+from workflows.documents.dynamics import PressurePoint
 
 #: Volumes farther than this from the one of the smallest pressure (relative) are no part of a fit:
 #: there the pressure is no straight line in the logarithm of the volume.

@@ -60,7 +60,7 @@ def target_of(results: CampaignResults, formula: str, settings: dict[str, Any]) 
     from search.composition_parsing import is_system
     from search.relax.pressure import GPA
     from workflows.composition import Target
-    from workflows.documents.schemas import SearchDocument
+    from workflows.documents.search import SearchDocument
 
     if is_system(formula):
         raise CampaignError(
@@ -87,7 +87,7 @@ def targets_of(results: CampaignResults, formula: str, settings: dict[str, Any])
         Of the campaign; empty where nobody knows them.
     """
     from search.relax.pressure import GPA
-    from workflows.documents.schemas import SearchDocument
+    from workflows.documents.search import SearchDocument
 
     target = target_of(results, formula, settings)
     pressures = [GPA * pressure for pressure in settings.get(PRESSURES_SETTING, ())]
@@ -126,7 +126,8 @@ def engine_of(
     CampaignError
         If nothing says which one it is.
     """
-    from workflows.documents.schemas import ConvergenceDocument, PredictionDocument
+    from workflows.documents.convergence import ConvergenceDocument
+    from workflows.documents.prediction import PredictionDocument
     from workflows.engines.names import base_name, name_with
     from workflows.engines.registry import find_engine
 

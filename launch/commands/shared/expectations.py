@@ -7,28 +7,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from launch.commands.shared.prediction import Prediction
-    from workflows.composition import Target
 
 #: Compositions that are listed.
 MOST_LISTED = 12
-
-
-def described(target: Target) -> str:
-    """
-    Say what is looked for.
-
-    Parameters
-    ----------
-    target : Target
-    """
-    from workflows.system import SystemTarget
-
-    if isinstance(target, SystemTarget):
-        return (
-            f"{target.formula}: {len(target.compounds)} compositions in cells of up to "
-            f"{target.space.atoms_max} atoms"
-        )
-    return f"{target.formula}, Z = {', '.join(map(str, target.formula_units))}"
 
 
 def expectations(prediction: Prediction, with_cost: bool = True) -> Iterator[str]:

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from launch.commands.shared.engines import find_usable_engine
+from launch.commands.shared.fitting_settings import (
+    require_fit_for_system,
+    require_room,
+    with_prototypes,
+)
 from launch.commands.shared.options import LARGEST_SEED, Dispersion, StructureOptions
 from launch.commands.shared.parsing import (
     apply_overrides,
     read_numbers,
-    read_object,
     read_pressures,
-    require_foreign,
     require_size,
 )
 from launch.commands.shared.system import (
@@ -23,7 +27,7 @@ from launch.commands.shared.system import (
     read_known_of_system,
     require_no_units,
 )
-from launch.errors import CampaignError, as_sentence
+from launch.errors import CampaignError
 from launch.yaml_files import read_mapping
 from workflows.chains.protocol_numbers import DEFAULT_PROTOCOL, PROTOCOLS
 from workflows.engines.names import base_name, name_with
@@ -207,7 +211,7 @@ class PredictionOptions(StructureOptions, SystemOptions):
         from workflows.chains.protocols import find_protocol
         from workflows.settings import override_all, require_valid
 
-        engine = _find_engine(name_with(self.engine, self.dispersion), self.engine_arguments)
+        engine = find_usable_engine(name_with(self.engine, self.dispersion), self.engine_arguments)
         target, known = self._target(engine)
         maker = find_protocol(self.protocol)
         if self.config is not None:
@@ -270,7 +274,7 @@ class PredictionOptions(StructureOptions, SystemOptions):
             return None
         sampler: Engine = default_sampler(engine)
         if self.sampler is not None:
-            sampler = _find_engine(self.sampler, self.sampler_arguments, "--sampler")
+            sampler = find_usable_engine(self.sampler, self.sampler_arguments, "--sampler")
         row = ENGINES.get(base_name(sampler.name))
         if row is not None and not row.sampler:
             raise CampaignError(
@@ -286,134 +290,6 @@ class PredictionOptions(StructureOptions, SystemOptions):
         return sampler
 
 
-def require_fit_for_system(maker: StructurePredictionMaker, target: Target) -> None:
-    """
-    Refuse settings that have no meaning for a system, and space groups that no cell of it fits.
-
-    Raises
-    ------
-    SettingError
-        If there are any.
-    """
-    from search.create.space_groups import SpaceGroupError
-    from search.state.contents import contents_of
-    from workflows.settings import SettingError
-    from workflows.stages.search import searched
-    from workflows.stages.table import STAGES
-
-    evolution, improve = maker.search.evolution, getattr(maker, STAGES["improve"].name)
-    refused = {
-        "search_level": maker.search_level == "reference",
-        "until": maker.until == "judge",
-        "improve.melt_quench": bool(improve.melting.melt_quench),
-        "search.evolution.prototypes": evolution.prototypes is not None,
-    }
-    for path, wrong in refused.items():
-        if wrong:
-            raise SettingError(
-                f"{path!r} is for a formula, and not for a system: leave it as it is"
-            )
-    try:
-        contents_of(*searched(target, evolution))
-    except SpaceGroupError as error:
-        raise SettingError(
-            f"'search.evolution.space_groups' cannot be {evolution.space_groups!r}: {error}"
-        ) from None
-
-
-def with_prototypes(maker: StructurePredictionMaker, target: Target) -> StructurePredictionMaker:
-    """
-    Read the prototypes that a search is to begin from, to see that there are some.
-
-    Returns
-    -------
-    StructurePredictionMaker
-        With the whole path of their folder: jobs run elsewhere.
-
-    Raises
-    ------
-    SettingError
-        If there are none that fit.
-    """
-    from search.create.prototypes import AFLOW, PrototypeLibrary
-    from workflows.settings import SettingError, override
-
-    for branch in ("search", "reference_search"):
-        source = getattr(maker, branch).evolution.prototypes
-        if source is None:
-            continue
-        path = f"{branch}.evolution.prototypes"
-        try:
-            PrototypeLibrary.load(source, target.counts)
-        except (OSError, ValueError) as error:
-            raise SettingError(f"{path!r} cannot be {source!r}: {error}") from None
-        if source != AFLOW:
-            maker = override(maker, path, str(Path(source).expanduser().absolute()))
-    return maker
-
-
-def require_room(maker: StructurePredictionMaker, target: Target) -> None:
-    """
-    Make sure that the composition fits into the space groups that are asked for.
-
-    Raises
-    ------
-    SettingError
-        If it fits into none of them.
-    """
-    from search.create.space_groups import SpaceGroupError, usable_units
-    from workflows.settings import SettingError
-
-    for branch in ("search", "reference_search"):
-        options = getattr(maker, branch).evolution
-        if options.groups is None:
-            continue
-        try:
-            usable_units(options.groups, target.counts, target.formula_units)
-        except SpaceGroupError as error:
-            path = f"{branch}.evolution.space_groups"
-            raise SettingError(f"{path!r} cannot be {options.space_groups!r}: {error}") from None
-
-
 def _without_cost(engine: Engine) -> dict[str, Any]:
     """Spell an engine out, but for what only estimates look at."""
     return {key: value for key, value in engine.as_dict().items() if key != "cost"}
-
-
-def require_installed(engine: Engine) -> None:
-    """
-    Make sure that an engine can compute in this environment.
-
-    Raises
-    ------
-    CampaignError
-        If something is not installed; the message says what to do.
-    """
-    reason = engine.missing()
-    if reason is not None:
-        raise CampaignError(as_sentence(reason))
-
-
-def _find_engine(name: str, typed: str | None, option: str = "--engine") -> Engine:
-    """Find the engine; one that is given by its import path is built, to see that it can be."""
-    from workflows.engines.ase.engine import AseEngine
-    from workflows.engines.registry import find_engine
-
-    require_foreign(name, option)
-    arguments = read_object(typed, f"{option}-arguments")
-    has_name = base_name(name) in ENGINES
-    if arguments and has_name:
-        raise CampaignError(
-            f"{option}-arguments are for calculators given as module:callable, not for {name}."
-        )
-    engine = find_engine(name, arguments)
-    if isinstance(engine, AseEngine) and not has_name:
-        try:
-            built = engine.build()
-        except (Exception, SystemExit) as error:  # a foreign constructor raises what it likes
-            raise CampaignError(
-                f"The calculator {name} cannot be made with these arguments: {error}."
-            ) from error
-        if not callable(getattr(built, "get_property", None)):
-            raise CampaignError(f"{name} makes no ASE calculator, but a {type(built).__name__}.")
-    return engine

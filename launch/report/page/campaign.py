@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from launch.report.files import motifs_in_words
-from launch.report.known import PhaseFound, find_known
+from launch.report.known import PhaseFound
 from launch.report.page.charts import charts_of
 from launch.report.page.content import METHOD, Chart, Deed, Page
 from launch.report.page.crystals import Crystal, appearance
@@ -26,13 +26,9 @@ from launch.report.status import format_duration
 from launch.shell import command_line
 from workflows.conversion import to_atoms
 from workflows.documents.improvement import ImproveDocument
-from workflows.documents.schemas import (
-    PredictionDocument,
-    SampleDocument,
-    SearchCandidate,
-    SearchDocument,
-    TrainingDocument,
-)
+from workflows.documents.prediction import PredictionDocument
+from workflows.documents.search import SearchCandidate, SearchDocument
+from workflows.documents.training import SampleDocument, TrainingDocument
 from workflows.system import elements_of
 
 if TYPE_CHECKING:
@@ -88,7 +84,7 @@ def campaign_page(results: CampaignResults, origin: Origin) -> Page:
     known: list[PhaseFound] = []
     if prediction is not None:
         add_ranking(table, prediction)
-        known = find_known(results)
+        known = results.known_phases()
         add_known(table, known)
         add_known_of_system(table, prediction)
     else:

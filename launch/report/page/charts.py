@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from launch.report.page.content import Chart, Panel
+from launch.report.page.quench import quench
 from launch.report.page.traces import (
     COLOURS,
     GREY,
+    LOGARITHMIC,
     curve,
     label,
     line_of_equality,
@@ -22,16 +24,12 @@ from launch.report.page.traces import (
 from launch.report.style import many_colours
 from launch.report.training_history import broken
 from search.relax.pressure import GPA, in_gpa
+from workflows.documents.dynamics import MeltingTemperatureDocument
 from workflows.documents.improvement import ImproveDocument
 from workflows.documents.judge import JudgeDocument
-from workflows.documents.schemas import (
-    POTENTIAL,
-    MeltingTemperatureDocument,
-    PredictionDocument,
-    SampleDocument,
-    SearchDocument,
-    TrainingDocument,
-)
+from workflows.documents.prediction import PredictionDocument
+from workflows.documents.search import POTENTIAL, SearchDocument
+from workflows.documents.training import SampleDocument, TrainingDocument
 
 if TYPE_CHECKING:
     from launch.report.campaign_results import CampaignResults
@@ -288,7 +286,7 @@ def training(document: TrainingDocument) -> Chart:
                       colour)
                 for part, colour in (("training", GREY), ("validation", COLOURS[1]))
             ],
-            {"yaxis": {"type": "log"}},
+            {"yaxis": LOGARITHMIC},
         )
         for quantity, unit in TRAINED
     ]  # fmt: skip
@@ -323,33 +321,6 @@ def mobility(document: MeltingTemperatureDocument) -> Chart | None:
         "all elements do. Lines that are not straight mean that the runs were too short.",
         panels,
     )
-
-
-def quench(document: SampleDocument) -> Chart:
-    """Energy against temperature, and temperature and pressure along the trajectory."""
-    series = {name: _blocks(values) for name, values in document.series.items()}
-    colour = {"color": series["time"], "colorscale": "Viridis", "showscale": False, "size": 4}
-    states = points(series["temperature"], series["energy"], "trajectory", COLOURS[0])
-    states["marker"] |= colour
-    return Chart(
-        "Melt, quench and anneal",
-        "Energy against temperature (dark: early; light: late), and both with the pressure in "
-        "time. A step in the energy on cooling is crystallisation, which leaves few environments "
-        "to learn from; so does a quench that ends far above the anneal.",
-        [
-            Panel("temperature (K)", "energy (eV/atom)", [states]),
-            Panel("time (ps)", "temperature (K)",
-                  [curve(series["time"], series["temperature"], "temperature", COLOURS[1])]),
-            Panel("time (ps)", "pressure (kbar)",
-                  [curve(series["time"], series["pressure"], "pressure", COLOURS[2])]),
-        ],
-    )  # fmt: skip
-
-
-def _blocks(values: list[float], most: int = 500) -> list[float]:
-    """Means of blocks, so that there are at most so many."""
-    size = max(1, -(-len(values) // most))
-    return [float(np.mean(values[i : i + size])) for i in range(0, len(values), size)]
 
 
 def coverage(results: CampaignResults) -> Chart | None:

@@ -19,7 +19,7 @@ from launch.report.hull import (
 from launch.report.page.content import Chart, Panel
 from launch.report.page.traces import COLOURS, GREY, curve, label, points
 from launch.report.pressure import at_pressure
-from workflows.documents.schemas import PredictionDocument
+from workflows.documents.prediction import PredictionDocument
 
 if TYPE_CHECKING:
     from workflows.documents.hull import HullDocument

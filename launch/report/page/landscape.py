@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -92,44 +92,48 @@ def landscape(
         bare_crystal(f"structure_{member.id + 1}", f"structure {member.id + 1}", member.structure)
         for member in kept
     ]
-    indices = list(range(first, first + len(kept)))
-    quantity = evolution.fitness.quantity
-    label = f"{quantity} above the best (meV/atom)"
-    by_volume = [
-        points(
-            [i.volume for i in others], _above(others, zero), "search, not kept", GREY, size=4,
-            opacity=0.35,
-        ),
-        points(
-            [i.volume for i in kept], _above(kept, zero), "search", COLOURS[0], size=5, opacity=0.7,
-            texts=[_text(i) for i in kept], crystals=indices,
-        ),
-    ]  # fmt: skip
-    by_distance = [
-        points(
-            _distances(evolution, kept, marked), _above(kept, zero), "search", COLOURS[0], size=5,
-            opacity=0.7, texts=[_text(i) for i in kept], crystals=indices,
-        )
-    ]  # fmt: skip
+    found = _Found(kept, _above(kept, zero), list(range(first, first + len(kept))))
+    apart = _distances(evolution, kept, marked)
+    hidden = points(
+        [i.volume for i in others], _above(others, zero), "search, not kept", GREY, size=4,
+        opacity=0.35,
+    )  # fmt: skip
+    by_volume = [hidden, found.at([i.volume for i in kept])]
+    by_distance = [found.at(apart)]
     for set_, colour, symbol in zip(
         marked, (COLOURS[1], COLOURS[7]), ("circle", "diamond"), strict=False
     ):
-        style = {"size": 9, "symbol": symbol, "line": {"color": "white", "width": 1}}
-        for x, traces in (
-            (set_.volumes, by_volume),
-            (_apart(evolution, set_.atoms, marked), by_distance),
-        ):
-            traces.append(
-                points(
-                    x, set_.above, set_.name, colour, texts=set_.texts, crystals=set_.crystals,
-                    **style,
-                )
-            )  # fmt: skip
+        by_volume.append(_on_top(set_, set_.volumes, colour, symbol))
+        by_distance.append(_on_top(set_, _apart(evolution, set_.atoms, marked), colour, symbol))
+    label = f"{evolution.fitness.quantity} above the best (meV/atom)"
     panels = [
         Panel("volume (Å³/atom)", label, by_volume),
         Panel("structural distance from the best", label, by_distance),
     ]
     return Chart("Energy landscape", SENTENCE, panels), crystals
+
+
+class _Found(NamedTuple):
+    """What the search has kept, how far above its best (meV/atom), and indices on the page."""
+
+    kept: list[Individual]
+    above: list[float]
+    crystals: list[int]
+
+    def at(self, x: list[float]) -> dict[str, Any]:
+        """Points that open their structures."""
+        return points(
+            x, self.above, "search", COLOURS[0], size=5, opacity=0.7,
+            texts=[_text(i) for i in self.kept], crystals=self.crystals,
+        )  # fmt: skip
+
+
+def _on_top(marked: Marked, x: list[float], colour: str, symbol: str) -> dict[str, Any]:
+    """Points of structures by the reference engine."""
+    return points(
+        x, marked.above, marked.name, colour, texts=marked.texts, crystals=marked.crystals,
+        size=9, symbol=symbol, line={"color": "white", "width": 1},
+    )  # fmt: skip
 
 
 def _above(individuals: Sequence[Individual], zero: float) -> list[float]:

@@ -43,6 +43,11 @@ class Surroundings:
     coordination: dict[str, str]
     shortest: dict[str, float]
 
+    @property
+    def coordination_in_words(self) -> str:
+        """All elements with their neighbours: ``O: 2 Si; Si: 4 O``."""
+        return "; ".join(f"{element}: {text}" for element, text in self.coordination.items())
+
 
 def bond_limits(elements: Iterable[str]) -> dict[tuple[str, str], float]:
     """
@@ -93,11 +98,14 @@ def surroundings_of(atoms: Atoms, limits: dict[tuple[str, str], float]) -> Surro
     atoms : ase.Atoms
         Periodic in three directions.
     limits : dict of (str, str) to float
-        Of `bond_limits`.
+        Of `bond_limits`, of whatever the crystal is compared with. Atoms of one element are
+        neighbours where they are alone, whatever they are in compounds.
     """
     from ase.neighborlist import neighbor_list
 
     symbols = atoms.get_chemical_symbols()
+    if len(set(symbols)) == 1:
+        limits = bond_limits(symbols)
     firsts, others, lengths = neighbor_list("ijd", atoms, limits)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     shortest: dict[str, float] = {}

@@ -10,7 +10,7 @@ from launch.own_files import file_name
 from launch.report.files import ORIGINS
 from launch.report.page.content import Column, Row
 from launch.report.page.crystals import Crystal, whole_crystal
-from launch.report.page.neighbors import bond_limits, surroundings_of
+from launch.report.page.neighbors import surroundings_of
 from search.relax.pressure import GPA
 from workflows.conversion import to_atoms, to_structure
 from workflows.stages.ranking import potential_of
@@ -19,11 +19,8 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
     from launch.report.known import PhaseFound
-    from workflows.documents.schemas import (
-        CandidateDocument,
-        PredictionDocument,
-        SearchCandidate,
-    )
+    from workflows.documents.prediction import CandidateDocument, PredictionDocument
+    from workflows.documents.search import SearchCandidate
 
 #: Structures of an unfinished search that are shown.
 MOST_FOUND = 100
@@ -88,12 +85,9 @@ class Table:
         marks : sequence of str
             As of `Row`.
         """
-        elements = elements_of([structure])
-        # atoms of one element are neighbours where they are alone, whatever they are in compounds
-        limits = self.limits if len(elements) > 1 else bond_limits(elements)
-        around = surroundings_of(to_atoms(structure), limits)
+        around = surroundings_of(to_atoms(structure), self.limits)
         counted = {
-            "coordination": "; ".join(f"{e}: {text}" for e, text in around.coordination.items()),
+            "coordination": around.coordination_in_words,
             "bonds": ", ".join(f"{pair} {d:.2f}" for pair, d in around.shortest.items()),
             "density": float(structure.density),
             "volume": float(structure.volume / len(structure)),

@@ -20,7 +20,7 @@ from launch.report.system_search import ranked_on_hull, system_of
 from search.composition_space import CompositionSpace
 from search.run.islands import merge_archives
 from workflows.composition import Target
-from workflows.documents.schemas import POTENTIAL, SearchDocument
+from workflows.documents.search import POTENTIAL, SearchDocument
 from workflows.stages.search_documents import island_document, search_document
 from workflows.system import SystemTarget
 

@@ -10,7 +10,16 @@ import numpy as np
 
 from launch.report.style import COLOURS, GREY, sequence_colours
 
-__all__ = ["COLOURS", "GREY", "curve", "label", "line_of_equality", "points", "sequence_colours"]
+__all__ = [
+    "COLOURS",
+    "GREY",
+    "LOGARITHMIC",
+    "curve",
+    "label",
+    "line_of_equality",
+    "points",
+    "sequence_colours",
+]
 
 #: Points of a curve that a page keeps.
 MOST_POINTS = 600
@@ -18,6 +27,8 @@ MOST_POINTS = 600
 SIGNIFICANT = 6
 #: Signs of a text in a figure; the table has all of it.
 LONGEST = 80
+#: An axis of plotly's whose labels are whole numbers: by itself it writes 2 and 5 for 20 and 50.
+LOGARITHMIC = {"type": "log", "tickformat": "~g"}
 
 
 def label(text: object) -> str:

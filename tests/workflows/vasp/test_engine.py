@@ -21,8 +21,9 @@ from tests.workflows.samples import IdealGas
 from tests.workflows.vasp.running import engine, indices, memory_store, output, run
 from tests.workflows.vasp.stages import rock_salt
 from workflows.conversion import to_atoms
+from workflows.documents.dynamics import SegmentDocument
 from workflows.documents.plane_waves import PlaneWaves
-from workflows.documents.schemas import RelaxDocument, SegmentDocument
+from workflows.documents.relaxation import RelaxDocument
 from workflows.engines.ase.dispersion import DispersionCalculator
 from workflows.engines.base import ATTEMPTS, DynamicsTask, ExplodedError, SegmentSettings
 from workflows.engines.dispersion import Dispersion

@@ -21,7 +21,7 @@ from nnp.frames import Frames
 from nnp.storage.checkpoint import read_checkpoint, write_checkpoint
 from nnp.units import KBAR
 from workflows.conversion import to_atoms, to_structure
-from workflows.documents.schemas import SegmentDocument
+from workflows.documents.dynamics import SegmentDocument
 from workflows.engines.ase.calculation import CalculatorEngine
 from workflows.engines.ase.static import labelled_copy
 from workflows.engines.base import (

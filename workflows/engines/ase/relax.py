@@ -13,7 +13,7 @@ from nnp.frames import Frames
 from nnp.units import KBAR
 from search.relax.limits import RelaxationLimits
 from workflows.conversion import to_atoms, to_structure
-from workflows.documents.schemas import RelaxDocument
+from workflows.documents.relaxation import RelaxDocument
 from workflows.engines.ase.calculation import CalculatorEngine
 from workflows.engines.ase.static import free_energy, labelled_copy
 from workflows.engines.base import KEPT_INTERVAL, VOLUME_RANGE, ExplodedError

@@ -9,8 +9,8 @@ from jobflow import Job, JobConfig, Maker, job
 from pymatgen.core import Structure
 
 from nnp.frames import Frames
+from workflows.documents.dynamics import SegmentDocument
 from workflows.documents.plane_waves import PlaneWaves
-from workflows.documents.schemas import SegmentDocument
 from workflows.engines.ase.dynamics import AseDynamicsMaker
 from workflows.engines.base import DynamicsTask, SegmentSettings
 from workflows.engines.gpaw.level import GpawLevel

@@ -10,7 +10,7 @@ from pymatgen.core import Structure
 
 from nnp.frames import Frames
 from nnp.units import KBAR
-from workflows.documents.schemas import SegmentDocument
+from workflows.documents.dynamics import SegmentDocument
 from workflows.engines.vasp.errors import UnconvergedError
 from workflows.engines.vasp.static import label_frames
 from workflows.engines.vasp.trajectory import temperatures

@@ -12,8 +12,8 @@ from jobflow import Job, JobConfig, Response, job
 from pymatgen.core import Structure
 
 from nnp.frames import Frames
+from workflows.documents.dynamics import SegmentDocument
 from workflows.documents.plane_waves import PlaneWaves
-from workflows.documents.schemas import SegmentDocument
 from workflows.engines.base import ATTEMPTS, DynamicsTask, ExplodedError, SegmentSettings
 from workflows.engines.vasp.continuation import VaspMaker, compute_in_parts, previous_part
 from workflows.engines.vasp.description import describe

@@ -17,7 +17,7 @@ from nnp.units import KBAR
 from search.relax.limits import RelaxationLimits
 from workflows.documents.base import Blob
 from workflows.documents.plane_waves import PlaneWaves
-from workflows.documents.schemas import RelaxDocument
+from workflows.documents.relaxation import RelaxDocument
 from workflows.engines.base import KEPT_INTERVAL, VOLUME_RANGE
 from workflows.engines.moments import told
 from workflows.engines.vasp.continuation import (

@@ -1,7 +1,13 @@
 "use strict";
 // The table of structures: sorted by any column, filtered by words and by limits of numbers.
 
-const COMPARISON = /^([\w. ±]+?)(<=|>=|<|>|=)(-?[\d.]+)$/;
+const COMPARISON = /^([\w. ±]+?)(<=|>=|<|>|=)(.+)$/;
+
+// Whether a cell has a word: "Pnma (62)" has Pnma and 62.
+function hasWord(value, word) {
+  const text = String(value).toLowerCase();
+  return text.replaceAll(" ", "") === word || text.split(/[\s,;:()]+/).includes(word);
+}
 
 class StructureTable {
   constructor(frame, open) {
@@ -53,7 +59,7 @@ class StructureTable {
     this.show();
   }
 
-  // Each term has to fit: a limit as volume<12, or a text that a cell has.
+  // Each term has to fit: a limit as volume<12, a word of a cell as formula=MgO, or a text that a cell has.
   fits({ row, words }) {
     return (this.terms || []).every((term) => {
       const found = term.match(COMPARISON);
@@ -61,8 +67,9 @@ class StructureTable {
         [c.key, c.label].some((name) => name.toLowerCase().replaceAll(" ", "").startsWith(found[1])));
       if (!column) return words.includes(term);
       const value = row.values[column.key];
+      if (column.digits === null) return found[2] === "=" && value !== undefined && hasWord(value, found[3]);
       const limit = Number(found[3]);
-      if (typeof value !== "number") return false;
+      if (typeof value !== "number" || Number.isNaN(limit)) return false;
       // equal is what the cell shows
       return { "<": value < limit, ">": value > limit, "<=": value <= limit, ">=": value >= limit, "=": value.toFixed(column.digits) === limit.toFixed(column.digits) }[found[2]];
     });
