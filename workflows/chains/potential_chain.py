@@ -142,7 +142,7 @@ class PotentialChain(Maker):
 
     def _liquids(
         self, melts: Sequence[Melt], packs: Sequence[Job], dynamics: DynamicsMaker
-    ) -> list[Job]:
+    ) -> list[Flow]:
         """Melt what is packed."""
         liquids = [
             self._at_pressure(melt.pressure).melt.make(pack.output, at_melt(dynamics, melts, melt))
@@ -154,7 +154,7 @@ class PotentialChain(Maker):
     def _outcome(
         self,
         melts: Sequence[Melt],
-        liquids: Sequence[Job],
+        liquids: Sequence[Flow],
         dynamics: DynamicsMaker,
         reference: Engine,
     ) -> LearningOutcome:
