@@ -141,8 +141,8 @@ def _kind_of(atoms: Atoms) -> Kind | None:
     return Kind(free_parameters(symmetry), contents, int(found.number), orbits)
 
 
-def _distances(atoms: Atoms) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Atom, and distance in units of the sum of covalent radii, of all pairs that are near."""
+def _distances(atoms: Atoms) -> NDArray[np.float64]:
+    """Distances, in units of the sum of covalent radii, of all pairs that are near."""
     from ase.data import covalent_radii
     from ase.neighborlist import neighbor_list
 
@@ -151,16 +151,16 @@ def _distances(atoms: Atoms) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     while True:
         first, second, apart = neighbor_list("ijd", atoms, reach)
         if len(first):
-            return first, apart / (radii[first] + radii[second])
+            return np.asarray(apart / (radii[first] + radii[second]))
         reach *= 1.5
 
 
 def _tightest(atoms: Atoms) -> float:
     """By what the cell must grow so that the shortest bond is the sum of covalent radii."""
-    return 1.0 / float(_distances(atoms)[1].min())
+    return 1.0 / float(_distances(atoms).min())
 
 
 def _neighbours(atoms: Atoms) -> float:
     """Mean number of neighbours of an atom."""
-    first, apart = _distances(atoms)
+    apart = _distances(atoms)
     return float((apart < SHELL * apart.min()).sum() / len(atoms))

@@ -27,7 +27,10 @@ def pyrite() -> Atoms:
     from ase.spacegroup import crystal
 
     return crystal(
-        ("Fe", "S"), [(0, 0, 0), (0.385, 0.385, 0.385)], spacegroup=205, cellpar=[5.4] * 3 + [90] * 3
+        ("Fe", "S"),
+        [(0, 0, 0), (0.385, 0.385, 0.385)],
+        spacegroup=205,
+        cellpar=[5.4] * 3 + [90] * 3,
     )
 
 

@@ -1,4 +1,4 @@
-"""Simple crystals of the ends of a system: what is made, what an engine makes of it, who uses it."""
+"""Simple crystals of the ends of a system: what an engine makes of them, and who uses that."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_engine_finds_the_close_packed_ends(found: SimpleCrystalsDocument) -
 
 
 def test_all_is_labelled_and_counted(found: SimpleCrystalsDocument) -> None:
-    assert set(found.frames.stages) == {"simple crystal"}
+    assert set(found.frames.stages) == {"relaxation"}
     assert np.isfinite(found.frames.energies).all()
     assert len(compositions_of(found.frames)) == 2
     assert len(found.frames) >= len(found.crystals)

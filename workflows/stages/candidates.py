@@ -41,7 +41,7 @@ from workflows.stages.refinement import (
     variants_of,
 )
 from workflows.stages.search_series import candidates_at, name_by_pressure, relaxed_at
-from workflows.stages.simple_ends import ends_not_among
+from workflows.stages.simple_ends import ends_not_among, tried_of
 from workflows.stages.system_series import join_pressures, known_as_candidates
 from workflows.stages.table import STAGES
 
@@ -278,6 +278,7 @@ class CandidateMaker(Maker):
             candidates=[*candidates, *known_as_candidates(known or {}, chain.target.pressure)],
             jobs=jobs,
             known=list(known or {}),
+            tried=tried_of(simple),
             before=before,
         )
         refining = self.refine([work.output for work in relaxations], chain, asked)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from jobflow import Flow, Job, JobConfig, Maker, OnMissing, Response, job
@@ -24,8 +24,10 @@ from workflows.stages.cost import Cost, CostContext, repeated_decisions
 from workflows.stages.table import STAGES
 from workflows.system import SystemTarget
 
-#: Stage of their frames, and by what they were found.
+#: By what they were found.
 SIMPLE = "simple crystal"
+#: Stage of their frames, as of other relaxations.
+RELAXATION = "relaxation"
 #: Steps that a relaxation is expected to take: 5 on average for elements by CHGNet.
 EXPECTED_STEPS = 5
 
@@ -110,8 +112,7 @@ class SimpleCrystalsMaker(Maker):
             Of an end.
         """
         unit = {
-            str(symbol): round(n)
-            for symbol, n in Composition(formula).get_el_amt_dict().items()
+            str(symbol): round(n) for symbol, n in Composition(formula).get_el_amt_dict().items()
         }
         most = max(1, self.crystal_atoms // sum(unit.values()))
         return [{symbol: z * n for symbol, n in unit.items()} for z in range(1, most + 1)]
@@ -119,9 +120,7 @@ class SimpleCrystalsMaker(Maker):
     @job
     def begin(self, target: SystemTarget, engine: Engine, seed: int) -> Response:
         """Make the crystals, and a job that relaxes each of them."""
-        limits = RelaxationLimits(
-            max_steps=self.crystal_steps, pressure=target.all_pressures[0]
-        )
+        limits = RelaxationLimits(max_steps=self.crystal_steps, pressure=target.all_pressures[0])
         maker = engine.relax(limits)
         relaxations: list[Job] = []
         parameters = []
@@ -129,7 +128,7 @@ class SimpleCrystalsMaker(Maker):
             rng = np.random.default_rng(derive_seed(seed, "simple crystals", formula))
             found = simple_crystals(self.contents(formula), self.crystals, rng)
             for number, atoms in enumerate(found, start=1):
-                work = maker.make(to_structure(atoms), SIMPLE)
+                work = maker.make(to_structure(atoms), RELAXATION)
                 name = f"relax simple crystal {number}: {formula}"
                 stage = STAGES["simple_crystals"]
                 relaxations.append(tag(work, stage, REFERENCE_QUEUE, name=name))
@@ -187,13 +186,12 @@ class SimpleCrystalsMaker(Maker):
                 frames.append(result.frames)
         order = list(target.block_formulas)
         crystals.sort(key=lambda one: (order.index(one.formula), one.enthalpy))
-        joined = Frames.concatenate(frames) if frames else Frames.from_atoms([])
         report_progress("simple_crystals", 1, 1, crystals=len(crystals))
         return SimpleCrystalsDocument(
             crystals=crystals,
             evaluations=sum(1 if one is None else one.steps + 1 for one in relaxed),
             failures=failures,
-            frames=replace(joined, stages=np.full(len(joined), SIMPLE)),
+            frames=Frames.concatenate(frames),
             warning=_warning(target, crystals),
         )
 

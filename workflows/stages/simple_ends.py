@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from search.state.seen import SeenStructures
@@ -49,7 +50,9 @@ def ends_not_among(
         own = [structure for structure in known if target.formula_of(structure) == formula]
         seen = SeenStructures([to_atoms(structure) for structure in own])
         fresh = [
-            one for one in simple.lowest_of(formula, WINDOW) if not seen.has(to_atoms(one.structure))
+            one
+            for one in simple.lowest_of(formula, WINDOW)
+            if not seen.has(to_atoms(one.structure))
         ]
         chosen += [_as_candidate(one, target.pressure) for one in fresh[:MOST]]
     return chosen
@@ -66,3 +69,8 @@ def _as_candidate(one: SimpleCrystal, pressure: float) -> SearchCandidate:
         found_by=SIMPLE,
         found_at=0,
     )
+
+
+def tried_of(simple: SimpleCrystalsDocument | None) -> dict[str, int]:
+    """Count the simple crystals that the engine has relaxed of each end."""
+    return {} if simple is None else dict(Counter(one.formula for one in simple.crystals))
