@@ -34,13 +34,12 @@ from launch.database.launchpad import CampaignLaunchPad
 from launch.database.release import guarded, release
 from launch.database.retries import Allowance, retry_launch
 from launch.database.states import HELD
-from launch.database.tallies import count_campaign
-from launch.database.tally_reading import read_tallies
 from launch.local.processes import WorkerProcess, worker_environment
 from launch.local.worker import WorkerOptions
 from launch.report.overview import overview
 from tests.integration.proxy import Proxy
 from tests.kills.launchpad import Ledger, ledger_of
+from tests.soak.checks import Verdict, faults_at_rest
 from tests.soak.faults import WEIGHTS, cut_network, fill_disk, kill_server, small_disk, start_server
 from tests.soak.memory import Memory
 
@@ -80,7 +79,7 @@ class Soak:
         self.drawn = random.Random(seed)
         self.memory = Memory()
         self.faults: Counter[str] = Counter()
-        self.wrong: list[str] = []
+        self.verdict = Verdict()
         self.ledger: Ledger | None = None
         self.started = 0
         self.begun = time.monotonic()
@@ -165,7 +164,8 @@ class Soak:
             self.pad.fireworks.find({"state": "FIZZLED"}, {"fw_id": 1, "launches": 1})
         ):
             last = failed["launches"][-1:] or [0]
-            retry_launch(self.pad, failed["fw_id"], last[0], ALLOWANCE)
+            again = partial(retry_launch, self.pad, failed["fw_id"], last[0], ALLOWANCE)
+            guarded(failed["fw_id"], again)
 
     def give_back(self, name: str) -> None:
         """Free what a worker held that is no more."""
@@ -194,14 +194,18 @@ class Soak:
         """Compare what is done with what was done before."""
         ledger = ledger_of(self.pad.db)
         if self.ledger is not None:
-            self.wrong += ledger.faults_since(self.ledger)
+            self.verdict.note(ledger.faults_since(self.ledger))
         self.ledger = ledger
-        done = list(ledger.states.values()).count("COMPLETED")
         print(
-            f"{time.monotonic() - self.begun:7.0f} s  {done} of {len(ledger.states)} jobs done, "
-            f"{ledger.repeated} launches repeated, {len(self.wrong)} wrong",
+            f"{time.monotonic() - self.begun:7.0f} s  {self.jobs_done} of {len(ledger.states)} "
+            f"jobs done, {ledger.repeated} launches repeated, {self.verdict.total} wrong",
             flush=True,
         )
+
+    @property
+    def jobs_done(self) -> int:
+        """How many jobs were done when it was looked last."""
+        return 0 if self.ledger is None else list(self.ledger.states.values()).count("COMPLETED")
 
     def stop(self) -> None:
         """End the workers."""
@@ -209,42 +213,14 @@ class Soak:
             worker.kill()
             worker.close()
 
-    def conclude(self) -> list[str]:
-        """Say all that is wrong at the end."""
+    def conclude(self) -> Verdict:
+        """Say all that is wrong when nobody works any more."""
+        start_server_if_needed(self.database)
+        self.pad.connection.close()
+        self.pad = self.connect()
         self.compare()
-        assert self.ledger is not None
-        faults = of_what_is_done(self.ledger).faults()
-        self.wrong += [fault for fault in faults if not fault.startswith("unfinished")]
-        self.wrong += self._lost_outputs(self.ledger)
-        for tally in read_tallies(self.pad.db):
-            again = count_campaign(self.pad.db, tally.campaign)
-            if again is None or +tally.states != +again.states:
-                self.wrong.append(f"tally: {tally.campaign} {tally.states} {again}")
-        return self.wrong
-
-    def _lost_outputs(self, ledger: Ledger) -> list[str]:
-        """Jobs that are done and have no output."""
-        fields = {"fw_id": 1, "spec._tasks.job.uuid": 1, "spec._tasks.job.index": 1}
-        jobs = {
-            (task["job"]["uuid"], task["job"]["index"]): firework["fw_id"]
-            for firework in self.pad.fireworks.find({"state": "COMPLETED"}, fields)
-            for task in firework["spec"]["_tasks"]
-        }
-        return [
-            f"lost: no output of Firework {jobs[job]}"
-            for job in jobs.keys() - ledger.outputs.keys()
-        ]
-
-
-def of_what_is_done(ledger: Ledger) -> Ledger:
-    """Leave out the jobs that have not completed: they may have begun any number of times."""
-    done = {fw_id for fw_id, state in ledger.states.items() if state == "COMPLETED"}
-    return Ledger(
-        ledger.names,
-        {fw_id: state for fw_id, state in ledger.states.items() if fw_id in done},
-        {fw_id: launches for fw_id, launches in ledger.launches.items() if fw_id in done},
-        Counter(ledger.outputs),
-    )
+        self.verdict.note(faults_at_rest(self.pad.db))
+        return self.verdict
 
 
 def start_server_if_needed(database: EmbeddedDatabase) -> None:
@@ -301,15 +277,15 @@ def main() -> int:
                     soak.run(chosen.minutes, chosen.every, chosen.grace)
                 finally:
                     soak.stop()
-                wrong = soak.conclude()
+                verdict = soak.conclude()
                 described = ", ".join(f"{kind} {n}" for kind, n in soak.faults.items())
                 print(f"faults: {described or 'none'}; the disk "
                       f"{'could' if disk else 'could not'} be filled")  # fmt: skip
                 print(f"status took {soak.longest_status:.2f} s at most")
                 print("\n".join(soak.memory.lines()))
-                print("\n".join(wrong) or "nothing lost, nothing twice, all tallies right")
+                print("\n".join(verdict.lines(soak.jobs_done, chosen.campaigns)))
                 soak.pad.connection.close()
-    return 1 if wrong else 0
+    return 1 if verdict.total else 0
 
 
 if __name__ == "__main__":
