@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import psutil
 
-#: What a process needs to come to rest, s: imports, caches. A worker is killed every few minutes.
-WARM_SECONDS = 60.0
+#: What a process needs to come to rest, s: imports, caches, the first job of each kind.
+WARM_SECONDS = 300.0
 #: Parts of the time of which each has its own largest memory.
 PARTS = 4
 
@@ -68,7 +68,7 @@ class Memory:
             found.append(
                 f"memory of {name}: {len(own)} processes, at most "
                 f"{', '.join(f'{megabytes:.0f}' for megabytes in largest)} MB in each quarter; "
-                f"{'too short to say how it grows' if growth is None else growth}"
+                f"{'none lived long enough to say how it grows' if growth is None else growth}"
             )
         return found
 
