@@ -38,7 +38,7 @@ from launch.report.campaign_results import CampaignResults
 from launch.report.overview import overview
 from launch.report.page.campaign import Origin, campaign_page
 from launch.report.results import Results
-from tests.benchmarks.crowd_documents import Template, insert
+from tests.benchmarks.crowd_documents import BODILESS, LIGHT, WHOLE, Template, insert
 
 DATABASE = "crowd"
 #: A busy machine lets a server wait for longer than a client does by itself.
@@ -159,7 +159,7 @@ class Crowd:
     """Measures a launchpad with more and more campaigns."""
 
     def __init__(
-        self, uri: str, clock: Clock, template: Template, folder: Path, light: bool
+        self, uri: str, clock: Clock, template: Template, folder: Path, later: str
     ) -> None:
         create_indexes(uri, DATABASE)
         own = {"next_fw_id": OWN_IDS, "next_launch_id": OWN_IDS}
@@ -172,7 +172,7 @@ class Crowd:
         self.earlier = EarlierLaunchPad(host=uri, name=DATABASE, uri_mode=True, strm_lvl="ERROR")
         self.results = Results(job_store(uri, DATABASE))
         self.worker = FWorker(name="here", category="nnp")
-        self.present, self.light = present, light
+        self.present, self.later = present, later
 
     def grow(self, size: int) -> tuple[float, float]:
         """Insert what is missing; wall and CPU seconds for each campaign."""
@@ -180,7 +180,8 @@ class Crowd:
             return 0.0, 0.0
         begun = self.clock.now()
         numbers = range(self.present + 1, size + 1)
-        insert(self.pad.db, self.template, numbers, size, not (self.light and self.present))
+        content = self.later if self.present else WHOLE
+        insert(self.pad.db, self.template, numbers, size, content)
         spent = [
             (b - a) / (size - self.present) for a, b in zip(begun, self.clock.now(), strict=True)
         ]
@@ -239,10 +240,12 @@ def main() -> None:
     parser.add_argument("--template", type=Path, help="folder of a finished campaign")
     parser.add_argument("--db", help="URI of a server; default: the embedded one")
     parser.add_argument(
-        "--light",
-        action="store_true",
-        help="of all but the first size, documents without their bodies but for what is READY, "
-        "and their tallies: quickly inserted; there is no before then",
+        "--later",
+        choices=(WHOLE, BODILESS, LIGHT),
+        default=WHOLE,
+        help="what all but the first size are filled with: whole documents; those without what "
+        "no index, tally and ranking has, which is filled quickly; or only what is read of all "
+        "campaigns, which is filled at once. There is no before then",
     )
     parser.add_argument("--only-now", action="store_true", help="not as before tallies")
     parser.add_argument("--keep", type=Path, help="folder of the embedded server; it stays")
@@ -255,8 +258,8 @@ def main() -> None:
         os.chdir(folder)
         where = chosen.db, kept or folder / "server", chosen.real_time
         with some_server(*where) as (uri, clock):
-            crowd = Crowd(uri, clock, template, folder, chosen.light)
-            with_earlier = not (chosen.only_now or chosen.light)
+            crowd = Crowd(uri, clock, template, folder, chosen.later)
+            with_earlier = not (chosen.only_now or chosen.later)
             for size in sorted(chosen.campaigns):
                 wall, cpu = crowd.grow(size)
                 number = crowd.pad.fireworks.estimated_document_count()

@@ -6,6 +6,7 @@ import random
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,10 @@ WITH_BLOBS = 3
 #: One campaign of so many is not finished.
 FINISHED_OF = 3
 
+#: What copies have.
+WHOLE, BODILESS, LIGHT = "whole", "bodiless", "light"
+#: Light copies are in so many states at most.
+LIGHT_STATES = 12
 #: Collections of which nobody reads who looks at all campaigns.
 NOT_COUNTED = ("progress", "outputs_blobs.files", "outputs_blobs.chunks")
 
@@ -62,6 +67,12 @@ class Template:
             for name, documents in found.items()
             if name not in NOT_COUNTED
         }
+        self.rankings = [
+            bson.encode(document)
+            for document in found["outputs"]
+            if (document.get("output") or {}).get("@class") == rankings.DOCUMENT
+        ]
+        self._tallies: dict[int, Tally] = {}
         self.numbers = [firework["fw_id"] for firework in found["fireworks"]]
         ends = {launch["fw_id"]: launch["launch_id"] for launch in found["launches"]}
         self.order = sorted(ends, key=lambda fw_id: ends[fw_id])
@@ -73,7 +84,7 @@ class Template:
         self.most_ids = max(max(ends), max(ends.values()))
         self._pattern = re.compile(self.name.encode() + rb"|" + UUID)
 
-    def copy(self, number: int, done: int, bodies: bool = True) -> Documents:
+    def copy(self, number: int, done: int, content: str = WHOLE) -> Documents:
         """
         Copy the campaign, with so many of its Fireworks done.
 
@@ -83,8 +94,10 @@ class Template:
             Of the copy, from 1; it says what its ids are.
         done : int
             Fireworks that have completed; the next one runs or is ready, by the number.
-        bodies : bool
-            Whether documents are whole; else only those of Fireworks that are READY, and rankings.
+        content : str
+            What is copied: :data:`WHOLE` documents; those, :data:`BODILESS` but for Fireworks that
+            are READY, and rankings; or :data:`LIGHT`, of the latter only workflows, rankings, and
+            what is READY.
         """
         completed = set(self.order[:done])
         states = self._states(completed)
@@ -101,7 +114,7 @@ class Template:
 
         copied: Documents = {
             name: [bson.decode(self._pattern.sub(other, raw)) for raw in raws]
-            for name, raws in self._chosen(number, states, bodies).items()
+            for name, raws in self._chosen(number, states, content).items()
         }
         formula = FORMULAS[number % len(FORMULAS)]
         age = timedelta(hours=number % 24)
@@ -114,8 +127,10 @@ class Template:
             kept = fw_id in completed
             for field in ("launches", "archived_launches"):
                 firework[field] = [one + shift for one in firework.get(field, []) if kept]
-        copied["launches"] = [one for one in copied["launches"] if one["fw_id"] in completed]
-        for launch in copied["launches"]:
+        started = [one for one in copied.get("launches", []) if one["fw_id"] in completed]
+        if started:
+            copied["launches"] = started
+        for launch in started:
             launch["fw_id"] += shift
             launch["launch_id"] += shift
         done_jobs = {self._other_uuid(uuid, number) for uuid, i in self.tasks.items()
@@ -131,10 +146,10 @@ class Template:
         return copied
 
     def _chosen(
-        self, number: int, states: Mapping[int, str], bodies: bool
+        self, number: int, states: Mapping[int, str], content: str
     ) -> dict[str, list[bytes]]:
         """Documents that a copy is made of."""
-        if bodies:
+        if content == WHOLE:
             blobs = number <= WITH_BLOBS
             return {name: raws for name, raws in self.documents.items()
                     if blobs or not name.startswith("outputs_blobs")}  # fmt: skip
@@ -143,8 +158,18 @@ class Template:
         chosen["fireworks"] = [
             whole if states[fw_id] == "READY" else bodiless
             for fw_id, (whole, bodiless) in zip(self.numbers, pairs, strict=True)
+            if content == BODILESS or states[fw_id] == "READY"
         ]
+        if content == LIGHT:
+            chosen["outputs"] = self.rankings
+            del chosen["launches"]
         return chosen
+
+    def tally(self, done: int) -> Tally:
+        """Count a copy of which so much is done; the tally needs another name."""
+        if done not in self._tallies:
+            self._tallies[done] = tally_of(self.copy(0, done, BODILESS))
+        return self._tallies[done]
 
     def _other_uuid(self, uuid: str, number: int) -> str:
         first = (int(uuid[:8], 16) + 2654435761 * number) & 0xFFFFFFFF
@@ -198,7 +223,7 @@ class Template:
 
 def insert(
     database: Database[dict[str, Any]], template: Template, numbers: range, seed: int = 0,
-    bodies: bool = True,
+    content: str = WHOLE,
 ) -> None:  # fmt: skip
     """
     Insert copies of a campaign.
@@ -213,37 +238,43 @@ def insert(
         Of the copies.
     seed : int
         Of how far each is.
-    bodies : bool
-        Whether documents are whole. If not, tallies and rankings are inserted too: those that were
-        whole say what counting costs.
+    content : str
+        As for :meth:`Template.copy`. Unless it is whole, tallies and rankings are inserted too.
     """
     drawn = random.Random(seed)
     todo = list(numbers)
     total = len(template.order)
+    states = range(0, total, 1 if content == WHOLE else max(1, total // LIGHT_STATES))
     while todo:
         batch, todo = todo[:BATCH], todo[BATCH:]
         gathered: Documents = defaultdict(list)
         for number in batch:
-            done = drawn.randrange(total) if number % FINISHED_OF == 0 else total
-            copied = template.copy(number, done, bodies)
+            done = drawn.choice(states) if number % FINISHED_OF == 0 else total
+            copied = template.copy(number, done, content)
+            if content != WHOLE:
+                _count(copied, template.tally(done))
+            if content == LIGHT:
+                del copied["outputs"]
             for name, documents in copied.items():
                 gathered[name] += documents
-            if not bodies:
-                _add_counted(gathered, copied)
         # workflows last: by their number the next run knows where to go on
         for name in sorted(gathered, key=lambda name: name == "workflows"):
             if gathered[name]:
                 database[name].insert_many(gathered[name])
 
 
-def _add_counted(gathered: Documents, copied: Documents) -> None:
+def _count(copied: Documents, like: Tally) -> None:
     """Add the tally and the ranking of a copy."""
-    tally = tally_of(copied)
-    gathered["tallies"].append(tally.document())
-    for output in copied["outputs"]:
-        if (output.get("output") or {}).get("@class") == rankings.DOCUMENT:
-            row = rankings._row(tally.campaign, output, rankings.rankings_completed(tally))
-            gathered["rankings"].append(row)
+    (workflow,) = copied["workflows"]
+    metadata = workflow["metadata"]
+    stamps = [stamp(workflow["updated_on"], workflow["state"])]
+    tally = replace(like, campaign=metadata["campaign"], formula=metadata["formula"], stamps=stamps)
+    copied["tallies"] = [tally.document()]
+    copied["rankings"] = [
+        rankings._row(tally.campaign, output, rankings.rankings_completed(tally))
+        for output in copied["outputs"]
+        if (output.get("output") or {}).get("@class") == rankings.DOCUMENT
+    ]
 
 
 def without_body(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -264,7 +295,7 @@ def tally_of(copied: Documents) -> Tally:
     tally = Tally(workflow["metadata"]["campaign"], workflow["metadata"]["formula"])
     tally.stamps = [stamp(workflow["updated_on"], workflow["state"])]
     runs = defaultdict(list)
-    for launch in copied["launches"]:
+    for launch in copied.get("launches", []):
         run = run_of(launch)
         if run is not None:
             runs[launch["fw_id"]].append(run)
