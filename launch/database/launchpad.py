@@ -10,6 +10,7 @@ from fireworks import FWAction, FWorker, LaunchPad, Workflow
 from fireworks.fw_config import SORT_FWS
 from pymongo import ReturnDocument
 
+from launch.database.firework_documents import firework_document
 from launch.database.ready import missed, ready_fireworks
 from launch.database.tally_keeping import Before, tally_added, tally_changed
 from launch.database.writing import write_workflow
@@ -86,7 +87,7 @@ class CampaignLaunchPad(LaunchPad):
         roots = {fw_id for wf in wfs for fw_id in wf.root_fw_ids}
         fireworks = [firework for wf in wfs for firework in wf.fws]
         for later in (False, True):
-            chosen = [f.to_db_dict() for f in fireworks if (f.fw_id in roots) is later]
+            chosen = [firework_document(f) for f in fireworks if (f.fw_id in roots) is later]
             if later:
                 self.workflows.insert_many([wf.to_db_dict() for wf in wfs])
             if chosen:
