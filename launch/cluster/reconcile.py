@@ -18,6 +18,7 @@ from launch.cluster.slurm import LIVE
 from launch.database.release import conclude, guarded, job_of, release, unfinished
 from launch.database.retries import LOST_FIELD
 from launch.database.states import HELD
+from launch.database.writing import undo_cut_short
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -170,7 +171,18 @@ def _finish(pad: LaunchPad, grace_seconds: float) -> list[Repair]:
         after = guarded(fw_id, partial(conclude, pad, fw_id, launch["launch_id"], kind, reason))
         if after is not None:
             repairs.append(Repair(fw_id, "RUNNING", after, reason))
-    return repairs + _apply_ended(pad, before) + _free_orphans(pad, before)
+    return [
+        *repairs,
+        *_undo_cut_short(pad, before),
+        *_apply_ended(pad, before),
+        *_free_orphans(pad, before),
+    ]
+
+
+def _undo_cut_short(pad: LaunchPad, before: datetime) -> list[Repair]:
+    """Do again what a process had half written when it ended."""
+    reason = "its workflow was being written by a process that ended"
+    return [Repair(*undone, reason) for undone in undo_cut_short(pad, before)]
 
 
 def _free_orphans(pad: LaunchPad, before: datetime) -> list[Repair]:

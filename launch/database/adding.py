@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,14 @@ if TYPE_CHECKING:
 
     from launch.database.launchpad import CampaignLaunchPad
 
+#: Name of a campaign, and what makes its workflow.
+Listed = tuple[str, "Callable[[], Workflow]"]
 #: Campaigns added in one go.
 BATCH = 20
 
 
 def add_campaigns(
-    pad: CampaignLaunchPad, campaigns: Iterable[tuple[str, Callable[[], Workflow]]]
+    pad: CampaignLaunchPad, campaigns: Iterable[Listed]
 ) -> Iterator[tuple[str, bool]]:
     """
     Add workflows, a campaign each, that are not there yet.
@@ -39,14 +42,33 @@ def add_campaigns(
         Name of each campaign, and whether it is new.
     """
     remaining = iter(campaigns)
-    while batch := list(islice(remaining, BATCH)):
-        names = [name for name, _ in batch]
-        there = _present(pad.db, names)
-        new = [build() for name, build in batch if name not in there]
-        if new:
-            pad.bulk_add_wfs(new)
-        for name in names:
-            yield name, name not in there
+    batch, there = _next_batch(pad.db, remaining, ())
+    new = _build(batch, there)
+    with ThreadPoolExecutor(max_workers=1) as inserting:
+        while batch:
+            # now that nothing is being written: what is half there is the rest of a kill
+            names = [name for name, _ in batch]
+            following, there_next = _next_batch(pad.db, remaining, names)
+            inserted = inserting.submit(pad.bulk_add_wfs, new) if new else None
+            # the server inserts these while the next are built
+            new_next = _build(following, there_next)
+            if inserted is not None:
+                inserted.result()
+            for name in names:
+                yield name, name not in there
+            batch, there, new = following, there_next, new_next
+
+
+def _next_batch(
+    database: Database, remaining: Iterator[Listed], before: Sequence[str]
+) -> tuple[list[Listed], set[str]]:
+    """Return the next campaigns, and those of them that are there, or will be before."""
+    batch = list(islice(remaining, BATCH))
+    return batch, _present(database, [name for name, _ in batch if name not in before]) | {*before}
+
+
+def _build(batch: Sequence[Listed], there: Collection[str]) -> list[Workflow]:
+    return [build() for name, build in batch if name not in there]
 
 
 def _present(database: Database, names: Sequence[str]) -> set[str]:
@@ -54,6 +76,8 @@ def _present(database: Database, names: Sequence[str]) -> set[str]:
     rows = database[COLLECTION].find({"_id": {"$in": list(names)}}, {"_id": 1})
     counted = {row["_id"] for row in rows}
     there = set(counted)
+    if there.issuperset(names):
+        return there
     others = {"$in": sorted(set(names) - counted)}
     left: dict[str, list[Any]] = {}
     for firework in database.fireworks.find(

@@ -8,6 +8,7 @@ from launch.database.connections import OUTPUTS, launchpad
 from launch.database.ready import QUEUES
 from launch.database.release import JOB_VARIABLE
 from launch.database.tallies import COLLECTION as TALLIES
+from launch.database.writing import SINCE
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -42,6 +43,7 @@ def prepare(pad: LaunchPad) -> None:
     pad.db.fireworks.create_index([("spec.stage", 1), ("state", 1)])
     pad.db.fireworks.create_index([("spec.campaign", 1), ("state", 1)])
     pad.db.workflows.create_index("metadata.campaign")
+    pad.db.workflows.create_index(SINCE)
     pad.db[f"{OUTPUTS}_blobs.files"].create_index("metadata.blob_uuid")
     pad.db[f"{OUTPUTS}_blobs.files"].create_index("metadata.job_uuid")
     pad.db.progress.create_index("campaign")

@@ -10,8 +10,10 @@ from fireworks import FWAction, FWorker, LaunchPad, Workflow
 from fireworks.fw_config import SORT_FWS
 from pymongo import ReturnDocument
 
+from launch.database.firework_documents import firework_document
 from launch.database.ready import missed, ready_fireworks
 from launch.database.tally_keeping import Before, tally_added, tally_changed
+from launch.database.writing import write_workflow
 from launch.errors import CampaignError
 from launch.versions import CAMPAIGN_VERSION, refusal
 
@@ -27,7 +29,8 @@ class CampaignLaunchPad(LaunchPad):
 
     And a Firework that has spawned others, and is run again, does not spawn them twice: the
     workflow has them already (:func:`workflows.jobs.idempotency.spawn` gives them the same ids),
-    and FireWorks lets them run again after it.
+    and FireWorks lets them run again after it. What a kill leaves half written is found
+    (:mod:`launch.database.writing`), and not taken meanwhile.
 
     It keeps a tally of each campaign (:mod:`launch.database.tallies`), and takes the next Firework
     by them.
@@ -84,7 +87,7 @@ class CampaignLaunchPad(LaunchPad):
         roots = {fw_id for wf in wfs for fw_id in wf.root_fw_ids}
         fireworks = [firework for wf in wfs for firework in wf.fws]
         for later in (False, True):
-            chosen = [f.to_db_dict() for f in fireworks if (f.fw_id in roots) is later]
+            chosen = [firework_document(f) for f in fireworks if (f.fw_id in roots) is later]
             if later:
                 self.workflows.insert_many([wf.to_db_dict() for wf in wfs])
             if chosen:
@@ -98,7 +101,7 @@ class CampaignLaunchPad(LaunchPad):
         return workflow
 
     def _update_wf(self, wf: Workflow, updated_ids: Any) -> None:
-        super()._update_wf(wf, updated_ids)
+        write_workflow(self, wf, updated_ids)
         before = getattr(wf, "tallied", None)
         if before is not None:
             tally_changed(self.db, wf, before)
@@ -123,23 +126,30 @@ class CampaignLaunchPad(LaunchPad):
         if split is None:
             return super()._get_a_fw_to_run(query, fw_id, checkout)
         asked, names = split
+        #: of no workflow: their insertion is under way, or was cut short
+        strangers: list[int] = []
 
         def take(candidate: Mapping[str, Any]) -> Any:
             if candidate["spec"].get("_fworker") not in names:
+                return None
+            if self.workflows.find_one({"nodes": candidate["fw_id"]}, {"_id": 1}) is None:
+                strangers.append(candidate["fw_id"])
                 return None
             one = {"fw_id": candidate["fw_id"], **asked}
             return super(CampaignLaunchPad, self)._get_a_fw_to_run(one, None, checkout)
 
         known = ready_fireworks(self.db, asked)
         taken = next(filter(None, map(take, known)), None)
-        if taken is not None:
-            return taken
-        found = missed(self.db, asked)
-        taken = next(filter(None, map(take, found)), None)
-        if taken is not None or not found:
-            return taken
-        # others have taken them all, or they are for others
-        return super()._get_a_fw_to_run(query, None, checkout)
+        while taken is None:
+            others = {"fw_id": {"$nin": list(strangers)}} if strangers else {}
+            found = missed(self.db, {**asked, **others})
+            taken = next(filter(None, map(take, found)), None)
+            if taken is not None or not found:
+                break
+            if others.get("fw_id", {"$nin": []})["$nin"] == strangers:
+                # others have taken them all, or they are for others
+                return super()._get_a_fw_to_run({**(query or {}), **others}, None, checkout)
+        return taken
 
     def _spawned(self, launch_id: int) -> set[tuple[str, int]]:
         """Jobs of the workflow of a launch, by uuid and index, if its Firework ran before."""

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from launch.database.states import HELD
+from launch.database.writing import NOTES, match_states, undo_cut_short
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -65,11 +66,15 @@ def recover(
     if not alive:
         pad.workflows.update_many({"locked": {"$exists": True}}, {"$unset": {"locked": ""}})
     reset: list[int] = []
-    for workflow in list(pad.workflows.find({}, {"nodes": 1})):
-        with WFLock(pad, workflow["nodes"][0]):
-            reset += _match_workflow(pad, workflow["nodes"][0])
+    for workflow in list(pad.workflows.find({}, {"nodes": {"$slice": 1}})):
+        asked = {"nodes": workflow["nodes"][0]}
+        with WFLock(pad, asked["nodes"]):
+            states = pad.workflows.find_one(asked, {"fw_states": 1})["fw_states"]
+            reset += [fw_id for fw_id, _, _ in match_states(pad, states)]
     if not alive:
         _discard_strangers(pad)
+        pad.workflows.update_many({NOTES: {"$exists": True}}, {"$unset": {NOTES: ""}})
+    undo_cut_short(pad, datetime.now(UTC) - timedelta(seconds=RESERVED_SECONDS))
     for fw_id in [*reset, *_unapplied(pad)]:
         try:
             pad._refresh_wf(fw_id)
@@ -79,25 +84,6 @@ def recover(
     lost = _free_running(pad, reason, alive, give_up)
     _end_launches(pad, reason, alive)
     return lost
-
-
-def _match_workflow(pad: LaunchPad, node: int) -> list[int]:
-    """
-    Give Fireworks the state that their workflow records; return those that differed.
-
-    A state between READY and COMPLETED is set before the workflow hears of it, and is dealt
-    with by :func:`_free_running`.
-    """
-    states: dict[str, str] = pad.workflows.find_one({"nodes": node}, {"fw_states": 1})["fw_states"]
-    differing = []
-    members = {"fw_id": {"$in": [int(fw_id) for fw_id in states]}}
-    for firework in list(pad.fireworks.find(members, {"fw_id": 1, "state": 1})):
-        recorded = states[str(firework["fw_id"])]
-        if firework["state"] in (recorded, *HELD):
-            continue
-        pad.fireworks.update_one({"fw_id": firework["fw_id"]}, {"$set": {"state": recorded}})
-        differing.append(firework["fw_id"])
-    return differing
 
 
 def _discard_strangers(pad: LaunchPad) -> None:

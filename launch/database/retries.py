@@ -130,9 +130,11 @@ def retry_launch(
 
 
 def retry(pad: LaunchPad, fw_id: int) -> bool:
-    """Make a FIZZLED Firework READY again unless a child of it has run already."""
+    """Make a FIZZLED Firework READY again unless a child of it has run, or no workflow has it."""
     workflow = pad.workflows.find_one({"nodes": fw_id}, {"links": 1})
-    children = workflow["links"].get(str(fw_id), []) if workflow else []
+    if workflow is None:
+        return False
+    children = workflow["links"].get(str(fw_id), [])
     gone_on = {"fw_id": {"$in": children}, "state": {"$nin": ["WAITING", "READY"]}}
     if pad.fireworks.find_one(gone_on, {"fw_id": 1}):
         return False

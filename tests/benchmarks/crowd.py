@@ -6,28 +6,26 @@ A launchpad with very many campaigns: what every user waits for, before tallies 
 ``FOLDER`` is a finished campaign; without it one is run (copper by effective medium theory). Its
 documents are copied with other ids, so that there are as many campaigns as asked for: two in three
 are finished, the others are somewhere on the way. The servers are those of the tests: the embedded
-one, or ``--db URI``.
+one, or ``--db URI``. With ``--keep FOLDER`` the data of the embedded server stay there, and the
+next run goes on with the campaigns in it. With ``--real-time`` this process and the embedded server
+go before all others of the machine for the seconds that are measured: a busy machine says nothing
+about wall times otherwise.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import random
-import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import bson
 import psutil
 import pymongo
 from fireworks import FWorker, LaunchPad
@@ -36,28 +34,17 @@ from launch.database.connections import job_store, launchpad
 from launch.database.embedded import EmbeddedDatabase
 from launch.database.indexes import create_indexes
 from launch.database.launchpad import CampaignLaunchPad, indexable
-from launch.database.tallies import Member, Tally, run_of, stamp
-from launch.local.campaign import Campaign
-from launch.report import rankings
 from launch.report.campaign_results import CampaignResults
 from launch.report.overview import overview
 from launch.report.page.campaign import Origin, campaign_page
 from launch.report.results import Results
+from tests.benchmarks.crowd_documents import BODILESS, LIGHT, WHOLE, Template, insert
 
 DATABASE = "crowd"
-#: Elements of copies; names as long as the template's own keep documents of the same length.
-FORMULAS = ("Cu", "Ag", "Au", "Ni", "Pd", "Pt", "Al", "Pb")
-UUID = rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-#: Campaigns inserted at once.
-BATCH = 10
-#: Copies that get blobs too: a page needs them, a status does not.
-WITH_BLOBS = 3
+#: A busy machine lets a server wait for longer than a client does by itself.
+PATIENT = "&connectTimeoutMS=600000"
 #: Ids of what is made while it is measured: above those of copies.
 OWN_IDS = 100_000_000
-#: One campaign of so many is not finished.
-FINISHED_OF = 3
-
-Documents = dict[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -71,9 +58,12 @@ class Clock:
     ----------
     processes : tuple of Process
         Whose CPU time counts.
+    real_time : bool
+        Whether they go before all others while :meth:`best_of` measures.
     """
 
     processes: tuple[psutil.Process, ...]
+    real_time: bool = False
 
     def now(self) -> tuple[float, float]:
         """Wall and CPU seconds since some time."""
@@ -83,10 +73,26 @@ class Clock:
         """Smallest wall and CPU time of some repeats, in seconds."""
         found = []
         for _ in range(repeats):
-            begun = self.now()
-            action()
-            found.append(tuple(b - a for a, b in zip(begun, self.now(), strict=True)))
+            with self.first_of_all():
+                begun = self.now()
+                action()
+                found.append(tuple(b - a for a, b in zip(begun, self.now(), strict=True)))
         return min(wall for wall, _ in found), min(cpu for _, cpu in found)
+
+    @contextmanager
+    def first_of_all(self) -> Iterator[None]:
+        """Let the processes go before all others, if that is wanted; for seconds only."""
+        self._schedule(os.SCHED_FIFO, 5)
+        try:
+            yield
+        finally:
+            self._schedule(os.SCHED_OTHER, 0)
+
+    def _schedule(self, policy: int, priority: int) -> None:
+        threads = [t.id for p in self.processes for t in p.threads()] if self.real_time else []
+        for thread in threads:
+            with suppress(ProcessLookupError):
+                os.sched_setscheduler(thread, policy, os.sched_param(priority))
 
 
 def run_template(folder: Path) -> Path:
@@ -101,205 +107,6 @@ def run_template(folder: Path) -> Path:
         check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     return folder
-
-
-class Template:
-    """
-    Documents of a finished campaign, to be copied.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the campaign.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        campaign = Campaign.open(folder)
-        self.name = campaign.id
-        names = ("fireworks", "launches", "workflows", "outputs", "progress",
-                 "outputs_blobs.files", "outputs_blobs.chunks")  # fmt: skip
-        with campaign.database() as server, pymongo.MongoClient(server.uri) as client:
-            database = client[campaign.document.database]
-            found = {name: list(database[name].find({})) for name in names}
-        (self.workflow,) = found["workflows"]
-        self.documents = {
-            name: [bson.encode(document) for document in documents]
-            for name, documents in found.items()
-        }
-        ends = {launch["fw_id"]: launch["launch_id"] for launch in found["launches"]}
-        self.order = sorted(ends, key=lambda fw_id: ends[fw_id])
-        self.tasks = {
-            task["job"]["uuid"]: firework["fw_id"]
-            for firework in found["fireworks"]
-            for task in firework["spec"]["_tasks"]
-        }
-        self.most_ids = max(max(ends), max(ends.values()))
-        self._pattern = re.compile(self.name.encode() + rb"|" + UUID)
-
-    def copy(self, number: int, done: int) -> Documents:
-        """
-        Copy the campaign, with so many of its Fireworks done.
-
-        Parameters
-        ----------
-        number : int
-            Of the copy, from 1; it says what its ids are.
-        done : int
-            Fireworks that have completed; the next one runs or is ready, by the number.
-        """
-        shift = number * self.most_ids
-        head = self.name.rpartition("-")[0]
-        name = f"{head}-{number:08x}".encode()
-
-        def other(match: re.Match[bytes]) -> bytes:
-            text = match.group()
-            if text == self.name.encode():
-                return name
-            first = (int(text[:8], 16) + 2654435761 * number) & 0xFFFFFFFF
-            return b"%08x" % first + text[8:]
-
-        copied: Documents = {
-            name: [bson.decode(self._pattern.sub(other, raw)) for raw in raws]
-            for name, raws in self.documents.items()
-        }
-        completed = set(self.order[:done])
-        states = self._states(completed)
-        formula = FORMULAS[number % len(FORMULAS)]
-        age = timedelta(hours=number % 24)
-        self._workflow(copied["workflows"][0], states, shift, formula, datetime.now(UTC) - age)
-        for firework in copied["fireworks"]:
-            fw_id = firework["fw_id"]
-            firework["state"] = states[fw_id]
-            firework["spec"]["formula"] = formula
-            firework["fw_id"] = fw_id + shift
-            kept = fw_id in completed
-            for field in ("launches", "archived_launches"):
-                firework[field] = [one + shift for one in firework.get(field, []) if kept]
-        copied["launches"] = [one for one in copied["launches"] if one["fw_id"] in completed]
-        for launch in copied["launches"]:
-            launch["fw_id"] += shift
-            launch["launch_id"] += shift
-        done_jobs = {self._other_uuid(uuid, number) for uuid, i in self.tasks.items()
-                     if i in completed}  # fmt: skip
-        for name_ in ("outputs", "progress"):
-            copied[name_] = [one for one in copied[name_] if one["uuid"] in done_jobs]
-        for output in copied["outputs"]:
-            output["metadata"]["formula"] = formula
-            if (output.get("output") or {}).get("@class") == "PredictionDocument":
-                for candidate in output["output"]["candidates"]:
-                    candidate["formula"] = formula
-        if number > WITH_BLOBS:
-            copied["outputs_blobs.files"] = copied["outputs_blobs.chunks"] = []
-        self._fresh_ids(copied)
-        return copied
-
-    def _other_uuid(self, uuid: str, number: int) -> str:
-        first = (int(uuid[:8], 16) + 2654435761 * number) & 0xFFFFFFFF
-        return f"{first:08x}{uuid[8:]}"
-
-    def _states(self, completed: set[int]) -> dict[int, str]:
-        parents = defaultdict(list)
-        for parent, children in self.workflow["links"].items():
-            for child in children:
-                parents[child].append(int(parent))
-        return {
-            fw_id: "COMPLETED" if fw_id in completed
-            else "READY" if all(p in completed for p in parents[fw_id]) else "WAITING"
-            for fw_id in self.workflow["nodes"]
-        }  # fmt: skip
-
-    def _workflow(
-        self, document: dict[str, Any], states: dict[int, str], shift: int, formula: str,
-        updated: datetime,
-    ) -> None:  # fmt: skip
-        document["nodes"] = [node + shift for node in document["nodes"]]
-        for name in ("links", "parent_links"):
-            document[name] = {
-                str(int(one) + shift): [other + shift for other in others]
-                for one, others in document[name].items()
-            }
-        document["fw_states"] = {str(one + shift): state for one, state in states.items()}
-        all_done = set(states.values()) == {"COMPLETED"}
-        document["state"] = "COMPLETED" if all_done else "RUNNING"
-        document["metadata"]["formula"] = formula
-        document["updated_on"] = updated
-
-    def _fresh_ids(self, copied: Documents) -> None:
-        files = {}
-        for document in copied["outputs_blobs.files"]:
-            files[document["_id"]] = document["_id"] = bson.ObjectId()
-        old = list(self.documents["outputs_blobs.files"])
-        before = {
-            bson.decode(raw)["_id"]: new for raw, new in zip(old, files.values(), strict=False)
-        }
-        for chunk in copied["outputs_blobs.chunks"]:
-            chunk["files_id"] = before[chunk["files_id"]]
-        for name, documents in copied.items():
-            if name in ("outputs_blobs.files", "progress"):
-                continue
-            for document in documents:
-                document["_id"] = bson.ObjectId()
-        for document in copied["progress"]:
-            document["_id"] = document["uuid"]
-
-
-def insert(database: Any, template: Template, numbers: range, seed: int = 0) -> None:
-    """Insert copies of a campaign."""
-    drawn = random.Random(seed)
-    todo = list(numbers)
-    total = len(template.order)
-    while todo:
-        batch, todo = todo[:BATCH], todo[BATCH:]
-        gathered: Documents = defaultdict(list)
-        for number in batch:
-            done = drawn.randrange(total) if number % FINISHED_OF == 0 else total
-            for name, documents in template.copy(number, done).items():
-                gathered[name] += documents
-        for name, documents in gathered.items():
-            if documents:
-                database[name].insert_many(documents)
-
-
-def insert_lightly(database: Any, template: Template, numbers: range, seed: int = 0) -> None:
-    """
-    Insert copies without what nobody looks at who asks for all campaigns.
-
-    Workflows, tallies, rankings, and of Fireworks those that are ready.
-    """
-    drawn = random.Random(seed)
-    total = len(template.order)
-    for first in range(numbers.start, numbers.stop, 10 * BATCH):
-        gathered: Documents = defaultdict(list)
-        for number in range(first, min(first + 10 * BATCH, numbers.stop)):
-            done = drawn.randrange(total) if number % FINISHED_OF == 0 else total
-            copied = template.copy(number, done)
-            (workflow,) = copied["workflows"]
-            tally = tally_of(copied)
-            gathered["workflows"].append(workflow)
-            gathered["tallies"].append(tally.document())
-            gathered["fireworks"] += [f for f in copied["fireworks"] if f["state"] == "READY"]
-            for output in copied["outputs"]:
-                if (output.get("output") or {}).get("@class") == "PredictionDocument":
-                    row = rankings._row(tally.campaign, output, rankings.rankings_completed(tally))
-                    gathered["rankings"].append(row)
-        for name, documents in gathered.items():
-            database[name].insert_many(documents)
-
-
-def tally_of(copied: Documents) -> Tally:
-    """Count a copy."""
-    (workflow,) = copied["workflows"]
-    tally = Tally(workflow["metadata"]["campaign"], workflow["metadata"]["formula"])
-    tally.stamps = [stamp(workflow["updated_on"], workflow["state"])]
-    runs = defaultdict(list)
-    for launch in copied["launches"]:
-        run = run_of(launch)
-        if run is not None:
-            runs[launch["fw_id"]].append(run)
-    for firework in copied["fireworks"]:
-        member = Member.of(firework["fw_id"], firework["spec"], runs[firework["fw_id"]])
-        tally.add(member, firework["state"])
-    return tally
 
 
 class EarlierLaunchPad(CampaignLaunchPad):
@@ -331,43 +138,55 @@ def earlier_overview(database: Any) -> int:
 
 
 @contextmanager
-def some_server(uri: str | None, folder: Path) -> Iterator[tuple[str, Clock]]:
+def some_server(uri: str | None, folder: Path, real_time: bool) -> Iterator[tuple[str, Clock]]:
     """Give the address of a server, and the clock of what is asked of it."""
     own = psutil.Process()
     if uri is not None:
-        yield uri, Clock((own,))
+        yield uri, Clock((own,), real_time)
         return
     with EmbeddedDatabase(folder) as database:
         server = database.running()
         assert server is not None
-        yield database.uri, Clock((own, psutil.Process(server.pid)))
+        # its own processes: the first of them only ends it with this one
+        first = psutil.Process(server.pid)
+        yield (
+            database.uri + PATIENT,
+            Clock((own, first, *first.children(recursive=True)), real_time),
+        )
 
 
 class Crowd:
     """Measures a launchpad with more and more campaigns."""
 
     def __init__(
-        self, uri: str, clock: Clock, template: Template, folder: Path, light: bool
+        self, uri: str, clock: Clock, template: Template, folder: Path, later: str
     ) -> None:
         create_indexes(uri, DATABASE)
         own = {"next_fw_id": OWN_IDS, "next_launch_id": OWN_IDS}
         with pymongo.MongoClient(uri) as client:
-            client[DATABASE].fw_id_assigner.update_one({}, {"$set": own})
+            present = client[DATABASE].workflows.estimated_document_count()
+            if not present:
+                client[DATABASE].fw_id_assigner.update_one({}, {"$set": own})
         self.clock, self.folder, self.template = clock, folder, template
         self.pad = launchpad(uri, DATABASE)
         self.earlier = EarlierLaunchPad(host=uri, name=DATABASE, uri_mode=True, strm_lvl="ERROR")
         self.results = Results(job_store(uri, DATABASE))
         self.worker = FWorker(name="here", category="nnp")
-        self.present, self.light = 0, light
+        self.present, self.later = present, later
 
-    def grow(self, size: int) -> float:
-        """Insert what is missing; seconds for each campaign."""
-        begun = time.perf_counter()
-        how = insert_lightly if self.light and self.present else insert
-        how(self.pad.db, self.template, range(self.present + 1, size + 1), seed=size)
-        seconds = (time.perf_counter() - begun) / (size - self.present)
+    def grow(self, size: int) -> tuple[float, float]:
+        """Insert what is missing; wall and CPU seconds for each campaign."""
+        if size <= self.present:
+            return 0.0, 0.0
+        begun = self.clock.now()
+        numbers = range(self.present + 1, size + 1)
+        content = self.later if self.present else WHOLE
+        insert(self.pad.db, self.template, numbers, size, content)
+        spent = [
+            (b - a) / (size - self.present) for a, b in zip(begun, self.clock.now(), strict=True)
+        ]
         self.present = size
-        return seconds
+        return spent[0], spent[1]
 
     def take(self, pad: LaunchPad) -> int:
         """Take a Firework."""
@@ -379,9 +198,10 @@ class Crowd:
         """Smallest times to take a Firework, without giving it back."""
         found = []
         for _ in range(repeats):
-            begun = self.clock.now()
-            launch = self.take(pad)
-            found.append(tuple(b - a for a, b in zip(begun, self.clock.now(), strict=True)))
+            with self.clock.first_of_all():
+                begun = self.clock.now()
+                launch = self.take(pad)
+                found.append(tuple(b - a for a, b in zip(begun, self.clock.now(), strict=True)))
             pad.cancel_reservation(launch)
         return min(wall for wall, _ in found), min(cpu for _, cpu in found)
 
@@ -420,26 +240,32 @@ def main() -> None:
     parser.add_argument("--template", type=Path, help="folder of a finished campaign")
     parser.add_argument("--db", help="URI of a server; default: the embedded one")
     parser.add_argument(
-        "--light",
-        action="store_true",
-        help="all but the first size without what nobody looks at who asks for all campaigns: "
-        "quickly inserted; there is no before then",
+        "--later",
+        choices=(WHOLE, BODILESS, LIGHT),
+        default=WHOLE,
+        help="what all but the first size are filled with: whole documents; those without what "
+        "no index, tally and ranking has, which is filled quickly; or only what is read of all "
+        "campaigns, which is filled at once. There is no before then",
     )
     parser.add_argument("--only-now", action="store_true", help="not as before tallies")
+    parser.add_argument("--keep", type=Path, help="folder of the embedded server; it stays")
+    parser.add_argument("--real-time", action="store_true", help="before all other processes")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         template = Template(chosen.template or run_template(folder / "template"))
+        kept = None if chosen.keep is None else chosen.keep.resolve()
         os.chdir(folder)
-        with some_server(chosen.db, folder / "server") as (uri, clock):
-            crowd = Crowd(uri, clock, template, folder, chosen.light)
-            with_earlier = not (chosen.only_now or chosen.light)
+        where = chosen.db, kept or folder / "server", chosen.real_time
+        with some_server(*where) as (uri, clock):
+            crowd = Crowd(uri, clock, template, folder, chosen.later)
+            with_earlier = not (chosen.only_now or chosen.later)
             for size in sorted(chosen.campaigns):
-                seconds = crowd.grow(size)
+                wall, cpu = crowd.grow(size)
                 number = crowd.pad.fireworks.estimated_document_count()
                 print(
-                    f"\n{size} campaigns, {number} Fireworks; inserted at {seconds:.2f} s each; "
-                    f"load {os.getloadavg()[0]:.1f}"
+                    f"\n{size} campaigns, {number} Fireworks; inserted at {wall:.2f} s "
+                    f"({cpu:.2f} s CPU) each; load {os.getloadavg()[0]:.1f}"
                 )
                 print(
                     f"{'':<36}{'wall, s':>9}{'CPU, s':>9}{'before, s':>11}{'ratio':>7}", flush=True

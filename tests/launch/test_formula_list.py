@@ -6,12 +6,17 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
+import bson
 import pytest
+from fireworks import Firework, ScriptTask
 
 from launch.cluster.configuration import Configuration
 from launch.cluster.files import ClusterDescription, write_files
+from launch.commands.shared.formula_list import listed_campaigns
+from launch.commands.shared.prediction import PredictionOptions
 from launch.database.adding import add_campaigns
 from launch.database.embedded import EmbeddedDatabase
+from launch.database.firework_documents import firework_document
 from launch.database.indexes import create_indexes
 from launch.database.launchpad import CampaignLaunchPad
 from launch.database.tallies import COLLECTION
@@ -128,3 +133,20 @@ def test_options_that_do_not_go_together(
     code, _, error = call(capsys, "workflow", *words)
     assert code == 1
     assert reason in error
+
+
+def test_documents_are_those_of_fireworks(tmp_path: Path) -> None:
+    listed = tmp_path / "formulas.txt"
+    listed.write_text("CuAu --z 2\n")
+    options = PredictionOptions(formula="CuAu", engine="emt", protocol="quick")
+    ((_, build),) = listed_campaigns(listed, options)
+    fireworks = build().fws
+    assert len(fireworks) > 10
+    for firework in fireworks:
+        ours = firework_document(firework)
+        theirs = firework.to_db_dict()
+        assert ours == theirs
+        assert bson.encode(ours) == bson.encode(theirs)
+    # one of another kind is FireWorks' own matter
+    other = Firework(ScriptTask(script="true"), fw_id=1)
+    assert firework_document(other) == other.to_db_dict()

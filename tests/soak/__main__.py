@@ -5,7 +5,8 @@ Run many small campaigns on one launchpad while workers, server, network and dis
 
 Now and then, and at the end, it is looked whether a job that was done is lost or was done twice, at
 the end also whether tallies are what counting gives, and how the memory of each process has grown.
-The exit code is 1 if anything was lost, done twice or counted wrongly.
+One worker is spared by what kills the others, so that it lives long enough for that. The exit code
+is 1 if anything was lost, done twice or counted wrongly.
 """
 
 from __future__ import annotations
@@ -34,13 +35,12 @@ from launch.database.launchpad import CampaignLaunchPad
 from launch.database.release import guarded, release
 from launch.database.retries import Allowance, retry_launch
 from launch.database.states import HELD
-from launch.database.tallies import count_campaign
-from launch.database.tally_reading import read_tallies
 from launch.local.processes import WorkerProcess, worker_environment
 from launch.local.worker import WorkerOptions
 from launch.report.overview import overview
 from tests.integration.proxy import Proxy
 from tests.kills.launchpad import Ledger, ledger_of
+from tests.soak.checks import Verdict, faults_at_rest
 from tests.soak.faults import WEIGHTS, cut_network, fill_disk, kill_server, small_disk, start_server
 from tests.soak.memory import Memory
 
@@ -51,7 +51,10 @@ SETTINGS = Path(__file__).parents[1] / "integration" / "small.yaml"
 OVERRIDES = ["replicas=1", "pack.n_atoms=8", "melting_temperature.duration=0.4",
              "liquid.duration=0.4", "dynamics.segment_steps=200"]  # fmt: skip
 ALLOWANCE = Allowance(errors=20, database=1000)
-LOOK_SECONDS, SAMPLE_SECONDS, LEDGER_SECONDS = 1.0, 5.0, 120.0
+#: How often workers are looked after, memory is noted, the status is asked for, all is compared.
+LOOK_SECONDS, SAMPLE_SECONDS, STATUS_SECONDS, LEDGER_SECONDS = 1.0, 5.0, 15.0, 120.0
+#: Worker that is not killed, so that one lives long enough to show whether its memory grows.
+SPARED = 1
 #: Bookkeeping that was begun so long ago has been left.
 DEADLINES = Deadlines(grace_seconds=20.0)
 
@@ -80,7 +83,7 @@ class Soak:
         self.drawn = random.Random(seed)
         self.memory = Memory()
         self.faults: Counter[str] = Counter()
-        self.wrong: list[str] = []
+        self.verdict = Verdict()
         self.ledger: Ledger | None = None
         self.started = 0
         self.begun = time.monotonic()
@@ -116,6 +119,7 @@ class Soak:
         """Let things happen for some minutes, then let what is left run for some more."""
         next_fault, next_sample = time.monotonic() + every, 0.0
         next_ledger = time.monotonic() + LEDGER_SECONDS
+        next_status = 0.0
         end = self.begun + 60 * minutes
         while (now := time.monotonic()) < end + 60 * grace_minutes:
             try:
@@ -123,8 +127,10 @@ class Soak:
                 if now >= next_ledger:
                     self.compare()
                     next_ledger = time.monotonic() + LEDGER_SECONDS
-                if self.is_complete():
-                    break
+                if now >= next_status:
+                    if self.is_complete():
+                        break
+                    next_status = time.monotonic() + STATUS_SECONDS
             except PyMongoError:
                 start_server_if_needed(self.database)
                 self.pad.connection.close()
@@ -144,7 +150,8 @@ class Soak:
         self.faults[kind] += 1
         print(f"{time.monotonic() - self.begun:7.0f} s  {kind}", flush=True)
         if kind == "worker":
-            self.drawn.choice(list(self.workers.values())).kill()
+            mortal = [w for n, w in self.workers.items() if n != SPARED or len(self.workers) == 1]
+            self.drawn.choice(mortal).kill()
         elif kind == "server":
             kill_server(self.database)
         elif kind == "network":
@@ -165,7 +172,8 @@ class Soak:
             self.pad.fireworks.find({"state": "FIZZLED"}, {"fw_id": 1, "launches": 1})
         ):
             last = failed["launches"][-1:] or [0]
-            retry_launch(self.pad, failed["fw_id"], last[0], ALLOWANCE)
+            again = partial(retry_launch, self.pad, failed["fw_id"], last[0], ALLOWANCE)
+            guarded(failed["fw_id"], again)
 
     def give_back(self, name: str) -> None:
         """Free what a worker held that is no more."""
@@ -194,14 +202,18 @@ class Soak:
         """Compare what is done with what was done before."""
         ledger = ledger_of(self.pad.db)
         if self.ledger is not None:
-            self.wrong += ledger.faults_since(self.ledger)
+            self.verdict.note(ledger.faults_since(self.ledger))
         self.ledger = ledger
-        done = list(ledger.states.values()).count("COMPLETED")
         print(
-            f"{time.monotonic() - self.begun:7.0f} s  {done} of {len(ledger.states)} jobs done, "
-            f"{ledger.repeated} launches repeated, {len(self.wrong)} wrong",
+            f"{time.monotonic() - self.begun:7.0f} s  {self.jobs_done} of {len(ledger.states)} "
+            f"jobs done, {ledger.repeated} launches repeated, {self.verdict.total} wrong",
             flush=True,
         )
+
+    @property
+    def jobs_done(self) -> int:
+        """How many jobs were done when it was looked last."""
+        return 0 if self.ledger is None else list(self.ledger.states.values()).count("COMPLETED")
 
     def stop(self) -> None:
         """End the workers."""
@@ -209,42 +221,14 @@ class Soak:
             worker.kill()
             worker.close()
 
-    def conclude(self) -> list[str]:
-        """Say all that is wrong at the end."""
+    def conclude(self) -> Verdict:
+        """Say all that is wrong when nobody works any more."""
+        start_server_if_needed(self.database)
+        self.pad.connection.close()
+        self.pad = self.connect()
         self.compare()
-        assert self.ledger is not None
-        faults = of_what_is_done(self.ledger).faults()
-        self.wrong += [fault for fault in faults if not fault.startswith("unfinished")]
-        self.wrong += self._lost_outputs(self.ledger)
-        for tally in read_tallies(self.pad.db):
-            again = count_campaign(self.pad.db, tally.campaign)
-            if again is None or +tally.states != +again.states:
-                self.wrong.append(f"tally: {tally.campaign} {tally.states} {again}")
-        return self.wrong
-
-    def _lost_outputs(self, ledger: Ledger) -> list[str]:
-        """Jobs that are done and have no output."""
-        fields = {"fw_id": 1, "spec._tasks.job.uuid": 1, "spec._tasks.job.index": 1}
-        jobs = {
-            (task["job"]["uuid"], task["job"]["index"]): firework["fw_id"]
-            for firework in self.pad.fireworks.find({"state": "COMPLETED"}, fields)
-            for task in firework["spec"]["_tasks"]
-        }
-        return [
-            f"lost: no output of Firework {jobs[job]}"
-            for job in jobs.keys() - ledger.outputs.keys()
-        ]
-
-
-def of_what_is_done(ledger: Ledger) -> Ledger:
-    """Leave out the jobs that have not completed: they may have begun any number of times."""
-    done = {fw_id for fw_id, state in ledger.states.items() if state == "COMPLETED"}
-    return Ledger(
-        ledger.names,
-        {fw_id: state for fw_id, state in ledger.states.items() if fw_id in done},
-        {fw_id: launches for fw_id, launches in ledger.launches.items() if fw_id in done},
-        Counter(ledger.outputs),
-    )
+        self.verdict.note(faults_at_rest(self.pad.db))
+        return self.verdict
 
 
 def start_server_if_needed(database: EmbeddedDatabase) -> None:
@@ -301,15 +285,15 @@ def main() -> int:
                     soak.run(chosen.minutes, chosen.every, chosen.grace)
                 finally:
                     soak.stop()
-                wrong = soak.conclude()
+                verdict = soak.conclude()
                 described = ", ".join(f"{kind} {n}" for kind, n in soak.faults.items())
                 print(f"faults: {described or 'none'}; the disk "
                       f"{'could' if disk else 'could not'} be filled")  # fmt: skip
                 print(f"status took {soak.longest_status:.2f} s at most")
                 print("\n".join(soak.memory.lines()))
-                print("\n".join(wrong) or "nothing lost, nothing twice, all tallies right")
+                print("\n".join(verdict.lines(soak.jobs_done, chosen.campaigns)))
                 soak.pad.connection.close()
-    return 1 if wrong else 0
+    return 1 if verdict.total else 0
 
 
 if __name__ == "__main__":

@@ -8,10 +8,31 @@ from dataclasses import dataclass, field
 import numpy as np
 import psutil
 
-#: What a process needs to come to rest, s: imports, caches.
-WARM_SECONDS = 120.0
-#: Over less than that a growth says nothing, s.
-SHORTEST_SECONDS = 600.0
+#: What a process needs to come to rest, s: imports, caches, the first job of each kind.
+WARM_SECONDS = 300.0
+#: Parts of the time of which each has its own largest memory.
+PARTS = 4
+
+
+@dataclass(frozen=True)
+class Growth:
+    """
+    By how much processes of one kind grow while each lives.
+
+    Attributes
+    ----------
+    slope, error : float
+        MB an hour, and its standard error.
+    hours : float
+        In which they were watched, added up.
+    """
+
+    slope: float
+    error: float
+    hours: float
+
+    def __str__(self) -> str:
+        return f"{self.slope:+.0f} ± {self.error:.0f} MB an hour, watched for {self.hours:.2f} h"
 
 
 @dataclass
@@ -34,18 +55,56 @@ class Memory:
             self.samples.setdefault((name, pid), []).append((seconds, megabytes))
 
     def lines(self) -> list[str]:
-        """Describe each name: largest memory, and growth of the process that lived longest."""
+        """Describe each name: its processes, largest memory in each part of the time, growth."""
+        end = max((values[-1][0] for values in self.samples.values()), default=0.0)
+        edges = np.linspace(0.0, end, PARTS + 1)[1:-1]
         found = []
         for name in sorted({name for name, _ in self.samples}):
-            own = [values for (one, _), values in self.samples.items() if one == name]
-            largest = max(megabytes for values in own for _, megabytes in values)
-            oldest = np.array(max(own, key=lambda values: values[-1][0] - values[0][0]))
-            warm = oldest[oldest[:, 0] >= oldest[0, 0] + WARM_SECONDS]
-            growth = "too short to say"
-            if len(warm) > 1 and warm[-1, 0] - warm[0, 0] > SHORTEST_SECONDS:
-                slope = np.polyfit(warm[:, 0] / 3600, warm[:, 1], 1)[0]
-                hours = (warm[-1, 0] - warm[0, 0]) / 3600
-                growth = (f"{slope:+.0f} MB an hour over {hours:.2f} h, from {warm[0, 1]:.0f} to "
-                          f"{warm[-1, 1]:.0f} MB")  # fmt: skip
-            found.append(f"{name}: {largest:.0f} MB at most, {len(own)} processes; {growth}")
+            own = [np.array(values) for (one, _), values in self.samples.items() if one == name]
+            together = np.concatenate(own)
+            part = np.searchsorted(edges, together[:, 0])
+            largest = [together[part == i, 1].max(initial=0.0) for i in range(PARTS)]
+            growth = growth_of(own)
+            found.append(
+                f"memory of {name}: {len(own)} processes, at most "
+                f"{', '.join(f'{megabytes:.0f}' for megabytes in largest)} MB in each quarter; "
+                f"{'none lived long enough to say how it grows' if growth is None else growth}"
+            )
         return found
+
+
+def growth_of(processes: list[np.ndarray], warm: float = WARM_SECONDS) -> Growth | None:
+    """
+    Fit one slope to the memory of processes of a kind, of which each has its own level.
+
+    Parameters
+    ----------
+    processes : list of ndarray
+        Seconds and MB of each, shape (samples, 2).
+    warm : float
+        What is left out at the beginning of each, s.
+
+    Returns
+    -------
+    Growth or None
+        None if there is nothing to fit. Each process counts as one observation of the error:
+        samples of one process are no independent ones.
+    """
+    rows = [values[values[:, 0] >= values[0, 0] + warm] for values in processes]
+    centred = [values - values.mean(axis=0) for values in rows if len(values) > 2]
+    if not centred:
+        return None
+    hours, megabytes = np.concatenate(centred).T / np.array([[3600.0], [1.0]])
+    weight = float(hours @ hours)
+    if weight == 0.0:
+        return None
+    slope = float(hours @ megabytes) / weight
+    scores = [float(v[:, 0] / 3600 @ (v[:, 1] - slope * v[:, 0] / 3600)) for v in centred]
+    several = len(centred) / max(len(centred) - 1, 1)
+    if len(centred) > 1:
+        error = float(np.sqrt(several * np.square(scores).sum())) / weight
+    else:
+        rest = megabytes - slope * hours
+        error = float(np.sqrt(rest @ rest / max(len(rest) - 2, 1) / weight))
+    watched = sum(float(np.ptp(values[:, 0])) for values in centred) / 3600
+    return Growth(slope, error, watched)

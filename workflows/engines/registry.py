@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from workflows.engines.names import base_name, name_with, split_name
@@ -325,6 +326,12 @@ def settings_branch(engine: Engine) -> str | None:
 
 def installed_versions() -> dict[str, str]:
     """Versions of the packages that shape results, of any engine."""
+    return dict(_installed_versions())
+
+
+@cache
+def _installed_versions() -> Mapping[str, str]:
+    """Look them up in the packages' files, once."""
     from importlib.metadata import PackageNotFoundError, version
 
     of_engines = (package for row in ENGINES.values() for package in row.packages)

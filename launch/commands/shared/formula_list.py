@@ -88,7 +88,8 @@ def to_workflow(prediction: Prediction, campaign: str, options: PredictionOption
     from launch.commands.shared.prediction import PredictionOptions
     from launch.local.campaign_document import travelling_metadata
 
-    graph = flow_to_workflow(prediction.flow(campaign))
+    # that no reference leads out of a flow of our own is known, and dear to look up
+    graph = flow_to_workflow(prediction.flow(campaign), allow_external_references=True)
     asked = PredictionOptions(
         **{field.name: getattr(options, field.name) for field in fields(PredictionOptions)}
     )
