@@ -70,9 +70,15 @@ def doubtful_ends(
 def _error(rows: Sequence[CandidateDocument], potential: Potential) -> float | None:
     """Largest error at the low crystals of an end, eV/atom; none if it is as expected."""
     best = min(enthalpy_of(row) for row in rows)
-    near = [row for row in rows if enthalpy_of(row) <= best + NEAR]
-    energies, expected = single_points([row.relaxed for row in near], potential)
-    errors = energies - np.array([row.relaxed_energy for row in near], dtype=float)
+    near = [
+        (row.relaxed, row.relaxed_energy)
+        for row in rows
+        if row.relaxed is not None and enthalpy_of(row) <= best + NEAR
+    ]
+    if not near:
+        return None
+    energies, expected = single_points([crystal for crystal, _ in near], potential)
+    errors = energies - np.array([energy for _, energy in near], dtype=float)
     limits = np.maximum(TOLERATED, TIMES * np.nan_to_num(expected))
     excess = np.where(np.isfinite(errors), np.abs(errors) / limits, 0.0)
     worst = int(excess.argmax())
