@@ -2,24 +2,27 @@
 Simple crystals: those that symmetry leaves few free parameters.
 
 What nature prefers is often simple: a small cell in which symmetry fixes nearly all. Such crystals
-are few. Many random crystals and nets are made, which costs next to nothing; what they have in
-common, their space group and the sizes of their orbits, sorts them into kinds, and of the kinds
-those with the fewest free parameters come first: the simple, body-centred and face-centred cubic
-lattices and the diamond net have only their volume, close packing in hexagons and graphite's sheets
-one number more. Nothing of this depends on the elements. Open nets are among them as well as
-dense ones, and both begin at bonds of usual lengths, not at a usual volume.
+are few. Every space group is filled with what fits into it, and nets are made, which costs next to
+nothing; what they have in common, their space group and the sizes of their orbits, sorts them into
+kinds, and of the kinds those with the fewest free parameters come first: the simple, body-centred
+and face-centred cubic lattices and the diamond net have only their volume, close packing in
+hexagons and graphite's sheets one number more. Nothing of this depends on the elements. Open nets
+are among them as well as dense ones, and both begin at bonds of usual lengths, not at a usual
+volume.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from search.create.nets import net_structure
 from search.create.random_crystals import GenerationError, RandomSymmetric, typical_volume
-from search.geometry import DistanceLimits
+from search.create.space_groups import LAST_GROUP, fits
+from search.geometry import DistanceLimits, image_shifts
 from search.symmetry import TIGHT_TOLERANCE, symmetry_dataset
 from search.symmetry_operations import Symmetry
 
@@ -33,8 +36,12 @@ SHELL = 1.2
 """Neighbours are as far away as the nearest one times this, at the most."""
 LARGEST = 4.0
 """Volume, in units of the usual one, beyond which a structure falls apart into pieces."""
-TRIES = 150
-"""Crystals made for each one that is wanted: hardly a simple kind is missed."""
+ROOM = 2.5
+"""Volume, in units of the usual one, in which atoms are placed: open crystals need it."""
+REPEATS = 2
+"""Crystals made in each space group with the same atoms: sites, shapes and coordinates differ."""
+NETS = 8
+"""Nets made for each crystal that is wanted."""
 
 
 class Kind(NamedTuple):
@@ -101,9 +108,7 @@ def simple_crystals(
         the number of ``free_parameters``.
     """
     best: dict[Kind, tuple[float, Atoms]] = {}
-    for attempt in range(TRIES * number // 10):
-        counts = contents[attempt % len(contents)]
-        atoms = _made(counts, rng, as_net=attempt // len(contents) % 2 == 1)
+    for atoms in _attempts(contents, NETS * number, rng):
         if atoms is None or (kind := _kind_of(atoms)) is None:
             continue
         neighbours = _neighbours(atoms)
@@ -114,19 +119,30 @@ def simple_crystals(
     return [best[kind][1] for kind in order[:number]]
 
 
-def _made(counts: Mapping[str, int], rng: np.random.Generator, as_net: bool) -> Atoms | None:
+def _attempts(
+    contents: Sequence[Mapping[str, int]], n_nets: int, rng: np.random.Generator
+) -> Iterator[Atoms | None]:
+    """Crystals in all space groups, and nets; none where there is no room."""
+    for counts in contents:
+        limits = DistanceLimits.from_radii(tuple(counts))
+        volume = ROOM * typical_volume(counts)
+        for group in filter(partial(fits, counts=counts), range(1, LAST_GROUP + 1)):
+            generator = RandomSymmetric(limits, (group,), max_attempts=2)
+            for _ in range(REPEATS):
+                yield _made(partial(generator.generate, counts, volume, rng), counts)
+        for _ in range(n_nets // len(contents)):
+            net = partial(net_structure, counts, typical_volume(counts), limits, rng)
+            yield _made(net, counts)
+
+
+def _made(make: Callable[[], Atoms], counts: Mapping[str, int]) -> Atoms | None:
     """A crystal whose shortest bonds are of a usual length; none where there is no room."""
-    limits = DistanceLimits.from_radii(tuple(counts))
-    volume = typical_volume(counts)
     try:
-        if as_net:
-            atoms = net_structure(counts, volume, limits, rng)
-        else:
-            atoms = RandomSymmetric(limits, max_attempts=50).generate(counts, volume, rng)
+        atoms = make()
     except GenerationError:
         return None
     atoms.set_cell(atoms.cell[:] * BOND * _tightest(atoms), scale_atoms=True)
-    return None if atoms.get_volume() > LARGEST * volume else atoms
+    return None if atoms.get_volume() > LARGEST * typical_volume(counts) else atoms
 
 
 def _kind_of(atoms: Atoms) -> Kind | None:
@@ -144,14 +160,17 @@ def _kind_of(atoms: Atoms) -> Kind | None:
 def _distances(atoms: Atoms) -> NDArray[np.float64]:
     """Distances, in units of the sum of covalent radii, of all pairs that are near."""
     from ase.data import covalent_radii
-    from ase.neighborlist import neighbor_list
 
     radii = covalent_radii[atoms.numbers]
-    reach = (atoms.get_volume() ** (1 / 3)) * 1.5
+    cell, positions = atoms.cell[:], atoms.get_scaled_positions()
+    between = positions[:, None] - positions
+    between = (between - np.round(between)) @ cell
+    reach = 1.5 * (atoms.get_volume() ** (1 / 3))
     while True:
-        first, second, apart = neighbor_list("ijd", atoms, reach)
-        if len(first):
-            return np.asarray(apart / (radii[first] + radii[second]))
+        apart = np.linalg.norm(between[:, :, None] + image_shifts(cell, reach), axis=-1)
+        near = (apart < reach) & (apart > 0.0)
+        if near.any():
+            return np.asarray((apart / (radii[:, None] + radii)[:, :, None])[near])
         reach *= 1.5
 
 

@@ -53,8 +53,9 @@ def test_free_parameters_are_those_of_crystallography(atoms: Atoms, expected: in
     assert free_parameters(Symmetry.of(atoms, 0.01)) == expected
 
 
-def test_open_and_dense_lattices_come_first() -> None:
-    made = simple_crystals([{"Si": n} for n in (1, 2, 3, 4)], 24, np.random.default_rng(1))
+@pytest.mark.parametrize("seed", range(3))
+def test_open_and_dense_lattices_come_first(seed: int) -> None:
+    made = simple_crystals([{"Si": n} for n in (1, 2)], 12, np.random.default_rng(seed))
     groups = [find_space_group(atoms).symbol for atoms in made]
     assert {"Pm-3m", "Fm-3m", "Im-3m", "Fd-3m"} <= set(groups[:8])
     assert {"P6_3/mmc", "P6/mmm", "I4_1/amd"} <= set(groups)
