@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -67,3 +68,40 @@ def beside_atoms(frames: Frames, chosen: NDArray[np.int64]) -> NDArray[np.float6
     counts = counts_of(frames).astype(float)
     atoms = np.linalg.lstsq(counts[chosen], frames.energies[chosen], rcond=None)[0]
     return np.asarray((frames.energies - counts @ atoms) / frames.counts)
+
+
+def not_above(new: Sequence[Frames], known: Frames, most: float) -> list[Frames]:
+    """
+    Leave out frames whose energies are above the highest known one by more than so much.
+
+    Energies of several compositions are compared beside those of their atoms.
+
+    Parameters
+    ----------
+    new : sequence of Frames
+        With energies.
+    known : Frames
+        With energies; where there are none, nothing is left out.
+    most : float
+        eV/atom.
+    """
+    if not len(known) or are_of_one_composition([known, *new]):
+        ceiling = _highest(known) + most
+        return [frames[_below(frames, ceiling)] for frames in new]
+    beside = beside_atoms(Frames.concatenate([known, *new]), np.arange(len(known)))
+    ceiling = float(np.nanmax(beside[: len(known)])) + most
+    starts = np.cumsum([len(known), *map(len, new)])
+    return [
+        frames[np.flatnonzero(beside[start : start + len(frames)] <= ceiling)]
+        for frames, start in zip(new, starts, strict=False)
+    ]
+
+
+def _highest(frames: Frames) -> float:
+    """Highest energy, eV/atom."""
+    return float(np.nanmax(frames.energies / frames.counts)) if len(frames) else math.inf
+
+
+def _below(frames: Frames, ceiling: float) -> NDArray[np.int64]:
+    """Rows of the frames whose energy is not above so many eV/atom."""
+    return np.flatnonzero(frames.energies <= ceiling * frames.counts)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from launch.database.retries import LOST_FIELD
 from launch.database.states import HELD
 
 if TYPE_CHECKING:
@@ -129,7 +130,8 @@ def match_states(pad: LaunchPad, recorded: dict[str, str]) -> list[tuple[int, st
     Give Fireworks the states that their workflow records.
 
     A state between READY and COMPLETED is set before the workflow hears of it, and is left to those
-    who look for what nobody runs.
+    who look for what nobody runs. One whose last launch has ended becomes RUNNING, not READY: nobody
+    may take it before it is brought up to date from that launch.
 
     Parameters
     ----------
@@ -145,12 +147,21 @@ def match_states(pad: LaunchPad, recorded: dict[str, str]) -> list[tuple[int, st
     """
     differing = []
     members: Sequence[int] = [int(fw_id) for fw_id in recorded]
-    fields = {"fw_id": 1, "state": 1}
+    fields = {"fw_id": 1, "state": 1, "launches": 1}
     for firework in list(pad.fireworks.find({"fw_id": {"$in": members}}, fields)):
         fw_id, before = firework["fw_id"], firework["state"]
         state = recorded[str(fw_id)]
         if before in (state, *HELD):
             continue
+        if state == "READY" and _has_ended(pad, firework["launches"]):
+            state = "RUNNING"
         pad.fireworks.update_one({"fw_id": fw_id}, {"$set": {"state": state}})
         differing.append((fw_id, before, state))
     return differing
+
+
+def _has_ended(pad: LaunchPad, launches: Sequence[int]) -> bool:
+    """Whether the last launch of a Firework ended by itself."""
+    ended = {"state": {"$in": ["COMPLETED", "FIZZLED"]}, LOST_FIELD: {"$exists": False}}
+    last = {"launch_id": {"$in": list(launches[-1:])}}
+    return pad.launches.find_one({**last, **ended}, {"_id": 1}) is not None

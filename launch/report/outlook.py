@@ -17,6 +17,7 @@ DOING = {
     "liquid": "running the liquid",
     "quench": "cooling the melt to a glass",
     "anneal": "annealing the glass",
+    "simple_crystals": "relaxing simple crystals of the ends by {engine}",
     "sample": "collecting the training set",
     "check": "checking the training set",
     "select": "choosing frames to label",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +11,7 @@ from nnp.storage.arrays import decode_array, encode_array
 from search.create.operators import ATOMIC_ENERGIES
 from search.state.fingerprint import FingerprintOptions, distances, fingerprint
 from search.state.individual import Individual
+from search.state.other_pressures import lowest_at_other_pressures
 from search.state.similarity import LOOSELY_RELAXED, SURE_DISTANCE, match
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ class Archive:
     options : FingerprintOptions or None
         Grid of the fingerprints; standard if None.
     of_system : bool
-        Whether compositions differ: other compounds are no duplicates, and the best of each stays.
+        Whether compositions differ: other compounds are no duplicates, and the best of each stays,
+        with those that would be the best of it at other pressures: dense ones must not crowd out
+        all that are open, nor those of one compound all others.
     """
 
     def __init__(
@@ -212,12 +214,19 @@ class Archive:
             self._remove(np.array([self._last()]))
 
     def _last(self) -> int:
-        """Member (index) that leaves: the worst that is not the best of its composition."""
+        """Member (index) that leaves: the worst that is at no pressure the best of its compound."""
         last = len(self.members) - 1
         if not self.of_system:
             return last
-        number = Counter(member.compound for member in self.members)
-        return next((i for i in range(last, -1, -1) if number[self.members[i].compound] > 1), last)
+        kept: dict[object, set[int]] = {}
+        for i in range(last, -1, -1):
+            compound = self.members[i].compound
+            if compound not in kept:
+                own = [member for member in self.members if member.compound == compound]
+                kept[compound] = {id(member) for member in lowest_at_other_pressures(own)}
+            if id(self.members[i]) not in kept[compound]:
+                return i
+        return last
 
     def pack(self) -> dict[str, Any]:
         """Ids and geometries as compressed arrays; fingerprints are computed again."""

@@ -71,6 +71,8 @@ def test_the_same_fireworks_are_taken_as_fireworks_would(
             itertools.product(specs, queues, ("liquid", "train"), "ab"), 1
         )
     )  # fmt: skip
+    # of no workflow, nobody would take them
+    pad.workflows.update_one({}, {"$set": {"nodes": list(range(1, 49))}})
     worker = FWorker("here", category, query)
     wanted = {each["fw_id"] for each in pad.fireworks.find({**worker.query, "state": "READY"})}
     assert 0 < len(wanted) < 48

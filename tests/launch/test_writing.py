@@ -17,7 +17,7 @@ from launch.cluster.reconcile import Repair, _finish
 from launch.database.connections import launchpad
 from launch.database.embedded import EmbeddedDatabase
 from launch.database.indexes import create_indexes
-from launch.database.writing import NOTES, undo_cut_short
+from launch.database.writing import NOTES, match_states, undo_cut_short
 from tests.launch.sample_jobs import chain, leaf
 
 numbers = itertools.count()
@@ -114,3 +114,25 @@ def test_a_step_that_is_written_leaves_no_note(pad: LaunchPad) -> None:
     assert states(pad) == {"COMPLETED": 1, "READY": 2, "WAITING": 2}
     repairs: list[Repair] = _finish(pad, 0.0)
     assert repairs == []
+
+
+def test_what_has_run_is_not_taken_again_before_its_workflow_is_told(
+    pad: LaunchPad, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch = take_first(pad)
+    with monkeypatch.context() as patched:
+        dying = dying_at(1, pad.workflows.find_one_and_replace)
+        patched.setattr(pad.workflows, "find_one_and_replace", dying, raising=False)
+        with pytest.raises(Killed):
+            end(pad, launch)
+    (done,) = (f["fw_id"] for f in pad.fireworks.find({"state": "COMPLETED"}))
+    # the workflow had not been told of its start either
+    untold = {"$set": {f"fw_states.{done}": "READY"}, "$unset": {"locked": ""}}
+    pad.workflows.update_one({}, untold)
+    workflow = pad.workflows.find_one({})
+    # between these two a worker that looks for work sees it
+    assert (done, "COMPLETED", "RUNNING") in match_states(pad, workflow["fw_states"])
+    assert pad.checkout_fw(WORKER, "/", fw_id=done) == (None, None)
+    assert _finish(pad, 0.0)
+    assert states(pad)["COMPLETED"] == 1
+    assert pad.launches.count_documents({"fw_id": done}) == 1

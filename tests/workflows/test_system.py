@@ -33,13 +33,13 @@ from workflows.frame_compositions import (
     beside_atoms,
     compositions_of,
     formula_of_frames,
+    not_above,
 )
 from workflows.stages.at_pressures import above_lowest, levels
 from workflows.stages.candidates import CandidateMaker
 from workflows.stages.chain import ChainContext
 from workflows.stages.cost import Cost
 from workflows.stages.dynamics import DynamicsMaker
-from workflows.stages.labelling import _not_above
 from workflows.stages.search_labels import by_turns
 from workflows.stages.selection import SelectionMaker, groups_of
 from workflows.stages.system_ranking import SystemRanking, bond_of_pairs
@@ -299,8 +299,8 @@ def test_frames_of_several_compositions_are_told_apart() -> None:
     np.testing.assert_allclose(beside, [0.0, -0.1, 0.0, 0.0], atol=1e-12)
     # copper 0.5 eV/atom too high is left out, though it lies far below gold
     new = Frames(**{**vars_of(frames[[0]]), "energies": np.array([-2.5])})
-    assert len(_not_above([new], labelled, 0.3)[0]) == 0
-    assert len(_not_above([new], labelled, 0.6)[0]) == 1
+    assert len(not_above([new], labelled, 0.3)[0]) == 0
+    assert len(not_above([new], labelled, 0.6)[0]) == 1
     groups = groups_of(frames)
     assert sorted(row for rows in groups for row in rows.tolist()) == [0, 1, 2, 3]
     assert len(groups) == 3

@@ -107,6 +107,7 @@ class ActiveLearning(MSONable):
         train: TrainingMaker,
         dynamics: DynamicsMaker,
         reference: Engine,
+        crystals: OutputReference | None = None,
     ) -> LearningOutcome:
         """
         Make all rounds.
@@ -125,6 +126,9 @@ class ActiveLearning(MSONable):
             Makes the sampler's runs; its seed is the campaign's.
         reference : Engine
             Labels.
+        crystals : OutputReference or None
+            Of a :class:`~workflows.documents.simple_crystals.SimpleCrystalsDocument`, whose frames
+            are labels of the first round, too.
 
         Returns
         -------
@@ -168,6 +172,7 @@ class ActiveLearning(MSONable):
                 number_of_labels,
                 reference,
                 None if labels is None else labels.output,
+                crystals=crystals if number == 0 else None,
             )
             fit = train.make(labels.output.frames, seed=dynamics.seed)
             for part in (chosen, labels, fit):

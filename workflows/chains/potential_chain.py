@@ -27,9 +27,11 @@ from workflows.stages.melt import MeltMaker
 from workflows.stages.melting_temperature import MeltingTemperatureMaker
 from workflows.stages.packing import PackMaker
 from workflows.stages.sample import SampleMaker
+from workflows.stages.simple_crystals import SimpleCrystalsMaker
 from workflows.stages.table import STAGES
 from workflows.stages.training import TrainingMaker
 from workflows.stages.volume import EquilibriumVolumeMaker
+from workflows.system import SystemTarget
 
 #: Stages that a prediction can end with.
 LAST_STAGES = tuple(stage.name for stage in STAGES.values() if stage.can_be_last)
@@ -105,9 +107,13 @@ class PotentialChain(Maker):
         )
 
     def _learn(
-        self, target: Target, melts: Sequence[Melt]
+        self, target: Target, melts: Sequence[Melt], simple: SimpleCrystalsMaker | None = None
     ) -> tuple[list[Flow | Job], ChainContext]:
-        """From packed atoms to the potential, or to the frames if the chain ends with them."""
+        """
+        From packed atoms to the potential, or to the frames if the chain ends with them.
+
+        Crystals of the ends are for systems only.
+        """
         dynamics = replace(self.dynamics, seed=self.seed).for_elements(set(target.elements))
         parts, packs = self._packs(melts)
         reference = self.reference
@@ -118,9 +124,15 @@ class PotentialChain(Maker):
             parts.append(convergence)
         dynamics = self._sampling(dynamics, reference)
         liquids = self._liquids(melts, packs, dynamics)
-        outcome = self._outcome(melts, liquids, dynamics, reference)
-        parts += [*liquids, *outcome.earlier, outcome.sample]
         context = ChainContext(target, reference, self.seed)
+        crystals = None
+        if simple is not None and simple.crystals and isinstance(target, SystemTarget):
+            tried = simple.make(target, reference, self.seed)
+            parts.append(tried)
+            crystals = tried.output
+            context = context.after("simple_crystals", crystals)
+        outcome = self._outcome(melts, liquids, dynamics, reference, crystals)
+        parts += [*liquids, *outcome.earlier, outcome.sample]
         context = context.after("sample", outcome.sample.output)
         if self.until == "sample":
             return parts, context
@@ -157,17 +169,18 @@ class PotentialChain(Maker):
         liquids: Sequence[Flow],
         dynamics: DynamicsMaker,
         reference: Engine,
+        crystals: OutputReference | None,
     ) -> LearningOutcome:
         """Frames and potential: of all that the reference engine runs, or by rounds of labels."""
         melt_quench = partial(self._melt_quenches, melts)
         sampled = melt_quench([liquid.output for liquid in liquids], dynamics)
         if self.active.rounds:
             outcome = self.active.learn(
-                sampled, melt_quench, self.sample, self.train, dynamics, reference
+                sampled, melt_quench, self.sample, self.train, dynamics, reference, crystals
             )
             checks = self._checks(outcome.sample.output.frames, reference)
             return replace(outcome, earlier=[*sampled.jobs, *outcome.earlier, *checks])
-        collected = self.sample.make(sampled.segments, sampled.search_runs)
+        collected = self.sample.make(sampled.segments, sampled.search_runs, crystals)
         checks = self._checks(collected.output.frames, reference)
         fit = self.train.make(
             collected.output.frames,

@@ -169,7 +169,7 @@ class StructurePredictionMaker(PotentialChain):
         if self.search_level == "reference":
             parts, context = self._search_by_reference(target)
         else:
-            parts, context = self._learn(target, self.melts(target))
+            parts, context = self._learn(target, self.melts(target), self.system.simple)
         context = replace(context, makers=self._repeatable(), known=known)
         for stage in self._following():
             maker: FollowingMaker = getattr(self, stage.name)
@@ -230,7 +230,7 @@ class StructurePredictionMaker(PotentialChain):
             costs = self.reference_search.cost(context)
             context = self.reference_search.hand_on(context)
         else:
-            costs = self._learning_cost(context)
+            costs = [*self._learning_cost(context), *self.system.simple.cost(context)]
         for stage in self._following():
             maker: FollowingMaker = getattr(self, stage.name)
             costs += maker.cost(context)

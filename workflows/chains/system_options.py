@@ -11,6 +11,7 @@ from workflows.chains.labelling_rounds import ActiveLearning
 from workflows.stages.candidates import CandidateMaker
 from workflows.stages.improve import ImproveMaker
 from workflows.stages.search import SearchMaker
+from workflows.stages.simple_crystals import SimpleCrystalsMaker
 
 
 class Spending(Protocol):
@@ -39,6 +40,8 @@ class SystemOptions(MSONable):
         Compositions that are melted; none: two for each block and one more.
     effort : float
         At each of them, beside a campaign of a formula.
+    simple : SimpleCrystalsMaker
+        Crystals of the ends that the reference engine tries before there is a potential.
     """
 
     melts: int | None = field(
@@ -54,6 +57,10 @@ class SystemOptions(MSONable):
             "range": (0.01, 10.0),
             "help": "labels, relaxations, candidates a melt of a system, beside those of a formula",
         },
+    )
+
+    simple: SimpleCrystalsMaker = field(
+        default_factory=SimpleCrystalsMaker, metadata={"inline": True}
     )
 
     def spread(self, maker: Chain, compositions: int) -> Chain:

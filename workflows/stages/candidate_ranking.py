@@ -14,6 +14,7 @@ from workflows.jobs.outputs import output_of
 from workflows.jobs.progress import report_progress
 from workflows.stages.candidate_documents import CandidateDocuments
 from workflows.stages.candidate_state import AskedCandidates, CandidateChain
+from workflows.stages.end_doubts import doubtful_ends
 from workflows.stages.final_ranking import rank_rows
 from workflows.stages.ranking import (
     compare,
@@ -114,8 +115,22 @@ class CandidateRanking:
             n_frames=len(frames),
             frames=frames,
             **of_system,
-            warning=warning_of(target, None if potential is None else doubt(new, gate)),
+            warning=warning_of(
+                target,
+                None if potential is None else doubt(new, gate),
+                self._doubtful_ends(ranked, asked),
+            ),
         )
+
+    def _doubtful_ends(
+        self, ranked: Sequence[CandidateDocument], asked: AskedCandidates
+    ) -> list[str]:
+        """What is to be said of the ends of a system; nothing of a formula."""
+        if not isinstance(self.chain.target, SystemTarget):
+            return []
+        work = self.chain.potential
+        potential = None if work is None else output_of(work).potential
+        return doubtful_ends(self.chain.target, ranked, asked.tried, potential)
 
     def _ranked(
         self, rows: Sequence[CandidateDocument], refined: Sequence[Refined]

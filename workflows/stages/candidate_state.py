@@ -49,6 +49,10 @@ class AskedCandidates(Document):
         default_factory=list,
         description="labels of the last of them, which are known phases of a system",
     )
+    tried: dict[str, int] = Field(
+        default_factory=dict,
+        description="simple crystals of the ends of a system that the engine has relaxed",
+    )
     before: list[RelaxedStructure] = Field(
         default_factory=list, description="relaxed by the rounds of learning, and not again"
     )

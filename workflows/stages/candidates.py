@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jobflow import Flow, Job, JobConfig, Maker, OnMissing, Response, job
 from pymatgen.core import Structure
@@ -19,6 +19,7 @@ from workflows.documents.improvement import ImproveDocument
 from workflows.documents.prediction import CandidateDocument, PredictionDocument
 from workflows.documents.relaxation import RelaxDocument
 from workflows.documents.search import SearchDocument
+from workflows.documents.simple_crystals import SimpleCrystalsDocument
 from workflows.jobs.idempotency import spawn
 from workflows.jobs.stage import REFERENCE_QUEUE
 from workflows.jobs.tags import tag
@@ -40,6 +41,7 @@ from workflows.stages.refinement import (
     variants_of,
 )
 from workflows.stages.search_series import candidates_at, name_by_pressure, relaxed_at
+from workflows.stages.simple_ends import ends_not_among, tried_of
 from workflows.stages.system_series import join_pressures, known_as_candidates
 from workflows.stages.table import STAGES
 
@@ -135,6 +137,7 @@ class CandidateMaker(Maker):
         *,
         improved: ImproveDocument | OutputReference | None = None,
         known: Mapping[str, Structure] | None = None,
+        simple: OutputReference | None = None,
     ) -> Job:
         """
         Relax and rank.
@@ -150,13 +153,21 @@ class CandidateMaker(Maker):
             too, and not relaxed again.
         known : mapping of str to Structure, or None
             Known phases of a system, by their labels, which are relaxed and put on the hull.
+        simple : OutputReference or None
+            Of a :class:`~workflows.documents.simple_crystals.SimpleCrystalsDocument`: the lowest of
+            each end are candidates, too.
 
         Returns
         -------
         Job
             Its output is a :class:`PredictionDocument`.
         """
-        work = self.relax(search, chain, improved, **({"known": dict(known)} if known else {}))
+        more: dict[str, Any] = {"known": dict(known)} if known else {}
+        if simple is not None:
+            more["simple"] = simple
+        work = self.relax(search, chain, improved, **more)
+        if simple is not None:  # whose job may fail
+            work.config.on_missing_references = OnMissing.NONE
         work.name = "candidates"
         return tag(work, STAGES["candidates"])
 
@@ -174,7 +185,13 @@ class CandidateMaker(Maker):
 
         def at(one: Target) -> Job:
             asked = replace(chain, target=one)
-            return self.make(context.previous, asked, improved=improved, known=context.known)
+            return self.make(
+                context.previous,
+                asked,
+                improved=improved,
+                known=context.known,
+                simple=context.outputs.get("simple_crystals"),
+            )
 
         if not target.pressures:
             return at(target)
@@ -234,6 +251,7 @@ class CandidateMaker(Maker):
         chain: CandidateChain,
         improved: ImproveDocument | None = None,
         known: dict[str, Structure] | None = None,
+        simple: SimpleCrystalsDocument | None = None,
     ) -> Response:
         """Make one relaxation for each candidate that has none yet, and what comes after them."""
         if improved is not None:
@@ -242,8 +260,9 @@ class CandidateMaker(Maker):
         candidates = choose_candidates(
             candidates_at(search.candidates, chain.target), self.n_candidates, self.limits, improved
         )
-        gone_on = {id(candidate.structure) for candidate in candidates}
         done = [] if improved is None else improved.relaxed
+        candidates += ends_not_among(candidates, done, simple, chain.target)
+        gone_on = {id(candidate.structure) for candidate in candidates}
         before = [one for one in done if id(one.structure) not in gone_on]
         if not candidates and not before:
             raise ValueError(
@@ -259,6 +278,7 @@ class CandidateMaker(Maker):
             candidates=[*candidates, *known_as_candidates(known or {}, chain.target.pressure)],
             jobs=jobs,
             known=list(known or {}),
+            tried=tried_of(simple),
             before=before,
         )
         refining = self.refine([work.output for work in relaxations], chain, asked)

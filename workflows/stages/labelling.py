@@ -15,9 +15,10 @@ from nnp.frames import Frames
 from nnp.storage.checkpoint import read_checkpoint, write_checkpoint
 from workflows.documents.improvement import ChoiceDocument
 from workflows.documents.relaxation import RelaxDocument
+from workflows.documents.simple_crystals import SimpleCrystalsDocument
 from workflows.documents.training import LabelDocument, SampleDocument, SelectionDocument
 from workflows.engines.base import Engine
-from workflows.frame_compositions import are_of_one_composition, beside_atoms, formula_of_frames
+from workflows.frame_compositions import formula_of_frames, not_above
 from workflows.jobs.checkpoints import checkpoint
 from workflows.jobs.idempotency import once
 from workflows.jobs.outputs import output_of
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from jobflow import OutputReference
-    from numpy.typing import NDArray
 
 #: s between two checkpoints of a batch.
 CHECKPOINT_INTERVAL = 10.0
@@ -82,6 +82,7 @@ class LabellingMaker(Maker):
         earlier: SampleDocument | OutputReference | str | None = None,
         relaxations: Sequence[OutputReference] = (),
         former: Sequence[str] = (),
+        crystals: OutputReference | None = None,
     ) -> Flow:
         """
         Label.
@@ -101,6 +102,9 @@ class LabellingMaker(Maker):
             Of :class:`~workflows.documents.relaxation.RelaxDocument`: their frames are labels, too.
         former : sequence of str
             Jobs whose labels a correction of the settings has left out: they count, too.
+        crystals : OutputReference or None
+            Of a :class:`~workflows.documents.simple_crystals.SimpleCrystalsDocument`: its frames
+            are labels, too, unless they lie too high.
 
         Returns
         -------
@@ -114,7 +118,12 @@ class LabellingMaker(Maker):
             batches.append(tag(work, STAGES["label"], REFERENCE_QUEUE))
         last = tag(
             self.collect(
-                chosen, [work.output for work in batches], earlier, list(relaxations), list(former)
+                chosen,
+                [work.output for work in batches],
+                earlier,
+                list(relaxations),
+                list(former),
+                **({} if crystals is None else {"crystals": crystals}),
             ),
             STAGES["label"],
         )
@@ -178,6 +187,7 @@ class LabellingMaker(Maker):
         earlier: SampleDocument | str | None,
         relaxations: list[RelaxDocument | None] | None = None,
         former: Sequence[str] = (),
+        crystals: SimpleCrystalsDocument | None = None,
     ) -> SampleDocument:
         """
         Join the labelled frames of this round and of those before.
@@ -194,6 +204,8 @@ class LabellingMaker(Maker):
             Whose frames are labels, too; none where a job failed.
         former : sequence of str
             Jobs whose labels a correction of the settings has left out.
+        crystals : SimpleCrystalsDocument or None
+            Of the ends of a system; none where there are none, or their job failed.
 
         Raises
         ------
@@ -207,9 +219,11 @@ class LabellingMaker(Maker):
         new = [document.frames for document in batches if document is not None]
         # a round of learning has other frames to go on with
         self._require_enough(sum(map(len, new)), chosen.n_chosen, failures, optional=bool(before))
-        usable = new if known is None else _not_above(new, known.frames, self.max_energy)
+        usable = new if known is None else not_above(new, known.frames, self.max_energy)
         done = [one for one in relaxations or [] if one is not None and one.frames is not None]
         ways = [one.frames for one in done if one.frames is not None]
+        if crystals is not None:
+            ways += not_above([crystals.frames], Frames.concatenate(usable), self.max_energy)
         frames = Frames.concatenate([*(d.frames for d in before), *usable, *ways])
         more, evaluations = former_labels(former, frames)
         frames = Frames.concatenate([frames, more])
@@ -224,6 +238,7 @@ class LabellingMaker(Maker):
             evaluations=chosen.n_chosen
             + sum(one.steps + 1 for one in done)
             + sum(d.evaluations or 0 for d in before)
+            + (0 if crystals is None else crystals.evaluations)
             + evaluations,
             failures=[*(text for document in before for text in document.failures), *failures],
             shortest_distances=chosen.shortest_distances,
@@ -250,30 +265,6 @@ class LabellingMaker(Maker):
                 f"the reference engine labelled {labelled} of {asked} frames "
                 f"({failures[0] if failures else 'none were chosen'}); see what is wrong with it"
             )
-
-
-def _not_above(new: Sequence[Frames], known: Frames, most: float) -> list[Frames]:
-    """Frames whose energies are not above the highest known one by more than `most` eV/atom."""
-    if not len(known) or are_of_one_composition([known, *new]):
-        ceiling = _highest(known) + most
-        return [frames[_below(frames, ceiling)] for frames in new]
-    beside = beside_atoms(Frames.concatenate([known, *new]), np.arange(len(known)))
-    ceiling = float(np.nanmax(beside[: len(known)])) + most
-    starts = np.cumsum([len(known), *map(len, new)])
-    return [
-        frames[np.flatnonzero(beside[start : start + len(frames)] <= ceiling)]
-        for frames, start in zip(new, starts, strict=False)
-    ]
-
-
-def _highest(frames: Frames) -> float:
-    """Highest energy, eV/atom."""
-    return float(np.nanmax(frames.energies / frames.counts)) if len(frames) else math.inf
-
-
-def _below(frames: Frames, ceiling: float) -> NDArray[np.int64]:
-    """Rows of the frames whose energy is not above so many eV/atom."""
-    return np.flatnonzero(frames.energies <= ceiling * frames.counts)
 
 
 def _count(frames: Frames) -> dict[str, int]:

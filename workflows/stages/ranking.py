@@ -118,14 +118,14 @@ def notes_on(target: Target, engine: Engine) -> list[str]:
     return [] if note is None else [note]
 
 
-def warning_of(target: Target, doubtful: str | None) -> str | None:
+def warning_of(target: Target, doubtful: str | None, of_ends: Sequence[str] = ()) -> str | None:
     """
-    Join what to know before a ranking is trusted: doubts, and those about the formula.
+    Join what to know before a ranking is trusted: doubts of ends, of it, and of the formula.
 
     Of one of several pressures, what holds for the compound is left to who joins them.
     """
     of_formula = None if target.pressures or target.is_system else unbalanced(target.formula)
-    return "; ".join(filter(None, [doubtful, of_formula])) or None
+    return "; ".join(filter(None, [*of_ends, doubtful, of_formula])) or None
 
 
 def provenance() -> dict[str, str]:

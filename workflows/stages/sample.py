@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jobflow import Job, JobConfig, Maker, job
+from jobflow import Job, JobConfig, Maker, OnMissing, job
 
 from nnp.frames import Frames
 from nnp.storage.electronegativity import no_warnings_of_noble_gases
 from nnp.training.distances import shortest_distances
 from search.create.random_crystals import typical_volume
 from workflows.documents.dynamics import SegmentDocument
+from workflows.documents.simple_crystals import SimpleCrystalsDocument
 from workflows.documents.training import SampleDocument
-from workflows.frame_compositions import compositions_of, formula_of_frames
+from workflows.frame_compositions import compositions_of, formula_of_frames, not_above
 from workflows.jobs.idempotency import once
 from workflows.jobs.outputs import output_of
 from workflows.jobs.progress import report_progress
@@ -27,6 +28,9 @@ from workflows.stages.table import STAGES
 if TYPE_CHECKING:
     from jobflow import OutputReference
     from numpy.typing import NDArray
+
+#: eV/atom above the highest frame of the melts beyond which a crystal is left out.
+MAX_ENERGY = 0.3
 
 
 @dataclass
@@ -62,6 +66,7 @@ class SampleMaker(Maker):
         self,
         segments: Sequence[list[SegmentDocument] | OutputReference],
         search_runs: Sequence[list[str] | OutputReference],
+        crystals: OutputReference | None = None,
     ) -> Job:
         """
         Collect.
@@ -72,13 +77,20 @@ class SampleMaker(Maker):
             Lists of segments, in the order of time within each trajectory.
         search_runs : sequence of lists of str or OutputReference
             Lists of jobs that ran segments for melting temperature and volume.
+        crystals : OutputReference or None
+            Of a :class:`~workflows.documents.simple_crystals.SimpleCrystalsDocument`.
 
         Returns
         -------
         Job
             Its output is a :class:`SampleDocument`.
         """
-        work = self.collect(list(segments), list(search_runs) if self.include_search_runs else [])
+        runs = list(search_runs) if self.include_search_runs else []
+        work = self.collect(
+            list(segments), runs, **({} if crystals is None else {"crystals": crystals})
+        )
+        if crystals is not None:  # whose job may fail
+            work.config.on_missing_references = OnMissing.NONE
         work.name = "sample"
         return tag(work, STAGES["sample"])
 
@@ -89,10 +101,22 @@ class SampleMaker(Maker):
     @job(data=[Frames], config=JobConfig(expose_store=True))
     @once
     def collect(
-        self, segments: list[list[SegmentDocument]], search_runs: list[list[str]]
+        self,
+        segments: list[list[SegmentDocument]],
+        search_runs: list[list[str]],
+        crystals: SimpleCrystalsDocument | None = None,
     ) -> SampleDocument:
         """
         Join the frames and describe them.
+
+        Parameters
+        ----------
+        segments : list of lists of SegmentDocument
+            In the order of time within each trajectory.
+        search_runs : list of lists of str
+            Jobs that ran segments for melting temperature and volume.
+        crystals : SimpleCrystalsDocument or None
+            Of the ends of a system, whose frames are added; none where their job failed.
 
         Raises
         ------
@@ -100,6 +124,8 @@ class SampleMaker(Maker):
             If no frame is usable.
         """
         document = self.describe(segments, search_runs)
+        if crystals is not None:
+            document = _with_crystals(document, self.usable(crystals.frames))
         report_progress("sample", 1, 1, frames=document.n_frames)
         return document
 
@@ -140,6 +166,19 @@ class SampleMaker(Maker):
             return frames
         nearest = shortest_distances(frames, frames.elements).min(axis=(1, 2), initial=np.inf)
         return frames[np.flatnonzero(nearest >= self.min_distance)]
+
+
+def _with_crystals(document: SampleDocument, crystals: Frames) -> SampleDocument:
+    """Add frames of crystals, but for those that lie far above all melts."""
+    low = not_above([crystals], document.frames, MAX_ENERGY)
+    frames = Frames.concatenate([document.frames, *low])
+    return document.model_copy(
+        update={
+            "frames": frames,
+            "n_frames": len(frames),
+            "frames_by_stage": dict(Counter(map(str, frames.stages))),
+        }
+    )
 
 
 def glass_volume(segments: Sequence[SegmentDocument]) -> float:

@@ -174,8 +174,13 @@ class SearchMaker(Maker):
     def follow(self, context: ChainContext) -> Job | Flow:
         """Search on the potential that was trained, from the volume and distances of the glass."""
         sample = context.outputs["sample"]
+        simple = context.outputs.get("simple_crystals")
         return self.at_each(
-            context.outputs["train"].potential, context.target, sample, context.seed
+            context.outputs["train"].potential,
+            context.target,
+            sample,
+            context.seed,
+            None if simple is None else simple.structures,
         )
 
     def at_each(
@@ -184,7 +189,7 @@ class SearchMaker(Maker):
         target: Target,
         sample: OutputReference,
         seed: int,
-        seeds: Sequence[Structure | OutputReference] | None = None,
+        seeds: Sequence[Structure | OutputReference] | OutputReference | None = None,
     ) -> Job | Flow:
         """
         Search at each pressure of a target, as :meth:`make` does at one.
@@ -199,7 +204,7 @@ class SearchMaker(Maker):
             Of the training set, whose glass is at the highest pressure.
         seed : int
             Seed of the campaign.
-        seeds : list of Structure or OutputReference, or None
+        seeds : list of Structure, OutputReference or None
             To begin with, at every pressure.
         """
         return search_at_each(

@@ -119,7 +119,8 @@ def _candidates(
     if not target.is_system:
         members = [*summary.best, *summary.at_other_pressures]
         return [_candidate(member, energies_of, fitness) for member in members]
-    found = [_candidate(member, energies_of, fitness) for member in summary.best]
+    members = [*summary.best, *summary.at_other_pressures]
+    found = [_candidate(member, energies_of, fitness) for member in members]
     above = above_lowest(found)
     return [
         found[k].model_copy(update={"above_hull": above[k]})

@@ -48,6 +48,14 @@ ROWS = (
     Stage("liquid", "liquid", "workflows.stages.liquid:LiquidMaker", is_repeatable=False),
     Stage("quench", "quench", "workflows.stages.liquid:QuenchMaker", is_repeatable=False),
     Stage("anneal", "anneal", "workflows.stages.liquid:AnnealMaker", is_repeatable=False),
+    # of systems only
+    Stage(
+        "simple_crystals",
+        "simple crystals",
+        "workflows.stages.simple_crystals:SimpleCrystalsMaker",
+        document="workflows.documents.simple_crystals:SimpleCrystalsDocument",
+        is_repeatable=False,
+    ),
     Stage(
         "sample",
         "training set",
