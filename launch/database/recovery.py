@@ -157,7 +157,7 @@ def _end_launch(pad: LaunchPad, launch_id: int, reason: str) -> None:
     launch = pad.get_launch_by_id(launch_id)
     launch.state = "FIZZLED"
     launch.action = ended_action(reason)
-    pad.launches.find_one_and_replace({"launch_id": launch_id}, launch.to_db_dict())
+    pad.launches.replace_one({"launch_id": launch_id}, launch.to_db_dict())
 
 
 def ended_action(reason: str, kind: str = "") -> Any:

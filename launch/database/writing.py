@@ -60,13 +60,12 @@ def write_workflow(pad: LaunchPad, workflow: Workflow, updated: Iterable[int]) -
         pad.fireworks.insert_many([firework.to_db_dict() for firework in new])
         workflow._reassign_ids(ids)
     for firework in changed[len(new) :]:
-        pad.fireworks.find_one_and_replace(
-            {"fw_id": firework.fw_id}, firework.to_db_dict(), {"_id": 1}, upsert=True
-        )
+        one = {"fw_id": firework.fw_id}
+        pad.fireworks.replace_one(one, firework.to_db_dict(), upsert=True)
     document = {**workflow.to_db_dict(), "locked": True}
     if cut_short:
         document[NOTES] = cut_short
-    pad.workflows.find_one_and_replace({"nodes": node}, document, {"_id": 1})
+    pad.workflows.replace_one({"nodes": node}, document)
 
 
 def _note(pad: LaunchPad, node: int, new: list[int], noted: bool) -> list[dict[str, Any]]:
@@ -130,8 +129,8 @@ def match_states(pad: LaunchPad, recorded: dict[str, str]) -> list[tuple[int, st
     Give Fireworks the states that their workflow records.
 
     A state between READY and COMPLETED is set before the workflow hears of it, and is left to those
-    who look for what nobody runs. One whose last launch has ended becomes RUNNING, not READY: nobody
-    may take it before it is brought up to date from that launch.
+    who look for what nobody runs. One whose last launch has ended becomes RUNNING, not READY:
+    nobody may take it before it is brought up to date from that launch.
 
     Parameters
     ----------

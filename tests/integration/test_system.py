@@ -90,7 +90,12 @@ def test_copper_and_gold_killed_in_the_search_and_resumed(
     assert given == pytest.approx(energies, abs=1e-4)
     (hull,) = summary["hulls"]
     assert {"Cu", "Au"} <= set(hull["stable"])
-    formation = energies["alloy"] - (3 * energies["copper"] + energies["gold"]) / 4
+    # the references may be lower than what is given: hexagonal gold is, by EMT
+    copper, gold = (
+        min(float(row["energy_eV_atom"]) for row in rows if row["formula"] == formula)
+        for formula in ("Cu", "Au")
+    )
+    formation = energies["alloy"] - (3 * copper + gold) / 4
     alloy = next(row for row in rows if row["known"] == "alloy" and row["given"] == "True")
     assert float(alloy["formation_eV_atom"]) == pytest.approx(formation, abs=2e-4)
     # distances from the hull fit the energies of the crystals that are written

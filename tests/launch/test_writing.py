@@ -84,8 +84,8 @@ def test_what_a_kill_leaves_is_done_again(
     launch = take_first(pad)
     written = getattr(pad, collection)
     with monkeypatch.context() as patched:
-        dying = dying_at(count, written.find_one_and_replace)
-        patched.setattr(written, "find_one_and_replace", dying, raising=False)
+        dying = dying_at(count, written.replace_one)
+        patched.setattr(written, "replace_one", dying, raising=False)
         with pytest.raises(Killed):
             end(pad, launch)
     assert pad.workflows.find_one({})[NOTES]
@@ -121,8 +121,8 @@ def test_what_has_run_is_not_taken_again_before_its_workflow_is_told(
 ) -> None:
     launch = take_first(pad)
     with monkeypatch.context() as patched:
-        dying = dying_at(1, pad.workflows.find_one_and_replace)
-        patched.setattr(pad.workflows, "find_one_and_replace", dying, raising=False)
+        dying = dying_at(1, pad.workflows.replace_one)
+        patched.setattr(pad.workflows, "replace_one", dying, raising=False)
         with pytest.raises(Killed):
             end(pad, launch)
     (done,) = (f["fw_id"] for f in pad.fireworks.find({"state": "COMPLETED"}))
