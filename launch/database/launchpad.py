@@ -11,6 +11,7 @@ from fireworks import Firework, FWAction, FWorker, LaunchPad, Workflow
 from fireworks.fw_config import SORT_FWS
 from pymongo import ReturnDocument
 
+from launch.database.completed import jobs_of_workflow, leave_out
 from launch.database.firework_documents import firework_document
 from launch.database.ready import missed, ready_fireworks
 from launch.database.tally_keeping import Before, tally_added, tally_changed
@@ -112,9 +113,7 @@ class CampaignLaunchPad(LaunchPad):
     ) -> Any:
         """Record the end of a launch, without what its Firework has spawned before."""
         if action is not None and (action.detours or action.additions):
-            present = self._spawned(launch_id)
-            action.detours = [flow for flow in action.detours if not _jobs(flow) <= present]
-            action.additions = [flow for flow in action.additions if not _jobs(flow) <= present]
+            leave_out(action, self._spawned(launch_id))
         return super().complete_launch(launch_id, action, state)
 
     def _get_a_fw_to_run(
@@ -179,15 +178,7 @@ class CampaignLaunchPad(LaunchPad):
         firework = self.fireworks.find_one(before, {"fw_id": 1})
         if firework is None:
             return set()
-        workflow = self.workflows.find_one({"nodes": firework["fw_id"]}, {"nodes": 1})
-        members = {"fw_id": {"$in": workflow["nodes"]}}
-        fields = {"spec._tasks.job.uuid": 1, "spec._tasks.job.index": 1}
-        return {
-            (task["job"]["uuid"], task["job"]["index"])
-            for member in self.fireworks.find(members, fields)
-            for task in member["spec"]["_tasks"]
-            if "job" in task
-        }
+        return jobs_of_workflow(self, firework["fw_id"])
 
     def get_new_fw_id(self, quantity: int = 1) -> int:
         """Return the first of some new Firework ids."""
@@ -232,12 +223,3 @@ def indexable(query: Mapping[str, Any]) -> tuple[dict[str, Any], list[Any]] | No
     if len(names) != len(alternatives) or None not in names:
         return None
     return {key: value for key, value in query.items() if key != "$or"}, names
-
-
-def _jobs(workflow: Workflow) -> set[tuple[str, int]]:
-    """Jobs of a workflow, by uuid and index; what is no job is not to be left out."""
-    tasks = [task for firework in workflow.fws for task in firework.tasks]
-    return {
-        (task["job"].uuid, task["job"].index) if "job" in task else (str(id(task)), 0)
-        for task in tasks
-    }

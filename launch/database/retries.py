@@ -12,6 +12,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from launch.database.completed import apply_completed
+
 if TYPE_CHECKING:
     from fireworks import LaunchPad
 
@@ -130,9 +132,13 @@ def retry_launch(
 
 
 def retry(pad: LaunchPad, fw_id: int) -> bool:
-    """Make a FIZZLED Firework READY again unless a child of it has run, or no workflow has it."""
+    """
+    Make a FIZZLED Firework READY again unless a child of it has run, or no workflow has it.
+
+    One whose launch has completed is COMPLETED then, and does not run again.
+    """
     workflow = pad.workflows.find_one({"nodes": fw_id}, {"links": 1})
-    if workflow is None:
+    if workflow is None or apply_completed(pad, fw_id):
         return False
     children = workflow["links"].get(str(fw_id), [])
     gone_on = {"fw_id": {"$in": children}, "state": {"$nin": ["WAITING", "READY"]}}

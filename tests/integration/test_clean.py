@@ -12,13 +12,11 @@ from gridfs import GridFSBucket
 
 from launch.database.connections import OUTPUTS, launchpad
 from launch.local.campaign import Campaign
-from tests.integration.conftest import RUN, SHORT
 from tests.integration.kills import fireworks
 from tests.integration.test_travel import completed
 from tests.launch.archives import UNFINISHED
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
-AGAIN = ["run", "Cu", *RUN, *SHORT, "--z", "1", "--folder", "copper"]
 
 
 def litter(folder: Path) -> tuple[Path, int]:
@@ -66,7 +64,9 @@ def test_a_campaign_resumes_after_clean(devitrify: Command, tmp_path: Path) -> N
         return done.stdout
 
     folder = tmp_path / "copper"
-    type_("import", str(UNFINISHED), "copper")
+    told = type_("import", str(UNFINISHED), "copper")
+    (command,) = [line for line in told.splitlines() if line.startswith("Go on with")]
+    again = command.partition("devitrify ")[2].split()
     checkpoint, number = litter(folder)
     before = completed(fireworks(folder))
     assert len(before) == 27
@@ -77,7 +77,7 @@ def test_a_campaign_resumes_after_clean(devitrify: Command, tmp_path: Path) -> N
     assert blobs(folder) == number
     assert "nothing to free" in type_("clean", "copper", "--yes")
 
-    type_(*AGAIN)
+    type_(*again)
     works = fireworks(folder)
     assert {work["state"] for work in works} == {"COMPLETED"}
     assert completed(works).items() >= before.items()  # no finished job ran again
@@ -89,6 +89,6 @@ def test_a_campaign_resumes_after_clean(devitrify: Command, tmp_path: Path) -> N
     results = type_("results", "copper", "--format", "json")
     type_("clean", "copper", "--yes")
     assert type_("results", "copper", "--format", "json") == results
-    type_(*AGAIN)
+    type_(*again)
     assert completed(fireworks(folder)) == completed(works)
     assert json.loads((folder / "summary.json").read_text())["candidates"][0] == best

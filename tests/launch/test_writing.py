@@ -12,11 +12,13 @@ import pytest
 from fireworks import FWAction, FWorker, LaunchPad
 from jobflow import Flow
 from jobflow.managers.fireworks import flow_to_workflow
+from pymongo.errors import AutoReconnect
 
 from launch.cluster.reconcile import Repair, _finish
 from launch.database.connections import launchpad
 from launch.database.embedded import EmbeddedDatabase
 from launch.database.indexes import create_indexes
+from launch.database.retries import retry_launch
 from launch.database.writing import NOTES, match_states, undo_cut_short
 from tests.launch.sample_jobs import chain, leaf
 
@@ -136,3 +138,27 @@ def test_what_has_run_is_not_taken_again_before_its_workflow_is_told(
     assert _finish(pad, 0.0)
     assert states(pad)["COMPLETED"] == 1
     assert pad.launches.count_documents({"fw_id": done}) == 1
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_a_job_whose_end_is_recorded_does_not_run_again(
+    pad: LaunchPad, monkeypatch: pytest.MonkeyPatch, written: bool
+) -> None:
+    """The database fails before its workflow is written, or right after that."""
+    launch = take_first(pad)
+    whole = pad.workflows.replace_one
+
+    def away(*arguments: Any, **named: Any) -> Any:
+        if written:
+            whole(*arguments, **named)
+        raise AutoReconnect("the database is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pad.workflows, "replace_one", away, raising=False)
+        with pytest.raises(RuntimeError, match="the database is away"):
+            end(pad, launch)
+    (failed,) = pad.get_fw_ids({"state": "FIZZLED"})  # so FireWorks has it
+    assert not retry_launch(pad, failed, launch)
+    _finish(pad, 0.0)
+    assert states(pad) == {"COMPLETED": 1, "READY": 2, "WAITING": 2}
+    assert pad.fireworks.find_one({"fw_id": failed})["launches"] == [launch]
