@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NoReturn
 
-from fireworks import Firework, FWAction, FWorker, LaunchPad, Workflow
+from fireworks import FWAction, FWorker, LaunchPad, Workflow
 from fireworks.fw_config import SORT_FWS
 from pymongo import ReturnDocument
 
 from launch.database.completed import jobs_of_workflow, leave_out
+from launch.database.conditional_writes import ConditionalCollection
 from launch.database.firework_documents import firework_document
 from launch.database.ready import missed, ready_fireworks
 from launch.database.tally_keeping import Before, tally_added, tally_changed
@@ -35,8 +35,13 @@ class CampaignLaunchPad(LaunchPad):
     (:mod:`launch.database.writing`), and not taken meanwhile.
 
     It keeps a tally of each campaign (:mod:`launch.database.tallies`), and takes the next Firework
-    by them.
+    by them. What it writes is found by indexes (:mod:`launch.database.conditional_writes`).
     """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        for name in ("fireworks", "launches", "workflows"):
+            setattr(self, name, ConditionalCollection(self.db, name))
 
     def checkout_fw(
         self, fworker: FWorker, launch_dir: str, fw_id: int | None = None, **kwargs: Any
@@ -135,9 +140,8 @@ class CampaignLaunchPad(LaunchPad):
             if self.workflows.find_one({"nodes": candidate["fw_id"]}, {"_id": 1}) is None:
                 strangers.append(candidate["fw_id"])
                 return None
-            if checkout and not self._reserve(candidate["fw_id"], asked):
-                return None
-            return super(CampaignLaunchPad, self)._get_a_fw_to_run(None, candidate["fw_id"], False)
+            one = {"fw_id": candidate["fw_id"], **asked}
+            return super(CampaignLaunchPad, self)._get_a_fw_to_run(one, None, checkout)
 
         known = ready_fireworks(self.db, asked)
         taken = next(filter(None, map(take, known)), None)
@@ -151,26 +155,6 @@ class CampaignLaunchPad(LaunchPad):
                 # others have taken them all, or they are for others
                 return super()._get_a_fw_to_run({**(query or {}), **others}, None, checkout)
         return taken
-
-    def _reserve(self, fw_id: int, asked: Mapping[str, Any]) -> bool:
-        """
-        Mark a Firework as taken; whether nobody else has, and it is what was asked for.
-
-        SecantusDB 0.7 goes through the whole collection for findAndModify, which FireWorks uses
-        here, whatever index there is. An update is as atomic, and goes by the index.
-        """
-        taken = {"state": "RESERVED", "updated_on": datetime.now(UTC)}
-        one = {"fw_id": fw_id, **asked, "state": "READY"}
-        return self.fireworks.update_one(one, {"$set": taken}).modified_count == 1
-
-    def _upsert_fws(self, fws: list[Firework], reassign_all: bool = False) -> dict[int, int]:
-        if reassign_all or any(firework.fw_id < 0 for firework in fws):
-            ids: dict[int, int] = super()._upsert_fws(fws, reassign_all)
-            return ids
-        for firework in fws:
-            one = {"fw_id": firework.fw_id}
-            self.fireworks.replace_one(one, firework.to_db_dict(), upsert=True)
-        return {}
 
     def _spawned(self, launch_id: int) -> set[tuple[str, int]]:
         """Jobs of the workflow of a launch, by uuid and index, if its Firework ran before."""

@@ -251,7 +251,7 @@ def add(pad: CampaignLaunchPad, number: int) -> float:
 
     names = {n: f"{FORMULAS[n % len(FORMULAS)]}-{n:06d}" for n in range(number)}
     begun = time.perf_counter()
-    for _ in add_campaigns(pad, ((name, partial(build, n, name)) for n, name in names.items())):  # type: ignore[misc]
+    for _ in add_campaigns(pad, ((name, partial(build, n, name)) for n, name in names.items())):
         pass
     return time.perf_counter() - begun
 
@@ -276,7 +276,7 @@ def main() -> int:
             with EmbeddedDatabase(folder / "disk" / "server") as database, Proxy(database) as proxy:
                 create_indexes(database.uri, DATABASE)
                 pad = launchpad(database.uri, DATABASE)
-                seconds = add(pad, chosen.campaigns)  # type: ignore[arg-type]
+                seconds = add(pad, chosen.campaigns)
                 print(f"{chosen.campaigns} campaigns, {pad.fireworks.estimated_document_count()} "
                       f"Fireworks added in {seconds:.0f} s", flush=True)  # fmt: skip
                 pad.connection.close()
