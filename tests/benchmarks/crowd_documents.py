@@ -128,7 +128,7 @@ class Template:
             for field in ("launches", "archived_launches"):
                 firework[field] = [one + shift for one in firework.get(field, []) if kept]
         started = [one for one in copied.get("launches", []) if one["fw_id"] in completed]
-        if started:
+        if "launches" in copied:
             copied["launches"] = started
         for launch in started:
             launch["fw_id"] += shift
