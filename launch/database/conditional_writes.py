@@ -2,8 +2,7 @@
 Find and change a document by an index, on every server.
 
 FireWorks takes, locks and writes by MongoDB's ``findAndModify``. For that SecantusDB 0.7 goes
-through the whole collection, even where ``_id`` is given: seven microseconds a document, so that
-one such operation on 10⁵ Fireworks takes most of a second. A query, and an update, it answers by
+through the whole collection, even where ``_id`` is given. A query, and an update, it answers by
 indexes. Here one follows the other. The update asks for the same again and is atomic, so that of
 several who find a document one gets it.
 """

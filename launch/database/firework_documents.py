@@ -1,4 +1,4 @@
-"""Documents of new Fireworks, as FireWorks makes them, in a third of the time."""
+"""Documents of new Fireworks, as FireWorks makes them, without its copies."""
 
 from __future__ import annotations
 

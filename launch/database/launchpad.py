@@ -146,12 +146,13 @@ class CampaignLaunchPad(LaunchPad):
         known = ready_fireworks(self.db, asked)
         taken = next(filter(None, map(take, known)), None)
         while taken is None:
+            n_strangers = len(strangers)
             others = {"fw_id": {"$nin": list(strangers)}} if strangers else {}
             found = missed(self.db, {**asked, **others})
             taken = next(filter(None, map(take, found)), None)
             if taken is not None or not found:
                 break
-            if others.get("fw_id", {"$nin": []})["$nin"] == strangers:
+            if len(strangers) == n_strangers:
                 # others have taken them all, or they are for others
                 return super()._get_a_fw_to_run({**(query or {}), **others}, None, checkout)
         return taken

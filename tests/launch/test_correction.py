@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from fireworks import Firework, Workflow
 from jobflow import Flow
+from jobflow.managers.fireworks import flow_to_workflow
 
 from launch.commands.run import RunOptions
 from launch.database.connections import launchpad
 from launch.database.embedded import EmbeddedDatabase
 from launch.errors import CampaignError
 from launch.local.campaign import Campaign
+from launch.local.correction_plan import job_text, plain
 from launch.local.runner import _Run
 
 #: Stages whose Fireworks are taken for done.
@@ -357,3 +359,18 @@ def test_a_correction_that_was_cut_short_is_made_again(
     folder.ask("replicas=3")
     assert links(folder) == as_if_new(folder, "replicas=3")
     assert states(folder)["search"] == "WAITING"
+
+
+def test_an_upgrade_that_shifts_stages_or_moves_documents_changes_no_job() -> None:
+    """Priorities follow from the place of a stage, and outputs name the module of their class."""
+    flow = flow_to_workflow(RunOptions(formula="CuAu", engine="emt").prediction().flow("CuAu-1"))
+    for firework in flow.fws:
+        document = plain(firework.to_db_dict())
+        later = plain(document)
+        work = later["spec"]["_tasks"][0]["job"]
+        work["config"]["manager_config"]["_priority"] += 10
+        if work.get("output_schema"):
+            work["output_schema"]["@module"] = "workflows.documents.elsewhere"
+        assert job_text(later) == job_text(document)
+        work["function_args"] = [*work["function_args"], "another"]
+        assert job_text(later) != job_text(document)

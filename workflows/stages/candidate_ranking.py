@@ -95,6 +95,7 @@ class CandidateRanking:
         rows = self.rows(relaxed, asked)
         new = rows[: len(asked.candidates)]
         ranked, of_system = self._ranked(rows, refined)
+        agreement = None if potential is None else compare(ranked, potential, gate)
         results = [one.result for one in refined if one.result]
         frames = labels_of([*map(output_of, ways), *results])
         return PredictionDocument(
@@ -109,7 +110,7 @@ class CandidateRanking:
             ],
             notes=notes_on(target, engine),
             provenance=provenance(),
-            agreement=None if potential is None else compare(ranked, potential, gate),
+            agreement=agreement,
             evaluations=sum(one.steps + 1 if one else 1 for one in relaxed)
             + sum(one.steps + 1 for one in results),
             n_frames=len(frames),
@@ -118,19 +119,11 @@ class CandidateRanking:
             warning=warning_of(
                 target,
                 None if potential is None else doubt(new, gate),
-                self._doubtful_ends(ranked, asked),
+                doubtful_ends(target, ranked, asked.tried)
+                if isinstance(target, SystemTarget)
+                else (),
             ),
         )
-
-    def _doubtful_ends(
-        self, ranked: Sequence[CandidateDocument], asked: AskedCandidates
-    ) -> list[str]:
-        """What is to be said of the ends of a system; nothing of a formula."""
-        if not isinstance(self.chain.target, SystemTarget):
-            return []
-        work = self.chain.potential
-        potential = None if work is None else output_of(work).potential
-        return doubtful_ends(self.chain.target, ranked, asked.tried, potential)
 
     def _ranked(
         self, rows: Sequence[CandidateDocument], refined: Sequence[Refined]

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from nnp.potential import Potential
 from workflows.documents.prediction import CandidateDocument
-from workflows.stages.agreement import single_points
 from workflows.stages.ranking import enthalpy_of
 from workflows.system import SystemTarget
 
@@ -24,7 +20,6 @@ def doubtful_ends(
     target: SystemTarget,
     rows: Sequence[CandidateDocument],
     tried: Mapping[str, int],
-    potential: Potential | None,
 ) -> list[str]:
     """
     Say at which ends a lower crystal may well have been missed.
@@ -34,11 +29,9 @@ def doubtful_ends(
     target : SystemTarget
         What was looked for.
     rows : sequence of CandidateDocument
-        Found, ranked, relaxed by the engine.
+        Found, ranked, relaxed by the engine, with what the potential says of them.
     tried : mapping of str to int
         Simple crystals that the engine has relaxed, by formula of the end.
-    potential : Potential or None
-        That the search was made with; none: there was none.
 
     Returns
     -------
@@ -51,7 +44,7 @@ def doubtful_ends(
         if not own:
             continue  # which the notes on the hull say
         reasons = []
-        if potential is not None and (error := _error(own, potential)) is not None:
+        if (error := _error(own)) is not None:
             reasons.append(
                 f"the potential that searched is off by {1000 * error:+.0f} meV/atom for one of "
                 "its lowest crystals"
@@ -67,19 +60,15 @@ def doubtful_ends(
     return told
 
 
-def _error(rows: Sequence[CandidateDocument], potential: Potential) -> float | None:
+def _error(rows: Sequence[CandidateDocument]) -> float | None:
     """Largest error at the low crystals of an end, eV/atom; none if it is as expected."""
     best = min(enthalpy_of(row) for row in rows)
-    near = [
-        (row.relaxed, row.relaxed_energy)
-        for row in rows
-        if row.relaxed is not None and enthalpy_of(row) <= best + NEAR
-    ]
-    if not near:
-        return None
-    energies, expected = single_points([crystal for crystal, _ in near], potential)
-    errors = energies - np.array([energy for _, energy in near], dtype=float)
-    limits = np.maximum(TOLERATED, TIMES * np.nan_to_num(expected))
-    excess = np.where(np.isfinite(errors), np.abs(errors) / limits, 0.0)
-    worst = int(excess.argmax())
-    return float(errors[worst]) if excess[worst] > 1.0 else None
+    worst, excess = None, 1.0
+    for row in rows:
+        if row.single_point is None or row.energy is None or enthalpy_of(row) > best + NEAR:
+            continue
+        error = row.single_point - row.energy
+        beyond = abs(error) / max(TOLERATED, TIMES * (row.expected_error or 0.0))
+        if beyond > excess:
+            worst, excess = error, beyond
+    return worst

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from jobflow import OutputReference
     from numpy.typing import NDArray
 
-#: eV/atom above the highest frame of the melts beyond which a crystal is left out.
+#: eV/atom above the highest frame of the melts beyond which a crystal is left out; where frames are
+#: chosen to be labelled, `LabellingMaker.max_energy` says it.
 MAX_ENERGY = 0.3
 
 

@@ -116,11 +116,10 @@ def _candidates(
     target: Target, summary: SearchSummary, energies_of: str, fitness: Fitness
 ) -> list[SearchCandidate]:
     """Describe what is reported; of a system from the hull upwards."""
-    if not target.is_system:
-        members = [*summary.best, *summary.at_other_pressures]
-        return [_candidate(member, energies_of, fitness) for member in members]
     members = [*summary.best, *summary.at_other_pressures]
     found = [_candidate(member, energies_of, fitness) for member in members]
+    if not target.is_system:
+        return found
     above = above_lowest(found)
     return [
         found[k].model_copy(update={"above_hull": above[k]})
