@@ -276,10 +276,9 @@ def job_text(firework: Mapping[str, Any], without: Sequence[str] = ()) -> str:
         Paths of numbers of its Maker that are left out.
     """
     job = plain(_job(firework))
-    # the class of the output is that of the function, and its module may have another name since
-    for name in ("name", "uuid", "hosts", "output_schema"):
+    for name in ("name", "uuid", "hosts"):
         job.pop(name, None)
-    # nor does when it comes: stages that are new shift the priorities of others
+    # when it comes is no part of what it does: stages that are new shift the priorities of others
     ((job.get("config") or {}).get("manager_config") or {}).pop("_priority", None)
     maker = _bound({"spec": {"_tasks": [{"job": job}]}})
     for path in ("name", *without):  # jobflow calls the Maker as the job

@@ -361,16 +361,14 @@ def test_a_correction_that_was_cut_short_is_made_again(
     assert states(folder)["search"] == "WAITING"
 
 
-def test_an_upgrade_that_shifts_stages_or_moves_documents_changes_no_job() -> None:
-    """Priorities follow from the place of a stage, and outputs name the module of their class."""
+def test_an_upgrade_that_shifts_stages_changes_no_job() -> None:
+    """Priorities follow from the place of a stage among all."""
     flow = flow_to_workflow(RunOptions(formula="CuAu", engine="emt").prediction().flow("CuAu-1"))
     for firework in flow.fws:
         document = plain(firework.to_db_dict())
         later = plain(document)
         work = later["spec"]["_tasks"][0]["job"]
         work["config"]["manager_config"]["_priority"] += 10
-        if work.get("output_schema"):
-            work["output_schema"]["@module"] = "workflows.documents.elsewhere"
         assert job_text(later) == job_text(document)
         work["function_args"] = [*work["function_args"], "another"]
         assert job_text(later) != job_text(document)
