@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from jobflow import Job
@@ -35,16 +35,12 @@ def relaxations_of(
     limits : RelaxationLimits
         Of each; the pressure is that of what was looked for.
     """
-    maker = chain.engine.relax(replace(limits, pressure=chain.target.pressure))
-    return [
-        tag(
-            maker.make(candidate.structure, "candidates"),
-            STAGES["candidates"],
-            REFERENCE_QUEUE,
-            name=f"relax candidate {number}{of_compound(chain.target, candidate)}",
-        )
+    names = (
+        f"candidate {number}{of_compound(chain.target, candidate)}"
         for number, candidate in enumerate(candidates, start=1)
-    ]
+    )
+    structures = (candidate.structure for candidate in candidates)
+    return _jobs(zip(names, structures, strict=True), chain, limits)
 
 
 def relaxations_of_known(
@@ -62,14 +58,18 @@ def relaxations_of_known(
     limits : RelaxationLimits
         Of a candidate that has nothing to share.
     """
-    steps = max(STEPS_OF_KNOWN, limits.max_steps)
-    maker = chain.engine.relax(replace(limits, max_steps=steps, pressure=chain.target.pressure))
+    to_the_end = replace(limits, max_steps=max(STEPS_OF_KNOWN, limits.max_steps))
+    named = ((f"known phase {label}", structure) for label, structure in known.items())
+    return _jobs(named, chain, to_the_end)
+
+
+def _jobs(
+    named: Iterable[tuple[str, Structure]], chain: CandidateChain, limits: RelaxationLimits
+) -> list[Job]:
+    """Relax structures at the pressure of what was looked for."""
+    maker = chain.engine.relax(replace(limits, pressure=chain.target.pressure))
+    stage = STAGES["candidates"]
     return [
-        tag(
-            maker.make(structure, "candidates"),
-            STAGES["candidates"],
-            REFERENCE_QUEUE,
-            name=f"relax known phase {label}",
-        )
-        for label, structure in known.items()
+        tag(maker.make(structure, "candidates"), stage, REFERENCE_QUEUE, name=f"relax {name}")
+        for name, structure in named
     ]
