@@ -326,19 +326,17 @@ def settings_branch(engine: Engine) -> str | None:
 
 def installed_versions() -> dict[str, str]:
     """Versions of the packages that shape results, of any engine."""
-    return dict(_installed_versions())
+    of_engines = (package for row in ENGINES.values() for package in row.packages)
+    versions = {package: _installed_version(package) for package in {*COMMON_PACKAGES, *of_engines}}
+    return {package: found for package, found in sorted(versions.items()) if found is not None}
 
 
 @cache
-def _installed_versions() -> Mapping[str, str]:
-    """Look them up in the packages' files, once."""
+def _installed_version(package: str) -> str | None:
+    """Look a version up in the package's files, once; none if it is not installed."""
     from importlib.metadata import PackageNotFoundError, version
 
-    of_engines = (package for row in ENGINES.values() for package in row.packages)
-    found = {}
-    for package in sorted({*COMMON_PACKAGES, *of_engines}):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
