@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from launch.database.firework_documents import firework_document
 from launch.database.retries import LOST_FIELD
 from launch.database.states import HELD
 
@@ -57,11 +58,11 @@ def write_workflow(pad: LaunchPad, workflow: Workflow, updated: Iterable[int]) -
     if new:
         for firework in new:
             firework.fw_id = ids[firework.fw_id]
-        pad.fireworks.insert_many([firework.to_db_dict() for firework in new])
+        pad.fireworks.insert_many([firework_document(firework) for firework in new])
         workflow._reassign_ids(ids)
     for firework in changed[len(new) :]:
         one = {"fw_id": firework.fw_id}
-        pad.fireworks.replace_one(one, firework.to_db_dict(), upsert=True)
+        pad.fireworks.replace_one(one, firework_document(firework), upsert=True)
     document = {**workflow.to_db_dict(), "locked": True}
     if cut_short:
         document[NOTES] = cut_short

@@ -17,6 +17,7 @@ from pymongo.errors import AutoReconnect
 from launch.cluster.reconcile import Repair, _finish
 from launch.database.connections import launchpad
 from launch.database.embedded import EmbeddedDatabase
+from launch.database.firework_documents import firework_document
 from launch.database.indexes import create_indexes
 from launch.database.retries import retry_launch
 from launch.database.writing import NOTES, match_states, undo_cut_short
@@ -162,3 +163,14 @@ def test_a_job_whose_end_is_recorded_does_not_run_again(
     _finish(pad, 0.0)
     assert states(pad) == {"COMPLETED": 1, "READY": 2, "WAITING": 2}
     assert pad.fireworks.find_one({"fw_id": failed})["launches"] == [launch]
+
+
+def test_documents_of_what_was_launched_are_those_of_fireworks(pad: LaunchPad) -> None:
+    end(pad, take_first(pad))
+    workflow = pad.get_wf_by_fw_id_lzyfw(pad.fireworks.find_one({})["fw_id"])
+    documents = {fw_id: firework_document(found) for fw_id, found in workflow.id_fw.items()}
+    assert any(document["launches"] for document in documents.values())
+    for fw_id, document in documents.items():
+        assert document == workflow.id_fw[fw_id].to_db_dict()
+        stored = pad.fireworks.find_one({"fw_id": fw_id}, {"_id": 0})
+        assert {**document, "updated_on": None} == {**stored, "updated_on": None}
