@@ -45,17 +45,14 @@ class Entry(NamedTuple):
 
 def same_structure(one: Individual, other: Individual) -> bool:
     """Whether two individuals of a search are the same crystal."""
-    from pymatgen.io.ase import AseAtomsAdaptor
-
     try:
         cells = one.reduced_cell(), other.reduced_cell()
+        if len(cells[0]) != len(cells[1]):
+            # one of them missed a translation by a little more than the other
+            cells = one.reduced_whole_cell(), other.reduced_whole_cell()
     except (ArithmeticError, ValueError):  # a lattice that pymatgen cannot reduce
         return False
-    if len(cells[0]) == len(cells[1]):
-        return match(*cells, LOOSELY_RELAXED, reduced=True)
-    # one of them missed a translation by a little more than the other
-    whole, another = (AseAtomsAdaptor.get_structure(i.structure) for i in (one, other))
-    return match(whole, another, LOOSELY_RELAXED, primitive=False)
+    return match(*cells, LOOSELY_RELAXED, reduced=True)
 
 
 class Archive:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from search.relax.relaxed import CONVERGED
-from search.state.similarity import reduced_structure
+from search.state.similarity import reduced_structure, reduced_whole
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -75,6 +75,8 @@ class Individual:
         Whether it, or one of its ancestors, came from a known structure type.
     reduced : pymatgen.core.Structure or None
         Reduced primitive cell, once asked for.
+    reduced_whole : pymatgen.core.Structure or None
+        Reduced cell with as many atoms as `atoms` has, once asked for.
     """
 
     id: int
@@ -91,6 +93,7 @@ class Individual:
     uncertainty: float | None = None
     of_prototype: bool = False
     reduced: Structure | None = field(default=None, repr=False, compare=False)
+    reduced_whole: Structure | None = field(default=None, repr=False, compare=False)
 
     @property
     def converged(self) -> bool:
@@ -127,9 +130,15 @@ class Individual:
             self.reduced = reduced_structure(self.structure)
         return self.reduced
 
+    def reduced_whole_cell(self) -> Structure:
+        """Return the structure in a reduced cell with all its atoms, which is kept as well."""
+        if self.reduced_whole is None:
+            self.reduced_whole = reduced_whole(self.structure)
+        return self.reduced_whole
+
     def forget_structure(self) -> None:
         """Keep the figures only."""
-        self.atoms = self.reduced = None
+        self.atoms = self.reduced = self.reduced_whole = None
 
 
 def note_best(history: list[NewBest], individual: Individual, structures: int) -> None:

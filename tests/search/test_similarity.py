@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from search.state.similarity import (
@@ -58,3 +59,27 @@ def test_space_groups_have_symbols_and_a_tolerance() -> None:
     shaken.rattle(0.01, seed=0)
     assert find_space_group(shaken).number == 225
     assert find_space_group(shaken, 1e-4) == ("P1", 1)
+
+
+def _strained(atoms: Atoms, rng: np.random.Generator, size: float) -> Atoms:
+    """One like it, deformed, on other axes."""
+    other = atoms.copy()
+    strain = np.eye(3) + rng.uniform(-size, size, (3, 3))
+    other.set_cell(other.cell.array @ strain, scale_atoms=True)
+    return other
+
+
+@pytest.mark.parametrize("size", [0.02, 0.06, 0.1])
+def test_lattices_that_do_not_match_tell_what_the_matcher_tells(size: float) -> None:
+    rng = np.random.default_rng(0)
+    kinds = [bulk("NaCl", kind, a=4.0) for kind in ("rocksalt", "cesiumchloride", "zincblende")]
+    told = []
+    for _ in range(40):
+        first, second = (_strained(kinds[i], rng, size) for i in rng.integers(3, size=2))
+        cells = reduced_structure(first), reduced_structure(second)
+        # what the matcher says of the same cells, asked by itself
+        length, site, angle = LOOSELY_RELAXED
+        matcher = StructureMatcher(ltol=length, stol=site, angle_tol=angle)
+        told.append(bool(matcher.fit(*cells, skip_structure_reduction=True)))
+        assert match(*cells, LOOSELY_RELAXED, reduced=True) is told[-1]
+    assert len(set(told)) == 2
