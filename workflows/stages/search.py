@@ -356,10 +356,8 @@ class SearchMaker(Maker):
         blocks: list[str],
     ) -> Response:
         """Start the next round, or sum up if every island is finished."""
-        states = [state_of(island) for island in islands]
-        for state in states:
-            state.options.generations = self.evolution.generations
-        if not all(state.finished for state in states):
+        states = self._finished(islands)
+        if states is None:
             return self._next_round(potential, target, [None] * len(islands), list(blocks))
         ended = [
             island.model_copy(update={"evolution": state})
@@ -368,6 +366,16 @@ class SearchMaker(Maker):
         found = search_document(target, ended, self.n_best, POTENTIAL)
         drop_earlier_states(blocks)
         return Response(output=found)
+
+    def _finished(self, islands: list[IslandDocument]) -> list[Evolution] | None:
+        """Return the states of islands, if all are finished."""
+        limit = self.evolution.generations
+        if any(not island.finished and island.generation < limit for island in islands):
+            return None  # without the states, which take seconds to read
+        states = [state_of(island) for island in islands]
+        for state in states:
+            state.options.generations = limit
+        return states if all(state.finished for state in states) else None
 
 
 def searched(
