@@ -10,6 +10,7 @@ How many relaxations the search needs for forsterite, how fast it is, and how ri
     python -m tests.benchmarks.search flat                        # 1000 generations
     python -m tests.benchmarks.search relaxer                     # against ASE; also --disturb 0.2
     python -m tests.benchmarks.search duplicates STATE            # against pymatgen
+    python -m tests.benchmarks.search archive STATE               # the cost of finding duplicates
 
 The energy is the Mg2SiO4 potential of the SPINNER examples, but for `simple` and `flat`. Cells hold
 Mg8Si4O16; the search knows the composition and nothing else. Runs of `find` and `z8` that were
@@ -37,6 +38,7 @@ from search.relax.relaxer import Relaxer
 from search.run.driver import resume, run_generations
 from search.state.evolution import Evolution
 from tests.benchmarks.search_measures import (
+    archive,
     duplicates,
     flat,
     linearity,
@@ -212,6 +214,7 @@ def main() -> None:
     comparing = commands.add_parser("duplicates")
     comparing.add_argument("state", type=Path)
     comparing.add_argument("--members", type=int, default=60)
+    commands.add_parser("archive").add_argument("state", type=Path)
     easy = commands.add_parser("simple")
     easy.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     easy.add_argument("--structures", type=int, default=1000)
@@ -240,6 +243,8 @@ def run(arguments: argparse.Namespace) -> None:
             same_minimum(file, arguments.starts, arguments.disturb)
         case "duplicates":
             duplicates(arguments.state, file, arguments.members)
+        case "archive":
+            archive(arguments.state)
         case "simple":
             compared = {name: VARIANTS[name] for name in ("full", "random", "random, radii only")}
             simple(arguments.seeds, arguments.structures, compared)
