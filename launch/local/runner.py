@@ -38,7 +38,8 @@ from launch.local.processes import (
     worker_environment,
 )
 from launch.local.worker import WorkerOptions
-from launch.report.status import CampaignStatus, collect, state_counts
+from launch.report.status import CampaignStatus, collect
+from launch.report.status_reading import StatusReader, state_counts
 from launch.versions import CAMPAIGN_VERSION
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ class _Run:
         self.workers = workers
         self.retries = retries
         self.since = datetime.now(UTC).isoformat()
+        self.reader = StatusReader()
         self.losses: Counter[int] = Counter()
         self.recover_at: float | None = None
         self.started = 0
@@ -274,7 +276,8 @@ class _Run:
     def show(self, pad: LaunchPad) -> None:
         """Feed the display."""
         if self.display is not None:
-            self.display.update(collect(self.campaign.heading, pad, running=True))
+            heading, reader = self.campaign.heading, self.reader
+            self.display.update(collect(heading, pad, running=True, reader=reader))
 
     def start_worker(self, number: int) -> WorkerProcess:
         """Start a worker process."""

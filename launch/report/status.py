@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from launch.database.failures import Failure, failures, stage_of
 from launch.database.states import ENDED, HELD, UNDER_WAY
+from launch.report.status_reading import StatusReader
 from launch.shell import command_line
 from workflows.stages.table import STAGES
 
@@ -71,7 +72,13 @@ class CampaignStatus(CampaignHeading):
     elapsed: float = Field(description="time in which any job ran, s")
 
 
-def collect(heading: CampaignHeading, pad: LaunchPad, *, running: bool) -> CampaignStatus:
+def collect(
+    heading: CampaignHeading,
+    pad: LaunchPad,
+    *,
+    running: bool,
+    reader: StatusReader | None = None,
+) -> CampaignStatus:
     """
     Read the state of a campaign.
 
@@ -83,13 +90,11 @@ def collect(heading: CampaignHeading, pad: LaunchPad, *, running: bool) -> Campa
         Its launchpad.
     running : bool
         Whether a process runs it now.
+    reader : StatusReader or None
+        Of the same launchpad, used before: reads less. None: all is read.
     """
-    fireworks = list(
-        pad.fireworks.find({}, {"_id": 0, "fw_id": 1, "name": 1, "state": 1, "spec.stage": 1})
-    )
-    launches = list(
-        pad.launches.find({}, {"_id": 0, "fw_id": 1, "time_start": 1, "time_end": 1, "state": 1})
-    )
+    reader = reader or StatusReader()
+    fireworks, launches = reader.fireworks(pad), reader.launches(pad)
     progress = {document["uuid"]: document for document in pad.db.progress.find({})}
     periods = _periods(launches, running)
     by_stage: dict[str, list[dict[str, Any]]] = {}
@@ -108,12 +113,6 @@ def collect(heading: CampaignHeading, pad: LaunchPad, *, running: bool) -> Campa
         started=min((start for start, _ in every), default=None),
         elapsed=union_seconds(every),
     )
-
-
-def state_counts(pad: LaunchPad) -> Counter[str]:
-    """Return how many Fireworks are in each state, in one query."""
-    rows = pad.fireworks.aggregate([{"$group": {"_id": "$state", "count": {"$sum": 1}}}])
-    return Counter({row["_id"]: row["count"] for row in rows})
 
 
 def union_seconds(periods: Iterable[tuple[datetime, datetime]]) -> float:

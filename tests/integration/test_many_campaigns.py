@@ -23,7 +23,7 @@ from launch.local.processes import WorkerProcess, worker_environment
 from launch.local.worker import WorkerOptions
 from launch.report.overview import overview
 from launch.report.results import Results
-from launch.report.status import state_counts
+from launch.report.status_reading import state_counts
 from tests.integration.cluster import BIN
 from tests.integration.conftest import DEVITRIFY, SETTINGS, SHORT, environment
 

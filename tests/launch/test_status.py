@@ -1,11 +1,13 @@
 """Status documents, their table and the display of a running campaign."""
 
 import io
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from fireworks import FWAction, FWorker
 from jobflow.managers.fireworks import flow_to_workflow
 from rich.console import Console
 
@@ -26,6 +28,7 @@ from launch.report.status import (
     print_status,
     union_seconds,
 )
+from launch.report.status_reading import WHOLE_SECONDS, StatusReader, state_counts
 from tests.launch import sample_jobs
 
 TRACE = """Traceback (most recent call last):
@@ -246,3 +249,40 @@ def test_live_table_on_a_terminal() -> None:
     assert "1480 K" in text.getvalue()
     assert "quench" in text.getvalue()
     assert "a worker died" in text.getvalue()
+
+
+def test_what_is_done_is_not_read_again(written: Callable[..., tuple[Campaign, Any]]) -> None:
+    campaign, pad = written(4)
+    reader = StatusReader()
+
+    def both() -> tuple[CampaignStatus, CampaignStatus]:
+        heading = campaign.heading
+        return (
+            collect(heading, pad, running=True, reader=reader),
+            collect(heading, pad, running=True),
+        )
+
+    def take_and_end(state: str = "COMPLETED") -> int:
+        firework, launch = pad.checkout_fw(FWorker("here"), "/")
+        assert both()[0].stages != first_of_all.stages
+        pad.complete_launch(launch, FWAction(), state=state)
+        return int(firework.fw_id)
+
+    first_of_all = both()[0]
+    first = take_and_end()
+    known, whole = both()
+    assert known == whole
+    detour = flow_to_workflow(sample_jobs.chain("unused", 2, 0.0, stage="volume"))
+    pad.append_wf(detour, [first])
+    take_and_end()
+    take_and_end("FIZZLED")
+    known, whole = both()
+    assert known == whole
+    assert sum(stage.total for stage in known.stages) == 6
+    assert state_counts(pad) == Counter(f["state"] for f in pad.fireworks.find({}))
+    # what others change of it is seen a minute later
+    pad.fireworks.update_one({"fw_id": first}, {"$set": {"name": "other", "state": "READY"}})
+    assert first in {f["fw_id"] for f in reader.fireworks(pad) if f["state"] == "COMPLETED"}
+    reader._fireworks.whole_at -= WHOLE_SECONDS
+    assert first in {f["fw_id"] for f in reader.fireworks(pad) if f["state"] == "READY"}
+    assert state_counts(pad) == Counter(f["state"] for f in pad.fireworks.find({}))
