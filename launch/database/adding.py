@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from launch.database.insertion import NewWorkflows, insert, new_workflows
 from launch.database.tallies import COLLECTION, count_campaign
 
 if TYPE_CHECKING:
@@ -43,15 +44,15 @@ def add_campaigns(
     """
     remaining = iter(campaigns)
     batch, there = _next_batch(pad.db, remaining, ())
-    new = _build(batch, there)
+    new = _build(pad, batch, there)
     with ThreadPoolExecutor(max_workers=1) as inserting:
         while batch:
-            # now that nothing is being written: what is half there is the rest of a kill
             names = [name for name, _ in batch]
+            inserted = None if new is None else inserting.submit(insert, pad, new)
+            # the server inserts these while the next are built, which have other names: what is
+            # half there of those is the rest of a kill
             following, there_next = _next_batch(pad.db, remaining, names)
-            inserted = inserting.submit(pad.bulk_add_wfs, new) if new else None
-            # the server inserts these while the next are built
-            new_next = _build(following, there_next)
+            new_next = _build(pad, following, there_next)
             if inserted is not None:
                 inserted.result()
             for name in names:
@@ -67,8 +68,12 @@ def _next_batch(
     return batch, _present(database, [name for name, _ in batch if name not in before]) | {*before}
 
 
-def _build(batch: Sequence[Listed], there: Collection[str]) -> list[Workflow]:
-    return [build() for name, build in batch if name not in there]
+def _build(
+    pad: CampaignLaunchPad, batch: Sequence[Listed], there: Collection[str]
+) -> NewWorkflows | None:
+    """Make the documents of those that are not there; none if all are."""
+    workflows = [build() for name, build in batch if name not in there]
+    return new_workflows(pad, workflows) if workflows else None
 
 
 def _present(database: Database, names: Sequence[str]) -> set[str]:

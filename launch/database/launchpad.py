@@ -12,7 +12,7 @@ from pymongo import ReturnDocument
 
 from launch.database.completed import jobs_of_workflow, leave_out
 from launch.database.conditional_writes import ConditionalCollection
-from launch.database.firework_documents import firework_document
+from launch.database.insertion import insert, new_workflows
 from launch.database.ready import missed, ready_fireworks
 from launch.database.tally_keeping import Before, tally_added, tally_changed
 from launch.database.writing import write_workflow
@@ -76,30 +76,8 @@ class CampaignLaunchPad(LaunchPad):
         return ids
 
     def bulk_add_wfs(self, wfs: Sequence[Workflow]) -> None:
-        """
-        Add many workflows in a few operations, and count them.
-
-        FireWorks' own way takes their ids in a way that is not safe on every server.
-        """
-        first = self.get_new_fw_id(quantity=sum(len(wf) for wf in wfs))
-        for wf in wfs:
-            for fw_id in wf.root_fw_ids:
-                wf.id_fw[fw_id].state = wf.fw_states[fw_id] = "READY"
-            ids = dict(zip(sorted(wf.id_fw), range(first, first + len(wf)), strict=True))
-            first += len(wf)
-            for firework in wf.fws:
-                firework.fw_id = ids[firework.fw_id]
-            wf._reassign_ids(ids)
-        # what is READY last: whoever takes it finds the rest there
-        roots = {fw_id for wf in wfs for fw_id in wf.root_fw_ids}
-        fireworks = [firework for wf in wfs for firework in wf.fws]
-        for later in (False, True):
-            chosen = [firework_document(f) for f in fireworks if (f.fw_id in roots) is later]
-            if later:
-                self.workflows.insert_many([wf.to_db_dict() for wf in wfs])
-            if chosen:
-                self.fireworks.insert_many(chosen)
-        tally_added(self.db, wfs)
+        """Add many workflows in a few operations, and count them."""
+        insert(self, new_workflows(self, wfs))
 
     def get_wf_by_fw_id_lzyfw(self, fw_id: int) -> Workflow:
         """Return a workflow that remembers its states as they are in the database."""

@@ -57,8 +57,11 @@ def tag(
 
 def add_to_names(work: Job | Flow, words: str) -> None:
     """Put words behind the name of a job, or behind those of all jobs in a flow."""
-    for one in [part for part, _ in work.iterflow()] if isinstance(work, Flow) else [work]:
-        one.name += words
+    if isinstance(work, Job):
+        work.name += words
+        return
+    for part in work.jobs:  # in any order, so that the flow need not look for one
+        add_to_names(part, words)
 
 
 def fireworks_spec(stage: Stage, queue: str = POTENTIAL_QUEUE) -> dict[str, Any]:
