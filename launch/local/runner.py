@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.5
+POLL_SECONDS, LONGEST_POLL_SECONDS = 0.5, 10.0
 DISPLAY_SECONDS = 2.0  # the full status costs more than one query
 DISK_SECONDS = 1.0
 MINIMUM_SPACE = 50_000_000  # bytes; below this a running campaign stops
@@ -270,8 +270,7 @@ class _Run:
                 disk_at = now + DISK_SECONDS
                 require_space(self.campaign.folder, MINIMUM_SPACE)
             if idle < IDLE_POLLS:
-                # In a large workflow a query takes long; most of the time is for the workers.
-                time.sleep(max(POLL_SECONDS, 5.0 * (time.monotonic() - now)))
+                time.sleep(_pause(time.monotonic() - now))
 
     def show(self, pad: LaunchPad) -> None:
         """Feed the display."""
@@ -362,6 +361,16 @@ def _require_own(pad: LaunchPad, campaign: Campaign) -> None:
             f"The database {pad.name} belongs to campaign {owner['campaign']}, not to "
             f"{campaign.id}: restore {campaign.folder} from a copy, or use another --folder."
         )
+
+
+def _pause(took: float) -> float:
+    """
+    Seconds to the next look after one that took so many.
+
+    In a large workflow queries take long; most of the time is for the workers. A look during which
+    the process was stopped, by Ctrl-Z for one, tells nothing of queries.
+    """
+    return min(max(POLL_SECONDS, 5.0 * took), LONGEST_POLL_SECONDS)
 
 
 @contextmanager

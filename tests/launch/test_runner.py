@@ -306,3 +306,9 @@ def test_database_of_others(
     with pytest.raises(CampaignError, match="belongs to campaign another"):
         run_campaign(first, never, uri=server.uri)
     assert pad.fireworks.count_documents({}) == 1
+
+
+def test_a_process_that_was_stopped_soon_looks_again() -> None:
+    assert runner._pause(0.01) == runner.POLL_SECONDS
+    assert runner._pause(1.0) == 5.0
+    assert runner._pause(3600.0) == runner.LONGEST_POLL_SECONDS
