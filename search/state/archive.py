@@ -211,7 +211,7 @@ class Archive:
             self._remove(np.array([self._last()]))
 
     def _last(self) -> int:
-        """Member (index) that leaves: the worst that is at no pressure the best of its compound."""
+        """Member (index) that leaves: the worst that is at no pressure the best of its compound, if any."""
         last = len(self.members) - 1
         if not self.of_system:
             return last
@@ -223,7 +223,9 @@ class Archive:
                 kept[compound] = {id(member) for member in lowest_at_other_pressures(own)}
             if id(self.members[i]) not in kept[compound]:
                 return i
-        return last
+        # too many for the capacity are the best of theirs at some pressure: not so at this one
+        compounds = [member.compound for member in self.members]
+        return next((i for i in range(last, -1, -1) if compounds[i] in compounds[:i]), last)
 
     def pack(self) -> dict[str, Any]:
         """Ids and geometries as compressed arrays; fingerprints are computed again."""
