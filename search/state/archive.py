@@ -211,7 +211,7 @@ class Archive:
             self._remove(np.array([self._last()]))
 
     def _last(self) -> int:
-        """Member (index) that leaves: the worst that is at no pressure the best of its compound, if any."""
+        """Member (index) that leaves: the worst that is at no pressure the best of its compound."""
         last = len(self.members) - 1
         if not self.of_system:
             return last
