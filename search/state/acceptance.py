@@ -138,7 +138,7 @@ def renew(individual: Individual, relaxed: Relaxed, fitness: Fitness) -> None:
     individual.fitness = fitness.of(relaxed)
     individual.volume = float(relaxed.atoms.get_volume()) / n_atoms
     individual.status = relaxed.status
-    individual.space_group = individual.reduced = individual.reduced_whole = None
+    individual.space_group, individual.reduced = None, {}
     individual.atoms = relaxed.atoms.copy()
     if relaxed.atomic_energies is not None:
         individual.atoms.set_array(ATOMIC_ENERGIES, relaxed.atomic_energies)

@@ -49,7 +49,7 @@ def same_structure(one: Individual, other: Individual) -> bool:
         cells = one.reduced_cell(), other.reduced_cell()
         if len(cells[0]) != len(cells[1]):
             # one of them missed a translation by a little more than the other
-            cells = one.reduced_whole_cell(), other.reduced_whole_cell()
+            cells = one.reduced_cell(primitive=False), other.reduced_cell(primitive=False)
     except (ArithmeticError, ValueError):  # a lattice that pymatgen cannot reduce
         return False
     return match(*cells, LOOSELY_RELAXED, reduced=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from search.relax.relaxed import CONVERGED
-from search.state.similarity import reduced_structure, reduced_whole
+from search.state.similarity import reduced_structure
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -73,10 +73,8 @@ class Individual:
         Error to expect of the energy, eV/atom; none where nothing is known of it.
     of_prototype : bool
         Whether it, or one of its ancestors, came from a known structure type.
-    reduced : pymatgen.core.Structure or None
-        Reduced primitive cell, once asked for.
-    reduced_whole : pymatgen.core.Structure or None
-        Reduced cell with as many atoms as `atoms` has, once asked for.
+    reduced : dict
+        Reduced cells, once asked for: whether primitive, and the cell.
     """
 
     id: int
@@ -92,8 +90,7 @@ class Individual:
     space_group: int | None = None
     uncertainty: float | None = None
     of_prototype: bool = False
-    reduced: Structure | None = field(default=None, repr=False, compare=False)
-    reduced_whole: Structure | None = field(default=None, repr=False, compare=False)
+    reduced: dict[bool, Structure] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def converged(self) -> bool:
@@ -120,25 +117,24 @@ class Individual:
         units = gcd(*(n for _, n in contents))
         return tuple((number, n // units) for number, n in contents)
 
-    def reduced_cell(self) -> Structure:
+    def reduced_cell(self, *, primitive: bool = True) -> Structure:
         """
-        Return the structure in its reduced primitive cell, as pymatgen compares structures.
+        Return the structure in a reduced cell, as pymatgen compares structures.
 
         Finding it takes several times as long as a comparison, so that it is kept.
-        """
-        if self.reduced is None:
-            self.reduced = reduced_structure(self.structure)
-        return self.reduced
 
-    def reduced_whole_cell(self) -> Structure:
-        """Return the structure in a reduced cell with all its atoms, which is kept as well."""
-        if self.reduced_whole is None:
-            self.reduced_whole = reduced_whole(self.structure)
-        return self.reduced_whole
+        Parameters
+        ----------
+        primitive : bool
+            Whether it is the primitive one, or has all the atoms.
+        """
+        if primitive not in self.reduced:
+            self.reduced[primitive] = reduced_structure(self.structure, primitive=primitive)
+        return self.reduced[primitive]
 
     def forget_structure(self) -> None:
         """Keep the figures only."""
-        self.atoms = self.reduced = self.reduced_whole = None
+        self.atoms, self.reduced = None, {}
 
 
 def note_best(history: list[NewBest], individual: Individual, structures: int) -> None:

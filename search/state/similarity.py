@@ -54,23 +54,16 @@ PSEUDO_TRANSLATION = 0.1
 of two crystals that are nearly the same may get a smaller cell than the other."""
 
 
-def reduced_structure(atoms: Atoms) -> Structure:
-    """Reduced primitive cell of a crystal."""
+def reduced_structure(atoms: Atoms, *, primitive: bool = True) -> Structure:
+    """Reduced cell of a crystal: the primitive one, or with all its atoms."""
     from pymatgen.io.ase import AseAtomsAdaptor
 
     plain = plain_sorted(atoms)
     structure = AseAtomsAdaptor.get_structure(plain)
     # pymatgen's own search takes ten times as long as to see that there is nothing to find
-    if may_be_supercell(plain, 5 * PSEUDO_TRANSLATION):
+    if primitive and may_be_supercell(plain, 5 * PSEUDO_TRANSLATION):
         structure = structure.get_primitive_structure(PSEUDO_TRANSLATION)
     return structure.get_reduced_structure()
-
-
-def reduced_whole(atoms: Atoms) -> Structure:
-    """Reduced cell of a crystal with all its atoms, whether there is a smaller one or not."""
-    from pymatgen.io.ase import AseAtomsAdaptor
-
-    return AseAtomsAdaptor.get_structure(plain_sorted(atoms)).get_reduced_structure()
 
 
 def match(
@@ -114,8 +107,6 @@ def _lattices_match(one: Lattice, other: Lattice, tolerances: MatchTolerances) -
 
     It copies both structures before: this takes a tenth of its time, and most pairs go no further.
     """
-    if one.volume <= 0 or other.volume <= 0:
-        return True  # the matcher's to say
     scaled = one.scale(other.volume)
     mappings = scaled.find_all_mappings(
         other, ltol=tolerances.length, atol=tolerances.angle, skip_rotation_matrix=True

@@ -298,7 +298,7 @@ def archive(state: Path) -> None:
     def fill() -> tuple[float, int]:
         filled = evolution.archive.emptied()
         kept = [evolution.archive.members[i] for i in order]
-        members = [replace(member, reduced=None, reduced_whole=None) for member in kept]
+        members = [replace(member, reduced={}) for member in kept]
         started = time.process_time()
         for member in members:
             filled.add(member)

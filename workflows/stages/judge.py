@@ -45,8 +45,8 @@ from workflows.stages.comparison import (
 from workflows.stages.cost import Cost, CostContext, decisions, repeated_decisions
 from workflows.stages.packing import estimate_volume
 from workflows.stages.reference_search import ReferenceSearchMaker
-from workflows.stages.search import expected_extent
 from workflows.stages.search_documents import search_document
+from workflows.stages.search_extent import expected_extent
 from workflows.stages.table import STAGES
 from workflows.stages.unseen_crystals import Relaxations, job_id, random_crystals
 

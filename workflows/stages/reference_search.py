@@ -27,8 +27,8 @@ from workflows.jobs.progress import report_progress
 from workflows.jobs.stage import REFERENCE_QUEUE
 from workflows.jobs.tags import derive_seed, tag
 from workflows.stages.cost import Cost, CostContext, repeated_decisions
-from workflows.stages.search import expected_extent
 from workflows.stages.search_documents import island_document, search_document
+from workflows.stages.search_extent import expected_extent
 from workflows.stages.search_states import state_of
 from workflows.stages.table import STAGES
 

@@ -20,7 +20,7 @@ from search.relax.processes import cpu_seconds
 from search.relax.relaxer import Relaxer
 from search.relax.trust import Trust
 from search.run.driver import SearchFigures, run_generations
-from search.run.islands import exchange, set_up_islands, share_budget
+from search.run.islands import exchange, set_up_islands
 from search.state.above_hull import AboveHull
 from search.state.changes import StateChanges
 from search.state.evolution import Evolution
@@ -38,6 +38,7 @@ from workflows.jobs.tags import derive_seed, tag
 from workflows.stages.chain import ChainContext
 from workflows.stages.cost import Cost, CostContext, decisions, repeated_decisions
 from workflows.stages.search_documents import search_document
+from workflows.stages.search_extent import expected_extent, searched
 from workflows.stages.search_series import search_at_each
 from workflows.stages.search_states import (
     drop_earlier_states,
@@ -46,7 +47,6 @@ from workflows.stages.search_states import (
     stored_state,
 )
 from workflows.stages.table import STAGES
-from workflows.system import SystemTarget
 
 #: For estimates: core seconds of a relaxation on the potential.
 RELAXATION_SECONDS = 1.0
@@ -376,52 +376,6 @@ class SearchMaker(Maker):
         for state in states:
             state.options.generations = limit
         return states if all(state.finished for state in states) else None
-
-
-def searched(
-    target: Target, options: EvolutionOptions
-) -> tuple[dict[str, int] | CompositionSpace, EvolutionOptions]:
-    """
-    Say what a search varies: cells of a composition, or the compositions of a system.
-
-    Parameters
-    ----------
-    target : Target
-        What is looked for.
-    options : EvolutionOptions
-        Of the search, formula units aside.
-    """
-    if isinstance(target, SystemTarget):
-        return target.space, options
-    return target.counts, replace(options, formula_units=target.formula_units)
-
-
-def expected_extent(options: EvolutionOptions, target: Target, islands: int = 1) -> tuple[int, int]:
-    """
-    Generations of a search and structures of all together, as its options and the target say.
-
-    Parameters
-    ----------
-    options : EvolutionOptions
-        Of the search, formula units aside.
-    target : Target
-        What is looked for.
-    islands : int
-        Populations side by side, which share the budget of structures.
-
-    Raises
-    ------
-    ValueError
-        If the budget is smaller than the number of islands.
-    """
-    composition, whole = searched(target, options)
-    population = Evolution(composition, whole).population
-    most = whole.generations * population
-    structures = [
-        most if budget is None else min(most, budget)
-        for budget in share_budget(whole.max_structures, islands)
-    ]
-    return math.ceil(max(structures) / population), sum(structures)
 
 
 def _report(figures: SearchFigures, state: Evolution) -> None:

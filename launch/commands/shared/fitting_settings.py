@@ -22,7 +22,7 @@ def require_fit_for_system(maker: StructurePredictionMaker, target: Target) -> N
     from search.create.space_groups import SpaceGroupError
     from search.state.contents import contents_of
     from workflows.settings import SettingError
-    from workflows.stages.search import searched
+    from workflows.stages.search_extent import searched
     from workflows.stages.table import STAGES
 
     evolution, improve = maker.search.evolution, getattr(maker, STAGES["improve"].name)
