@@ -105,6 +105,7 @@ def test_steps_go_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # six commands, minutes even where nothing else runs
 def test_the_whole_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """All steps by a pair potential: every section has figures; a second call runs nothing."""
     words = ["LiAlCl4", "--engine", "pair", "--scale", "tiny", "-o", str(tmp_path)]

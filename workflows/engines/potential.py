@@ -90,8 +90,9 @@ class PotentialEngine(AseEngine):
         )
         close = np.flatnonzero(d < limits[types[i], types[j]])
         if len(close):
-            pair = "-".join(chemical_symbols[atoms.numbers[k[close[0]]]] for k in (i, j))
-            return f"a distance {pair} of {d[close[0]]:.2f} Å is shorter than any in training"
+            worst = close[np.argmin(d[close])]
+            pair = "-".join(chemical_symbols[atoms.numbers[k[worst]]] for k in (i, j))
+            return f"a distance {pair} of {d[worst]:.2f} Å is shorter than any in training"
         return None
 
     @property
