@@ -2,6 +2,7 @@
 Known phases of some formulas, from published lattices and positions.
 
     python -m tests.benchmarks.known -o FOLDER
+    python -m tests.benchmarks.known --formulas MgO MgSiO3 Mg2SiO4 SiO2 -o FOLDER
 
 Writes each as ``FORMULA_NAME.vasp``. They are experimental structures, or nearly: an engine has to
 relax them before its energies are compared. Those of Si3N4 were compared with database records of
@@ -138,6 +139,68 @@ PHASES: tuple[PublishedPhase, ...] = (
         "0001306",
     ),
     PublishedPhase(
+        "MgO", "periclase", "Fm-3m", _cubic(4.212),
+        (("Mg", (0.0, 0.0, 0.0)), ("O", (0.5, 0.5, 0.5))),
+        "R. M. Hazen, Am. Mineral. 61, 266 (1976)",
+    ),
+    PublishedPhase(
+        "MgSiO3", "clinoenstatite", "P2_1/c", (9.606, 8.8131, 5.170, 90.0, 108.46, 90.0),
+        (
+            ("Mg", (0.2511, 0.6533, 0.2177)),
+            ("Mg", (0.2558, 0.0131, 0.2146)),
+            ("Si", (0.0433, 0.3409, 0.2945)),
+            ("Si", (0.5534, 0.8372, 0.2300)),
+            ("O", (0.8667, 0.3396, 0.1851)),
+            ("O", (0.1228, 0.5009, 0.3218)),
+            ("O", (0.1066, 0.2795, 0.6153)),
+            ("O", (0.3762, 0.8399, 0.1246)),
+            ("O", (0.6340, 0.9825, 0.3886)),
+            ("O", (0.6053, 0.6943, 0.4540)),
+        ),
+        "Y. Ohashi, Phys. Chem. Miner. 10, 217 (1984)",
+    ),
+    PublishedPhase(
+        "MgSiO3", "akimotoite", "R-3", _hexagonal(4.7284, 13.5591),
+        (
+            ("Mg", (0.0, 0.0, 0.35970)),
+            ("Si", (0.0, 0.0, 0.15768)),
+            ("O", (0.3220, 0.0361, 0.24077)),
+        ),
+        "H. Horiuchi, M. Hirono, E. Ito and Y. Matsui, Am. Mineral. 67, 788 (1982)",
+    ),
+    PublishedPhase(
+        "MgSiO3", "bridgmanite", "Pnma", (4.9292, 6.8969, 4.7754, 90.0, 90.0, 90.0),
+        (
+            ("Mg", (0.5560, 0.25, 0.5141)),
+            ("Si", (0.0, 0.5, 0.5)),
+            ("O", (0.4660, 0.25, 0.1028)),
+            ("O", (0.2014, 0.5531, 0.1961)),
+        ),
+        "H. Horiuchi, E. Ito and D. J. Weidner, Am. Mineral. 72, 357 (1987); axes of Pbnm there",
+    ),
+    PublishedPhase(
+        "Mg2SiO4", "forsterite", "Pnma", (10.207, 5.980, 4.756, 90.0, 90.0, 90.0),
+        (
+            ("Mg", (0.0, 0.0, 0.0)),
+            ("Mg", (0.2774, 0.25, 0.9915)),
+            ("Si", (0.0940, 0.25, 0.4262)),
+            ("O", (0.0913, 0.25, 0.7657)),
+            ("O", (0.4474, 0.25, 0.2215)),
+            ("O", (0.1628, 0.0331, 0.2777)),
+        ),
+        "K. Fujino, S. Sasaki, Y. Takeuchi and R. Sadanaga, Acta Cryst. B 37, 513 (1981); axes of "
+        "Pbnm there",
+    ),
+    PublishedPhase(
+        "Mg2SiO4", "ringwoodite", "Fd-3m:2", _cubic(8.0649),
+        (
+            ("Mg", (0.5, 0.5, 0.5)),
+            ("Si", (0.125, 0.125, 0.125)),
+            ("O", (0.2441, 0.2441, 0.2441)),
+        ),
+        "S. Sasaki, C. T. Prewitt, Y. Sato and E. Ito, J. Geophys. Res. 87, 7829 (1982)",
+    ),
+    PublishedPhase(
         "Mg2Si", "antifluorite", "Fm-3m", _cubic(6.338),
         (("Mg", (0.25, 0.25, 0.25)), ("Si", (0.0, 0.0, 0.0))),
         "E. A. Owen and G. D. Preston, Proc. Phys. Soc. 36, 341 (1924)",
@@ -160,9 +223,12 @@ def main() -> None:
     """Write the phases."""
     parser = argparse.ArgumentParser(description=__doc__.strip().split("\n", maxsplit=1)[0])
     parser.add_argument("-o", "--out", type=Path, default=Path("known"))
-    folder = parser.parse_args().out
+    formulas = sorted({phase.formula for phase in PHASES})
+    parser.add_argument("--formulas", nargs="+", choices=formulas, default=formulas)
+    given = parser.parse_args()
+    folder = given.out
     folder.mkdir(parents=True, exist_ok=True)
-    for phase in PHASES:
+    for phase in (phase for phase in PHASES if phase.formula in given.formulas):
         path = folder / f"{phase.formula}_{phase.name}.vasp"
         comment = f"{phase.formula} {phase.name}, {phase.source}"
         Poscar(phase.structure(), comment=comment).write_file(path)
