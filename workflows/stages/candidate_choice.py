@@ -48,4 +48,4 @@ def choose_candidates(
     wanted -= len(improved.relaxed) - len(begun)
     new = without_known(candidates, improved.relaxed)
     least = math.ceil(number / 4)
-    return pick([*map(as_candidate, begun), *new], max(wanted, least))
+    return pick([*map(as_candidate, begun), *new], max(wanted, least), improved.relaxed)

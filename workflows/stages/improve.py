@@ -13,6 +13,7 @@ from workflows.documents.dynamics import SegmentDocument
 from workflows.documents.improvement import ChoiceDocument
 from workflows.documents.relaxation import RelaxDocument
 from workflows.documents.search import SearchCandidate, SearchDocument
+from workflows.documents.simple_crystals import SimpleCrystalsDocument
 from workflows.documents.training import SampleDocument, TrainingDocument
 from workflows.jobs.idempotency import once, spawn
 from workflows.jobs.outputs import output_of
@@ -26,12 +27,14 @@ from workflows.stages.cost import Cost, CostContext, add_up, decisions, repeated
 from workflows.stages.labelling import LabellingMaker
 from workflows.stages.learning_state import LearningChain, LearningState
 from workflows.stages.melt_again import MeltAgain
+from workflows.stages.ranking import as_candidate
 from workflows.stages.relaxation_labels import labels_left_out
 from workflows.stages.round_outcome import take_in
 from workflows.stages.rounds_summary import RoundsEnd, report_rounds, sum_up
 from workflows.stages.search import SearchMaker
 from workflows.stages.search_labels import LabelChoice, pick, without_known
 from workflows.stages.selection import SelectionMaker
+from workflows.stages.simple_ends import lowest_ends, relaxed_ends
 from workflows.stages.system_series import of_compound
 from workflows.stages.table import STAGES
 
@@ -48,7 +51,8 @@ class ImproveMaker(Maker):
     the engine has relaxed (the gate), and either the search offers nothing else or the potential of
     before the round, which knew none of its crystals, agreed on those; or at a limit. Where there
     are several pressures, one potential learns from the searches at all of them, and what was found
-    at one is a seed of the searches at the others.
+    at one is a seed of the searches at the others. Of a system the simple crystals of its ends
+    count as relaxed from the beginning.
 
     Parameters
     ----------
@@ -136,7 +140,7 @@ class ImproveMaker(Maker):
         )
         outputs = context.outputs
         state = LearningState(potential=outputs["train"].uuid, sample=outputs["sample"].uuid)
-        return self._plan(chain, state, context.previous)
+        return self._plan(chain, state, context.previous, ends=outputs.get("simple_crystals"))
 
     def cost(self, context: CostContext) -> list[Cost]:
         """Expected cost of all rounds, if none is spared."""
@@ -166,9 +170,11 @@ class ImproveMaker(Maker):
         search: OutputReference,
         relaxed: Sequence[OutputReference] = (),
         chosen: OutputReference | None = None,
+        ends: OutputReference | None = None,
     ) -> Job:
         of_labels = () if chosen is None else (chosen.n_chosen, chosen.by_kind)
-        work = self.plan(chain, state, search, list(relaxed), *of_labels)
+        of_ends = {} if ends is None else {"ends": ends}
+        work = self.plan(chain, state, search, list(relaxed), *of_labels, **of_ends)
         work.config.on_missing_references = OnMissing.NONE
         return tag(work, STAGES["improve"], name=f"improve {state.begun + 1}")
 
@@ -181,6 +187,7 @@ class ImproveMaker(Maker):
         relaxed: list[RelaxDocument | None],
         n_labels: int | None = None,
         by_kind: dict[str, int] | None = None,
+        ends: SimpleCrystalsDocument | None = None,
     ) -> Response:
         """
         Look at what the round before has brought; begin the next one, or end.
@@ -199,7 +206,13 @@ class ImproveMaker(Maker):
             Static labels of the round before.
         by_kind : dict or None
             These by what they are of.
+        ends : SimpleCrystalsDocument or None
+            Of a system, before the first round.
         """
+        if not state.begun:
+            state = state.model_copy(
+                update={"relaxed": relaxed_ends(ends, chain.target, chain.reference.name)}
+            )
         state = take_in(state, relaxed, n_labels, self.gate, by_kind, chain.target)
         fresh = without_known(search.candidates, state.relaxed)
         reason, trusted = self.verdict(
@@ -264,8 +277,11 @@ class ImproveMaker(Maker):
         """Labels and relaxations, training, search, and the look at them."""
         number = len(state.rounds)
         suffix = f" improve {number + 1}"
+        known = by_pressure(state.relaxed)
         picked = [
-            one for found in by_pressure(fresh).values() for one in pick(found, self.relaxations)
+            one
+            for pressure, found in by_pressure(fresh).items()
+            for one in pick(found, self.relaxations, known.get(pressure, []))
         ]
         relaxations = self._relaxations(chain, picked, suffix)
         runs = self.melting.make(chain, state)
@@ -330,7 +346,10 @@ class ImproveMaker(Maker):
         if runs:
             segments = [run.output["segments"] for run in runs]
             more = {"runs": segments, "potential": state.potential, "select": chain.select}
-        work = self.choose(others, list(picked), search.unknown, state.sample, seed, **more)
+        # an end that is known badly spoils the whole hull: it is strained before all others
+        best = [as_candidate(one) for one in lowest_ends(state.relaxed, chain.target)]
+        best += picked
+        work = self.choose(others, best, search.unknown, state.sample, seed, **more)
         return tag(work, STAGES["improve"], name="choose")
 
     def shortened(self, search: SearchMaker) -> SearchMaker:
@@ -363,7 +382,8 @@ class ImproveMaker(Maker):
         Parameters
         ----------
         minima, picked, unknown : list of SearchCandidate
-            Found by the search: left, relaxed by the engine, and too uncertain.
+            Found by the search: left, relaxed by the engine (behind the ends of a system), and too
+            uncertain.
         sample : str
             Job whose output is the training set.
         seed : int

@@ -56,7 +56,9 @@ class LearningState(Document):
     potential: str = Field(description="job that trained the present potential")
     sample: str = Field(description="job that has the training set")
     rounds: list[RoundDocument] = Field(default_factory=list, description="that are done")
-    relaxed: list[RelaxedStructure] = Field(default_factory=list, description="in them")
+    relaxed: list[RelaxedStructure] = Field(
+        default_factory=list, description="in them, and ends of a system"
+    )
     searched: str | None = Field(
         None, description="job that trained the potential before the round under way; none: none is"
     )

@@ -66,7 +66,7 @@ def take_in(
     ]
     new = foretold(new, output_of(state.searched).potential)
     everything = [*state.relaxed, *new]
-    level = levels(new)
+    level = levels(everything)[len(state.relaxed) :]
     figures = RoundDocument(
         number=state.begun,
         potential=state.searched,

@@ -172,7 +172,9 @@ def _seen(relaxed: Sequence[RelaxedStructure]) -> SeenStructures:
     return SeenStructures([to_atoms(structure) for structure in known])
 
 
-def pick(candidates: Sequence[SearchCandidate], number: int) -> list[SearchCandidate]:
+def pick(
+    candidates: Sequence[SearchCandidate], number: int, known: Sequence[RelaxedStructure] = ()
+) -> list[SearchCandidate]:
     """
     Choose structures for the reference engine: the lowest, and the best of every other motif.
 
@@ -182,9 +184,11 @@ def pick(candidates: Sequence[SearchCandidate], number: int) -> list[SearchCandi
         Best first.
     number : int
         How many.
+    known : sequence of RelaxedStructure
+        By the reference engine, at the pressure of the candidates.
     """
     if of_several_compositions(candidates):
-        candidates = by_turns(candidates)
+        candidates = by_turns(candidates, known)
     # motifs take half a second a structure, and those far up are not in question
     low = candidates[: 3 * number]
     # in the order that the search gave them, which counts more than their energies
@@ -193,14 +197,21 @@ def pick(candidates: Sequence[SearchCandidate], number: int) -> list[SearchCandi
     return [low[k] for k in chosen]
 
 
-def by_turns(candidates: Sequence[SearchCandidate]) -> list[SearchCandidate]:
+def by_turns(
+    candidates: Sequence[SearchCandidate], known: Sequence[RelaxedStructure] = ()
+) -> list[SearchCandidate]:
     """
     Order structures of a system so that the first ones are near the hull, of many compositions.
+
+    What the engine knows is on the hull, too. An end that the potential puts too high, because no
+    melt resembles its crystal, would make all compounds near it look good.
 
     Parameters
     ----------
     candidates : sequence of SearchCandidate
         Of one pressure, those of each composition from best to worst.
+    known : sequence of RelaxedStructure
+        By the reference engine, at this pressure.
 
     Returns
     -------
@@ -210,7 +221,8 @@ def by_turns(candidates: Sequence[SearchCandidate]) -> list[SearchCandidate]:
     """
     before: dict[str, int] = {}
     keys = []
-    for one, above in zip(candidates, above_lowest(candidates), strict=True):
+    above_hull = above_lowest([*candidates, *known])[: len(candidates)]
+    for one, above in zip(candidates, above_hull, strict=True):
         formula = one.structure.composition.reduced_formula
         keys.append(above + TURN * before.get(formula, 0))
         before[formula] = before.get(formula, 0) + 1

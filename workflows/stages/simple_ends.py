@@ -58,6 +58,63 @@ def ends_not_among(
     return chosen
 
 
+def relaxed_ends(
+    simple: SimpleCrystalsDocument | None, target: Target, engine: str
+) -> list[RelaxedStructure]:
+    """
+    Take the lowest simple crystals of each end as if a round of learning had relaxed them.
+
+    They were relaxed for a few steps, so that they still have to reach the limits of candidates.
+
+    Parameters
+    ----------
+    simple : SimpleCrystalsDocument or None
+        None where there is none.
+    target : Target
+        What is looked for.
+    engine : str
+        Name of the reference engine.
+    """
+    if simple is None or not isinstance(target, SystemTarget):
+        return []
+    return [
+        RelaxedStructure(
+            structure=one.structure,
+            pressure=one.pressure,
+            energy=one.energy,
+            engine=engine,
+            job=one.job,
+            found=_as_candidate(one, one.pressure),
+        )
+        for formula in target.block_formulas
+        for one in simple.lowest_of(formula, WINDOW)[:MOST]
+    ]
+
+
+def lowest_ends(relaxed: Sequence[RelaxedStructure], target: Target) -> list[RelaxedStructure]:
+    """
+    Find the lowest crystal that the engine knows of each end of a system.
+
+    Parameters
+    ----------
+    relaxed : sequence of RelaxedStructure
+        By the reference engine, at any pressures.
+    target : Target
+        What is looked for.
+
+    Returns
+    -------
+    list of RelaxedStructure
+        One for each end and pressure of which there is any; none unless it is a system.
+    """
+    if not isinstance(target, SystemTarget):
+        return []
+    found: dict[tuple[str, float], RelaxedStructure] = {}
+    for one in sorted(relaxed, key=lambda one: one.enthalpy):
+        found.setdefault((target.formula_of(one.structure), one.pressure), one)
+    return [one for (formula, _), one in found.items() if formula in target.block_formulas]
+
+
 def _as_candidate(one: SimpleCrystal, pressure: float) -> SearchCandidate:
     """Describe a simple crystal as if a search had found it."""
     return SearchCandidate(
