@@ -11,10 +11,11 @@ from maggma.stores import MemoryStore
 from monty.json import MontyDecoder
 
 from tests.workflows.samples import emt
+from workflows.composition import parse_target
 from workflows.documents.simple_crystals import SimpleCrystalsDocument
 from workflows.frame_compositions import compositions_of
 from workflows.stages.simple_crystals import SimpleCrystalsMaker
-from workflows.stages.simple_ends import ends_not_among
+from workflows.stages.simple_ends import ends_not_among, lowest_ends, relaxed_ends
 from workflows.system import SystemTarget, parse_system
 
 
@@ -61,6 +62,35 @@ def test_the_lowest_are_candidates_unless_they_are_already(
     assert set(formulas) == {"Cu", "Au"}
     assert ends_not_among(chosen, [], found, target) == []
     assert ends_not_among([], [], None, target) == []
+
+
+def test_they_count_as_relaxed_from_the_beginning(
+    found: SimpleCrystalsDocument, target: SystemTarget
+) -> None:
+    ends = relaxed_ends(found, target, "emt")
+    for formula in target.block_formulas:
+        energy = min(one.energy for one in found.crystals if one.formula == formula)
+        own = [one.energy for one in ends if target.formula_of(one.structure) == formula]
+        assert own[0] == energy
+        assert max(own) <= energy + 0.02
+    assert {one.engine for one in ends} == {"emt"}
+    # after some steps only, whatever the limits were there: candidates go on with them
+    assert not any(one.converged for one in ends)
+    assert ends_not_among([], ends, found, target) == []
+    assert relaxed_ends(None, target, "emt") == []
+    copper = parse_target("Cu", None, "emt")
+    assert relaxed_ends(found, copper, "emt") == lowest_ends(ends, copper) == []
+
+
+def test_the_lowest_of_each_end_is_strained(
+    found: SimpleCrystalsDocument, target: SystemTarget
+) -> None:
+    ends = relaxed_ends(found, target, "emt")
+    lower = ends[-1].model_copy(update={"energy": ends[-1].energy - 1.0})
+    assert target.formula_of(lower.structure) == target.block_formulas[-1]
+    assert lowest_ends([*ends, lower], target) == [lower, ends[0]]
+    squeezed = ends[0].model_copy(update={"pressure": 100.0})
+    assert len(lowest_ends([*ends, squeezed], target)) == 3
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from workflows.chains.melts import Melt, at_melt, melts_of, richest
 from workflows.chains.protocols import find_protocol
 from workflows.composition import Target, parse_target
 from workflows.conversion import to_structure
+from workflows.documents.improvement import RelaxedStructure
 from workflows.documents.prediction import PredictionDocument
 from workflows.documents.search import SearchCandidate, SearchDocument
 from workflows.frame_compositions import (
@@ -336,3 +337,9 @@ def test_labels_and_relaxations_go_where_the_hull_is() -> None:
     assert levels(rows)[2] == pytest.approx(energies["CuAu"])
     order = [one.structure.composition.reduced_formula for one in by_turns(rows)]
     assert order == ["Cu", "CuAu", "Au", "Cu"]
+    # the engine knows a gold that is 1 eV/atom lower: the compound lies 0.4 eV/atom above the hull
+    gold = RelaxedStructure(
+        structure=rows[3].structure, energy=-3.0, engine="emt", job="", found=rows[3]
+    )
+    order = [one.structure.composition.reduced_formula for one in by_turns(rows, [gold])]
+    assert order == ["Cu", "Cu", "CuAu", "Au"]
