@@ -61,7 +61,9 @@ def who_runs(found: Any, begun_by: object = None) -> str:
         known = LAST_TO_RUN.get(found)
         if known is not None:
             return known
-    return f"devitrify {begun_by}" if isinstance(begun_by, str) else "the devitrify that began it"
+    if isinstance(begun_by, str) and begun_by != own_version():
+        return f"devitrify {begun_by}"
+    return "the devitrify that began it"
 
 
 def refusal(whose: str, found: Any, begun_by: object = None) -> str:

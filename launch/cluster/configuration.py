@@ -60,7 +60,7 @@ class Configuration:
         if not (found.folder / "my_launchpad.yaml").exists():
             raise CampaignError(
                 f"There is no configuration in {found.folder}: write one with devitrify init, or "
-                "name its folder with --config."
+                "name its folder (--config; of workflow, --launchpad)."
             )
         return found
 

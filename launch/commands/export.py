@@ -36,6 +36,9 @@ class ExportOptions:
     ]
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")]
     form: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}.")] = ARCHIVE
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the file if there is one.")
+    ] = False
     db: CampaignDatabase = None
     config: ConfigurationFolder = None
 
@@ -52,6 +55,11 @@ def export(options: ExportOptions) -> None:
         raise CampaignError(f"--format takes {', '.join(FORMATS)}, not {options.form!r}.")
     if len(set(options.campaigns)) != len(options.campaigns):
         raise CampaignError("A campaign is named twice.")
+    if options.output.exists() and not options.overwrite:
+        raise CampaignError(
+            f"{options.output} is there already: name another file with -o, or replace it with "
+            "--overwrite."
+        )
     if options.form == ARCHIVE:
         _export_all(options)
     else:

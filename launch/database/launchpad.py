@@ -160,7 +160,10 @@ class CampaignLaunchPad(LaunchPad):
             {}, {"$inc": {counter: quantity}}, return_document=ReturnDocument.AFTER
         )
         if after is None:
-            raise ValueError("the launchpad has no id counters: it was never reset")
+            raise CampaignError(
+                "The launchpad has no counters yet: run devitrify doctor --prepare, with the "
+                "--folder of its configuration, and give the command again."
+            )
         return int(after[counter]) - quantity
 
 

@@ -15,7 +15,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Annotated, Any, Final, Literal, Self
@@ -163,6 +163,11 @@ class ArchiveWriter:
         self._zip.close()
         return manifest
 
+    def give_up(self) -> None:
+        """Close what will not be kept."""
+        with suppress(OSError, ValueError):
+            self._zip.close()
+
 
 @contextmanager
 def write_archive(path: Path) -> Iterator[ArchiveWriter]:
@@ -180,7 +185,12 @@ def write_archive(path: Path) -> Iterator[ArchiveWriter]:
         To be finished within.
     """
     with open_atomically(path) as file:
-        yield ArchiveWriter(file)
+        writer = ArchiveWriter(file)
+        try:
+            yield writer
+        except BaseException:
+            writer.give_up()  # while the file is open: nobody hears of it later
+            raise
 
 
 class ArchiveReader:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from launch.errors import CampaignError
-from launch.transfer.archive import ArchiveError, ArchiveReader, checksum_of
+from launch.transfer.archive import ArchiveError, ArchiveReader, checksum_of, write_archive
 from launch.transfer.checking import Checked, check
 from tests.launch.archives import COMPLETE, UNFINISHED, Change, rebuilt
 
@@ -32,6 +34,24 @@ def test_what_was_exported_is_verified(path: Path) -> None:
         assert found.description is not None
         assert found.description.version == found.entry.campaign_version
         assert archive.manifest.checksum == checksum_of(archive.manifest.files)
+
+
+def _begin_and_fail(path: Path) -> None:
+    with write_archive(path) as archive:
+        archive.add("README", [b"text"])
+        raise ZeroDivisionError
+
+
+def test_an_archive_that_is_given_up_leaves_nothing_and_no_second_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unheard: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", unheard.append)
+    with pytest.raises(ZeroDivisionError):
+        _begin_and_fail(tmp_path / "a.zip")
+    gc.collect()
+    assert not unheard
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_cut_archive(tmp_path: Path) -> None:

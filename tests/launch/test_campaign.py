@@ -14,7 +14,7 @@ from launch.errors import CampaignError
 from launch.local import campaign as module
 from launch.local.campaign import Campaign, require_space
 from launch.local.campaign_document import digest
-from launch.versions import CAMPAIGN_VERSION, LAST_TO_RUN, installed_versions, own_version
+from launch.versions import CAMPAIGN_VERSION, LAST_TO_RUN, installed_versions, own_version, who_runs
 
 HOLD = """
 import sys, time
@@ -89,6 +89,10 @@ def test_a_campaign_of_a_later_version_tells_which_devitrify_runs_it(
         Campaign.open(campaign.folder)
     assert f"this devitrify {own_version()} runs version {CAMPAIGN_VERSION}" in str(error.value)
     assert "go on with devitrify 9.8.7, or" in str(error.value)
+
+
+def test_nobody_is_sent_to_the_devitrify_that_refuses() -> None:
+    assert who_runs(99, own_version()) == "the devitrify that began it"
 
 
 def test_of_every_version_of_campaigns_it_is_known_who_runs_it() -> None:

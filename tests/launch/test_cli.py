@@ -228,6 +228,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["export", "Cu", "Cu", "-o", "a.zip"], "A campaign is named twice"),
         (["export", "Cu", "-o", "a.tar"], "a.tar must end in .zip"),
         (["export", "Cu", "-o", "none/a.zip"], "cannot be written"),
+        (["export", "Cu", "-o", "mine.zip"], "mine.zip is there already"),
+        (["export", "Cu", "-o", "mine.zip", "--overwrite"], "There is no campaign in a folder Cu"),
         (["export", "Cu", "-o", "a.zip", "--format", "tar"], "--format takes ase-db, optimade"),
         (["import", "none.zip"], "none.zip cannot be read (No such file or directory)"),
         (["import", "none.zip", "--db", "mongodb://h"], "name the folder, too"),
@@ -242,8 +244,11 @@ def test_what_cannot_travel_is_told_in_a_sentence(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DEVITRIFY_CONFIG", str(tmp_path / "nowhere"))
+    mine = tmp_path / "mine.zip"
+    mine.write_bytes(b"mine")
     code, _, error = call(capsys, *arguments)
     assert code == 1
     assert message in error
     assert len(error.strip().splitlines()) == 1
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [mine]
+    assert mine.read_bytes() == b"mine"

@@ -28,7 +28,7 @@ WORDS = {
     "compare": "FOLDER FILES --known -k --workers -w --db",
     "doctor": "--folder -f --formula --prepare",
     "evaluate": "POTENTIAL STRUCTURES --output -o --training -t --threads --energy-key --pressure",
-    "export": "CAMPAIGNS --output -o --format --db --config",
+    "export": "CAMPAIGNS --output -o --format --overwrite --db --config",
     "import": "FILE FOLDER --db --trust --config",
     "init": "--site --db --database --folder -f --partition --nnp-partition --account --qos "
     "--constraint --walltime --nnp-walltime --nodes --cores --layout --modules --vasp-cmd "

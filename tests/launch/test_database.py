@@ -340,7 +340,7 @@ def test_ids_are_unique_among_processes(server: EmbeddedDatabase) -> None:
     assert pad.get_new_fw_id(5) == 1
     assert pad.get_new_fw_id() == 6
     pad.fw_id_assigner.delete_many({})
-    with pytest.raises(ValueError, match="never reset"):
+    with pytest.raises(CampaignError, match="doctor --prepare"):
         pad.get_new_launch_id()
 
 

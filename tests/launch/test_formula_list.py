@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,7 +56,8 @@ def test_a_list_is_added_once(
     code, out, error = call(capsys, *same, str(listed), "-o", str(written))
     assert code == 0, error
     assert "4 campaigns" in out
-    code, out, error = call(capsys, *same, str(written), "--add", "--launchpad", str(config))
+    to_add = ("workflow", "--list", str(written), "--add", "--launchpad", str(config))
+    code, out, error = call(capsys, *to_add)
     assert code == 0, error
     assert "4 campaigns added;" in out
     with Configuration(config).connected() as pad:
@@ -96,7 +98,13 @@ def test_what_a_kill_has_left_is_added_anew(config: Path) -> None:
         ("Cu\nXyz9\n", "line 2"),
         ("Cu --z\n", "behind a formula go only"),
         ("Cu --engine vasp\n", "behind a formula go only"),
-        ("Cu --seed many\n", "takes a number"),
+        ("Cu --seed many\n", "takes a whole number"),
+        ("Cu --seed 1.5\n", "takes a whole number"),
+        ("Cu --seed -4\n", "takes a number from 0"),
+        (f"Cu --seed {10**26}\n", "takes a number from 0"),
+        ("Cu --seed 4 --seed 5\n", "given twice"),
+        ("", "has no formula"),
+        ("# nothing yet\n\n", "has no formula"),
         ('Cu "\n', "line 1"),
     ],
 )
@@ -112,6 +120,33 @@ def test_a_line_that_cannot_be_meant_is_named(
     assert code == 1
     assert reason in error
     assert not out.exists()
+
+
+def test_workflows_of_another_version_or_with_other_settings_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed, written, again = (tmp_path / name for name in ("f.txt", "all.jsonl", "again.jsonl"))
+    listed.write_bytes(b"\xef\xbb\xbfCu\n")  # as some editors begin a text
+    assert (
+        call(capsys, "workflow", "--engine", "emt", "--list", str(listed), "-o", str(written))[0]
+        == 0
+    )
+    repeat = ["workflow", "--list", str(written), "-o", str(again)]
+    code, _, error = call(capsys, *repeat, "--engine", "emt", "--z", "2")
+    assert code == 1
+    assert "leave out --z, --engine" in error or "leave out --engine, --z" in error
+    assert call(capsys, *repeat)[0] == 0
+    document = json.loads(written.read_text())
+    document["metadata"] |= {"campaign_version": 99, "begun_by": "7.0"}
+    written.write_text(json.dumps(document) + "\n")
+    again.unlink()
+    code, _, error = call(capsys, *repeat)
+    assert code == 1
+    assert "line 1" in error
+    assert "go on with devitrify 7.0" in error
+    written.write_text("")
+    assert "has no workflow" in call(capsys, *repeat)[2]
+    assert not again.exists()
 
 
 @pytest.mark.parametrize(

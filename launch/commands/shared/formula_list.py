@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launch.commands.shared.options import words_of
+from launch.commands.shared.options import LARGEST_SEED, words_of
 from launch.errors import CampaignError, explain
+from launch.versions import CAMPAIGN_VERSION, refusal
 
 if TYPE_CHECKING:
     from fireworks import Workflow
@@ -26,6 +27,8 @@ WORKFLOWS = ".jsonl"
 OWN = {"--z": "z", "--pressure": "pressure", "--pressures": "pressures", "--seed": "seed",
        "--atoms-max": "atoms_max"}  # fmt: skip
 NUMBERS: dict[str, Callable[[str], Any]] = {"pressure": float, "seed": int, "atoms_max": int}
+#: What a command line refuses by itself.
+LEAST_AND_MOST = {"seed": (0, LARGEST_SEED), "atoms_max": (1, LARGEST_SEED)}
 
 
 def listed_campaigns(
@@ -50,6 +53,7 @@ def listed_campaigns(
         If the file cannot be read, or a line of it: the message says which.
     """
     if path.suffix == WORKFLOWS:
+        _require_nothing_typed(path, options)
         yield from _written(path)
         return
     times: Counter[str] = Counter()
@@ -68,6 +72,8 @@ def listed_campaigns(
             times[digest] += 1
             name = _name(prediction, digest, times[digest])
             yield name, partial(to_workflow, prediction, name, own)
+    if not times:
+        raise CampaignError(f"{path} has no formula: write one a line.")
 
 
 def to_workflow(prediction: Prediction, campaign: str, options: PredictionOptions) -> Workflow:
@@ -85,17 +91,21 @@ def to_workflow(prediction: Prediction, campaign: str, options: PredictionOption
     """
     from jobflow.managers.fireworks import flow_to_workflow
 
-    from launch.commands.shared.prediction import PredictionOptions
     from launch.local.campaign_document import travelling_metadata
 
     # that no reference leads out of a flow of our own is known, and dear to look up
     graph = flow_to_workflow(prediction.flow(campaign), allow_external_references=True)
-    asked = PredictionOptions(
-        **{field.name: getattr(options, field.name) for field in fields(PredictionOptions)}
-    )
-    document = prediction.describe(campaign, words_of(asked))
+    document = prediction.describe(campaign, words_of(prediction_of(options)))
     graph.metadata = travelling_metadata(document, len(graph.fws))
     return graph
+
+
+def prediction_of(options: PredictionOptions) -> PredictionOptions:
+    """Return what is asked for alone, without what a command asks besides."""
+    from launch.commands.shared.prediction import PredictionOptions
+
+    names = [field.name for field in fields(PredictionOptions)]
+    return PredictionOptions(**{name: getattr(options, name) for name in names})
 
 
 def write_workflows(workflows: Iterable[Workflow], path: Path) -> int:
@@ -112,7 +122,7 @@ def write_workflows(workflows: Iterable[Workflow], path: Path) -> int:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise CampaignError(f"{path} cannot be read ({reason}).") from None
@@ -128,20 +138,45 @@ def _words(path: Path, number: int, line: str) -> list[str]:
 def _options(options: PredictionOptions, words: list[str]) -> PredictionOptions:
     """Options of all, with those of one line."""
     formula, *own = words
+    if len(set(own[::2])) < len(own[::2]):
+        raise CampaignError("an option is given twice.")
     changes: dict[str, Any] = {"formula": formula}
     for flag, value in zip(own[::2], own[1::2], strict=False):
         if flag in OWN:
             name = OWN[flag]
-            try:
-                changes[name] = NUMBERS.get(name, str)(value)
-            except ValueError:
-                raise CampaignError(f"{flag} takes a number, not {value!r}.") from None
+            changes[name] = _value(flag, name, value)
     if len(own) % 2 or set(own[::2]) - set(OWN):
         raise CampaignError(
             f"behind a formula go only {', '.join(OWN)}, each with its value; all else is typed "
             "once, for all of the list."
         )
     return replace(options, **changes)
+
+
+def _value(flag: str, name: str, typed: str) -> Any:
+    """Value of an option behind a formula."""
+    kind = NUMBERS.get(name, str)
+    try:
+        value = kind(typed)
+    except ValueError:
+        whole = "whole " if kind is int else ""
+        raise CampaignError(f"{flag} takes a {whole}number, not {typed!r}.") from None
+    if name in LEAST_AND_MOST:
+        least, most = LEAST_AND_MOST[name]
+        if not least <= value <= most:
+            raise CampaignError(f"{flag} takes a number from {least} to {most}, not {typed}.")
+    return value
+
+
+def _require_nothing_typed(path: Path, options: PredictionOptions) -> None:
+    """Refuse settings of workflows that have their own."""
+    _, *typed = words_of(prediction_of(options))
+    flags = [word for word in typed if word.startswith("--")]
+    if flags:
+        raise CampaignError(
+            f"{path} has workflows, whose settings are in them: leave out {', '.join(flags)}, or "
+            "give a list of formulas."
+        )
 
 
 def _digest(prediction: Prediction) -> str:
@@ -159,14 +194,21 @@ def _name(prediction: Prediction, digest: str, time: int) -> str:
 def _written(path: Path) -> Iterator[tuple[str, Callable[[], Workflow]]]:
     from fireworks import Workflow
 
-    for number, line in enumerate(_lines(path), start=1):
+    lines = _lines(path)
+    if not lines:
+        raise CampaignError(f"{path} has no workflow: write it with devitrify workflow --list.")
+    for number, line in enumerate(lines, start=1):
         try:
             document = json.loads(line)
-            name = str(document["metadata"]["campaign"])
+            metadata = document["metadata"]
+            name, version = str(metadata["campaign"]), metadata["campaign_version"]
             document["fws"], document["links"]  # what else a workflow has
         except (KeyError, TypeError, ValueError) as error:
             raise CampaignError(
                 f"{path}, line {number}, is no workflow of a campaign ({type(error).__name__}): "
                 "write it with devitrify workflow --list."
             ) from None
+        if version != CAMPAIGN_VERSION:
+            reason = refusal(f"The campaign {name}", version, metadata.get("begun_by"))
+            raise CampaignError(f"{path}, line {number}: {reason}.")
         yield name, partial(Workflow.from_dict, document)
