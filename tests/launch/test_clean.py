@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from launch.database.connections import job_store, launchpad
 from launch.database.embedded import EmbeddedDatabase
 from launch.database.indexes import create_indexes
 from launch.database.leftovers import find_leftovers, is_launch_folder
+from launch.local.campaign import Campaign
 from launch.report.sizes import database_sizes, in_words
+from tests.launch.test_cli import call
 
 numbers = itertools.count()
 CAMPAIGN = "Cu-1"
@@ -152,6 +154,15 @@ def test_no_folder_is_removed_that_a_database_only_names(tmp_path: Path, name: s
     assert not is_launch_folder(link)
     assert not is_launch_folder(Path(name))
     assert not is_launch_folder(tmp_path / "launcher_missing")
+
+
+def test_a_folder_of_another_campaign_is_not_cleaned(
+    new_campaign: Callable[..., Campaign], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = new_campaign().folder
+    code, _, error = call(capsys, "clean", str(folder), "--yes", "--campaign", "another")
+    assert code == 1
+    assert "not another: leave out --campaign" in error
 
 
 def test_sizes(filled: Filled) -> None:
