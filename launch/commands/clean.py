@@ -46,11 +46,7 @@ def _clean_folder(options: CleanOptions, folder: Path) -> None:
     from launch.local.campaign import Campaign
 
     campaign = Campaign.open(folder)
-    if options.campaign not in (None, campaign.id):
-        raise CampaignError(
-            f"{folder} holds the campaign {campaign.id}, not {options.campaign}: leave out "
-            "--campaign, or name the other folder."
-        )
+    campaign.require_named(options.campaign)
     # nobody may run it meanwhile: what is left over now might be needed then
     with campaign.lock(), campaign.database(options.db) as server:
         pad = launchpad(server.uri, campaign.document.database, patience=10.0)

@@ -164,6 +164,7 @@ def _find(options: ResultsOptions) -> list[Any]:
         with Results.open(options.config) as results:
             return _query(results, options)
     campaign = Campaign.open(options.folder)
+    campaign.require_named(options.campaign)
     return read_store(campaign, options.db, lambda store: _query(Results(store), options))
 
 

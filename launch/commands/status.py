@@ -41,6 +41,10 @@ def _show(options: StatusOptions, clear: bool = False) -> None:
     """Print once, on a terminal in place of what was printed before."""
     from launch.report.files import wide_console
 
+    if options.folder is not None and options.campaign is not None:
+        from launch.local.campaign import Campaign
+
+        Campaign.open(options.folder).require_named(options.campaign)
     console = wide_console()
     if clear and console.is_terminal:
         console.clear()

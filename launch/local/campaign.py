@@ -139,6 +139,14 @@ class Campaign:
             ) from error
         return cls(folder, document)
 
+    def require_named(self, name: str | None) -> None:
+        """Raise a CampaignError if another campaign is asked for by name."""
+        if name not in (None, self.id):
+            raise CampaignError(
+                f"{self.folder} holds the campaign {self.id}, not {name}: leave out --campaign, or "
+                "name the other folder."
+            )
+
     @property
     def heading(self) -> CampaignHeading:
         """Which campaign it is, for reports."""

@@ -228,7 +228,7 @@ def main() -> None:
     given = parser.parse_args()
     folder = given.out
     folder.mkdir(parents=True, exist_ok=True)
-    for phase in (phase for phase in PHASES if phase.formula in given.formulas):
+    for phase in [phase for phase in PHASES if phase.formula in given.formulas]:
         path = folder / f"{phase.formula}_{phase.name}.vasp"
         comment = f"{phase.formula} {phase.name}, {phase.source}"
         Poscar(phase.structure(), comment=comment).write_file(path)

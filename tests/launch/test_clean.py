@@ -156,11 +156,12 @@ def test_no_folder_is_removed_that_a_database_only_names(tmp_path: Path, name: s
     assert not is_launch_folder(tmp_path / "launcher_missing")
 
 
-def test_a_folder_of_another_campaign_is_not_cleaned(
-    new_campaign: Callable[..., Campaign], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("words", ["clean --yes", "status", "status --size", "results"])
+def test_a_folder_of_another_campaign_is_refused(
+    new_campaign: Callable[..., Campaign], capsys: pytest.CaptureFixture[str], words: str
 ) -> None:
     folder = new_campaign().folder
-    code, _, error = call(capsys, "clean", str(folder), "--yes", "--campaign", "another")
+    code, _, error = call(capsys, *words.split(), str(folder), "--campaign", "another")
     assert code == 1
     assert "not another: leave out --campaign" in error
 

@@ -173,8 +173,7 @@ class ImproveMaker(Maker):
         ends: OutputReference | None = None,
     ) -> Job:
         of_labels = () if chosen is None else (chosen.n_chosen, chosen.by_kind)
-        of_ends = {} if ends is None else {"ends": ends}
-        work = self.plan(chain, state, search, list(relaxed), *of_labels, **of_ends)
+        work = self.plan(chain, state, search, list(relaxed), *of_labels, ends=ends)
         work.config.on_missing_references = OnMissing.NONE
         return tag(work, STAGES["improve"], name=f"improve {state.begun + 1}")
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launch.commands.shared.options import LARGEST_SEED, words_of
+from launch.commands.shared.options import least_and_most, words_of
 from launch.errors import CampaignError, explain
 from launch.versions import CAMPAIGN_VERSION, refusal
 
@@ -27,8 +27,6 @@ WORKFLOWS = ".jsonl"
 OWN = {"--z": "z", "--pressure": "pressure", "--pressures": "pressures", "--seed": "seed",
        "--atoms-max": "atoms_max"}  # fmt: skip
 NUMBERS: dict[str, Callable[[str], Any]] = {"pressure": float, "seed": int, "atoms_max": int}
-#: What a command line refuses by itself.
-LEAST_AND_MOST = {"seed": (0, LARGEST_SEED), "atoms_max": (1, LARGEST_SEED)}
 
 
 def listed_campaigns(
@@ -144,7 +142,7 @@ def _options(options: PredictionOptions, words: list[str]) -> PredictionOptions:
     for flag, value in zip(own[::2], own[1::2], strict=False):
         if flag in OWN:
             name = OWN[flag]
-            changes[name] = _value(flag, name, value)
+            changes[name] = _value(flag, value)
     if len(own) % 2 or set(own[::2]) - set(OWN):
         raise CampaignError(
             f"behind a formula go only {', '.join(OWN)}, each with its value; all else is typed "
@@ -153,25 +151,30 @@ def _options(options: PredictionOptions, words: list[str]) -> PredictionOptions:
     return replace(options, **changes)
 
 
-def _value(flag: str, name: str, typed: str) -> Any:
-    """Value of an option behind a formula."""
-    kind = NUMBERS.get(name, str)
+def _value(flag: str, typed: str) -> Any:
+    """Value of an option behind a formula, within what a command line takes."""
+    from launch.commands.shared.prediction import PredictionOptions
+
+    name = OWN[flag]
+    if name not in NUMBERS:
+        return typed
+    kind = NUMBERS[name]
     try:
         value = kind(typed)
     except ValueError:
         whole = "whole " if kind is int else ""
         raise CampaignError(f"{flag} takes a {whole}number, not {typed!r}.") from None
-    if name in LEAST_AND_MOST:
-        least, most = LEAST_AND_MOST[name]
-        if not least <= value <= most:
-            raise CampaignError(f"{flag} takes a number from {least} to {most}, not {typed}.")
+    least, most = least_and_most(PredictionOptions, name)
+    # what is no number at all is judged where pressures are read
+    if value < least or value > most:
+        raise CampaignError(f"{flag} takes a number from {least} to {most}, not {typed}.")
     return value
 
 
 def _require_nothing_typed(path: Path, options: PredictionOptions) -> None:
     """Refuse settings of workflows that have their own."""
     _, *typed = words_of(prediction_of(options))
-    flags = [word for word in typed if word.startswith("--")]
+    flags = dict.fromkeys(word for word in typed if word.startswith("--"))
     if flags:
         raise CampaignError(
             f"{path} has workflows, whose settings are in them: leave out {', '.join(flags)}, or "

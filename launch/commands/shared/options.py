@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
@@ -183,6 +184,22 @@ def words_of(options: Any) -> list[str]:
             values = value if isinstance(value, list) else [value]
             words += [flag] if value is True else [w for v in values for w in (flag, _word(v))]
     return [*arguments, *words]
+
+
+def least_and_most(options: type, name: str) -> tuple[float, float]:
+    """
+    Return the smallest and the largest number that an option may be.
+
+    Parameters
+    ----------
+    options : type
+        A class that :func:`command_of` takes.
+    name : str
+        Of the field.
+    """
+    (parameter,) = get_type_hints(options, include_extras=True)[name].__metadata__
+    least, most = parameter.min, parameter.max
+    return -math.inf if least is None else least, math.inf if most is None else most
 
 
 def _flag(parameter: OptionInfo) -> str | None:
